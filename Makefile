@@ -1,0 +1,37 @@
+# Two commands do everything on a fresh machine: `make train` and `make test`.
+#   make train ARCH=resnet18 ARGS="--epochs 3"
+
+PYTHON ?= python3
+ARCH ?= mobilenet
+ARGS ?=
+BIN := .venv/bin
+
+.PHONY: train test lint notebooks clean
+
+train: .venv/installed
+	$(BIN)/python -m tfcnn.train --arch $(ARCH) $(ARGS)
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+notebooks: .venv/installed-dev  # runs the notebooks and keeps their output in them
+	$(BIN)/python notebooks/run.py
+
+clean:
+	rm -rf .venv
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("error: %s is Python %d.%d; tfcnn needs 3.11, 3.12 or 3.13: make PYTHON=python3.12 ..." % (sys.executable, *sys.version_info[:2]))'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

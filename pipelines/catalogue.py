@@ -1,0 +1,114 @@
+"""Which data sets there are, and how one is brought onto the disk. TensorFlow is not imported here."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import io
+import socket
+import urllib.request
+from pathlib import Path
+
+# Builders in this repository, drawn or shipped with a package: they need no network.
+EMBEDDED = ("digits",)
+# Written characters: a mirrored one is another character, and what lies outside the image is background.
+CHARACTERS = (
+    "digits",
+    "mnist",
+    "emnist",
+    "kmnist",
+    "mnist_corrupted",
+    "binary_alpha_digits",
+    "omniglot",
+    "svhn_cropped",
+)
+# Where TensorFlow Datasets keeps its mirror: if it cannot be reached, neither can the data.
+MIRROR = ("storage.googleapis.com", 443)
+
+
+class BadData(ValueError):
+    """The data set cannot be used; the message says what was received, what is allowed, which flag to change."""
+
+    exit_code = 2
+
+
+def check_name(name: str) -> str:
+    """`name` if it is a data set that TensorFlow Datasets or this repository knows ("mnist", "emnist/letters").
+
+    Raises:
+        BadData: with the nearest names.
+    """
+    base, _, config = name.split(":")[0].partition("/")
+    if base in EMBEDDED and not config:
+        return name
+    import tensorflow_datasets as tfds  # 0.5 s; imports no TensorFlow
+
+    known = set(tfds.list_builders(with_community_datasets=False)).union(EMBEDDED)
+    if base not in known:
+        hint = _nearest(base, known) or f"embedded: {', '.join(EMBEDDED)}; others are named as in TensorFlow Datasets"
+        raise BadData(f"unknown data set '{name}'; {hint} (--dataset)")
+    configs = () if base in EMBEDDED else tfds.builder_cls(base).builder_configs
+    if config and config not in configs:
+        hint = _nearest(config, configs) or f"choose from {', '.join(configs) or 'none: it has no configurations'}"
+        raise BadData(f"data set '{base}' has no configuration '{config}'; {hint} (--dataset)")
+    return name
+
+
+def _nearest(name, known) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else ""
+
+
+def prepared_builder(name: str, data_dir: str | None = None):
+    """The tfds.core.DatasetBuilder of a data set whose files are on the disk, made or downloaded if they were not.
+
+    Raises:
+        BadData: unknown name or configuration; not on the disk and no network; or its preparation failed.
+    """
+    import tensorflow_datasets as tfds
+
+    check_name(name)
+    if name in EMBEDDED:
+        importlib.import_module(f"pipelines.{name}")
+    builder = tfds.builder(name, data_dir=data_dir)
+    root = _home(builder.data_dir_root)
+    if Path(builder.data_path).exists() and builder.is_prepared():
+        return builder
+    if name not in EMBEDDED and not _online():
+        here = ", ".join([f"{', '.join(EMBEDDED)} (embedded)", *_prepared_names(builder.data_dir_root)])
+        raise BadData(
+            f"data set '{name}' is not in {root} and there is no network to download it; "
+            f"available offline: {here} (--dataset, --data-dir)"
+        )
+    quiet = contextlib.redirect_stdout(io.StringIO()) if name in EMBEDDED else contextlib.nullcontext()
+    if name in EMBEDDED:
+        tfds.disable_progress_bar()  # made here in a second; a download keeps its bar
+    try:
+        with quiet:
+            builder.download_and_prepare()
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise BadData(f"data set '{name}' could not be prepared in {root}: {reason} (--data-dir)") from error
+    return builder
+
+
+def _online() -> bool:
+    """Whether a download can begin. TensorFlow Datasets itself takes minutes to notice that it cannot."""
+    if urllib.request.getproxies():
+        return True
+    with contextlib.suppress(OSError), socket.create_connection(MIRROR, timeout=3):
+        return True
+    return False
+
+
+def _prepared_names(root: str) -> list[str]:
+    found = {path.parts[-3] for path in Path(root).glob("*/*/dataset_info.json")}
+    found |= {"/".join(path.parts[-4:-2]) for path in Path(root).glob("*/*/*/dataset_info.json")}
+    return sorted(found - set(EMBEDDED))
+
+
+def _home(path: str) -> str:
+    """The path with the home directory as ~."""
+    path, home = str(path), str(Path.home())
+    return "~" + path[len(home) :] if path.startswith(home + "/") else path

@@ -1,0 +1,41 @@
+"""Shared fixtures. Prepared data sets go to a folder of the test session, not to the user's."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="tfcnn-test-data-")
+
+from tfcnn import command
+
+command.import_tensorflow()
+
+
+@pytest.fixture
+def run_command():
+    """Runs `python -m MODULE ARGUMENTS...` in a process of its own; returns it with stdout and stderr as text."""
+
+    def run(module, *arguments, cwd=None, **environment):
+        root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        return subprocess.run(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=cwd or root,
+            env=os.environ | {"PYTHONPATH": root} | environment,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A finished run: lenet5 on digits, four epochs."""
+    from tfcnn import train
+    from tfcnn.config import Config
+
+    path = tmp_path_factory.mktemp("trained") / "run"
+    return train.run(Config(arch="lenet5", epochs=4, out=str(path)))

@@ -1,0 +1,245 @@
+"""What every layer of tfcnn keeps: one test for each promise, run on every row of CASES.
+
+A row is a layer, its input and its oracle: a slow loop in NumPy, written from the definition and not from the code.
+"""
+
+import dataclasses
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcnn import layers
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A layer, the shapes of its inputs with the batch, and its oracle.
+
+    `loop(weights, *inputs)` takes float64 arrays (weights in the order of `layer.get_weights()`) and returns the output
+    or the list of outputs. `draw(rng, shape)` makes an input; distinct values where the layer has ties.
+    """
+
+    id: str
+    make: Callable[[], keras.layers.Layer]
+    shapes: tuple[tuple[int, ...], ...]
+    loop: Callable
+    draw: Callable = lambda rng, shape: rng.normal(size=shape)
+    unknown_size: bool = True  # works where height and width are not known when the model is built
+    differentiable: bool = True
+
+    def __str__(self):
+        return self.id
+
+
+def subsampling(weights, x):
+    """LeCun 1998, section II.B, on 2x2 windows."""
+    coefficient, bias = weights
+    batch, height, width, channels = x.shape
+    y = np.zeros((batch, height // 2, width // 2, channels))
+    for n, i, j, c in np.ndindex(y.shape):
+        y[n, i, j, c] = np.tanh(coefficient[c] * x[n, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2, c].mean() + bias[c])
+    return y
+
+
+CASES = [
+    Case("Subsampling2D", lambda: layers.Subsampling2D(2, activation="tanh"), ((2, 6, 7, 3),), subsampling),
+]
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def inputs_of(case):
+    rng = np.random.default_rng(0)
+    return [np.asarray(case.draw(rng, shape)) for shape in case.shapes]
+
+
+def built(case, dtype="float32"):
+    """The layer, its weights moved off their initial values, so that a weight that is not used shows."""
+    layer = case.make()
+    if dtype != "float32":
+        layer = type(layer).from_config(layer.get_config() | {"dtype": dtype})
+    arguments = [keras.ops.convert_to_tensor(x.astype("float32")) for x in inputs_of(case)]
+    layer(arguments if len(arguments) > 1 else arguments[0])
+    rng = np.random.default_rng(1)
+    layer.set_weights([w + 0.1 * rng.normal(size=w.shape).astype(w.dtype) for w in layer.get_weights()])
+    return layer
+
+
+def call(layer, inputs):
+    outputs = layer(inputs if len(inputs) > 1 else inputs[0])
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
+def arrays(tensors):
+    return [keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float64")) for tensor in tensors]
+
+
+def oracle(case, layer, inputs):
+    outputs = case.loop([w.astype("float64") for w in layer.get_weights()], *inputs)
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
+def model_of(case, layer, known=True):
+    """A functional model around the layer; known=False leaves the batch and the spatial sizes open."""
+    shapes = [shape[1:] if known else (*(None,) * (len(shape) - 2), shape[-1]) for shape in case.shapes]
+    inputs = [keras.Input(shape) for shape in shapes]
+    inputs = inputs if len(inputs) > 1 else inputs[0]
+    return keras.Model(inputs, layer(inputs))
+
+
+def test_every_public_layer_is_in_the_table():
+    public = {name for name in layers.__all__ if inspect.isclass(getattr(layers, name))}
+    public = {name for name in public if issubclass(getattr(layers, name), keras.layers.Layer)}
+    assert {type(case.make()).__name__ for case in CASES} == public
+
+
+@every_case
+def test_values_are_those_of_the_loop(case):
+    layer, inputs = built(case), inputs_of(case)
+    found = call(layer, [x.astype("float32") for x in inputs])
+    for result, expected in zip(arrays(found), oracle(case, layer, inputs), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.differentiable], ids=str)
+def test_gradients_are_those_of_the_loop(case):
+    """Central differences of the loop in float64 against automatic differentiation of the layer in float64."""
+    layer, inputs = built(case, "float64"), inputs_of(case)
+    weights = layer.get_weights()
+    rng = np.random.default_rng(2)
+    tensors = [tf.Variable(x) for x in inputs]
+    with tf.GradientTape() as tape:
+        outputs = [y for y in call(layer, [t.value() for t in tensors]) if y.dtype.is_floating]
+        directions = [rng.normal(size=y.shape) for y in outputs]
+        total = sum(tf.reduce_sum(y * d) for y, d in zip(outputs, directions, strict=True))
+    values = [w.value for w in layer.trainable_weights]
+    found = tape.gradient(total, tensors + values)
+
+    def slow(inputs, weights):
+        results = case.loop(weights, *inputs)
+        results = results if isinstance(results, list) else [results]
+        floating = [y for y in results if np.issubdtype(np.asarray(y).dtype, np.floating)]
+        return sum(float((y * d).sum()) for y, d in zip(floating, directions, strict=True))
+
+    trainable = [i for i, w in enumerate(layer.weights) if any(w is t for t in layer.trainable_weights)]
+    places = [(inputs, i) for i in range(len(inputs))] + [(weights, i) for i in trainable]
+    for gradient, (group, i) in zip(found, places, strict=True):
+        array = group[i] = group[i].astype("float64")
+        gradient = np.zeros_like(array) if gradient is None else gradient.numpy()
+        for index in rng.permutation(array.size)[:12]:
+            place = np.unravel_index(index, array.shape)
+            before = array[place]
+            array[place] = before + 1e-6
+            above = slow(inputs, weights)
+            array[place] = before - 1e-6
+            below = slow(inputs, weights)
+            array[place] = before
+            assert gradient[place] == pytest.approx((above - below) / 2e-6, rel=1e-5, abs=1e-6)
+
+
+@every_case
+def test_config_round_trip(case):
+    layer = case.make()
+    config = layer.get_config()
+    again = type(layer).from_config(config)
+    assert again.get_config() == config
+    for name, parameter in inspect.signature(type(layer).__init__).parameters.items():
+        if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            assert name in config, f"get_config leaves out {name}"
+            assert hasattr(layer, name), f"{name} is no attribute"
+    assert keras.saving.get_registered_name(type(layer)) == f"tfcnn>{type(layer).__name__}"
+
+
+@every_case
+def test_save_and_load(case, tmp_path):
+    model, inputs = model_of(case, built(case)), [x.astype("float32") for x in inputs_of(case)]
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    for a, b in zip(arrays(call(model, inputs)), arrays(call(again, inputs)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_case
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(case, policy):
+    layer, inputs = built(case, policy), inputs_of(case)
+    reference = arrays(call(built(case), [x.astype("float32") for x in inputs]))
+    outputs = call(layer, [x.astype("float32") for x in inputs])
+    if layer.dtype_policy.compute_dtype != "float32":  # a layer may insist on float32 by its own dtype argument
+        assert all(y.dtype == policy.removeprefix("mixed_") for y in outputs if y.dtype.is_floating)
+    assert all(w.dtype == "float32" for w in layer.weights)
+    for result, expected in zip(arrays(outputs), reference, strict=True):
+        np.testing.assert_allclose(result, expected, rtol=0.05, atol=0.05 * np.abs(expected).max())
+
+
+@every_case
+def test_compiles_under_xla(case):
+    layer, inputs = built(case), [tf.constant(x.astype("float32")) for x in inputs_of(case)]
+
+    def step(*tensors):
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            outputs = call(layer, list(tensors))
+            loss = sum(tf.reduce_sum(y * y) for y in outputs if y.dtype.is_floating)
+        return outputs, tape.gradient(loss, tensors)
+
+    for a, b in zip(
+        tf.nest.flatten(tf.function(step, jit_compile=True)(*inputs)), tf.nest.flatten(step(*inputs)), strict=True
+    ):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.unknown_size], ids=str)
+def test_unknown_batch_and_sizes(case):
+    layer = built(case)
+    open_model, model = model_of(case, layer, known=False), model_of(case, layer)
+    inputs = [x.astype("float32") for x in inputs_of(case)]
+    for a, b in zip(arrays(call(open_model, inputs)), arrays(call(model, inputs)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    for symbolic, real in zip(tf.nest.flatten(model.output), call(model, inputs), strict=True):
+        assert symbolic.shape[1:] == tuple(real.shape[1:])
+
+
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+@every_case
+def test_exports_to_litert_with_builtin_operators(case):
+    model, inputs = model_of(case, built(case)), [x.astype("float32") for x in inputs_of(case)]
+    signature = [tf.TensorSpec(x.shape, tf.float32) for x in inputs]
+    function = tf.function(lambda *tensors: call(model, list(tensors)), input_signature=signature)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], model)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    interpreter = tf.lite.Interpreter(model_content=converter.convert())
+    interpreter.allocate_tensors()
+    for detail, x in zip(interpreter.get_input_details(), inputs, strict=True):
+        interpreter.set_tensor(detail["index"], x)
+    interpreter.invoke()
+    results = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+    expected = arrays(call(model, inputs))
+    for result in expected:  # LiteRT does not keep the order of outputs
+        assert any(r.shape == result.shape and np.allclose(r, result, rtol=1e-3, atol=1e-4) for r in results)
+
+
+def test_jax_gives_the_same_values(tmp_path):
+    """This file's values again, in one process on the JAX backend."""
+    code = f"""
+import runpy, sys
+import numpy as np
+names = runpy.run_path({str(Path(__file__))!r})
+for case in names["CASES"]:
+    layer, inputs = names["built"](case), names["inputs_of"](case)
+    found = names["arrays"](names["call"](layer, [x.astype("float32") for x in inputs]))
+    for result, expected in zip(found, names["oracle"](case, layer, inputs), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5, err_msg=case.id)
+    print(case.id)
+"""
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[:-1] == [case.id for case in CASES]

@@ -1,0 +1,153 @@
+import importlib
+import json
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import tfcnn
+from tfcnn import cost, models
+from tfcnn.config import BadInput
+
+REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())["rows"]
+KNOWN = [row for row in REFERENCE if row["arch"] in tfcnn.list_archs()]
+# Names that share a row's table with a published sibling and have published counts of their own here:
+# torchvision's documentation (trainable parameters); He 2015, section 4.2 (Table 6, in millions, option A).
+ALSO_PUBLISHED = {
+    "vgg13": 133_047_848,
+    "vgg19": 143_667_240,
+    "vgg11_bn": 132_868_840,
+    "vgg13_bn": 133_053_736,
+    "vgg19_bn": 143_678_248,
+    "resnet101": 44_549_160,
+    "resnet152": 60_192_808,
+    "resnet32": 0.46e6,
+    "resnet44": 0.66e6,
+    "resnet56": 0.85e6,
+    "resnet110": 1.7e6,
+}
+SMALLER = {"lenet": {}, "vgg": {"width": 0.05}, "resnet": {"width": 0.125}, "mobilenet": {"width": 0.25}}
+
+
+def weightless(arch, *args, **overrides):
+    with cost.weightless():
+        return tfcnn.build(arch, *args, **overrides)
+
+
+@pytest.mark.parametrize("row", KNOWN, ids=lambda row: f"{row['arch']}{row.get('overrides', '')}")
+def test_published_counts(row):
+    model = weightless(row["arch"], row["input_shape"], row["num_classes"], **row.get("overrides", {}))
+    table = cost.cost_table(model)
+    assert (table.trainable, table.params, table.macs) == (row["trainable"], row["total"], row["macs"])
+    assert list(model.output_shape[1:]) == row["output"]
+
+
+@pytest.mark.parametrize(("arch", "published"), list(ALSO_PUBLISHED.items()))
+def test_other_published_counts(arch, published):
+    trainable = cost.cost_table(weightless(arch)).trainable
+    assert trainable == pytest.approx(published, rel=0 if isinstance(published, int) else 0.02)
+
+
+def test_every_name_has_a_published_count():
+    assert {row["arch"] for row in KNOWN} | set(ALSO_PUBLISHED) == set(tfcnn.list_archs())
+
+
+def test_weights_are_allocated_and_counted_alike():
+    model = tfcnn.build("resnet20")
+    assert sum(w.size for w in model.get_weights()) == cost.cost_table(weightless("resnet20")).params == 271_098
+
+
+@pytest.mark.parametrize("family", models.FAMILIES, ids=lambda family: family.module)
+def test_registry_repeats_the_variants_of_the_file(family):
+    module = importlib.import_module(f"tfcnn.models.{family.module}")
+    assert set(module.VARIANTS) == set(family.names)
+
+
+@pytest.mark.parametrize("arch", tfcnn.list_archs())
+def test_minimum_size(arch):
+    family = models.family_of(arch)
+    size = family.min_size
+    model = weightless(arch, (size, size, 3), 7)
+    assert model.output_shape == (None, 7)
+    assert all(math.prod(row.output_shape) > 0 for row in cost.cost_table(model).rows)
+    with pytest.raises(BadInput, match=f"needs {size} pixels"):
+        tfcnn.build(arch, (size + 9, size - 1, 3), 7)
+
+
+@pytest.mark.parametrize("arch", tfcnn.list_archs())
+def test_depth_and_width_scale_every_network(arch):
+    plain, wide, deep = (cost.cost_table(weightless(arch, **scale)) for scale in ({}, {"width": 2}, {"depth": 1.2}))
+    assert wide.macs > 2 * plain.macs
+    assert deep.macs > plain.macs
+    assert len(deep.rows) > len(plain.rows)
+    assert len(wide.rows) == len(plain.rows)
+
+
+@pytest.mark.parametrize("family", models.FAMILIES, ids=lambda family: family.module)
+@pytest.mark.parametrize("shape", [(33, 45, 1), (64, 48, 4)])
+def test_any_size_and_channels_and_a_round_trip(family, shape, tmp_path):
+    model = tfcnn.build(family.names[0], shape, 3, **SMALLER[family.module])
+    images = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
+    logits = model.predict_on_batch(images)
+    assert logits.shape == (2, 3)
+    assert logits.dtype == np.float32
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.predict_on_batch(images), logits)
+    fresh = tfcnn.build(family.names[0], shape, 3, weights=str(tmp_path / "model.keras"), **SMALLER[family.module])
+    np.testing.assert_array_equal(fresh.predict_on_batch(images), logits)
+
+
+@pytest.mark.parametrize("family", models.FAMILIES, ids=lambda family: family.module)
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_one_training_step_changes_every_trainable_weight(family, policy):
+    before_policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = tfcnn.build(family.names[0], (32, 32, 1), 4, **SMALLER[family.module])
+    finally:
+        keras.config.set_dtype_policy(before_policy)
+    assert model.output.dtype == "float32"
+    model.compile(keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = [w.numpy().copy() for w in model.trainable_variables]
+    images = np.random.default_rng(0).normal(size=(8, 32, 32, 1)).astype("float32")
+    loss = model.train_on_batch(images, np.arange(8) % 4)
+    assert math.isfinite(loss)
+    assert all((a != w.numpy()).any() for a, w in zip(before, model.trainable_variables, strict=True))
+
+
+@pytest.mark.parametrize("arch", ["mobilenet", "resnet18"])
+def test_small_images_get_a_stem_that_keeps_resolution(arch):
+    def stride(size, **overrides):
+        return size // weightless(arch, (size, size, 3), **overrides).get_layer("stage5").output.shape[1]
+
+    assert models.arguments(arch, (63, 64, 3))["stem"] == "cifar"
+    assert models.arguments(arch, (64, 64, 3))["stem"] == "imagenet"
+    assert stride(64) == 32
+    assert stride(32) < 32
+    assert stride(32, stem="imagenet") == 32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"arch": "mobilnet"}, "did you mean mobilenet"),
+        ({"arch": "resnet19"}, "resnet18"),
+        ({"arch": "transformer"}, "choose from lenet5"),
+        ({"arch": "mobilenet", "stem": "cifer"}, "did you mean cifar"),
+        ({"arch": "mobilenet", "widht": 2}, "did you mean width"),
+        ({"arch": "lenet5", "form": "paper", "width": 2}, "width must be 1"),
+        ({"arch": "vgg11", "dropout": 3}, "vgg11 cannot be built"),
+        ({"arch": "resnet152", "depth": 4}, "too deep for Keras.*--depth"),
+    ],
+)
+def test_bad_input_names_what_is_near(arguments, message):
+    with pytest.raises(BadInput, match=message):
+        weightless(**arguments)
+
+
+def test_list_archs_by_task():
+    assert tfcnn.list_archs("classification") == tfcnn.list_archs()
+    assert tfcnn.list_archs("segmentation") == []

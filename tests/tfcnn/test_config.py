@@ -1,0 +1,87 @@
+import subprocess
+import sys
+
+import pytest
+
+from tfcnn.command import Parser
+from tfcnn.config import BadInput, Config, add_flags, flag_of
+
+
+def parse(*arguments):
+    parser = Parser(prog="test")
+    add_flags(parser)
+    return vars(parser.parse_args(arguments))
+
+
+def test_text_becomes_values():
+    config = Config(
+        **parse(
+            "--epochs", "3", "--lr", "1e-3", "--arch-args", "stem=imagenet", "dropout=0.5", "--resume", "--out", "x"
+        )
+    )
+    assert (config.epochs, config.lr, config.resume) == (3, 0.001, True)
+    assert config.arch_args == {"stem": "imagenet", "dropout": 0.5}
+
+
+def test_only_given_flags_are_returned():
+    assert parse() == {}
+    assert parse("--seed", "4") == {"seed": "4"}
+
+
+def test_every_field_is_a_flag_with_help():
+    parser = Parser(prog="test")
+    add_flags(parser)
+    text = parser.format_help()
+    for name in Config().to_dict():
+        assert flag_of(name) in text
+
+
+def test_round_trip():
+    config = Config(arch="resnet18", lr=0.1, arch_args={"stem": "cifar"})
+    assert Config(**config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "received", "allowed", "flag"),
+    [
+        ({"epochs": "ten"}, "'ten'", "a whole number at least 1", "--epochs"),
+        ({"epochs": "0"}, "'0'", "at least 1", "--epochs"),
+        ({"epochs": 2.5}, "'2.5'", "a whole number", "--epochs"),
+        ({"epochs": True}, "'True'", "a whole number", "--epochs"),
+        ({"epochs": None}, "'None'", "a whole number", "--epochs"),
+        ({"lr": "-1"}, "'-1'", "above 0", "--lr"),
+        ({"lr": "nan"}, "'nan'", "a number above 0 and at most 100", "--lr"),
+        ({"lr": "inf"}, "'inf'", "at most 100", "--lr"),
+        ({"smoothing": 1}, "'1'", "at most 0.99", "--smoothing"),
+        ({"width": "0"}, "'0'", "above 0", "--width"),
+        ({"hflip": 1.5}, "'1.5'", "at most 1", "--hflip"),
+        ({"precision": "float61"}, "'float61'", "float32", "--precision"),
+        ({"opt": "lamb"}, "'lamb'", "adamw", "--opt"),
+        ({"arch": 3}, "'3'", "text", "--arch"),
+        ({"tensorboard": "yes"}, "'yes'", "true or false", "--tensorboard"),
+        ({"warmup_epochs": 9, "epochs": 3}, "9", "lower one", "--warmup-epochs"),
+        ({"resume": True}, "--resume", "--out", "--resume"),
+    ],
+)
+def test_bad_values_are_refused_in_one_line(values, received, allowed, flag):
+    with pytest.raises(BadInput) as caught:
+        Config(**values)
+    message = str(caught.value)
+    assert received in message
+    assert allowed in message
+    assert flag in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("argument", ["width", "=3", "two words=1"])
+def test_bad_arch_args(argument):
+    with pytest.raises(BadInput, match="key=value"):
+        parse("--arch-args", argument)
+
+
+def test_needs_no_tensorflow():
+    code = (
+        "import sys, tfcnn, tfcnn.train; from tfcnn.config import Config; Config(); tfcnn.list_archs();"
+        "assert not {'tensorflow', 'keras', 'numpy', 'tensorflow_datasets'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,177 @@
+"""The main job and what it leaves behind."""
+
+import csv
+import re
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import pipelines
+from tfcnn import train
+from tfcnn.command import Interrupted
+from tfcnn.config import BadInput, Config, TrainingFailed
+from tfcnn.progress import Progress
+from tfcnn.run_directory import RunDirectory
+
+FILES = {"config.json", "history.csv", "metrics.json", "curves.png", "checkpoints", "model.keras", "saved_model"}
+
+
+def test_the_main_job(run_command, tmp_path):
+    """`python -m tfcnn.train --arch mobilenet` and no other flag, in a folder of its own."""
+    done = run_command("tfcnn.train", "--arch", "mobilenet", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (path,) = (tmp_path / "runs").iterdir()
+    assert {file.name for file in path.iterdir()} == FILES
+    run = RunDirectory(path)
+
+    accuracy = float(re.search(r"test accuracy +([\d.]+)%", done.stdout).group(1)) / 100
+    assert accuracy >= 0.97  # mean of three seeds: 99.3 %; see benchmarks/digits.py
+    metrics = run.read_metrics()
+    assert metrics["test_accuracy"] == pytest.approx(accuracy, abs=1e-4)
+    assert metrics["images_per_second"] > 0
+    assert re.search(r"images per second +\d", done.stdout)
+    assert f"run directory      runs/{path.name}" in done.stdout
+    assert "stem       cifar" in done.stdout
+    assert run.read_config()["arguments"]["stem"] == "cifar"
+
+    lines = [line for line in done.stdout.splitlines() if line.startswith("epoch")]
+    assert len(lines) >= 12
+    pattern = r"epoch +\d+/12  step \d+/39  loss [\d.]+  accuracy [\d.]+.*  [\d,]+ images/s  [\d:]+( s)? left"
+    assert all(re.fullmatch(pattern, line) for line in lines)
+    assert not {"\r", "\x1b", "\b"} & set(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arch", "flags", "least"),
+    [("lenet5", {}, 0.97), ("resnet20", {}, 0.97), ("vgg11_bn", {"width": 0.125, "precision": "mixed_bfloat16"}, 0.95)],
+)
+def test_defaults_learn(arch, flags, least, tmp_path):
+    run = train.run(Config(arch=arch, out=str(tmp_path / "run"), **flags))
+    assert run.read_metrics()["test_accuracy"] >= least
+
+
+def test_run_directory(trained):
+    assert {file.name for file in trained.path.iterdir()} >= FILES
+    config, rows = trained.read_config(), list(csv.DictReader(trained.history.read_text().splitlines()))
+    assert Config(**config["config"]).arch == "lenet5"
+    assert config["data"]["sizes"] == {"train": 1257, "validation": 180, "test": 360}
+    assert config["recipe"]["precision"] == "float32"
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    metrics = trained.read_metrics()
+    best = min(rows, key=lambda row: float(row["val_loss"]))
+    assert metrics["best_epoch"] == int(best["epoch"])
+    assert metrics["val_accuracy"] == float(best["val_accuracy"])
+    with Image.open(trained.curves) as picture:
+        assert picture.width > 800
+    assert not [file for file in trained.path.rglob(".*")]
+
+
+def test_the_model_kept_is_the_one_that_was_measured(trained):
+    model, data = trained.load_model(), pipelines.load("digits")
+    predicted = model.predict(data.evaluation("test"), verbose=0).argmax(-1)
+    labels = np.concatenate([targets.numpy().argmax(-1) for _, targets in data.evaluation("test")])
+    assert (predicted == labels).mean() == pytest.approx(trained.read_metrics()["test_accuracy"])
+
+
+def test_the_same_seed_gives_the_same_history(tmp_path):
+    def losses(name, seed):
+        run = train.run(Config(arch="lenet5", epochs=2, seed=seed, out=str(tmp_path / name)))
+        return [(row["loss"], row["val_loss"]) for row in run.read_history()]
+
+    first = losses("a", 1)
+    np.testing.assert_allclose(losses("b", 1), first, rtol=1e-4)
+    assert not np.allclose(losses("c", 2), first, rtol=1e-2)
+
+
+def test_early_stop(tmp_path):
+    config = Config(arch="lenet5", epochs=30, lr=1e-12, warmup_epochs=0, early_stop=2, out=str(tmp_path / "run"))
+    epochs = len(train.run(config).read_history())
+    assert 3 <= epochs < 30
+
+
+def test_tensorboard(tmp_path):
+    run = train.run(Config(arch="lenet5", epochs=1, tensorboard=True, out=str(tmp_path / "run")))
+    assert list((run.path / "tensorboard").rglob("events.*"))
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_precision_by_flag(precision, tmp_path):
+    run = train.run(Config(arch="resnet20", depth=0.34, epochs=2, precision=precision, out=str(tmp_path / "run")))
+    assert run.read_config()["recipe"]["precision"] == precision
+    assert run.load_model().layers[2].compute_dtype == precision.removeprefix("mixed_")
+    assert keras.config.dtype_policy().name == "float32"
+    assert run.read_metrics()["test_accuracy"] > 0.2
+
+
+def test_a_loss_that_is_not_finite(tmp_path):
+    config = Config(arch="lenet5", epochs=3, opt="sgd", lr=100, warmup_epochs=0, out=str(tmp_path / "run"))
+    with pytest.raises(TrainingFailed, match=r"loss of epoch .* try a lower --lr"):
+        train.run(config)
+    assert TrainingFailed.exit_code == 3
+
+
+def test_resume_gives_the_uninterrupted_run(tmp_path, monkeypatch):
+    def rows(run):
+        return [(row["epoch"], row["loss"], row["val_loss"], row["learning_rate"]) for row in run.read_history()]
+
+    whole = train.run(Config(arch="lenet5", epochs=4, out=str(tmp_path / "whole")))
+
+    config = Config(arch="lenet5", epochs=4, out=str(tmp_path / "part"))
+    begin = Progress.on_epoch_begin
+
+    def stop(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        begin(self, epoch, logs)
+
+    monkeypatch.setattr(Progress, "on_epoch_begin", stop)
+    with pytest.raises(Interrupted, match="--resume --out") as caught:
+        train.run(config)
+    assert caught.value.exit_code == 130
+    monkeypatch.undo()
+
+    given = {"resume": True, "out": config.out}
+    part = train.run(train.resumed(given))
+    np.testing.assert_allclose(rows(part), rows(whole), rtol=1e-5)
+    assert part.read_metrics()["test_accuracy"] == pytest.approx(whole.read_metrics()["test_accuracy"])
+    assert part.read_config()["config"]["resume"] is False
+
+
+def test_resume_refuses_another_configuration(trained):
+    with pytest.raises(BadInput, match="started with --epochs 4, not 9"):
+        train.resumed({"resume": True, "out": str(trained.path), "epochs": "9"})
+    with pytest.raises(BadInput, match="not a run directory"):
+        train.resumed({"resume": True, "out": str(trained.path / "nowhere")})
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_a_run_that_can_be_resumed(number, code, tmp_path):
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "tfcnn.train",
+        "--arch",
+        "lenet5",
+        "--epochs",
+        "500",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("epoch   2/500"):
+                process.send_signal(number)
+                break
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert errors.startswith("error: interrupted; continue with: python -m tfcnn.train --resume --out")
+    assert errors.count("\n") == 1
+    assert RunDirectory(tmp_path / "run").model.exists()

@@ -1,0 +1,29 @@
+"""`python -m tfcnn`: the commands and the architectures."""
+
+import sys
+
+from tfcnn import command, models
+
+COMMANDS = {
+    "tfcnn.train": "train an architecture on a data set: the main job",
+    "tfcnn.evaluate": "accuracy and confusion matrix of a run",
+    "tfcnn.predict": "classify image files with a run",
+    "tfcnn.export": "write a run's SavedModel",
+    "tfcnn.describe": "an architecture layer by layer, with its costs",
+    "tuning.search": "search an architecture's hyperparameters",
+}
+
+
+def main() -> None:
+    command.Parser(prog="python -m tfcnn", description="Lists the commands and the architectures.").parse_args()
+    width = max(map(len, COMMANDS))
+    print("commands (each has --help)")
+    for name, what in COMMANDS.items():
+        print(f"  python -m {name:{width}}  {what}")
+    print("\narchitectures (--arch)")
+    for family in models.FAMILIES:
+        print(f"  {family.task:{width}}  {' '.join(family.names)}")
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

@@ -1,0 +1,185 @@
+"""The configuration of a training run: each field, its help and its bounds in one place.
+
+Standard library only: a mistyped flag is answered before TensorFlow is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import difflib
+import math
+from collections.abc import Collection, Iterable
+from typing import Any
+
+
+class BadInput(ValueError):
+    """What the user gave cannot be used; the message says what was received, what is allowed, which flag to change."""
+
+    exit_code = 2
+
+
+class TrainingFailed(Exception):
+    """Training cannot go on; the run directory keeps what was good."""
+
+    exit_code = 3
+
+
+def choose(what: str, value: str, allowed: Collection[str], flag: str = "--arch-args") -> str:
+    """`value` if it is one of `allowed`. Raises BadInput, naming the nearest ones, if not."""
+    if value in allowed:
+        return value
+    near = difflib.get_close_matches(str(value), allowed, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(allowed)}"
+    raise BadInput(f"unknown {what} '{value}'; {hint} ({flag})")
+
+
+def option(default: Any, help: str, **rules: Any) -> Any:
+    """A field of `Config`. Rules: choices, low and high (inclusive), above (exclusive), flag (if not the name)."""
+    rules["help"] = help
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=dict, metadata=rules)
+    return dataclasses.field(default=default, metadata=rules)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that decides a run. `Config()` is the main job; every field is a flag of `tfcnn.train`."""
+
+    arch: str = option("mobilenet", "architecture")
+    width: float = option(1.0, "multiplier of the network's filters", above=0, high=16)
+    depth: float = option(1.0, "multiplier of the network's repeated blocks", above=0, high=16)
+    arch_args: dict = option({}, "other arguments of the architecture's builder, key=value ...")
+    dataset: str = option("digits", "data set: digits, or any name (and /config) that TensorFlow Datasets knows")
+    data_dir: str | None = option(None, "folder of prepared data sets [TensorFlow Datasets' own]")
+    image_size: int | None = option(None, "side of the images [the data's, at least 32; 224 where it varies]", low=1)
+    aa: str = option("light", "augmentation of the training images", choices=("light", "none"))
+    hflip: float | None = option(
+        None, "share of training images mirrored [0.5; 0 for written characters]", low=0, high=1
+    )
+    epochs: int = option(12, "passes over the training images", low=1)
+    batch_size: int = option(32, "images per step", low=1)
+    opt: str = option("adamw", "optimiser", choices=("adamw", "sgd"))
+    lr: float | None = option(None, "peak learning rate [what suits the architecture and optimiser]", above=0, high=100)
+    weight_decay: float = option(0.05, "decoupled weight decay, on kernels only", low=0, high=10)
+    warmup_epochs: float = option(1.0, "epochs of linear warm-up before the cosine", low=0)
+    smoothing: float = option(0.1, "label smoothing", low=0, high=0.99)
+    early_stop: int = option(0, "stop after this many epochs without a better validation accuracy; 0: never", low=0)
+    precision: str = option(
+        "auto",
+        "number format; auto: float32 on CPU, mixed on GPU",
+        choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+    )
+    seed: int = option(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1)
+    out: str | None = option(None, "run directory to create [runs/ARCH-DATASET-TIME]")
+    resume: bool = option(False, "continue the run in --out after its last finished epoch")
+    tensorboard: bool = option(False, "also write TensorBoard logs to the run directory")
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
+        if self.warmup_epochs > self.epochs:
+            raise BadInput(
+                f"--warmup-epochs {self.warmup_epochs:g} is more than --epochs {self.epochs}: "
+                f"lower one or raise the other"
+            )
+        if self.resume and self.out is None:
+            raise BadInput("--resume needs the run directory to continue: --out DIR")
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """The arguments of the architecture's builder that this configuration sets."""
+        return {"width": self.width, "depth": self.depth} | self.arch_args
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name: what config.json holds and `Config(**fields)` takes."""
+        return dataclasses.asdict(self)
+
+
+def flag_of(name: str) -> str:
+    """The flag of a field: batch_size -> --batch-size."""
+    return "--" + name.replace("_", "-")
+
+
+def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = None) -> None:
+    """Give `parser` a flag for each field of `Config`, or for those in `names`.
+
+    Values stay text for `Config` to read, and a flag that is not given leaves no trace, so that the parsed
+    namespace holds what the user said and nothing else.
+    """
+    for field in dataclasses.fields(Config):
+        if names is not None and field.name not in names:
+            continue
+        rules = field.metadata
+        shown = rules["help"]
+        if field.type == "bool":
+            how = {"action": "store_true"}
+        elif field.type == "dict":
+            how = {"nargs": "+", "action": _Pairs, "metavar": "KEY=VALUE"}
+        else:
+            how = {"metavar": "{" + ",".join(rules["choices"]) + "}" if "choices" in rules else field.name.upper()}
+            if field.default is not None:
+                shown += f" [{field.default}]"
+        parser.add_argument(flag_of(field.name), help=shown.replace("%", "%%"), default=argparse.SUPPRESS, **how)
+
+
+class _Pairs(argparse.Action):
+    """Collects key=value pairs into one dict."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, getattr(namespace, self.dest, {}) | dict(map(_pair, values)))
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not (key.isidentifier() and equals):
+        raise BadInput(f"--arch-args takes key=value pairs, got '{text}'")
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value
+
+
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "dict": "key=value pairs",
+}
+
+
+def _checked(field: dataclasses.Field, value: Any) -> Any:
+    """The value in its field's type, text read as a number where one is due. Raises BadInput."""
+    rules, flag, kind = field.metadata, flag_of(field.name), field.type.removesuffix(" | None")
+    if value is None and field.type != kind:
+        return None
+    limits = {"above": "above {}", "low": "at least {}", "high": "at most {}"}
+    bounds = " and ".join(text.format(rules[key]) for key, text in limits.items() if key in rules)
+    refused = BadInput(f"{flag} must be {KINDS[kind]} {bounds}".rstrip() + f", got '{value}'")
+
+    if kind in ("int", "float"):
+        number = _number(value)
+        if number is None or (kind == "int" and number != int(number)):
+            raise refused
+        inside = rules.get("above", -math.inf) < number and rules.get("low", number) <= number
+        if not inside or number > rules.get("high", math.inf):
+            raise refused
+        return int(number) if kind == "int" else float(number)
+    if not isinstance(value, {"str": str, "bool": bool, "dict": dict}[kind]):
+        raise refused
+    if "choices" in rules:
+        choose("value", value, rules["choices"], flag)
+    return value
+
+
+def _number(value: Any) -> float | int | None:
+    """A finite number from a number or its text, or None."""
+    try:
+        number = (
+            (int(value) if value.strip().lstrip("+-").isdigit() else float(value)) if isinstance(value, str) else value
+        )
+        return number if not isinstance(number, bool) and math.isfinite(number) else None
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,100 @@
+"""`python -m tfcnn.evaluate RUN`: accuracy and confusion matrix of a run's best model, as numbers and as a picture."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from tfcnn import command
+from tfcnn.config import choose
+from tfcnn.run_directory import RunDirectory, write_json, writing
+
+SPLITS = ("train", "validation", "test")
+
+
+def evaluate(run: RunDirectory, split: str = "test", data_dir: str | None = None) -> dict[str, Any]:
+    """Evaluate the best model of a run on a split of the data it was trained on.
+
+    Writes evaluation-SPLIT.json and confusion-SPLIT.png to the run directory.
+
+    Args:
+        run: the run directory.
+        split: "train", "validation" or "test"; images are not augmented.
+        data_dir: folder of prepared data sets; default: the one of the training.
+
+    Returns:
+        dict: "split", "examples", "accuracy", "per_class" (name -> share of it that was recognised), "class_names" and
+        "confusion" (a list of lists of counts; row: true class, column: predicted).
+
+    Raises:
+        BadInput: no model in the run directory. pipelines.BadData: the data set is not to be had.
+    """
+    import numpy as np
+
+    import pipelines
+    from tfcnn.visualize.confusion import draw_confusion
+
+    facts = run.read_config()
+    model = run.load_model()
+    config = facts["config"]
+    data = pipelines.load(
+        config["dataset"],
+        image_size=facts["data"]["image_shape"][0],
+        batch_size=config["batch_size"],
+        data_dir=data_dir or config["data_dir"],
+    )
+    classes = data.num_classes
+    matrix = np.zeros((classes, classes), int)
+    for images, targets in data.evaluation(split):
+        predicted = model.predict_on_batch(images).argmax(-1)
+        np.add.at(matrix, (targets.numpy().argmax(-1), predicted), 1)
+    recognised = matrix.diagonal() / np.maximum(matrix.sum(1), 1)
+    result = {
+        "split": split,
+        "examples": int(matrix.sum()),
+        "accuracy": float(matrix.trace() / matrix.sum()),
+        "per_class": dict(zip(data.class_names, recognised.round(4).tolist(), strict=True)),
+        "class_names": list(data.class_names),
+        "confusion": matrix.tolist(),
+    }
+    write_json(run.path / f"evaluation-{split}.json", result)
+    title = f"{config['arch']} on {config['dataset']}, {split}: {result['accuracy']:.2%}"
+    with writing(run.path / f"confusion-{split}.png") as path:
+        draw_confusion(matrix, data.class_names, path, title=title)
+    return result
+
+
+def confusion_text(result: dict[str, Any]) -> str:
+    """The confusion matrix of `evaluate` as text, a dot for 0.
+
+    >>> print(confusion_text({"class_names": ["cat", "dog"], "confusion": [[9, 1], [0, 12]]}))
+    true \\\\ predicted  cat  dog
+    cat                 9    1
+    dog                 .   12
+    """
+    names, head = result["class_names"], "true \\ predicted"
+    width = max(map(len, [*names, *(str(count) for row in result["confusion"] for count in row)]))
+    first = max(len(head), width)
+    lines = [head.ljust(first) + "".join(f"  {name:>{width}}" for name in names)]
+    for name, row in zip(names, result["confusion"], strict=True):
+        lines.append(name.ljust(first) + "".join(f"  {count or '.':>{width}}" for count in row))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = command.Parser(prog="python -m tfcnn.evaluate", description="Accuracy and confusion matrix of a run.")
+    parser.add_argument("run", metavar="RUN", help="run directory of tfcnn.train")
+    parser.add_argument("--split", default="test", metavar="{" + ",".join(SPLITS) + "}", help="which images [test]")
+    parser.add_argument("--data-dir", metavar="DIR", help="folder of prepared data sets [the one of the training]")
+    given = parser.parse_args()
+    choose("split", given.split, SPLITS, flag="--split")
+    run = RunDirectory.opened(given.run).check_trained()
+    command.import_tensorflow()
+    result = evaluate(run, given.split, given.data_dir)
+    print(confusion_text(result))
+    print(f"\naccuracy  {result['accuracy']:.2%} of {result['examples']:,} {given.split} images")
+    print(f"written   {run.path / f'evaluation-{given.split}.json'}, {run.path / f'confusion-{given.split}.png'}")
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

@@ -1,0 +1,119 @@
+"""The registry: every architecture by name, and `build`.
+
+Names and limits are plain values, so that asking for them imports neither Keras nor a backend; a family's
+file is imported when one of its networks is built. Images are NHWC, networks return float32 logits.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tfcnn.config import BadInput, choose
+
+# Below this many pixels a network that divides the image by 32 ends in a 1x1 map.
+SMALL_IMAGE = 64
+
+
+class Family(NamedTuple):
+    module: str  # the file in this folder; its VARIANTS has a row for each name
+    task: str
+    min_size: int  # the shortest image side, in pixels, that leaves every stage something to look at
+    names: tuple[str, ...]
+
+
+FAMILIES = (
+    Family("lenet", "classification", 16, ("lenet5",)),
+    Family("vgg", "classification", 32, tuple(f"vgg{n}{bn}" for bn in ("", "_bn") for n in (11, 13, 16, 19))),
+    Family("resnet", "classification", 8, tuple(f"resnet{n}" for n in (18, 34, 50, 101, 152, 20, 32, 44, 56, 110))),
+    Family("mobilenet", "classification", 16, ("mobilenet",)),
+)
+ARCHS = {name: family for family in FAMILIES for name in family.names}
+
+
+def list_archs(task: str | None = None) -> list[str]:
+    """Names that `build` knows, all or those of one task ("classification")."""
+    return [name for name, family in ARCHS.items() if task in (None, family.task)]
+
+
+def family_of(arch: str) -> Family:
+    """The family of an architecture. Raises BadInput, with the nearest names, for an unknown one."""
+    return ARCHS[choose("architecture", arch, ARCHS, flag="--arch")]
+
+
+def check_size(arch: str, image_size: tuple[int, ...]) -> None:
+    """Raises BadInput when an image (its spatial sides, in pixels) is too small for the architecture."""
+    if min(image_size) < (minimum := family_of(arch).min_size):
+        size = "x".join(map(str, image_size))
+        raise BadInput(f"images of {size} are too small for {arch}: it needs {minimum} pixels a side (--image-size)")
+
+
+def builder_of(arch: str) -> Callable:
+    """The function that builds an architecture, its variant's arguments bound."""
+    module = importlib.import_module(f"tfcnn.models.{family_of(arch).module}")
+    return module.VARIANTS[arch]
+
+
+def arguments(
+    arch: str, input_shape: tuple[int, ...] | None = None, num_classes: int | None = None, **overrides: Any
+) -> dict[str, Any]:
+    """Every argument with which `build` would call the architecture's builder, defaults filled in.
+
+    A network with a `stem` gets stem="cifar", which keeps resolution, for images below 64 pixels, unless
+    `overrides` say otherwise.
+
+    Raises:
+        BadInput: unknown architecture or argument, or an image below the architecture's minimum.
+    """
+    signature = inspect.signature(builder_of(arch))
+    allowed = {name: parameter.default for name, parameter in signature.parameters.items()}
+    for key in overrides:
+        choose(f"argument of {arch}", key, allowed, flag="--arch-args")
+    given = {"input_shape": input_shape, "num_classes": num_classes}
+    filled = allowed | {key: value for key, value in given.items() if value is not None} | overrides
+    filled["input_shape"] = tuple(filled["input_shape"])
+    check_size(arch, filled["input_shape"][:-1])
+    if "stem" in allowed and "stem" not in overrides and min(filled["input_shape"][:-1]) < SMALL_IMAGE:
+        filled["stem"] = "cifar"
+    return filled
+
+
+def build(
+    arch: str,
+    input_shape: tuple[int, ...] | None = None,
+    num_classes: int | None = None,
+    *,
+    weights: str | None = None,
+    **overrides: Any,
+) -> Any:
+    """Build a network.
+
+    Args:
+        arch: one of `list_archs()`.
+        input_shape: (height, width, channels); default: the paper's.
+        num_classes: size of the output; default: the paper's.
+        weights: path of a `.weights.h5` or `.keras` file to load; default: fresh weights.
+        overrides: the family's own arguments; every classification network takes `width` and `depth`.
+
+    Returns:
+        keras.Model: float images (batch, height, width, channels) in, float32 logits (batch, num_classes) out.
+
+    Raises:
+        BadInput (a ValueError): unknown architecture or argument, a value out of range, or an image below the
+            architecture's minimum.
+
+    Example:
+        >>> model = tfcnn.build("mobilenet", (32, 32, 1), 10, width=0.5)  # doctest: +SKIP
+    """
+    filled = arguments(arch, input_shape, num_classes, **overrides)
+    try:
+        model = builder_of(arch)(**filled)
+    except RecursionError as error:  # Keras walks the graph by recursion, some five calls a layer
+        raise BadInput(f"{arch} of depth {filled['depth']:g} is too deep for Keras: give a lower --depth") from error
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{arch} cannot be built: {error}") from error
+    if weights is not None:
+        model.load_weights(weights)
+    return model

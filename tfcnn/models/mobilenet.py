@@ -1,0 +1,74 @@
+"""MobileNet: Howard et al., "MobileNets: efficient convolutional neural networks for mobile vision applications", 2017.
+
+Table 1, with the width multiplier of section 3.3; the resolution multiplier is the input size. Difference from
+the paper: `depth` scales the five repeats of the 512-filter block, which the paper drops as a whole ("shallow").
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from tfcnn.arithmetic import scale_depth, scale_width
+from tfcnn.config import choose
+
+# Table 1 after the first convolution: filters, stride of the block's first depthwise convolution, repeats.
+# A stage is what shares one resolution.
+STAGES = (
+    ((64, 1, 1),),  # 112, 112
+    ((128, 2, 1), (128, 1, 1)),  # 56, 56
+    ((256, 2, 1), (256, 1, 1)),  # 28, 28
+    ((512, 2, 1), (512, 1, 5)),  # 14, 14
+    ((1024, 2, 1), (1024, 1, 1)),  # 7, 7
+)
+
+
+def separable(x, filters, stride, *, bn_momentum, name=None):
+    """Figure 3: 3x3 depthwise, batch norm, ReLU, 1x1, batch norm, ReLU. (h, w, c) -> (h / s, w / s, filters)"""
+    x = layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False)(x)
+    x = layers.ReLU()(layers.BatchNormalization(momentum=bn_momentum)(x))
+    x = layers.Conv2D(filters, 1, use_bias=False)(x)
+    return layers.ReLU(name=name)(layers.BatchNormalization(momentum=bn_momentum)(x))
+
+
+def mobilenet(
+    input_shape=(224, 224, 3),
+    num_classes=1000,
+    *,
+    width=1.0,
+    depth=1.0,
+    stem="imagenet",
+    dropout=0.001,
+    bn_momentum=0.9,
+    name="mobilenet",
+):
+    """MobileNet.
+
+    Args:
+        input_shape: (height, width, channels), at least 16 pixels a side.
+        num_classes: number of logits.
+        width: multiplier of all filters.
+        depth: multiplier of the five repeats of the 512-filter block.
+        stem: "imagenet" (first convolution with stride 2) or "cifar" (stride 1).
+        dropout: rate before the last layer.
+        bn_momentum: share of the old value in the moving statistics.
+
+    Returns:
+        keras.Model: (batch, height, width, channels) -> float32 logits (batch, num_classes). The last map of each
+        resolution is named stage1 ... stage5 (strides 2, 4, 8, 16, 32 with the ImageNet stem).
+    """
+    choose("stem", stem, ("imagenet", "cifar"))
+    inputs = keras.Input(input_shape)
+    x = layers.Conv2D(scale_width(32, width), 3, 2 if stem == "imagenet" else 1, padding="same", use_bias=False)(inputs)
+    x = layers.ReLU()(layers.BatchNormalization(momentum=bn_momentum)(x))
+    for stage, rows in enumerate(STAGES, start=1):
+        blocks = [(f, s) for f, s, n in rows for _ in range(n if n == 1 else scale_depth(n, depth))]
+        for i, (filters, stride) in enumerate(blocks, start=1):
+            last = f"stage{stage}" if i == len(blocks) else None
+            x = separable(x, scale_width(filters, width), stride, bn_momentum=bn_momentum, name=last)
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dropout(dropout)(x)
+    return keras.Model(inputs, layers.Dense(num_classes, dtype="float32", name="logits")(x), name=name)
+
+
+VARIANTS = {"mobilenet": mobilenet}

@@ -1,0 +1,81 @@
+"""VGG: Simonyan & Zisserman, "Very deep convolutional networks for large-scale image recognition", 2014.
+
+Table 1, columns A, B, D and E. `_bn` adds batch normalisation after each convolution, as torchvision's models
+of that name do. Differences from the paper: none at 224x224; at other sizes the first dense layer takes the
+last map as it is, so that a 32x32 image has a 1x1 map and a head of its own size.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import keras
+from keras import layers
+
+from tfcnn.arithmetic import scale_depth, scale_width
+
+FILTERS = (64, 128, 256, 512, 512)
+# Table 1: convolutions in each of the five blocks.
+A, B, D, E = (1, 1, 2, 2, 2), (2, 2, 2, 2, 2), (2, 2, 3, 3, 3), (2, 2, 4, 4, 4)
+
+
+def conv(x, filters, batch_norm, bn_momentum, name=None):
+    """3x3 convolution, ReLU. (h, w, c) -> (h, w, filters)"""
+    x = layers.Conv2D(filters, 3, padding="same", kernel_initializer="he_normal")(x)
+    if batch_norm:
+        x = layers.BatchNormalization(momentum=bn_momentum, epsilon=1e-5)(x)
+    return layers.ReLU(name=name)(x)
+
+
+def vgg(
+    input_shape=(224, 224, 3),
+    num_classes=1000,
+    *,
+    repeats,
+    batch_norm=False,
+    width=1.0,
+    depth=1.0,
+    dropout=0.5,
+    bn_momentum=0.9,
+    name="vgg",
+):
+    """VGG.
+
+    Args:
+        input_shape: (height, width, channels), at least 32 pixels a side.
+        num_classes: number of logits.
+        repeats: convolutions in each of the five blocks.
+        batch_norm: normalise after each convolution.
+        width: multiplier of filters and of the 4096 units of the two hidden dense layers.
+        depth: multiplier of `repeats`.
+        dropout: rate after each hidden dense layer.
+        bn_momentum: share of the old value in the moving statistics.
+
+    Returns:
+        keras.Model: (batch, height, width, channels) -> float32 logits (batch, num_classes). The last map before
+        each pooling is named stage1 ... stage5 (strides 1, 2, 4, 8, 16).
+    """
+    x = inputs = keras.Input(input_shape)
+    for stage, (filters, n) in enumerate(zip(FILTERS, repeats, strict=True), start=1):
+        n = scale_depth(n, depth)
+        for i in range(n):
+            last = f"stage{stage}" if i == n - 1 else None
+            x = conv(x, scale_width(filters, width), batch_norm, bn_momentum, name=last)
+        x = layers.MaxPooling2D()(x)
+    x = layers.Flatten()(x)
+    for _ in range(2):
+        x = layers.Dense(scale_width(4096, width), activation="relu", kernel_initializer="he_normal")(x)
+        x = layers.Dropout(dropout)(x)
+    return keras.Model(inputs, layers.Dense(num_classes, dtype="float32", name="logits")(x), name=name)
+
+
+VARIANTS = {
+    "vgg11": partial(vgg, repeats=A, name="vgg11"),
+    "vgg13": partial(vgg, repeats=B, name="vgg13"),
+    "vgg16": partial(vgg, repeats=D, name="vgg16"),
+    "vgg19": partial(vgg, repeats=E, name="vgg19"),
+    "vgg11_bn": partial(vgg, repeats=A, batch_norm=True, name="vgg11_bn"),
+    "vgg13_bn": partial(vgg, repeats=B, batch_norm=True, name="vgg13_bn"),
+    "vgg16_bn": partial(vgg, repeats=D, batch_norm=True, name="vgg16_bn"),
+    "vgg19_bn": partial(vgg, repeats=E, batch_norm=True, name="vgg19_bn"),
+}

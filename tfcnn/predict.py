@@ -1,0 +1,76 @@
+"""`python -m tfcnn.predict RUN IMAGE...`: class names and probabilities of images, by the run's SavedModel."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tfcnn import command
+from tfcnn.config import BadInput
+from tfcnn.run_directory import RunDirectory
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's name of an image with so many channels
+
+
+def predict(run: RunDirectory, paths: list[str | Path], top: int = 3) -> list[list[tuple[str, float]]]:
+    """Classify image files.
+
+    Args:
+        run: the run directory.
+        paths: image files of any size and any format that Pillow reads; turned upright as their EXIF says, and
+            converted to the channels that the network takes.
+        top: how many classes to return for an image, the most probable first.
+
+    Returns:
+        list: for each image a list of (class name, probability).
+
+    Raises:
+        BadInput: no SavedModel in the run directory, or a file that is missing or no image.
+    """
+    facts = run.read_config()["data"]
+    images = [read_image(path, facts["image_shape"][-1]) for path in paths]
+    command.import_tensorflow()
+    import tensorflow as tf
+
+    model = tf.saved_model.load(run.saved_model)
+    results = []
+    for image in images:
+        probabilities = model.serve(image[None])["probabilities"].numpy()[0]
+        best = probabilities.argsort()[::-1][:top]
+        results.append([(facts["class_names"][i], float(probabilities[i])) for i in best])
+    return results
+
+
+def read_image(path: str | Path, channels: int):
+    """An image file as uint8 (height, width, channels). Raises BadInput if it cannot be read."""
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    if channels not in MODES:
+        raise BadInput(f"the network takes images of {channels} channels, which no image file has")
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(ImageOps.exif_transpose(image).convert(MODES[channels]))
+    except FileNotFoundError:
+        raise BadInput(f"no such image: '{path}'") from None
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise BadInput(f"'{path}' cannot be read as an image: {error}") from error
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def main() -> None:
+    parser = command.Parser(prog="python -m tfcnn.predict", description="Classify images with a trained run.")
+    parser.add_argument("run", metavar="RUN", help="run directory of tfcnn.train")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="image file")
+    parser.add_argument("--top", default="3", metavar="N", help="classes to show for an image [3]")
+    given = parser.parse_args()
+    if not given.top.isdigit() or int(given.top) < 1:
+        raise BadInput(f"--top must be a whole number at least 1, got '{given.top}'")
+    run = RunDirectory.opened(given.run).check_trained()
+    width = max(map(len, given.images))
+    for path, classes in zip(given.images, predict(run, given.images, int(given.top)), strict=True):
+        print(f"{path:{width}}  " + "  ".join(f"{name} {probability:.1%}" for name, probability in classes))
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

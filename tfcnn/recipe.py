@@ -1,0 +1,88 @@
+"""How a network is trained: precision, optimiser, learning-rate schedule, loss and metrics."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+
+from tfcnn.config import Config
+
+# Peak learning rate at batch size 32, found on `digits`. Without batch normalisation the steps must be smaller.
+LEARNING_RATE = {"adamw": 1e-2, "sgd": 0.1}
+PLAIN_LEARNING_RATE = {"adamw": 1e-3, "sgd": 0.01}
+MOMENTUM = 0.9
+
+
+def precision(config: Config) -> str:
+    """The Keras dtype policy of a run: `config.precision`, or what suits the device for "auto".
+
+    float32 on CPU; on a GPU mixed_bfloat16 from compute capability 8.0 on, mixed_float16 from 7.0 on.
+    """
+    if config.precision != "auto":
+        return config.precision
+    import tensorflow as tf
+
+    capability = (0, 0)
+    if gpus := tf.config.list_physical_devices("GPU"):
+        capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
+    if capability >= (8, 0):
+        return "mixed_bfloat16"
+    return "mixed_float16" if capability >= (7, 0) else "float32"
+
+
+@contextlib.contextmanager
+def policy(config: Config) -> Iterator[str]:
+    """Within this context new layers have the precision of the run; its name is the context's value."""
+    before, name = keras.config.dtype_policy(), precision(config)
+    keras.config.set_dtype_policy(name)
+    try:
+        yield name
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def peak_learning_rate(config: Config, model: keras.Model) -> float:
+    """`config.lr`, or the default of the optimiser, lower for a network without batch normalisation."""
+    if config.lr is not None:
+        return config.lr
+    normalised = any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
+    return (LEARNING_RATE if normalised else PLAIN_LEARNING_RATE)[config.opt]
+
+
+def schedule(config: Config, peak: float, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Linear warm-up from a hundredth of `peak`, then a cosine to zero at the last step."""
+    warmup = round(config.warmup_epochs * steps_per_epoch)
+    total = config.epochs * steps_per_epoch
+    if warmup == 0:
+        return keras.optimizers.schedules.CosineDecay(peak, total)
+    return keras.optimizers.schedules.CosineDecay(
+        peak / 100, max(total - warmup, 1), warmup_target=peak, warmup_steps=warmup
+    )
+
+
+def optimizer(config: Config, rates: keras.optimizers.schedules.LearningRateSchedule) -> keras.optimizers.Optimizer:
+    """AdamW, or SGD with Nesterov momentum; weight decay on kernels only (not on biases, gammas, betas)."""
+    if config.opt == "adamw":
+        result = keras.optimizers.AdamW(rates, weight_decay=config.weight_decay)
+    else:
+        result = keras.optimizers.SGD(rates, momentum=MOMENTUM, nesterov=True, weight_decay=config.weight_decay)
+    result.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return result
+
+
+def compile_model(model: keras.Model, config: Config, steps_per_epoch: int) -> float:
+    """Give a classification network its optimiser, its loss on logits and one-hot targets, and its metrics.
+
+    Returns:
+        The peak learning rate.
+    """
+    peak = peak_learning_rate(config, model)
+    rates = schedule(config, peak, steps_per_epoch)
+    model.compile(
+        optimizer=optimizer(config, rates),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.smoothing),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+    )
+    return peak

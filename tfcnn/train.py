@@ -1,0 +1,211 @@
+"""The main job: `python -m tfcnn.train --arch mobilenet`.
+
+Trains an architecture on a data set and leaves a run directory with its configuration, history, metrics, curves, best
+model and SavedModel. TensorFlow is imported inside `run`, after everything that can be checked without it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import statistics
+import sys
+import time
+from typing import Any
+
+import pipelines
+from tfcnn import command, models
+from tfcnn.config import BadInput, Config, add_flags, flag_of
+from tfcnn.run_directory import RunDirectory, default_path, write_json, writing
+
+
+def run(config: Config) -> RunDirectory:
+    """Train as `config` says.
+
+    Returns:
+        RunDirectory: the files of the run; its `read_metrics()` has the test accuracy.
+
+    Raises:
+        BadInput, pipelines.BadData: before anything is written.
+        TrainingFailed: the loss is not finite.
+        Interrupted: by Ctrl-C or SIGTERM; the run can be resumed.
+    """
+    started = time.monotonic()
+    directory = check(config)
+    command.import_tensorflow()
+    from tfcnn.export import export_savedmodel
+
+    data = load_data(config)
+    model, facts = build_model(config, data)
+    introduce(config, facts)
+    if not config.resume:
+        write_json(directory.config, facts)
+    try:
+        rows = fit(model, data, config, directory)
+        metrics = evaluate_best(model, data, rows, directory)
+        export_savedmodel(model, directory.saved_model, facts["data"])
+    except KeyboardInterrupt as stop:
+        raise command.Interrupted(
+            f"interrupted; continue with: python -m tfcnn.train --resume --out {directory.path}", stop
+        ) from stop
+    finish(metrics, facts, rows, directory, seconds=time.monotonic() - started)
+    return directory
+
+
+def check(config: Config) -> RunDirectory:
+    """The run directory, once all that needs no TensorFlow is known to be right. Raises BadInput or BadData."""
+    models.family_of(config.arch)
+    if config.image_size is not None:
+        models.check_size(config.arch, (config.image_size, config.image_size))
+    pipelines.check_name(config.dataset)
+    if config.resume:
+        return RunDirectory.opened(config.out)
+    directory = RunDirectory(config.out or default_path(config.arch, config.dataset))
+    directory.check_new()
+    return directory
+
+
+def load_data(config: Config):
+    """The pipelines.data.Data that `config` names."""
+    return pipelines.load(
+        config.dataset,
+        image_size=config.image_size,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        augmentation=config.aa,
+        hflip=config.hflip,
+        data_dir=config.data_dir,
+    )
+
+
+def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
+    """The compiled network, and what config.json keeps: every decision that was taken, automatic ones included."""
+    import keras
+
+    from tfcnn import cost, recipe
+
+    keras.utils.set_random_seed(config.seed)
+    with recipe.policy(config) as precision:
+        arguments = models.arguments(config.arch, data.image_shape, data.num_classes, **config.overrides)
+        model = models.build(config.arch, **arguments)
+    peak = recipe.compile_model(model, config, data.steps_per_epoch)
+    table = cost.cost_table(model)
+    return model, {
+        "config": config.to_dict() | {"resume": False},
+        "arguments": arguments,
+        "recipe": {"precision": precision, "learning_rate": peak, "steps_per_epoch": data.steps_per_epoch},
+        "cost": {"parameters": table.params, "macs": table.macs},
+        "data": data.facts(),
+    }
+
+
+def introduce(config: Config, facts: dict[str, Any]) -> None:
+    """Say what is about to be trained, and which decisions were taken automatically."""
+    data, arguments, recipe = facts["data"], facts["arguments"], facts["recipe"]
+    sizes = ", ".join(f"{count:,} {split}" for split, count in data["sizes"].items())
+    shape = "x".join(map(str, data["image_shape"]))
+    print(f"data       {data['name']}: {sizes} images of {shape}, {data['num_classes']} classes")
+    print(
+        f"network    {config.arch}: {facts['cost']['parameters']:,} parameters, "
+        f"{facts['cost']['macs'] / 1e6:,.1f} million MACs an image"
+    )
+    if arguments.get("stem") == "cifar" and "stem" not in config.arch_args:
+        print("stem       cifar: keeps the resolution of these small images (--arch-args stem=imagenet for the other)")
+    print(
+        f"recipe     {config.opt}, learning rate {recipe['learning_rate']:g}, {config.epochs} epochs of "
+        f"{recipe['steps_per_epoch']} steps of {config.batch_size} images, {recipe['precision']}",
+        flush=True,
+    )
+
+
+def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, float]]:
+    """Train to the end, from the newest checkpoint where there is one, and return the history."""
+    import keras
+
+    from tfcnn.checkpoint import Checkpoints, Keeper, out_of_patience
+    from tfcnn.progress import Progress
+
+    checkpoints = Checkpoints(model, directory.checkpoints)
+    first_epoch = checkpoints.restore()
+    rows = directory.read_history()[:first_epoch]
+    if first_epoch == config.epochs or out_of_patience(rows, config.early_stop):
+        return rows
+    callbacks = [
+        Progress(config.epochs, data.steps_per_epoch, config.batch_size, first_epoch),
+        Keeper(directory, checkpoints, rows, config.early_stop),
+    ]
+    if config.tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(directory.path / "tensorboard"))
+    model.fit(
+        data.train(config.epochs - first_epoch, first_epoch),
+        steps_per_epoch=data.steps_per_epoch,
+        epochs=config.epochs,
+        initial_epoch=first_epoch,
+        validation_data=data.evaluation("validation"),
+        callbacks=callbacks,
+        shuffle=False,
+        verbose=0,
+    )
+    return rows
+
+
+def evaluate_best(model, data, rows: list[dict[str, float]], directory: RunDirectory) -> dict[str, Any]:
+    """Load the best epoch's weights into `model`; its accuracies and the run's speed."""
+    from tfcnn.checkpoint import best_epoch, uncompiled
+
+    best = rows[best_epoch(rows)]
+    uncompiled(model).load_weights(directory.model)
+    test = model.evaluate(data.evaluation("test"), return_dict=True, verbose=0)
+    return {
+        "test_accuracy": test["accuracy"],
+        "test_loss": test["loss"],
+        "val_accuracy": best["val_accuracy"],
+        "val_loss": best["val_loss"],
+        "best_epoch": best["epoch"],
+        "epochs": len(rows),
+        "images_per_second": statistics.median(row["images_per_second"] for row in rows),
+    }
+
+
+def finish(metrics: dict[str, Any], facts: dict[str, Any], rows, directory: RunDirectory, seconds: float) -> None:
+    """Write metrics and curves, and say how it went."""
+    from tfcnn.progress import duration
+    from tfcnn.visualize.curves import draw_curves
+
+    packages = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
+    versions = {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
+    write_json(directory.metrics, metrics | {"seconds": round(seconds, 1), **facts["cost"], "versions": versions})
+    title = f"{facts['config']['arch']} on {facts['data']['name']}"
+    with writing(directory.curves) as path:
+        draw_curves(rows, path, title=title, test_accuracy=metrics["test_accuracy"])
+    print(
+        f"\nbest epoch         {metrics['best_epoch']} of {metrics['epochs']}, "
+        f"validation accuracy {metrics['val_accuracy']:.2%}\n"
+        f"test accuracy      {metrics['test_accuracy']:.2%} of {facts['data']['sizes']['test']:,} images\n"
+        f"images per second  {metrics['images_per_second']:,.0f} in training; {duration(seconds)} in all\n"
+        f"run directory      {directory.path}"
+    )
+
+
+def resumed(given: dict[str, Any]) -> Config:
+    """The configuration of the run to continue. Raises BadInput if `given` flags say something else than it."""
+    config = Config(**given)
+    saved = RunDirectory.opened(config.out).read_config()["config"] | {"out": config.out, "resume": True}
+    for name in given:
+        if getattr(config, name) != saved[name]:
+            raise BadInput(
+                f"the run in '{config.out}' was started with {flag_of(name)} {saved[name]}, "
+                f"not {getattr(config, name)}; leave {flag_of(name)} out to continue it"
+            )
+    return Config(**saved)
+
+
+def main() -> None:
+    parser = command.Parser(prog="python -m tfcnn.train", description=__doc__.split("\n\n")[1])
+    add_flags(parser)
+    given = vars(parser.parse_args())
+    run(resumed(given) if given.get("resume") else Config(**given))
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

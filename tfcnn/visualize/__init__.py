@@ -1,0 +1,1 @@
+"""Pictures: one file a kind. Drawn on matplotlib figures without a display."""
