@@ -1,5 +1,20 @@
 """Layers that the lectures teach and Keras 3 lacks. keras.ops only; NHWC; registered as package="tfcnn"."""
 
+from tfcnn.layers.convolution import PaddedConv1D, PaddedConv2D, PaddedConv3D
+from tfcnn.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
+from tfcnn.layers.normalization import LocalResponseNormalization
+from tfcnn.layers.padding import Padding1D, Padding2D, Padding3D
 from tfcnn.layers.subsampling import Subsampling2D
 
-__all__ = ["Subsampling2D"]
+__all__ = [
+    "LocalResponseNormalization",
+    "LocallyConnected1D",
+    "LocallyConnected2D",
+    "PaddedConv1D",
+    "PaddedConv2D",
+    "PaddedConv3D",
+    "Padding1D",
+    "Padding2D",
+    "Padding3D",
+    "Subsampling2D",
+]

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.tfcnn.layers import convolution_loops as loops
 from tfcnn import layers
 
 
@@ -51,6 +53,66 @@ def subsampling(weights, x):
 
 CASES = [
     Case("Subsampling2D", lambda: layers.Subsampling2D(2, activation="tanh"), ((2, 6, 7, 3),), subsampling),
+    Case(
+        "LocalResponseNormalization",
+        lambda: layers.LocalResponseNormalization(5, alpha=0.3),
+        ((2, 3, 4, 9),),
+        partial(loops.local_response_normalization, size=5, alpha=0.3, beta=0.75, k=2.0),
+    ),
+    Case(
+        "LocalResponseNormalization even size",
+        lambda: layers.LocalResponseNormalization(4, alpha=0.3, beta=0.5, k=1.0),
+        ((2, 5, 6),),
+        partial(loops.local_response_normalization, size=4, alpha=0.3, beta=0.5, k=1.0),
+    ),
+    *(
+        Case(
+            f"Padding{rank}D {mode}",
+            partial(getattr(layers, f"Padding{rank}D"), amounts, mode),
+            ((2, *(5, 4, 3)[:rank], 2),),
+            partial(loops.padding, amounts=amounts, mode=mode),
+        )
+        for rank, amounts in enumerate([((2, 1),), ((0, 2), (3, 1)), ((1, 2), (2, 0), (1, 1))], start=1)
+        for mode in loops.PADDING
+    ),
+    Case(
+        "PaddedConv1D",
+        lambda: layers.PaddedConv1D(4, 3, dilation_rate=2, padding="full", padding_mode="circular", activation="tanh"),
+        ((2, 7, 3),),
+        partial(loops.convolution, dilation_rate=(2,), amounts=((4, 4),), mode="circular", activation=np.tanh),
+    ),
+    Case(
+        "PaddedConv2D stride and dilation",  # no common part in the first axis, one in the second
+        lambda: layers.PaddedConv2D(4, 3, (2, 4), "half", padding_mode="reflect", dilation_rate=(3, 2)),
+        ((2, 11, 12, 2),),
+        partial(loops.convolution, strides=(2, 4), dilation_rate=(3, 2), amounts=((3, 3), (2, 2)), mode="reflect"),
+    ),
+    Case(
+        "PaddedConv2D groups",
+        lambda: layers.PaddedConv2D(6, (3, 2), groups=2, padding=((1, 0), (2, 1)), padding_mode="replicate"),
+        ((2, 5, 6, 4),),
+        partial(loops.convolution, amounts=((1, 0), (2, 1)), mode="replicate"),
+    ),
+    Case(
+        "PaddedConv3D",
+        lambda: layers.PaddedConv3D(2, 2, strides=2, dilation_rate=2, padding=1, use_bias=False),
+        ((1, 5, 4, 6, 2),),
+        partial(loops.convolution, strides=(2, 2, 2), dilation_rate=(2, 2, 2), amounts=((1, 1),) * 3),
+    ),
+    Case(
+        "LocallyConnected1D",
+        lambda: layers.LocallyConnected1D(3, 3, strides=2, padding="half"),
+        ((2, 8, 2),),
+        partial(loops.locally_connected, kernel_size=(3,), strides=(2,), amounts=((1, 1),)),
+        unknown_size=False,
+    ),
+    Case(
+        "LocallyConnected2D",
+        lambda: layers.LocallyConnected2D(3, (3, 2), strides=(1, 2), activation="tanh"),
+        ((2, 6, 7, 2),),
+        partial(loops.locally_connected, kernel_size=(3, 2), strides=(1, 2), activation=np.tanh),
+        unknown_size=False,
+    ),
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -169,8 +231,9 @@ def test_save_and_load(case, tmp_path):
 @every_case
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(case, policy):
-    layer, inputs = built(case, policy), inputs_of(case)
-    reference = arrays(call(built(case), [x.astype("float32") for x in inputs]))
+    layer, exact, inputs = built(case, policy), built(case), inputs_of(case)
+    exact.set_weights(layer.get_weights())
+    reference = arrays(call(exact, [x.astype("float32") for x in inputs]))
     outputs = call(layer, [x.astype("float32") for x in inputs])
     if layer.dtype_policy.compute_dtype != "float32":  # a layer may insist on float32 by its own dtype argument
         assert all(y.dtype == policy.removeprefix("mixed_") for y in outputs if y.dtype.is_floating)

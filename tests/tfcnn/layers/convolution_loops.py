@@ -1,0 +1,76 @@
+"""The oracles of the convolutions: slow loops in NumPy, written from the definitions. `weights` come first."""
+
+import itertools
+
+import numpy as np
+
+PADDING = {"zero": "constant", "replicate": "edge", "reflect": "reflect", "circular": "wrap"}  # NumPy's names
+
+
+def identity(x):
+    return x
+
+
+def padding(weights, x, amounts, mode="zero"):
+    return np.pad(x, ((0, 0), *amounts, (0, 0)), mode=PADDING[mode])
+
+
+def local_response_normalization(weights, x, size, alpha, beta, k):
+    y = np.zeros_like(x)
+    maps = x.shape[-1]
+    for i in range(maps):
+        neighbours = [j for j in range(i - size // 2, i - size // 2 + size) if 0 <= j < maps]
+        y[..., i] = x[..., i] / (k + alpha * sum(x[..., j] ** 2 for j in neighbours)) ** beta
+    return y
+
+
+def windows(x, kernel_size, strides=None, dilation_rate=None):
+    """(position, window of all images) for each place of a kernel on a map; window: (batch, *kernel_size, channels)."""
+    rank = x.ndim - 2
+    strides, dilation_rate = strides or (1,) * rank, dilation_rate or (1,) * rank
+    covered = [d * (k - 1) + 1 for k, d in zip(kernel_size, dilation_rate, strict=True)]
+    counts = [(n - e) // s + 1 for n, e, s in zip(x.shape[1:-1], covered, strides, strict=True)]
+    for place in itertools.product(*map(range, counts)):
+        corner = [p * s for p, s in zip(place, strides, strict=True)]
+        yield (
+            place,
+            x[(slice(None), *(slice(c, c + e, d) for c, e, d in zip(corner, covered, dilation_rate, strict=True)))],
+        )
+
+
+def gathered(batch, values):
+    """A list of (position, batch of vectors) as one array."""
+    values = list(values)
+    y = np.zeros((batch, *np.add(values[-1][0], 1), values[0][1].shape[-1]))
+    for place, vectors in values:
+        y[(slice(None), *place)] = vectors
+    return y
+
+
+def convolution(weights, x, strides=None, dilation_rate=None, amounts=None, mode="zero", activation=identity):
+    """Cross-correlation, as every convolution of a network; groups from the kernel's channels."""
+    kernel, *bias = weights
+    x = padding((), x, amounts, mode) if amounts else x
+    seen, filters = kernel.shape[-2:]
+    groups = x.shape[-1] // seen
+
+    def value(window):
+        outputs = []
+        for f in range(filters):
+            first = f // (filters // groups) * seen
+            products = window[..., first : first + seen] * kernel[..., f]
+            outputs.append(products.reshape(len(x), -1).sum(axis=1))
+        return activation(np.stack(outputs, axis=-1) + (bias[0] if bias else 0))
+
+    return gathered(len(x), ((p, value(w)) for p, w in windows(x, kernel.shape[:-2], strides, dilation_rate)))
+
+
+def locally_connected(weights, x, kernel_size, strides=None, amounts=None, activation=identity):
+    """The kernels in the order of the places; each one's rows in the order of the window's pixels and channels."""
+    kernels, bias = weights
+    x = padding((), x, amounts) if amounts else x
+    places = windows(x, kernel_size, strides)
+    return gathered(
+        len(x),
+        ((p, activation(w.reshape(len(x), -1) @ kernels[i] + bias[p])) for i, (p, w) in enumerate(places)),
+    )
