@@ -1,0 +1,105 @@
+"""Convolution with any padding against torch.nn.Conv*d, values and gradients."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcnn import layers
+from tfcnn.layers import PaddedConv2D
+
+MODES = {"zero": "zeros", "replicate": "replicate", "reflect": "reflect", "circular": "circular"}
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(10))
+def test_equals_torch_on_random_cases(rank, seed):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(100 * rank + seed)
+
+    def draw(low, high):
+        return tuple(int(n) for n in rng.integers(low, high, size=rank))
+
+    kernel, strides, dilation, amounts = draw(1, 4), draw(1, 4), draw(1, 4), draw(0, 4)
+    mode, groups = rng.choice(list(MODES)), int(rng.choice([1, 1, 2, 3]))
+    x = rng.normal(size=(2, *draw(7, 11), 2 * groups)).astype("float32")
+    layer = getattr(layers, f"PaddedConv{rank}D")(
+        3 * groups, kernel, strides, amounts, padding_mode=mode, dilation_rate=dilation, groups=groups
+    )
+    oracle = getattr(torch.nn, f"Conv{rank}d")(
+        2 * groups, 3 * groups, kernel, strides, amounts, dilation, groups, padding_mode=MODES[mode]
+    )
+    layer.build(x.shape)
+    weight = oracle.weight.detach().permute(*range(2, rank + 2), 1, 0).numpy()
+    layer.set_weights([weight, oracle.bias.detach().numpy()])
+
+    images = torch.from_numpy(x).movedim(-1, 1).requires_grad_()
+    expected = oracle(images)
+    upstream = rng.normal(size=expected.shape).astype("float32")
+    expected.backward(torch.from_numpy(upstream))
+    with tf.GradientTape() as tape:
+        tape.watch(images_ := tf.constant(x))
+        found = layer(images_)
+    gradients = tape.gradient(
+        found, [images_, layer.kernel.value, layer.bias.value], tf.constant(np.moveaxis(upstream, 1, -1))
+    )
+    close = {"rtol": 1e-3, "atol": 1e-4}
+    np.testing.assert_allclose(found, expected.detach().movedim(1, -1), **close)
+    np.testing.assert_allclose(gradients[0], images.grad.movedim(1, -1), **close)
+    np.testing.assert_allclose(gradients[1], oracle.weight.grad.permute(*range(2, rank + 2), 1, 0), **close)
+    np.testing.assert_allclose(gradients[2], oracle.bias.grad, **close)
+
+
+@pytest.mark.parametrize(("padding", "sizes"), [("none", (5, 6)), ("half", (7, 8)), ("full", (9, 10)), (3, (11, 12))])
+def test_paddings_give_the_sizes_of_the_slides(padding, sizes):
+    layer = PaddedConv2D(1, 3, padding=padding)
+    assert layer(np.ones((1, 7, 8, 2), "float32")).shape == (1, *sizes, 1)
+
+
+def test_other_names_of_the_paddings():
+    assert PaddedConv2D(1, 3, padding="same").padding == "half"
+    assert PaddedConv2D(1, 3, padding="valid").padding == "none"
+    with pytest.raises(ValueError, match="use 'half'"):
+        PaddedConv2D(1, 3, strides=2, padding="same")
+
+
+def test_same_on_even_kernels_is_keras_same():
+    x = np.random.default_rng(0).normal(size=(2, 6, 7, 3)).astype("float32")
+    ours, theirs = PaddedConv2D(2, (4, 2), padding="same"), keras.layers.Conv2D(2, (4, 2), padding="same")
+    ours.build(x.shape), theirs.build(x.shape)
+    ours.set_weights(theirs.get_weights())
+    np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"filters": 0}, "filters"),
+        ({"kernel_size": (3, 3, 3)}, "kernel_size"),
+        ({"strides": 0}, "strides"),
+        ({"groups": 3}, "groups"),
+        ({"filters": 6, "groups": 3}, "4 channels"),
+        ({"kernel_size": 9}, "does not fit"),
+    ],
+)
+def test_impossible_arguments_are_named(how, words):
+    with pytest.raises(ValueError, match=words):
+        PaddedConv2D(**{"filters": 4, "kernel_size": 3} | how)(np.ones((1, 5, 5, 4), "float32"))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("mode", MODES)
+def test_every_padding_trains_in_half_precision_and_under_xla(policy, mode):
+    layer = PaddedConv2D(2, 3, strides=2, dilation_rate=3, padding=2, padding_mode=mode, dtype=policy)
+    images = tf.random.normal((2, 9, 9, 2))
+    layer(images)
+
+    def step():
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            loss = tf.reduce_sum(tf.cast(layer(images), "float32") ** 2)
+        return tape.gradient(loss, [images, layer.kernel.value])
+
+    for a, b in zip(tf.function(step, jit_compile=True)(), step(), strict=True):
+        assert np.isfinite(a).all()
+        np.testing.assert_allclose(a, b, rtol=0.05, atol=0.05 * np.abs(b).max())
