@@ -144,7 +144,10 @@ def _row(operation, inputs, outputs, first: bool) -> Row:
 
 
 def _cost(layer, input_shape, output_shape) -> ConvCost | None:
-    """Cost of a layer with weights for one example, or None for a kind that is not known."""
+    """Cost of a layer with weights for one example, or None for a kind that is not known.
+
+    A layer may know its own price: a method `cost(input_shape, output_shape) -> ConvCost`, shapes with the batch.
+    """
     in_channels, out_channels = input_shape[-1], output_shape[-1]
     positions = output_shape[1:-1]
     bias = getattr(layer, "use_bias", False)
@@ -152,6 +155,8 @@ def _cost(layer, input_shape, output_shape) -> ConvCost | None:
         return ConvCost(0, 0, 0, 0)
     if None in (*positions, *input_shape[1:]):
         raise ValueError(f"the size of {layer.name}'s map is not known: give input_shape")
+    if hasattr(layer, "cost"):
+        return layer.cost(tuple(input_shape), tuple(output_shape))
     places = math.prod(positions)
     if isinstance(layer, layers.Dense):
         return conv_cost((), in_channels, out_channels, places, bias=bias)

@@ -2,19 +2,26 @@
 
 from tfcnn.layers.convolution import PaddedConv1D, PaddedConv2D, PaddedConv3D
 from tfcnn.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
+from tfcnn.layers.mlp_convolution import MLPConv2D
 from tfcnn.layers.normalization import LocalResponseNormalization
+from tfcnn.layers.orthogonal_planes import OrthogonalPlanesConv3D
 from tfcnn.layers.padding import Padding1D, Padding2D, Padding3D
+from tfcnn.layers.separable import SpatiallySeparableConv2D, separate
 from tfcnn.layers.subsampling import Subsampling2D
 
 __all__ = [
     "LocalResponseNormalization",
     "LocallyConnected1D",
     "LocallyConnected2D",
+    "MLPConv2D",
+    "OrthogonalPlanesConv3D",
     "PaddedConv1D",
     "PaddedConv2D",
     "PaddedConv3D",
     "Padding1D",
     "Padding2D",
     "Padding3D",
+    "SpatiallySeparableConv2D",
     "Subsampling2D",
+    "separate",
 ]

@@ -40,7 +40,7 @@ def every(inputs, steps):
 class Convolution(keras.layers.Layer):
     """The arguments, padding, bias and activation of a convolution; a subclass adds kernels and convolves with them."""
 
-    rank = 2
+    dimensions = 2
 
     def __init__(
         self,
@@ -62,12 +62,12 @@ class Convolution(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.filters = as_tuple(filters, 1, "filters")[0]
-        self.kernel_size = as_tuple(kernel_size, self.rank, "kernel_size")
-        self.strides = as_tuple(strides, self.rank, "strides")
-        self.dilation_rate = as_tuple(dilation_rate, self.rank, "dilation_rate")
+        self.kernel_size = as_tuple(kernel_size, self.dimensions, "kernel_size")
+        self.strides = as_tuple(strides, self.dimensions, "strides")
+        self.dilation_rate = as_tuple(dilation_rate, self.dimensions, "dilation_rate")
         if padding == "same" and max(self.strides) > 1:
             raise ValueError("padding='same' with strides is TensorFlow's own rule: use 'half', which is symmetric")
-        self.padding = check_padding(padding, padding_mode, self.rank)
+        self.padding = check_padding(padding, padding_mode, self.dimensions)
         self.padding_mode = padding_mode
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
@@ -79,12 +79,12 @@ class Convolution(keras.layers.Layer):
         self.bias_constraint = keras.constraints.get(bias_constraint)
         self.effective_size = tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True))
         self.amounts = padding_amounts(self.padding, self.effective_size)
-        self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2)
+        self.input_spec = keras.layers.InputSpec(ndim=self.dimensions + 2)
 
     def build(self, input_shape):
         if input_shape[-1] is None:
             raise ValueError(f"{self.name}: the number of channels must be known, got the shape {tuple(input_shape)}")
-        self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2, axes={-1: input_shape[-1]})
+        self.input_spec = keras.layers.InputSpec(ndim=self.dimensions + 2, axes={-1: input_shape[-1]})
         self.build_kernels(input_shape)
         self.bias = self.add_bias("bias", self.compute_output_shape(input_shape)[-1:]) if self.use_bias else None
 
@@ -179,7 +179,7 @@ class PaddedConv1D(_PaddedConv):
         TensorShape([1, 104, 8])
     """
 
-    rank = 1
+    dimensions = 1
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -223,7 +223,7 @@ class PaddedConv2D(_PaddedConv):
         TensorShape([1, 14, 14, 8])
     """
 
-    rank = 2
+    dimensions = 2
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -242,4 +242,4 @@ class PaddedConv3D(_PaddedConv):
         TensorShape([1, 8, 8, 8, 4])
     """
 
-    rank = 3
+    dimensions = 3

@@ -83,7 +83,7 @@ class LocallyConnected1D(_LocallyConnected):
         TensorShape([1, 8, 4])
     """
 
-    rank = 1
+    dimensions = 1
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -120,4 +120,4 @@ class LocallyConnected2D(_LocallyConnected):
         426240
     """
 
-    rank = 2
+    dimensions = 2

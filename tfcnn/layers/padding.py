@@ -99,20 +99,20 @@ def _extended(inputs, axis, before, after, mode):
 
 
 class _Padding(keras.layers.Layer):
-    rank: int
+    dimensions: int
 
     def __init__(self, padding=1, mode="zero", kernel_size=None, dilation_rate=1, **kwargs):
         super().__init__(**kwargs)
-        self.padding = check_padding(padding, mode, self.rank)
+        self.padding = check_padding(padding, mode, self.dimensions)
         self.mode = mode
-        self.kernel_size = None if kernel_size is None else as_tuple(kernel_size, self.rank, "kernel_size")
-        self.dilation_rate = as_tuple(dilation_rate, self.rank, "dilation_rate")
+        self.kernel_size = None if kernel_size is None else as_tuple(kernel_size, self.dimensions, "kernel_size")
+        self.dilation_rate = as_tuple(dilation_rate, self.dimensions, "dilation_rate")
         if self.padding in ("half", "full") and kernel_size is None:
             raise ValueError(f"padding={padding!r} depends on the kernel that follows: give its kernel_size")
-        kernel = self.kernel_size or (1,) * self.rank
+        kernel = self.kernel_size or (1,) * self.dimensions
         covered = [d * (k - 1) + 1 for k, d in zip(kernel, self.dilation_rate, strict=True)]
         self.amounts = padding_amounts(self.padding, covered)
-        self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2)
+        self.input_spec = keras.layers.InputSpec(ndim=self.dimensions + 2)
 
     def call(self, inputs):
         return pad(inputs, self.amounts, self.mode)
@@ -142,7 +142,7 @@ class Padding1D(_Padding):
         array([3., 2., 1., 2., 3., 2., 1.], dtype=float32)
     """
 
-    rank = 1
+    dimensions = 1
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -178,7 +178,7 @@ class Padding2D(_Padding):
         TensorShape([1, 32, 32, 6])
     """
 
-    rank = 2
+    dimensions = 2
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -197,4 +197,4 @@ class Padding3D(_Padding):
         TensorShape([1, 10, 10, 11, 2])
     """
 
-    rank = 3
+    dimensions = 3

@@ -74,3 +74,41 @@ def locally_connected(weights, x, kernel_size, strides=None, amounts=None, activ
         len(x),
         ((p, activation(w.reshape(len(x), -1) @ kernels[i] + bias[p])) for i, (p, w) in enumerate(places)),
     )
+
+
+def separable(weights, x, **how):
+    """The 2-D kernel of each channel and filter is a sum of products of a column and a row."""
+    column, row, *bias = weights
+    kernel = np.zeros((len(column), row.shape[1], column.shape[2], row.shape[3]))
+    for i, j, c, f in np.ndindex(kernel.shape):
+        kernel[i, j, c, f] = sum(column[i, 0, c, r] * row[0, j, r, f] for r in range(row.shape[2]))
+    return convolution([kernel, *bias], x, **how)
+
+
+def orthogonal_planes(weights, x, merge, **how):
+    """A 3-D kernel that is zero off the planes through its middle voxel, for each plane."""
+    *planes, bias = weights
+    box = np.max([plane.shape for plane in planes], axis=0)
+    results = []
+    for axis, plane in enumerate(planes):
+        kernel = np.zeros(box)
+        middle = [slice(None)] * 5
+        middle[axis] = slice((box[axis] - 1) // 2, (box[axis] - 1) // 2 + 1)
+        kernel[tuple(middle)] = plane
+        results.append(convolution([kernel], x, **how))
+    return (sum(results) if merge == "sum" else np.concatenate(results, axis=-1)) + bias
+
+
+def mlp_convolution(weights, x, strides, amounts, activation):
+    """The same perceptron on every window."""
+    (kernel, bias), *dense = zip(weights[::2], weights[1::2], strict=True)
+
+    def perceptron(window):
+        values = activation(window.reshape(len(x), -1) @ kernel.reshape(-1, len(bias)) + bias)
+        for matrix, offset in dense:
+            values = activation(values @ matrix[0, 0] + offset)
+        return values
+
+    return gathered(
+        len(x), ((p, perceptron(w)) for p, w in windows(padding((), x, amounts), kernel.shape[:2], strides))
+    )

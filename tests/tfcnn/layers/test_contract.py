@@ -113,6 +113,36 @@ CASES = [
         partial(loops.locally_connected, kernel_size=(3, 2), strides=(1, 2), activation=np.tanh),
         unknown_size=False,
     ),
+    Case(
+        "SpatiallySeparableConv2D",
+        lambda: layers.SpatiallySeparableConv2D(
+            3, (3, 2), (2, 1), "half", rank=2, padding_mode="reflect", dilation_rate=(1, 2), activation="tanh"
+        ),
+        ((2, 7, 6, 2),),
+        partial(
+            loops.separable,
+            strides=(2, 1),
+            dilation_rate=(1, 2),
+            amounts=((1, 1), (1, 1)),
+            mode="reflect",
+            activation=np.tanh,
+        ),
+    ),
+    *(
+        Case(
+            f"OrthogonalPlanesConv3D {merge}",
+            partial(layers.OrthogonalPlanesConv3D, 2, (3, 2, 4), 2, ((1, 1), (0, 2), (0, 3)), merge=merge),
+            ((2, 4, 5, 5, 2),),
+            partial(loops.orthogonal_planes, strides=(2, 2, 2), amounts=((1, 1), (0, 2), (0, 3)), merge=merge),
+        )
+        for merge in ("sum", "concatenate")
+    ),
+    Case(
+        "MLPConv2D",
+        lambda: layers.MLPConv2D(4, 3, (3, 2), strides=2, padding="half", activation="tanh"),
+        ((2, 6, 7, 3),),
+        partial(loops.mlp_convolution, strides=(2, 2), amounts=((1, 1), (1, 1)), activation=np.tanh),
+    ),
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
