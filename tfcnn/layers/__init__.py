@@ -1,6 +1,8 @@
 """Layers that the lectures teach and Keras 3 lacks. keras.ops only; NHWC; registered as package="tfcnn"."""
 
+from tfcnn.layers import constraints, initializers
 from tfcnn.layers.convolution import PaddedConv1D, PaddedConv2D, PaddedConv3D
+from tfcnn.layers.deformable import DeformableConv2D
 from tfcnn.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
 from tfcnn.layers.mlp_convolution import MLPConv2D
 from tfcnn.layers.normalization import LocalResponseNormalization
@@ -10,6 +12,7 @@ from tfcnn.layers.separable import SpatiallySeparableConv2D, separate
 from tfcnn.layers.subsampling import Subsampling2D
 
 __all__ = [
+    "DeformableConv2D",
     "LocalResponseNormalization",
     "LocallyConnected1D",
     "LocallyConnected2D",
@@ -23,5 +26,7 @@ __all__ = [
     "Padding3D",
     "SpatiallySeparableConv2D",
     "Subsampling2D",
+    "constraints",
+    "initializers",
     "separate",
 ]

@@ -112,3 +112,27 @@ def mlp_convolution(weights, x, strides, amounts, activation):
     return gathered(
         len(x), ((p, perceptron(w)) for p, w in windows(padding((), x, amounts), kernel.shape[:2], strides))
     )
+
+
+def bilinear(image, row, column):
+    """The image between its pixels: every pixel counts by its distance in both directions; nothing is outside."""
+    y = np.zeros(image.shape[-1])
+    for i in (int(np.floor(row)), int(np.floor(row)) + 1):
+        for j in (int(np.floor(column)), int(np.floor(column)) + 1):
+            if 0 <= i < image.shape[0] and 0 <= j < image.shape[1]:
+                y += image[i, j] * (1 - abs(row - i)) * (1 - abs(column - j))
+    return y
+
+
+def deformable(weights, x, strides=(1, 1), dilation_rate=(1, 1), amounts=None, mode="zero", activation=identity):
+    """Dai et al., equation 2: each tap of each place samples where its offset points."""
+    kernel, offset_kernel, offset_bias, bias = weights
+    offsets = convolution([offset_kernel, offset_bias], x, strides, dilation_rate, amounts, mode)
+    x = padding((), x, amounts, mode) if amounts else x
+    y = np.zeros((*offsets.shape[:3], kernel.shape[-1]))
+    for n, i, j in np.ndindex(offsets.shape[:3]):
+        for tap, (a, b) in enumerate(np.ndindex(kernel.shape[:2])):
+            row = i * strides[0] + a * dilation_rate[0] + offsets[n, i, j, 2 * tap]
+            column = j * strides[1] + b * dilation_rate[1] + offsets[n, i, j, 2 * tap + 1]
+            y[n, i, j] += bilinear(x[n], row, column) @ kernel[a, b]
+    return activation(y + bias)

@@ -138,6 +138,21 @@ CASES = [
         for merge in ("sum", "concatenate")
     ),
     Case(
+        "DeformableConv2D",
+        lambda: layers.DeformableConv2D(
+            3, (3, 2), (2, 1), ((2, 1), (0, 1)), padding_mode="replicate", dilation_rate=(1, 2), activation="tanh"
+        ),
+        ((2, 6, 7, 2),),
+        partial(
+            loops.deformable,
+            strides=(2, 1),
+            dilation_rate=(1, 2),
+            amounts=((2, 1), (0, 1)),
+            mode="replicate",
+            activation=np.tanh,
+        ),
+    ),
+    Case(
         "MLPConv2D",
         lambda: layers.MLPConv2D(4, 3, (3, 2), strides=2, padding="half", activation="tanh"),
         ((2, 6, 7, 3),),
