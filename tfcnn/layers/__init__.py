@@ -3,6 +3,7 @@
 from tfcnn.layers import constraints, initializers
 from tfcnn.layers.convolution import PaddedConv1D, PaddedConv2D, PaddedConv3D
 from tfcnn.layers.deformable import DeformableConv2D
+from tfcnn.layers.fft_convolution import FFTConv2D
 from tfcnn.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
 from tfcnn.layers.mlp_convolution import MLPConv2D
 from tfcnn.layers.normalization import LocalResponseNormalization
@@ -13,6 +14,7 @@ from tfcnn.layers.subsampling import Subsampling2D
 
 __all__ = [
     "DeformableConv2D",
+    "FFTConv2D",
     "LocalResponseNormalization",
     "LocallyConnected1D",
     "LocallyConnected2D",

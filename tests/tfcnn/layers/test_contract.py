@@ -153,6 +153,18 @@ CASES = [
         ),
     ),
     Case(
+        "FFTConv2D",
+        lambda: layers.FFTConv2D(3, (4, 3), (1, 2), "half", padding_mode="reflect", dilation_rate=(1, 2)),
+        ((2, 11, 9, 2),),
+        partial(loops.convolution, strides=(1, 2), dilation_rate=(1, 2), amounts=((1, 2), (2, 2)), mode="reflect"),
+    ),
+    Case(
+        "FFTConv2D tiles smaller than the kernel's overlap",
+        lambda: layers.FFTConv2D(2, 5, 2, tile=7, use_bias=False, activation="tanh"),
+        ((1, 12, 14, 2),),
+        partial(loops.convolution, strides=(2, 2), activation=np.tanh),
+    ),
+    Case(
         "MLPConv2D",
         lambda: layers.MLPConv2D(4, 3, (3, 2), strides=2, padding="half", activation="tanh"),
         ((2, 6, 7, 3),),
