@@ -173,6 +173,9 @@ class PaddedConv1D(_PaddedConv):
     Output shape:
         (batch, output length, filters), of the layer's compute dtype.
 
+    Raises:
+        ValueError: as of `PaddedConv2D`.
+
     Example:
         >>> import keras
         >>> PaddedConv1D(8, 3, padding="full", dilation_rate=2)(keras.ops.ones((1, 100, 2))).shape
@@ -235,6 +238,9 @@ class PaddedConv3D(_PaddedConv):
 
     Output shape:
         (batch, output depth, output height, output width, filters), of the layer's compute dtype.
+
+    Raises:
+        ValueError: as of `PaddedConv2D`.
 
     Example:
         >>> import keras

@@ -77,6 +77,9 @@ class LocallyConnected1D(_LocallyConnected):
     Output shape:
         (batch, output length, filters), of the layer's compute dtype.
 
+    Raises:
+        ValueError: as of `LocallyConnected2D`.
+
     Example:
         >>> import keras
         >>> LocallyConnected1D(4, 3)(keras.ops.ones((1, 10, 2))).shape

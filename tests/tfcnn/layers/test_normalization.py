@@ -22,16 +22,6 @@ def test_equals_tensorflow_on_random_cases(seed):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_equals_torch_on_random_cases(seed):
-    torch = pytest.importorskip("torch")
-    rng, x, how = case(seed)
-    size = int(rng.integers(1, 9))  # even sizes as well
-    oracle = torch.nn.LocalResponseNorm(size, how["alpha"] * size, how["beta"], how["k"])
-    expected = oracle(torch.from_numpy(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-    np.testing.assert_allclose(LocalResponseNormalization(size, **how)(x), expected, rtol=1e-4, atol=1e-5)
-
-
 def test_large_values_do_not_overflow_in_float16():
     """300 squared is above float16's largest number."""
     found = LocalResponseNormalization(dtype="float16")(np.full((1, 2, 2, 8), 300, "float16"))
