@@ -33,9 +33,9 @@ def run_command():
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A finished run: lenet5 on digits, four epochs."""
+    """A finished run: lenet5 on digits, eight epochs."""
     from tfcnn import train
     from tfcnn.config import Config
 
     path = tmp_path_factory.mktemp("trained") / "run"
-    return train.run(Config(arch="lenet5", epochs=4, out=str(path)))
+    return train.run(Config(arch="lenet5", epochs=8, out=str(path)))

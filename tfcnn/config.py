@@ -30,7 +30,7 @@ def choose(what: str, value: str, allowed: Collection[str], flag: str = "--arch-
     """`value` if it is one of `allowed`. Raises BadInput, naming the nearest ones, if not."""
     if value in allowed:
         return value
-    near = difflib.get_close_matches(str(value), allowed, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(value), allowed, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(allowed)}"
     raise BadInput(f"unknown {what} '{value}'; {hint} ({flag})")
 
