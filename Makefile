@@ -19,7 +19,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 
 notebooks: .venv/installed-dev  # runs the notebooks and keeps their output in them
-	$(BIN)/python notebooks/run.py
+	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
 
 clean:
 	rm -rf .venv

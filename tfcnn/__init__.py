@@ -5,7 +5,7 @@
     ['lenet5', 'vgg11']
     >>> model = tfcnn.build("resnet18", (32, 32, 3), 10)
     >>> tfcnn.cost.cost_table(model).params
-    11181642
+    11183562
 
 Importing this package is instant; Keras and its backend are imported when a network is built.
 """

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import keras
 
 from tfcnn.config import Config
+from tfcnn.models import family_of
 
-# Peak learning rate at batch size 32, found on `digits`. Without batch normalisation the steps must be smaller.
+# Peak learning rate at batch size 32, found on `digits`. Without batch normalisation the steps must be smaller, and
+# smaller still the more layers there are.
 LEARNING_RATE = {"adamw": 1e-2, "sgd": 0.1}
-PLAIN_LEARNING_RATE = {"adamw": 1e-3, "sgd": 0.01}
+PLAIN_LEARNING_RATE = {"lenet": {"adamw": 6e-3, "sgd": 0.05}, "vgg": {"adamw": 1e-3, "sgd": 0.01}}
 MOMENTUM = 0.9
 
 
@@ -47,8 +49,9 @@ def peak_learning_rate(config: Config, model: keras.Model) -> float:
     """`config.lr`, or the default of the optimiser, lower for a network without batch normalisation."""
     if config.lr is not None:
         return config.lr
-    normalised = any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
-    return (LEARNING_RATE if normalised else PLAIN_LEARNING_RATE)[config.opt]
+    if any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers):
+        return LEARNING_RATE[config.opt]
+    return PLAIN_LEARNING_RATE[family_of(config.arch).module][config.opt]
 
 
 def schedule(config: Config, peak: float, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:

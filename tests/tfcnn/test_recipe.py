@@ -8,6 +8,8 @@ import tensorflow as tf
 import tfcnn
 from tfcnn import recipe
 from tfcnn.config import Config
+from tfcnn.cost import weightless
+from tfcnn.models import FAMILIES
 
 
 def test_schedule_is_a_linear_warm_up_and_a_cosine():
@@ -45,7 +47,7 @@ def test_weight_decay_shrinks_kernels_only(opt):
 
 def test_loss_is_smoothed_cross_entropy_of_logits():
     model = tfcnn.build("lenet5", num_classes=3)
-    recipe.compile_model(model, Config(smoothing=0.3), steps_per_epoch=1)
+    recipe.compile_model(model, Config(arch="lenet5", smoothing=0.3), steps_per_epoch=1)
     logits, target = np.array([[2.0, -1.0, 0.5]]), np.array([[0.0, 1.0, 0.0]])
     log_softmax = logits - np.log(np.exp(logits).sum())
     expected = -((0.7 * target + 0.1) * log_softmax).sum()
@@ -53,9 +55,13 @@ def test_loss_is_smoothed_cross_entropy_of_logits():
 
 
 def test_default_learning_rate_knows_batch_normalisation():
-    with_bn, without = tfcnn.build("resnet20"), tfcnn.build("lenet5")
-    assert recipe.peak_learning_rate(Config(), with_bn) > recipe.peak_learning_rate(Config(), without)
-    assert recipe.peak_learning_rate(Config(lr=0.7), without) == 0.7
+    def peak(arch, **kwargs):
+        with weightless():
+            return recipe.peak_learning_rate(Config(arch=arch, **kwargs), tfcnn.build(arch))
+
+    assert peak("vgg11") < peak("lenet5") < peak("vgg11_bn") == peak("mobilenet")
+    assert peak("vgg11", lr=0.7) == 0.7
+    assert all(peak(family.names[0], opt="sgd") > 0 for family in FAMILIES)
 
 
 @pytest.mark.parametrize(
