@@ -14,6 +14,7 @@ from tfcnn.models import family_of
 # smaller still the more layers there are.
 LEARNING_RATE = {"adamw": 1e-2, "sgd": 0.1}
 PLAIN_LEARNING_RATE = {"lenet": {"adamw": 6e-3, "sgd": 0.05}, "vgg": {"adamw": 1e-3, "sgd": 0.01}}
+WEIGHT_DECAY = {"adamw": 0.05, "sgd": 5e-4}
 MOMENTUM = 0.9
 
 
@@ -67,10 +68,11 @@ def schedule(config: Config, peak: float, steps_per_epoch: int) -> keras.optimiz
 
 def optimizer(config: Config, rates: keras.optimizers.schedules.LearningRateSchedule) -> keras.optimizers.Optimizer:
     """AdamW, or SGD with Nesterov momentum; weight decay on kernels only (not on biases, gammas, betas)."""
+    decay = WEIGHT_DECAY[config.opt] if config.weight_decay is None else config.weight_decay
     if config.opt == "adamw":
-        result = keras.optimizers.AdamW(rates, weight_decay=config.weight_decay)
+        result = keras.optimizers.AdamW(rates, weight_decay=decay)
     else:
-        result = keras.optimizers.SGD(rates, momentum=MOMENTUM, nesterov=True, weight_decay=config.weight_decay)
+        result = keras.optimizers.SGD(rates, momentum=MOMENTUM, nesterov=True, weight_decay=decay)
     result.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return result
 

@@ -144,6 +144,14 @@ def test_resume_gives_the_uninterrupted_run(tmp_path, monkeypatch):
     assert part.read_config()["config"]["resume"] is False
 
 
+def test_resuming_a_finished_run_changes_nothing(trained, run_command):
+    before = trained.metrics.read_bytes()
+    done = run_command("tfcnn.train", "--resume", "--out", trained.path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "is finished" in done.stdout
+    assert trained.metrics.read_bytes() == before
+
+
 def test_resume_refuses_another_configuration(trained):
     with pytest.raises(BadInput, match="started with --epochs 8, not 9"):
         train.resumed({"resume": True, "out": str(trained.path), "epochs": "9"})
