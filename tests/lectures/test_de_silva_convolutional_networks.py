@@ -248,7 +248,7 @@ def mobilenet():
 
 
 def test_mobilenet_row_by_row(mobilenet):
-    """Kind, stride, filter, input size, parameters and operations of each row: tfcnn.build("mobilenet") has them all."""
+    """Kind, stride, filter, input size, parameters and operations of each row, in tfcnn.build("mobilenet")."""
     kinds = {keras.layers.Conv2D: "conv", keras.layers.DepthwiseConv2D: "dw", keras.layers.Dense: "fc"}
     rows = {row.name: row for row in cost.cost_table(mobilenet).rows}
     found = [layer for layer in mobilenet.layers if type(layer) in kinds]
