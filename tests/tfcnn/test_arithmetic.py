@@ -31,6 +31,13 @@ def test_conv_output_size_counts_the_windows():
                 conv_output_size(*case)
 
 
+def test_full_padding_lets_every_pixel_meet_every_tap():
+    for size, kernel, dilation in itertools.product((1, 4), (1, 3), (1, 2, 3)):
+        met = [place for window in windows(size, kernel, 1, "full", dilation) for place in window]
+        assert all(met.count(pixel) == kernel for pixel in range(size))
+        assert conv_output_size(size, kernel, padding="full", dilation=dilation) == size + dilation * (kernel - 1)
+
+
 def test_same_and_valid_are_those_of_keras():
     for size, kernel, stride, dilation in itertools.product(range(3, 9), range(1, 4), range(1, 4), (1, 2)):
         if stride > 1 and dilation > 1:
