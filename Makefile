@@ -6,13 +6,16 @@ ARCH ?= mobilenet
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test lint notebooks clean
+.PHONY: train test test-torch lint notebooks clean
 
 train: .venv/installed
 	$(BIN)/python -m tfcnn.train --arch $(ARCH) $(ARGS)
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest
+
+test-torch: .venv/installed-torch  # the layers against PyTorch, which is large and not needed otherwise
+	$(BIN)/python -m pytest $$(git ls-files 'tests/*_torch.py')
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -34,4 +37,8 @@ clean:
 
 .venv/installed-dev: requirements-dev.txt .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.venv/installed-torch: requirements-torch.txt .venv/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-torch.txt
 	@touch $@

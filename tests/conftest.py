@@ -1,5 +1,6 @@
 """Shared fixtures. Prepared data sets go to a folder of the test session, not to the user's."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -8,6 +9,9 @@ import tempfile
 import pytest
 
 os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="tfcnn-test-data-")
+
+if importlib.util.find_spec("torch") is None:
+    collect_ignore_glob = ["*_torch.py"]  # make test-torch installs PyTorch and runs these
 
 from tfcnn import command
 
