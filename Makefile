@@ -15,7 +15,7 @@ test: .venv/installed-dev
 	$(BIN)/python -m pytest
 
 test-torch: .venv/installed-torch  # the layers against PyTorch, which is large and not needed otherwise
-	$(BIN)/python -m pytest $$(git ls-files 'tests/*_torch.py')
+	$(BIN)/python -m pytest -m torch
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

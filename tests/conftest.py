@@ -10,12 +10,16 @@ import pytest
 
 os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="tfcnn-test-data-")
 
-if importlib.util.find_spec("torch") is None:
-    collect_ignore_glob = ["*_torch.py"]  # make test-torch installs PyTorch and runs these
-
 from tfcnn import command
 
 command.import_tensorflow()
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out the tests against PyTorch where it is not installed: `make test-torch` installs it and runs them."""
+    if importlib.util.find_spec("torch") is None:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("torch")])
+        items[:] = [item for item in items if not item.get_closest_marker("torch")]
 
 
 @pytest.fixture
