@@ -3,16 +3,18 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-import torch
 
 from tfcnn import layers
 
 MODES = {"zero": "zeros", "replicate": "replicate", "reflect": "reflect", "circular": "circular"}
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("seed", range(10))
 def test_equals_torch_on_random_cases(rank, seed):
+    import torch
+
     rng = np.random.default_rng(100 * rank + seed)
 
     def draw(low, high):

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-import torch
 
 from tfcnn.layers import LocalResponseNormalization
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("seed", range(10))
 def test_equals_torch_on_random_cases(seed):
+    import torch
+
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(2, 4, 5, int(rng.integers(1, 13))), scale=3).astype("float32")
     how = {"alpha": rng.uniform(0.01, 1), "beta": rng.uniform(0.3, 1.5), "k": rng.uniform(0.5, 3)}

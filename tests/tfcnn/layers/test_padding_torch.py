@@ -2,17 +2,19 @@
 
 import numpy as np
 import pytest
-import torch
 
 from tfcnn import layers
 
 TORCH = {"zero": "ZeroPad", "replicate": "ReplicationPad", "reflect": "ReflectionPad", "circular": "CircularPad"}
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("mode", TORCH)
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("seed", range(3))
 def test_equals_torch_on_random_cases(mode, rank, seed):
+    import torch
+
     rng = np.random.default_rng(seed)
     shape = rng.integers(3, 7, size=rank)
     x = rng.normal(size=(2, *shape, 3)).astype("float32")
