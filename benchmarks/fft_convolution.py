@@ -1,6 +1,6 @@
 """From which kernel size on is convolution in the frequency domain faster than direct convolution?
 
-    python benchmarks/fft_convolution.py [--repeats 7] [--kernels 3 5 7 11 15 21 31]
+    python -m benchmarks.fft_convolution [--repeats 7] [--kernels 3 5 7 11 15 21 31]
 
 Direct convolution (`PaddedConv2D`), `FFTConv2D`, and TensorFlow's FFT of the whole map, interleaved in one run, forward
 and forward plus backward. Each number is the median time of direct convolution over the median of the other, above 1

@@ -22,10 +22,13 @@ class FFTConv2D(Convolution):
     and not with the map, and maps of any size, known or not, are transformed by the same few constants.
 
     A tile of T pixels is transformed by a product with the T x T matrix of the discrete Fourier transform, not by
-    butterflies: at these lengths that is as fast as the FFT of TensorFlow on the whole map, and unlike it, it runs
-    in LiteRT with builtin operators. Everything between the input and the output is computed in float32, or in the
-    layer's own dtype where that is more precise. `benchmarks/fft_convolution.py` measures from which kernel size on
-    this layer is faster than direct convolution; below about 9 x 9 it is not.
+    butterflies: that runs under XLA and in LiteRT with builtin operators, which TensorFlow's FFT does not. Everything
+    between input and output is computed in float32, or in the layer's own dtype where that is more precise.
+
+    Measured on two CPU cores (`benchmarks/fft_convolution.py`): a forward pass is faster than direct convolution from
+    between 5 x 5 and 11 x 11 on, and faster than the FFT of the whole map. Forward and backward together are faster
+    than direct convolution from between 11 x 11 and 15 x 15 on; there the FFT of the whole map is faster still, up to
+    three times. For smaller kernels use `PaddedConv2D`.
 
     Args:
         filters: number of output maps.
