@@ -1,0 +1,274 @@
+"""Max unpooling: values go back to where the maxima of a pooling were, and zeros everywhere else."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from tfcnn.layers import switches, windows
+
+
+class _Unpooling(keras.layers.Layer):
+    """What both kinds of unpooling share in all ranks."""
+
+    rank: int
+
+    def __init__(self, pool_size=2, strides=None, padding="valid", **kwargs):
+        super().__init__(**kwargs)
+        self.pool_size = windows.as_tuple(pool_size, self.rank, "pool_size")
+        self.strides = self.pool_size if strides is None else windows.as_tuple(strides, self.rank, "strides")
+        self.padding = windows.checked_padding(padding)
+        self.input_spec = [keras.layers.InputSpec(ndim=self.rank + 2)] * 2
+
+    def _axes(self, sizes, pooled):
+        """The windows over the output's sizes; one for each place of the pooled values."""
+        axes = windows.axes(sizes, self.pool_size, self.strides, self.padding)
+        for name, size, along, count in zip("zyx"[-self.rank :], sizes, axes, pooled, strict=True):
+            if isinstance(along.count, int) and isinstance(count, int) and along.count != count:
+                raise ValueError(
+                    f"{self.name}: an output of {size} along {name} has {along.count} windows of pool_size="
+                    f"{self.pool_size}, strides={self.strides}, padding={self.padding!r}, but the values are {count}"
+                )
+        return axes
+
+    def compute_output_spec(self, inputs):
+        shape = self.compute_output_shape([tensor.shape for tensor in inputs])
+        return keras.KerasTensor(shape, self.compute_dtype)
+
+    def get_config(self):
+        return super().get_config() | {
+            "pool_size": self.pool_size,
+            "strides": self.strides,
+            "padding": self.padding,
+        }
+
+
+class MaxUnpooling(_Unpooling):
+    """What the three ranks share; use `MaxUnpooling1D`, `2D` or `3D`."""
+
+    def __init__(self, pool_size=2, strides=None, padding="valid", output_size=None, **kwargs):
+        super().__init__(pool_size, strides, padding, **kwargs)
+        self.output_size = None if output_size is None else windows.as_tuple(output_size, self.rank, "output_size")
+
+    def call(self, inputs):
+        values, indices = inputs
+        pooled = ops.shape(values)[1:-1]
+        axes = self._axes(self._sizes(pooled), pooled)
+        return switches.place(values, switches.to_offsets(indices, axes), axes)
+
+    def compute_output_shape(self, input_shape):
+        batch, *pooled, channels = input_shape[0]
+        sizes = self._sizes(pooled)
+        self._axes(sizes, pooled)
+        return (batch, *sizes, channels)
+
+    def _sizes(self, pooled):
+        if self.output_size is not None:
+            return self.output_size
+        rows = zip(pooled, self.strides, self.pool_size, strict=True)
+        if self.padding == "same":
+            return tuple(None if n is None else n * stride for n, stride, _ in rows)
+        return tuple(None if n is None else (n - 1) * stride + pool for n, stride, pool in rows)
+
+    def get_config(self):
+        return super().get_config() | {"output_size": self.output_size}
+
+
+class MaxUnpoolingLike(_Unpooling):
+    """What the three ranks share; use `MaxUnpoolingLike1D`, `2D` or `3D`."""
+
+    def call(self, inputs):
+        values, like = inputs
+        axes = self._axes(ops.shape(like)[1:-1], ops.shape(values)[1:-1])
+        _, offsets = switches.maxima(ops.stop_gradient(like), axes)
+        return switches.place(values, offsets, axes)
+
+    def compute_output_shape(self, input_shape):
+        values, like = input_shape
+        self._axes(like[1:-1], values[1:-1])
+        return (values[0], *like[1:-1], values[-1])
+
+
+@keras.saving.register_keras_serializable(package="tfcnn")
+class MaxUnpooling1D(MaxUnpooling):
+    """Puts pooled values back to the places of the maxima along time, zeros everywhere else.
+
+    As `MaxUnpooling2D`, with the indices of `MaxPoolingWithArgmax1D`.
+
+    Args:
+        pool_size, strides, padding: those of the pooling.
+        output_size: an integer: the size of the pooling's input; by default as in `MaxUnpooling2D`.
+
+    Input shape:
+        [values, indices], both (batch, steps, channels); indices integer.
+
+    Output shape:
+        (batch, new steps, channels), the layer's dtype.
+
+    Raises:
+        ValueError: an argument is out of range, or output_size does not have as many windows as there are values.
+
+    Example:
+        >>> import keras
+        >>> from tfcnn.layers import MaxPoolingWithArgmax1D
+        >>> values, indices = MaxPoolingWithArgmax1D()(keras.ops.reshape([1.0, 3.0, 4.0, 2.0], (1, 4, 1)))
+        >>> MaxUnpooling1D()([values, indices]).numpy().ravel().tolist()
+        [0.0, 3.0, 4.0, 0.0]
+    """
+
+    rank = 1
+
+
+@keras.saving.register_keras_serializable(package="tfcnn")
+class MaxUnpooling2D(MaxUnpooling):
+    """Puts pooled values back to the places of the maxima, zeros everywhere else.
+
+    Zeiler & Fergus, "Visualizing and understanding convolutional networks", 2014; SegNet; DeconvNet. `indices` are
+    those of `MaxPoolingWithArgmax2D` with the same pool_size, strides and padding, and count in an image of the
+    output's size: `(y * W + x) * C + c`. Where the encoder's input is at hand, `MaxUnpoolingLike2D` needs no indices.
+
+    An index outside its own window is left out. Where windows overlap, several may name one cell: it keeps the value
+    of the last of them, row by row, as PyTorch's MaxUnpool2d does on a CPU, and only that value receives the cell's
+    gradient. Values that come straight from the pooling are equal there, so that nothing depends on the order.
+
+    Args:
+        pool_size, strides, padding: those of the pooling.
+        output_size: two integers or one for both: the size of the pooling's input. Without it the smallest size that
+            padding="valid" allows, (n - 1) * stride + pool_size, or n * stride for "same". Needed wherever the input
+            was of another size (a side of 7, windows of 2): its indices count in rows of that size.
+
+    Input shape:
+        [values, indices], both (batch, height, width, channels); indices integer.
+
+    Output shape:
+        (batch, new height, new width, channels), the layer's dtype.
+
+    Raises:
+        ValueError: an argument is out of range, or output_size does not have as many windows as there are values.
+
+    Example:
+        >>> import keras
+        >>> from tfcnn.layers import MaxPoolingWithArgmax2D
+        >>> values, indices = MaxPoolingWithArgmax2D()(keras.ops.reshape([1.0, 2.0, 4.0, 3.0], (1, 2, 2, 1)))
+        >>> MaxUnpooling2D()([10 * values, indices]).numpy()[0, :, :, 0].tolist()
+        [[0.0, 0.0], [40.0, 0.0]]
+    """
+
+    rank = 2
+
+
+@keras.saving.register_keras_serializable(package="tfcnn")
+class MaxUnpooling3D(MaxUnpooling):
+    """Puts pooled values back to the places of the maxima in a volume, zeros everywhere else.
+
+    As `MaxUnpooling2D`, with the indices of `MaxPoolingWithArgmax3D`.
+
+    Args:
+        pool_size, strides, padding: those of the pooling.
+        output_size: three integers or one for all: the size of the pooling's input; by default as in `MaxUnpooling2D`.
+
+    Input shape:
+        [values, indices], both (batch, depth, height, width, channels); indices integer.
+
+    Output shape:
+        (batch, new depth, new height, new width, channels), the layer's dtype.
+
+    Raises:
+        ValueError: an argument is out of range, or output_size does not have as many windows as there are values.
+
+    Example:
+        >>> import keras
+        >>> from tfcnn.layers import MaxPoolingWithArgmax3D
+        >>> values, indices = MaxPoolingWithArgmax3D()(keras.ops.reshape(keras.ops.arange(8.0), (1, 2, 2, 2, 1)))
+        >>> MaxUnpooling3D()([values, indices]).numpy().ravel().tolist()
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 7.0]
+    """
+
+    rank = 3
+
+
+@keras.saving.register_keras_serializable(package="tfcnn")
+class MaxUnpoolingLike1D(MaxUnpoolingLike):
+    """Puts values to where another tensor has the maxima of its windows, zeros everywhere else.
+
+    As `MaxUnpoolingLike2D`, along time.
+
+    Args:
+        pool_size, strides, padding: those of the pooling.
+
+    Input shape:
+        [values, like]: (batch, steps, channels) and (batch, new steps, channels).
+
+    Output shape:
+        The shape of `like`, the layer's dtype.
+
+    Raises:
+        ValueError: an argument is out of range, or `like` does not have as many windows as there are values.
+
+    Example:
+        >>> import keras
+        >>> x = keras.ops.reshape([1.0, 3.0, 4.0, 2.0], (1, 4, 1))
+        >>> MaxUnpoolingLike1D()([keras.ops.ones((1, 2, 1)), x]).numpy().ravel().tolist()
+        [0.0, 1.0, 1.0, 0.0]
+    """
+
+    rank = 1
+
+
+@keras.saving.register_keras_serializable(package="tfcnn")
+class MaxUnpoolingLike2D(MaxUnpoolingLike):
+    """Puts values to where another tensor has the maxima of its windows, zeros everywhere else.
+
+    `MaxUnpoolingLike2D(...)([values, like])` is `MaxUnpooling2D(..., output_size=size of like)([values, indices])`
+    with the indices of `MaxPoolingWithArgmax2D(...)(like)`, and needs no indices: `like` is the input of the encoder's
+    pooling, which may be keras.layers.MaxPooling2D. The output has the size of `like`, odd sizes included, also where
+    it is not known when the model is built. `like` says places only and receives no gradient.
+
+    Args:
+        pool_size, strides, padding: those of the pooling.
+
+    Input shape:
+        [values, like]: (batch, height, width, channels) and (batch, new height, new width, channels).
+
+    Output shape:
+        The shape of `like`, the layer's dtype.
+
+    Raises:
+        ValueError: an argument is out of range, or `like` does not have as many windows as there are values.
+
+    Example:
+        >>> import keras
+        >>> x = keras.ops.reshape([1.0, 2.0, 4.0, 3.0], (1, 2, 2, 1))
+        >>> MaxUnpoolingLike2D()([keras.ops.ones((1, 1, 1, 1)), x]).numpy()[0, :, :, 0].tolist()
+        [[0.0, 0.0], [1.0, 0.0]]
+    """
+
+    rank = 2
+
+
+@keras.saving.register_keras_serializable(package="tfcnn")
+class MaxUnpoolingLike3D(MaxUnpoolingLike):
+    """Puts values to where another tensor has the maxima of its windows, zeros everywhere else.
+
+    As `MaxUnpoolingLike2D`, in a volume.
+
+    Args:
+        pool_size, strides, padding: those of the pooling.
+
+    Input shape:
+        [values, like]: (batch, depth, height, width, channels) and (batch, new depth, new height, new width, channels).
+
+    Output shape:
+        The shape of `like`, the layer's dtype.
+
+    Raises:
+        ValueError: an argument is out of range, or `like` does not have as many windows as there are values.
+
+    Example:
+        >>> import keras
+        >>> x = keras.ops.reshape(keras.ops.arange(8.0), (1, 2, 2, 2, 1))
+        >>> MaxUnpoolingLike3D()([keras.ops.ones((1, 1, 1, 1, 1)), x]).numpy().ravel().tolist()
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+    """
+
+    rank = 3
