@@ -10,20 +10,14 @@ from keras import ops
 from tfcnn.layers import windows
 
 
-class LpPooling(keras.layers.Layer):
+class LpPooling(windows.WindowedLayer):
     """What the three ranks share; use `LpPooling1D`, `2D` or `3D`."""
 
-    rank: int
-
     def __init__(self, pool_size=2, strides=None, padding="valid", p=2, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(pool_size, strides, padding, **kwargs)
         if not 1 <= p < math.inf:
             raise ValueError(f"p must be 1 or more and finite (for the maximum use max pooling), got {p}")
-        self.pool_size = windows.as_tuple(pool_size, self.rank, "pool_size")
-        self.strides = self.pool_size if strides is None else windows.as_tuple(strides, self.rank, "strides")
-        self.padding = windows.checked_padding(padding)
         self.p = p
-        self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2)
 
     def call(self, inputs):
         x = inputs if self.compute_dtype == "float64" else ops.cast(inputs, "float32")
@@ -35,8 +29,7 @@ class LpPooling(keras.layers.Layer):
 
     def _window_sums(self, x):
         """One axis after the other, each as an average pooling of rank 2."""
-        axes = windows.axes(ops.shape(x)[1:-1], self.pool_size, self.strides, self.padding)
-        for i, along in enumerate(axes):
+        for i, along in enumerate(self.axes(ops.shape(x)[1:-1])):
             shape = ops.shape(x)
             flat = windows.split_at(shape, i)
             after = (along.count - 1) * along.stride + along.pool - along.before - along.size
@@ -46,16 +39,10 @@ class LpPooling(keras.layers.Layer):
         return x
 
     def compute_output_shape(self, input_shape):
-        axes = windows.axes(input_shape[1:-1], self.pool_size, self.strides, self.padding)
-        return (input_shape[0], *(along.count for along in axes), input_shape[-1])
+        return self.pooled_shape(input_shape)
 
     def get_config(self):
-        return super().get_config() | {
-            "pool_size": self.pool_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "p": self.p,
-        }
+        return super().get_config() | {"p": self.p}
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")

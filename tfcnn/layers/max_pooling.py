@@ -5,41 +5,25 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from tfcnn.layers import switches, windows
+from tfcnn.layers import switches, tensorflow_switches, windows
 
 
-class MaxPoolingWithArgmax(keras.layers.Layer):
+class MaxPoolingWithArgmax(windows.WindowedLayer):
     """What the three ranks share; use `MaxPoolingWithArgmax1D`, `2D` or `3D`."""
 
-    rank: int
-
-    def __init__(self, pool_size=2, strides=None, padding="valid", **kwargs):
-        super().__init__(**kwargs)
-        self.pool_size = windows.as_tuple(pool_size, self.rank, "pool_size")
-        self.strides = self.pool_size if strides is None else windows.as_tuple(strides, self.rank, "strides")
-        self.padding = windows.checked_padding(padding)
-        self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2)
-
-    def call(self, inputs):
-        axes = windows.axes(ops.shape(inputs)[1:-1], self.pool_size, self.strides, self.padding)
+    def call(self, inputs, training=False):
+        axes = self.axes(ops.shape(inputs)[1:-1])
+        if compiled := tensorflow_switches.compiler(axes, training):
+            return tensorflow_switches.pool(inputs, self.axes, compiled)
         values, offsets = switches.maxima(inputs, axes)
         return [values, switches.to_indices(offsets, axes)]
 
     def compute_output_shape(self, input_shape):
-        axes = windows.axes(input_shape[1:-1], self.pool_size, self.strides, self.padding)
-        shape = (input_shape[0], *(along.count for along in axes), input_shape[-1])
-        return [shape, shape]
+        return [self.pooled_shape(input_shape)] * 2
 
-    def compute_output_spec(self, inputs):
-        shape, _ = self.compute_output_shape(inputs.shape)
+    def compute_output_spec(self, inputs, training=False):
+        shape = self.pooled_shape(inputs.shape)
         return [keras.KerasTensor(shape, self.compute_dtype), keras.KerasTensor(shape, "int32")]
-
-    def get_config(self):
-        return super().get_config() | {
-            "pool_size": self.pool_size,
-            "strides": self.strides,
-            "padding": self.padding,
-        }
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")

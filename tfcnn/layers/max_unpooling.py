@@ -5,88 +5,72 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from tfcnn.layers import switches, windows
+from tfcnn.layers import switches, tensorflow_switches, windows
 
 
-class _Unpooling(keras.layers.Layer):
-    """What both kinds of unpooling share in all ranks."""
-
-    rank: int
-
-    def __init__(self, pool_size=2, strides=None, padding="valid", **kwargs):
-        super().__init__(**kwargs)
-        self.pool_size = windows.as_tuple(pool_size, self.rank, "pool_size")
-        self.strides = self.pool_size if strides is None else windows.as_tuple(strides, self.rank, "strides")
-        self.padding = windows.checked_padding(padding)
-        self.input_spec = [keras.layers.InputSpec(ndim=self.rank + 2)] * 2
-
-    def _axes(self, sizes, pooled):
-        """The windows over the output's sizes; one for each place of the pooled values."""
-        axes = windows.axes(sizes, self.pool_size, self.strides, self.padding)
-        for name, size, along, count in zip("zyx"[-self.rank :], sizes, axes, pooled, strict=True):
-            if isinstance(along.count, int) and isinstance(count, int) and along.count != count:
-                raise ValueError(
-                    f"{self.name}: an output of {size} along {name} has {along.count} windows of pool_size="
-                    f"{self.pool_size}, strides={self.strides}, padding={self.padding!r}, but the values are {count}"
-                )
-        return axes
-
-    def compute_output_spec(self, inputs):
-        shape = self.compute_output_shape([tensor.shape for tensor in inputs])
-        return keras.KerasTensor(shape, self.compute_dtype)
-
-    def get_config(self):
-        return super().get_config() | {
-            "pool_size": self.pool_size,
-            "strides": self.strides,
-            "padding": self.padding,
-        }
-
-
-class MaxUnpooling(_Unpooling):
+class MaxUnpooling(windows.WindowedLayer):
     """What the three ranks share; use `MaxUnpooling1D`, `2D` or `3D`."""
 
     def __init__(self, pool_size=2, strides=None, padding="valid", output_size=None, **kwargs):
         super().__init__(pool_size, strides, padding, **kwargs)
         self.output_size = None if output_size is None else windows.as_tuple(output_size, self.rank, "output_size")
+        self.input_spec = [self.input_spec] * 2
 
-    def call(self, inputs):
+    def call(self, inputs, training=False):
         values, indices = inputs
-        pooled = ops.shape(values)[1:-1]
-        axes = self._axes(self._sizes(pooled), pooled)
+        axes = self.unpooled_axes(ops.shape(values)[1:-1])
+        if compiled := tensorflow_switches.compiler(axes, training):
+            return tensorflow_switches.unpool(values, indices, self.unpooled_axes, compiled)
         return switches.place(values, switches.to_offsets(indices, axes), axes)
+
+    def unpooled_axes(self, pooled):
+        """The windows over the output, from the number of values along each axis."""
+        sizes = self.output_size
+        if sizes is None:
+            rows = zip(pooled, self.strides, self.pool_size, strict=True)
+            extra = self.padding == "valid"
+            sizes = [None if n is None else n * stride + extra * (pool - stride) for n, stride, pool in rows]
+        return _checked(self.axes(sizes), pooled)
 
     def compute_output_shape(self, input_shape):
         batch, *pooled, channels = input_shape[0]
-        sizes = self._sizes(pooled)
-        self._axes(sizes, pooled)
-        return (batch, *sizes, channels)
-
-    def _sizes(self, pooled):
-        if self.output_size is not None:
-            return self.output_size
-        rows = zip(pooled, self.strides, self.pool_size, strict=True)
-        if self.padding == "same":
-            return tuple(None if n is None else n * stride for n, stride, _ in rows)
-        return tuple(None if n is None else (n - 1) * stride + pool for n, stride, pool in rows)
+        return (batch, *(along.size for along in self.unpooled_axes(pooled)), channels)
 
     def get_config(self):
         return super().get_config() | {"output_size": self.output_size}
 
 
-class MaxUnpoolingLike(_Unpooling):
+class MaxUnpoolingLike(windows.WindowedLayer):
     """What the three ranks share; use `MaxUnpoolingLike1D`, `2D` or `3D`."""
 
-    def call(self, inputs):
+    def __init__(self, pool_size=2, strides=None, padding="valid", **kwargs):
+        super().__init__(pool_size, strides, padding, **kwargs)
+        self.input_spec = [self.input_spec] * 2
+
+    def call(self, inputs, training=False):
         values, like = inputs
-        axes = self._axes(ops.shape(like)[1:-1], ops.shape(values)[1:-1])
+        axes = _checked(self.axes(ops.shape(like)[1:-1]), ops.shape(values)[1:-1])
+        if compiled := tensorflow_switches.compiler(axes, training):
+            return tensorflow_switches.unpool_like(values, like, self.axes, compiled)
         _, offsets = switches.maxima(ops.stop_gradient(like), axes)
         return switches.place(values, offsets, axes)
 
     def compute_output_shape(self, input_shape):
         values, like = input_shape
-        self._axes(like[1:-1], values[1:-1])
+        _checked(self.axes(like[1:-1]), values[1:-1])
         return (values[0], *like[1:-1], values[-1])
+
+
+def _checked(axes, pooled):
+    """`axes`, if there is a value for each of their windows."""
+    for name, along, count in zip("zyx"[-len(axes) :], axes, pooled, strict=True):
+        if isinstance(along.count, int) and isinstance(count, int) and along.count != count:
+            raise ValueError(
+                f"an output of {along.size} along {name} has {along.count} windows of {along.pool} with strides of "
+                f"{along.stride}, but there are {count} values: give the output_size, pool_size, strides and padding "
+                "of the pooling"
+            )
+    return axes
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")

@@ -63,13 +63,21 @@ def _shifted(switches, axes, sign):
     return ops.reshape(switches, shape)
 
 
+def units(channels, axes) -> list:
+    """Flat distance between neighbours along each axis: of a plane, a row, a cell."""
+    distances = [channels]
+    for along in axes[:0:-1]:
+        distances.insert(0, distances[0] * along.size)
+    return distances
+
+
 def place(values, offsets, axes):
     """Each value at its switch, zeros elsewhere. Where windows that overlap name one cell, the last of them in
     row-major order is kept."""
     # Cell q * stride + r of the padded input is cell r + j * stride of window q - j: for each remainder r, and from
     # the earliest of these windows to the last, take the value whose switch is that cell.
     reach = [(along.pool - 1) // along.stride for along in axes]
-    units = _units(ops.shape(values)[-1], axes)
+    distances = units(ops.shape(values)[-1], axes)
     planes = []
     shape = ops.shape(values)
     counts = [along.count + j for along, j in zip(axes, reach, strict=True)]
@@ -81,7 +89,7 @@ def place(values, offsets, axes):
             cell = [r + j * along.stride for r, j, along in zip(remainder, step, axes, strict=True)]
             if any(d >= along.pool for d, along in zip(cell, axes, strict=True)):
                 continue
-            offset = sum(d * unit for d, unit in zip(cell, units, strict=True))
+            offset = sum(d * unit for d, unit in zip(cell, distances, strict=True))
             here = (
                 slice(None),
                 *(slice(r - j, r - j + count) for r, j, count in zip(reach, step, counts, strict=True)),
@@ -97,15 +105,6 @@ def place(values, offsets, axes):
         rows = [_cropped(row, along, padded) for row in rows]
         planes = [ops.reshape(row, (*merged[: i + 1], along.size, *merged[i + 2 :])) for row in rows]
     return planes[0]
-
-
-def _units(channels, axes) -> list:
-    """Flat distance between neighbours along each axis."""
-    units = []
-    for along in reversed(axes):
-        units.insert(0, channels)
-        channels = channels * along.size
-    return units
 
 
 def _bordered(x, reach, fill):

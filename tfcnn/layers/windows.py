@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import keras
 from keras import ops
 
 
@@ -36,11 +37,6 @@ def axis(size, pool: int, stride: int, padding: str) -> Axis:
     count = (size + stride - 1) // stride
     missing = (count - 1) * stride + pool - size
     return Axis(pool, stride, size, count, (max(missing, 0) if isinstance(size, int) else ops.maximum(missing, 0)) // 2)
-
-
-def axes(sizes, pool_size, strides, padding) -> list[Axis]:
-    """One `Axis` for each spatial size."""
-    return [axis(*row, padding) for row in zip(sizes, pool_size, strides, strict=True)]
 
 
 def slices(x, along: Axis, fill) -> list:
@@ -90,15 +86,39 @@ def split_at(shape, spatial_axis: int) -> tuple:
     return outer, shape[spatial_axis + 1], inner
 
 
+class WindowedLayer(keras.layers.Layer):
+    """What pooling layers and their inverses share: pool_size, strides and padding over `rank` spatial axes."""
+
+    rank: int
+
+    def __init__(self, pool_size=2, strides=None, padding="valid", **kwargs):
+        super().__init__(**kwargs)
+        self.pool_size = as_tuple(pool_size, self.rank, "pool_size")
+        self.strides = self.pool_size if strides is None else as_tuple(strides, self.rank, "strides")
+        if not isinstance(padding, str) or padding.lower() not in ("valid", "same"):
+            raise ValueError(f"padding must be 'valid' or 'same', got {padding!r}")
+        self.padding = padding.lower()
+        self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2)
+
+    def axes(self, sizes) -> list[Axis]:
+        """The windows over an input of these spatial sizes."""
+        return [axis(*row, self.padding) for row in zip(sizes, self.pool_size, self.strides, strict=True)]
+
+    def pooled_shape(self, input_shape):
+        """The shape of an input, one value a window."""
+        return (input_shape[0], *(along.count for along in self.axes(input_shape[1:-1])), input_shape[-1])
+
+    def get_config(self):
+        return super().get_config() | {
+            "pool_size": self.pool_size,
+            "strides": self.strides,
+            "padding": self.padding,
+        }
+
+
 def as_tuple(value, rank: int, name: str, least: int = 1) -> tuple[int, ...]:
     """One integer for all axes, or one for each."""
-    values = (value,) * rank if isinstance(value, int) else tuple(value)
+    values = tuple(value) if isinstance(value, tuple | list) else (value,) * rank
     if len(values) != rank or not all(isinstance(v, int) and v >= least for v in values):
         raise ValueError(f"{name} must be one integer or {rank}, each {least} or more, got {value!r}")
     return values
-
-
-def checked_padding(padding: str) -> str:
-    if not isinstance(padding, str) or padding.lower() not in ("valid", "same"):
-        raise ValueError(f"padding must be 'valid' or 'same', got {padding!r}")
-    return padding.lower()
