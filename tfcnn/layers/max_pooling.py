@@ -12,9 +12,9 @@ class MaxPoolingWithArgmax(windows.WindowedLayer):
     """What the three ranks share; use `MaxPoolingWithArgmax1D`, `2D` or `3D`."""
 
     def call(self, inputs, training=False):
-        axes = self.axes(ops.shape(inputs)[1:-1])
-        if compiled := tensorflow_switches.compiler(axes, training):
+        if compiled := tensorflow_switches.compiler(training):
             return tensorflow_switches.pool(inputs, self.axes, compiled)
+        axes = self.axes(ops.shape(inputs)[1:-1])
         values, offsets = switches.maxima(inputs, axes)
         return [values, switches.to_indices(offsets, axes)]
 

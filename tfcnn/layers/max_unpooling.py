@@ -18,9 +18,9 @@ class MaxUnpooling(windows.WindowedLayer):
 
     def call(self, inputs, training=False):
         values, indices = inputs
-        axes = self.unpooled_axes(ops.shape(values)[1:-1])
-        if compiled := tensorflow_switches.compiler(axes, training):
+        if compiled := tensorflow_switches.compiler(training):
             return tensorflow_switches.unpool(values, indices, self.unpooled_axes, compiled)
+        axes = self.unpooled_axes(ops.shape(values)[1:-1])
         return switches.place(values, switches.to_offsets(indices, axes), axes)
 
     def unpooled_axes(self, pooled):
@@ -50,9 +50,9 @@ class MaxUnpoolingLike(windows.WindowedLayer):
     def call(self, inputs, training=False):
         values, like = inputs
         axes = _checked(self.axes(ops.shape(like)[1:-1]), ops.shape(values)[1:-1])
-        if compiled := tensorflow_switches.compiler(axes, training):
+        if compiled := tensorflow_switches.compiler(training):
             return tensorflow_switches.unpool_like(values, like, self.axes, compiled)
-        _, offsets = switches.maxima(ops.stop_gradient(like), axes)
+        _, offsets = switches.maxima(like, axes)
         return switches.place(values, offsets, axes)
 
     def compute_output_shape(self, input_shape):

@@ -1,8 +1,8 @@
-"""Pooling switches on TensorFlow, for windows that lie side by side: the functions of `switches`, written for XLA.
+"""Pooling switches in TensorFlow graphs that XLA compiles, and in training steps on the CPU, compiled or not.
 
-XLA turns each of them into one pass over memory. They are used where a graph is compiled by XLA, and in a training
-step on the CPU that is not, where the function alone is compiled (benchmarks/unpooling.py has the measurements).
-Inference outside XLA keeps to `switches`, whose operations LiteRT knows.
+In a step that is not compiled each function here is compiled by itself (benchmarks/unpooling.py has the
+measurements). Windows that lie side by side get a form that XLA turns into one pass over memory, forward and
+backward; others that of `switches`. Inference outside XLA keeps to `switches`, whose operations LiteRT knows.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from keras import ops
 from tfcnn.layers import switches, windows
 
 
-def compiler(axes, training):
+def compiler(training):
     """How to compile the functions below at this place; None where `switches` should be used.
 
     A decorator: it does nothing inside an XLA compilation, and compiles the function by itself elsewhere.
     """
-    side_by_side = all(along.tiles and isinstance(along.before, int) and along.before == 0 for along in axes)
-    if keras.backend.backend() != "tensorflow" or not side_by_side:
+    if keras.backend.backend() != "tensorflow":
         return None
     import tensorflow as tf
     from tensorflow.python.ops import control_flow_util  # TensorFlow has no public name for this question
@@ -40,10 +39,12 @@ def pool(x, axes_of, compiled):
     """[values, indices] of the first maximum of each window of x. `axes_of(sizes)` gives its axes."""
     import tensorflow as tf
 
+    folds = _side_by_side(axes_of(ops.shape(x)[1:-1]))
+
     @compiled
     def forward(x):
         axes = axes_of(ops.shape(x)[1:-1])
-        values, offsets = _maxima(x, axes)
+        values, offsets = (_maxima if folds else switches.maxima)(x, axes)
         return values, switches.to_indices(offsets, axes)
 
     @compiled
@@ -56,17 +57,19 @@ def pool(x, axes_of, compiled):
         values, indices = forward(x)
         return (values, indices), lambda upstream, _: backward(upstream, indices, x)
 
-    return list(pooled(x))
+    return list(pooled(x) if folds else forward(x))
 
 
 def unpool(values, indices, axes_of, compiled):
     """Each value at its index, zeros elsewhere. `axes_of(sizes of values)` gives the axes of the output."""
     import tensorflow as tf
 
+    folds = _side_by_side(axes_of(ops.shape(values)[1:-1]))
+
     @compiled
     def forward(values, indices):
         axes = axes_of(ops.shape(values)[1:-1])
-        return _spread(values, switches.to_offsets(indices, axes), axes)
+        return (_spread if folds else switches.place)(values, switches.to_offsets(indices, axes), axes)
 
     @compiled
     def backward(upstream, indices):
@@ -77,18 +80,20 @@ def unpool(values, indices, axes_of, compiled):
     def unpooled(values):
         return forward(values, indices), lambda upstream: backward(upstream, indices)
 
-    return unpooled(values)
+    return unpooled(values) if folds else forward(values, indices)
 
 
 def unpool_like(values, like, axes_of, compiled):
     """Each value at the first maximum of its window of `like`, zeros elsewhere."""
     import tensorflow as tf
 
+    folds = _side_by_side(axes_of(ops.shape(like)[1:-1]))
+
     @compiled
     def forward(values, like):
         axes = axes_of(ops.shape(like)[1:-1])
-        _, offsets = _maxima(like, axes)
-        return _spread(values, offsets, axes), offsets
+        _, offsets = (_maxima if folds else switches.maxima)(like, axes)
+        return (_spread if folds else switches.place)(values, offsets, axes), offsets
 
     @compiled
     def backward(upstream, offsets):
@@ -96,10 +101,15 @@ def unpool_like(values, like, axes_of, compiled):
 
     @tf.custom_gradient
     def unpooled(values):
-        placed, offsets = forward(values, ops.stop_gradient(like))
+        placed, offsets = forward(values, like)
         return placed, lambda upstream: backward(upstream, offsets)
 
-    return unpooled(values)
+    return unpooled(values) if folds else forward(values, like)[0]
+
+
+def _side_by_side(axes):
+    """Each cell lies in one window, and there is no padding in front: the windows become axes of their own."""
+    return all(along.tiles and isinstance(along.before, int) and along.before == 0 for along in axes)
 
 
 def _maxima(x, axes):
