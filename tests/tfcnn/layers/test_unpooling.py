@@ -1,4 +1,4 @@
-"""Pooling with switches and its inverse: against TensorFlow's and PyTorch's own, in every form the layers choose."""
+"""Pooling with switches and its inverse: against TensorFlow's own, in every form the layers choose."""
 
 import keras
 import numpy as np
@@ -87,35 +87,6 @@ def test_pair_is_tensorflows(seed, form):
     for by_x, by_scale in found[4:]:
         np.testing.assert_allclose(by_x, gradients[0], rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(by_scale, gradients[1], rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize("rank", [1, 2, 3])
-@pytest.mark.parametrize("seed", range(10))
-def test_pair_is_pytorchs(seed, rank):
-    """PyTorch counts indices in one channel, (z H + y) W + x, and holds channels first."""
-    torch = pytest.importorskip("torch")
-    x, *arguments = random_windows(seed, rank, paddings=["valid"], side_by_side=seed % 2 == 0)
-    pool_size, strides, _ = arguments
-    theirs = torch.from_numpy(np.moveaxis(x, -1, 1).copy()).requires_grad_()
-    pool = getattr(torch.nn, f"MaxPool{rank}d")(pool_size, strides, return_indices=True)
-    unpool = getattr(torch.nn, f"MaxUnpool{rank}d")(pool_size, strides)
-    values, indices = pool(theirs)
-    placed = unpool(values, indices, output_size=x.shape[1:-1])
-
-    def last(tensor):
-        return np.moveaxis(tensor.detach().numpy(), 1, -1)
-
-    one = np.ones(values.shape, "float32").transpose(0, *range(2, rank + 2), 1)
-    weight = np.random.default_rng(seed).normal(size=x.shape).astype("float32")
-    found = step(tf.constant(x), tf.constant(one), arguments, tf.constant(weight))
-    np.testing.assert_array_equal(found[0], last(values))
-    np.testing.assert_array_equal(found[1] // 3, last(indices))
-    np.testing.assert_array_equal(found[1] % 3, np.broadcast_to(np.arange(3), found[1].shape))
-    np.testing.assert_array_equal(found[2], last(placed))
-    if all(p <= s for p, s in zip(pool_size, strides, strict=True)):  # PyTorch counts a cell's gradient once a window
-        placed.backward(torch.from_numpy(np.moveaxis(weight, -1, 1).copy()))
-        for by_x, _ in found[4:]:
-            np.testing.assert_allclose(by_x, last(theirs.grad), rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
