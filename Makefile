@@ -6,7 +6,7 @@ ARCH ?= mobilenet
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test lint notebooks clean
+.PHONY: train test test-torch lint notebooks clean
 
 train: .venv/installed
 	$(BIN)/python -m tfcnn.train --arch $(ARCH) $(ARGS)
@@ -14,12 +14,15 @@ train: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/python -m pytest
 
+test-torch: .venv/installed-torch  # the layers against PyTorch, which is large and not needed otherwise
+	$(BIN)/python -m pytest -m torch
+
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 notebooks: .venv/installed-dev  # runs the notebooks and keeps their output in them
-	$(BIN)/python notebooks/run.py
+	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
 
 clean:
 	rm -rf .venv
@@ -34,4 +37,8 @@ clean:
 
 .venv/installed-dev: requirements-dev.txt .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.venv/installed-torch: requirements-torch.txt .venv/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-torch.txt
 	@touch $@

@@ -1,8 +1,8 @@
 """Image data for TensorFlow: a name in, facts and tf.data datasets out.
 
     >>> import pipelines
-    >>> data = pipelines.load("digits", batch_size=32)  # doctest: +SKIP
-    >>> data.image_shape, data.num_classes, data.sizes  # doctest: +SKIP
+    >>> data = pipelines.load("digits", batch_size=32)
+    >>> data.image_shape, data.num_classes, data.sizes
     ((32, 32, 1), 10, {'train': 1257, 'validation': 180, 'test': 360})
 
 Plain values go in and nothing of tfcnn is known here. TensorFlow is imported when data is loaded.

@@ -68,11 +68,25 @@ class Stream:
 
     def train(self, seed: int, epoch: tf.Tensor, batch_size: int) -> tf.data.Dataset:
         luck = draws(seed, epoch, self.sizes["train"])
-        shuffle_seed = tf.random.stateless_uniform([], tf.stack([tf.cast(seed, tf.int64), epoch]), None, None, tf.int64)
-        examples = self.examples["train"].enumerate().shuffle(SHUFFLE_BUFFER, shuffle_seed)
+        examples = _shuffled(self.examples["train"].enumerate(), SHUFFLE_BUFFER, tf.cast(seed, tf.int64), epoch)
         examples = examples.map(lambda i, e: (self.resize(e[0]), e[1], luck[i]), tf.data.AUTOTUNE)
         return examples.batch(batch_size, drop_remainder=True)
 
     def evaluation(self, split: str, batch_size: int) -> tf.data.Dataset:
         examples = self.examples[split].map(lambda image, label: (self.resize(image), label), tf.data.AUTOTUNE)
         return examples.batch(batch_size)
+
+
+def _shuffled(dataset: tf.data.Dataset, buffer: int, *seeds: tf.Tensor) -> tf.data.Dataset:
+    """`dataset.shuffle`, whose order would also depend on the seed of the process, by two int64 seeds alone."""
+    variant = tf.raw_ops.ShuffleDatasetV3(
+        input_dataset=tf.data.experimental.to_variant(dataset),
+        buffer_size=buffer,
+        seed=seeds[0] + 1,  # (0, 0) would mean a random seed
+        seed2=seeds[1],
+        seed_generator=tf.raw_ops.DummySeedGenerator(),
+        output_types=tf.nest.flatten(tf.nest.map_structure(lambda spec: spec.dtype, dataset.element_spec)),
+        output_shapes=tf.nest.flatten(tf.nest.map_structure(lambda spec: spec.shape, dataset.element_spec)),
+        reshuffle_each_iteration=False,
+    )
+    return tf.data.experimental.from_variant(variant, dataset.element_spec)

@@ -1,5 +1,6 @@
 """Shared fixtures. Prepared data sets go to a folder of the test session, not to the user's."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -12,6 +13,13 @@ os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="tfcnn-test-data-")
 from tfcnn import command
 
 command.import_tensorflow()
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out the tests against PyTorch where it is not installed: `make test-torch` installs it and runs them."""
+    if importlib.util.find_spec("torch") is None:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("torch")])
+        items[:] = [item for item in items if not item.get_closest_marker("torch")]
 
 
 @pytest.fixture
@@ -33,9 +41,9 @@ def run_command():
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A finished run: lenet5 on digits, four epochs."""
+    """A finished run: lenet5 on digits, eight epochs."""
     from tfcnn import train
     from tfcnn.config import Config
 
     path = tmp_path_factory.mktemp("trained") / "run"
-    return train.run(Config(arch="lenet5", epochs=4, out=str(path)))
+    return train.run(Config(arch="lenet5", epochs=8, out=str(path)))

@@ -8,12 +8,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
-    0: ("tfcnn.layers", "tfcnn.arithmetic", "tfcnn.config", "tfcnn.run_directory", "tfcnn.command", "pipelines"),
+    0: (
+        *("tfcnn.layers", "tfcnn.arithmetic", "tfcnn.config", "tfcnn.run_directory", "tfcnn.command", "pipelines"),
+        *("tfcnn.layer_cost", "tfcnn.explanation", "tfcnn.visualize.windows", "tfcnn.losses", "tfcnn.matrix_view"),
+    ),
     1: ("tfcnn.models", "tfcnn.recipe", "tfcnn.checkpoint", "tfcnn.cost", "tfcnn.visualize", "tfcnn.progress"),
     2: ("tfcnn.train", "tfcnn.evaluate", "tfcnn.predict", "tfcnn.export", "tfcnn.describe", "tfcnn.__main__"),
     3: ("tuning",),
 }
-STANDARD_LIBRARY_ONLY = ("tfcnn.arithmetic", "tfcnn.config", "tfcnn.run_directory", "tfcnn.command")
+STANDARD_LIBRARY_ONLY = (
+    *("tfcnn.arithmetic", "tfcnn.layer_cost", "tfcnn.explanation"),
+    *("tfcnn.config", "tfcnn.run_directory", "tfcnn.command"),
+)
 MAY_IMPORT_PIPELINES = ("tfcnn.train", "tfcnn.evaluate", "tfcnn.predict", "tuning")
 
 

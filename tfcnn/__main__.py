@@ -9,6 +9,7 @@ COMMANDS = {
     "tfcnn.evaluate": "accuracy and confusion matrix of a run",
     "tfcnn.predict": "classify image files with a run",
     "tfcnn.export": "write a run's SavedModel",
+    "tfcnn.arithmetic": "sizes of a convolution, the formula with its numbers, a drawing",
     "tfcnn.describe": "an architecture layer by layer, with its costs",
     "tuning.search": "search an architecture's hyperparameters",
 }

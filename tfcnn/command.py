@@ -93,7 +93,9 @@ def import_tensorflow() -> None:
         os.dup2(caught.fileno(), 2)
         try:
             importlib.import_module("keras")
-            importlib.import_module("tensorflow").config.list_physical_devices()  # looks for GPUs, and says so
+            tensorflow = importlib.import_module("tensorflow")
+            tensorflow.config.list_physical_devices()  # looks for GPUs, and says so
+            tensorflow.get_logger().setLevel("WARNING")
         except BaseException:
             caught.seek(0)
             os.write(kept, caught.read())

@@ -30,7 +30,7 @@ def choose(what: str, value: str, allowed: Collection[str], flag: str = "--arch-
     """`value` if it is one of `allowed`. Raises BadInput, naming the nearest ones, if not."""
     if value in allowed:
         return value
-    near = difflib.get_close_matches(str(value), allowed, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(value), allowed, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(allowed)}"
     raise BadInput(f"unknown {what} '{value}'; {hint} ({flag})")
 
@@ -62,7 +62,9 @@ class Config:
     batch_size: int = option(32, "images per step", low=1)
     opt: str = option("adamw", "optimiser", choices=("adamw", "sgd"))
     lr: float | None = option(None, "peak learning rate [what suits the architecture and optimiser]", above=0, high=100)
-    weight_decay: float = option(0.05, "decoupled weight decay, on kernels only", low=0, high=10)
+    weight_decay: float | None = option(
+        None, "decoupled weight decay, on kernels only [0.05; 0.0005 for sgd]", low=0, high=10
+    )
     warmup_epochs: float = option(1.0, "epochs of linear warm-up before the cosine", low=0)
     smoothing: float = option(0.1, "label smoothing", low=0, high=0.99)
     early_stop: int = option(0, "stop after this many epochs without a better validation accuracy; 0: never", low=0)
@@ -84,6 +86,9 @@ class Config:
                 f"--warmup-epochs {self.warmup_epochs:g} is more than --epochs {self.epochs}: "
                 f"lower one or raise the other"
             )
+        for key, flag in {"input_shape": "--image-size", "num_classes": "--dataset"}.items():
+            if key in self.arch_args:
+                raise BadInput(f"--arch-args cannot set {key}: it follows from {flag}")
         if self.resume and self.out is None:
             raise BadInput("--resume needs the run directory to continue: --out DIR")
 

@@ -108,11 +108,12 @@ UNCOUNTED = (
 
 
 def _rows(model):
-    if not hasattr(model, "_nodes_by_depth"):
+    graph = getattr(model, "_functional", model)  # where a sequential model keeps its graph
+    if not hasattr(graph, "_nodes_by_depth"):
         raise ValueError(f"{model.name} has no graph to read: build it with the functional API")
     seen = set()
     # Keras has no public name for its nodes; its own `summary` reads the same attribute.
-    for _, nodes in sorted(model._nodes_by_depth.items(), reverse=True):
+    for _, nodes in sorted(graph._nodes_by_depth.items(), reverse=True):
         for node in nodes:
             operation = node.operation
             if isinstance(operation, keras.Model):

@@ -65,10 +65,10 @@ def evaluate(run: RunDirectory, split: str = "test", data_dir: str | None = None
 
 
 def confusion_text(result: dict[str, Any]) -> str:
-    """The confusion matrix of `evaluate` as text, a dot for 0.
+    r"""The confusion matrix of `evaluate` as text, a dot for 0.
 
     >>> print(confusion_text({"class_names": ["cat", "dog"], "confusion": [[9, 1], [0, 12]]}))
-    true \\\\ predicted  cat  dog
+    true \ predicted  cat  dog
     cat                 9    1
     dog                 .   12
     """

@@ -1,6 +1,6 @@
 """From a trained run to files that serve it: `python -m tfcnn.export RUN`.
 
-A SavedModel needs TensorFlow alone to be loaded, neither Keras nor tfcnn, and takes images as they are: resizing and
+A SavedModel is loaded by TensorFlow without tfcnn, and takes images as they are: resizing and
 standardising are inside. Its endpoints all return probabilities, class and class name:
 
     serve        uint8 (batch, height, width, channels), any size; also the default signature

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import keras
 
 from tfcnn.config import Config
+from tfcnn.models import family_of
 
-# Peak learning rate at batch size 32, found on `digits`. Without batch normalisation the steps must be smaller.
+# Peak learning rates at batch size 32, found on `digits`; lower where dense layers follow without normalisation.
 LEARNING_RATE = {"adamw": 1e-2, "sgd": 0.1}
-PLAIN_LEARNING_RATE = {"adamw": 1e-3, "sgd": 0.01}
+LEARNING_RATE_OF = {"lenet": {"adamw": 6e-3, "sgd": 0.05}, "vgg": {"adamw": 1e-3, "sgd": 0.01}}
+WEIGHT_DECAY = {"adamw": 0.05, "sgd": 5e-4}
 MOMENTUM = 0.9
 
 
@@ -43,12 +45,13 @@ def policy(config: Config) -> Iterator[str]:
         keras.config.set_dtype_policy(before)
 
 
-def peak_learning_rate(config: Config, model: keras.Model) -> float:
-    """`config.lr`, or the default of the optimiser, lower for a network without batch normalisation."""
-    if config.lr is not None:
-        return config.lr
-    normalised = any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
-    return (LEARNING_RATE if normalised else PLAIN_LEARNING_RATE)[config.opt]
+def peak_learning_rate(config: Config) -> float:
+    """`config.lr`, or what suits the architecture's family and the optimiser."""
+    return (
+        LEARNING_RATE_OF.get(family_of(config.arch).module, LEARNING_RATE)[config.opt]
+        if config.lr is None
+        else config.lr
+    )
 
 
 def schedule(config: Config, peak: float, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -64,10 +67,11 @@ def schedule(config: Config, peak: float, steps_per_epoch: int) -> keras.optimiz
 
 def optimizer(config: Config, rates: keras.optimizers.schedules.LearningRateSchedule) -> keras.optimizers.Optimizer:
     """AdamW, or SGD with Nesterov momentum; weight decay on kernels only (not on biases, gammas, betas)."""
+    decay = WEIGHT_DECAY[config.opt] if config.weight_decay is None else config.weight_decay
     if config.opt == "adamw":
-        result = keras.optimizers.AdamW(rates, weight_decay=config.weight_decay)
+        result = keras.optimizers.AdamW(rates, weight_decay=decay)
     else:
-        result = keras.optimizers.SGD(rates, momentum=MOMENTUM, nesterov=True, weight_decay=config.weight_decay)
+        result = keras.optimizers.SGD(rates, momentum=MOMENTUM, nesterov=True, weight_decay=decay)
     result.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return result
 
@@ -78,7 +82,7 @@ def compile_model(model: keras.Model, config: Config, steps_per_epoch: int) -> f
     Returns:
         The peak learning rate.
     """
-    peak = peak_learning_rate(config, model)
+    peak = peak_learning_rate(config)
     rates = schedule(config, peak, steps_per_epoch)
     model.compile(
         optimizer=optimizer(config, rates),

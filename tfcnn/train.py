@@ -204,7 +204,11 @@ def main() -> None:
     parser = command.Parser(prog="python -m tfcnn.train", description=__doc__.split("\n\n")[1])
     add_flags(parser)
     given = vars(parser.parse_args())
-    run(resumed(given) if given.get("resume") else Config(**given))
+    config = resumed(given) if given.get("resume") else Config(**given)
+    if config.resume and (metrics := RunDirectory(config.out).metrics).exists():
+        print(f"the run in '{config.out}' is finished: see {metrics}")
+        return
+    run(config)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ def search(config: Config, trials: int, study: str | Path, space: Callable = spa
             print(f"\ntrial {int(trial.trial_id) + 1} of {trials}: {_values(trial.hyperparameters.values)}", flush=True)
             try:
                 run = train.run(dataclasses.replace(sampled, resume=RunDirectory(path).config.exists()))
+            except command.Interrupted as stop:
+                raise stop.__cause__ from None  # keras-tuner would take an Exception for a trial that failed
             except TrainingFailed as error:
                 raise keras_tuner.errors.FailedTrialError(str(error)) from error
             metrics = run.read_metrics()

@@ -61,6 +61,7 @@ def test_round_trip():
         ({"tensorboard": "yes"}, "'yes'", "true or false", "--tensorboard"),
         ({"warmup_epochs": 9, "epochs": 3}, "9", "lower one", "--warmup-epochs"),
         ({"resume": True}, "--resume", "--out", "--resume"),
+        ({"arch_args": {"input_shape": (8, 8, 1)}}, "input_shape", "--image-size", "--arch-args"),
     ],
 )
 def test_bad_values_are_refused_in_one_line(values, received, allowed, flag):

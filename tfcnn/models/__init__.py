@@ -105,7 +105,9 @@ def build(
             architecture's minimum.
 
     Example:
-        >>> model = tfcnn.build("mobilenet", (32, 32, 1), 10, width=0.5)  # doctest: +SKIP
+        >>> model = build("mobilenet", (32, 32, 1), 10, width=0.5)
+        >>> model.output_shape
+        (None, 10)
     """
     filled = arguments(arch, input_shape, num_classes, **overrides)
     try:

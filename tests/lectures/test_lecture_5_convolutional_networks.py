@@ -1,0 +1,140 @@
+"""The deck "Lecture 5: Convolutional Neural Networks" (its text names no university)."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tfcnn import layer_cost
+from tfcnn.arithmetic import conv_output_size, effective_kernel, pool_output_size, receptive_field
+from tfcnn.matrix_view import convolution_matrix, cross_correlation, fourier_convolution, transposed
+
+IMAGE = np.array([[1, 2, 3], [6, 5, 3], [1, 4, 1]])
+KERNEL = np.array([[1, 2], [2, 1]])
+
+
+def test_a_multiplication_in_the_frequency_domain():
+    """Slides "Convolution Operation"."""
+    x, w = np.random.default_rng(0).normal(size=(2, 16))
+    np.testing.assert_allclose(fourier_convolution(x, w), np.convolve(x, w), atol=1e-12)
+
+
+def test_the_filter_with_8_in_the_middle_is_a_high_pass():
+    """Slide "Intuition for Convolutional Filters" asks which it is: flat grey vanishes, the finest pattern stays."""
+    kernel = np.full((3, 3), -1)
+    kernel[1, 1] = 8
+    response = np.abs(np.fft.fft2(kernel, (8, 8)))
+    assert response[0, 0] == pytest.approx(0)
+    assert response[4, 4] == pytest.approx(8)
+    np.testing.assert_array_equal(cross_correlation(np.ones((5, 5)), kernel), 0)
+
+
+def test_convolution_layer_of_alexnet():
+    """Slide "Convolution Layer": 96 filters of 3 x 11 x 11, (227 - 11) / 4 + 1 = 55."""
+    assert conv_output_size(227, 11, 4) == 55
+    layer = keras.layers.Conv2D(96, 11, 4)
+    assert layer.compute_output_shape((None, 227, 227, 3)) == (None, 55, 55, 96)
+    layer.build((None, 227, 227, 3))
+    cost = layer_cost.standard((11, 11), 3, 96, 55 * 55)
+    assert cost.parameters == layer.count_params() == 96 * 3 * 11 * 11 + 96
+
+
+def test_alexnet_in_torch_ends_in_256_maps_of_6():
+    """Slides "CNN in torch" and "Convolution Math": 224 pixels, down to the 256 * 6 * 6 of the first Linear."""
+    sizes = [conv_output_size(224, 11, 4, padding=2)]
+    sizes.append(pool_output_size(sizes[-1], 3, 2))
+    sizes.append(conv_output_size(sizes[-1], 5, padding=2))
+    sizes.append(pool_output_size(sizes[-1], 3, 2))
+    sizes += [conv_output_size(sizes[-1], 3, padding=1)] * 3
+    sizes.append(pool_output_size(sizes[-1], 3, 2))
+    assert sizes == [55, 27, 27, 13, 13, 13, 13, 6]
+    assert layer_cost.dense(256 * sizes[-1] ** 2, 4096).parameters == (256 * 6 * 6 + 1) * 4096
+
+
+def test_efficiency_of_convolution():
+    """Slide "Efficiency of Convolution" (Goodfellow 2016, figure 9.6): 320 x 280 pixels, a kernel of 2 by 1."""
+    width, height = 320, 280
+    output = conv_output_size(width, 2), conv_output_size(height, 1)
+    assert output == (319, 280)
+    places = output[0] * output[1]
+
+    shared = layer_cost.standard((2, 1), 1, 1, places, bias=False)
+    dense = layer_cost.dense(width * height, places, bias=False)
+    sparse = convolution_matrix(np.array([[-1], [1]]), (width, height))
+    assert shared.parameters == 2
+    assert dense.parameters == sparse.shape[0] * sparse.shape[1] == 319 * 280 * 320 * 280 > 8e9
+    assert sparse.nnz == 178_640
+
+    assert shared.operations == 267_960  # 2 products and 1 sum for each of 89,320 outputs
+    assert dense.operations > 16e9
+    assert 2 * sparse.nnz - sparse.shape[0] == shared.operations  # "same as convolution"
+
+
+def test_transposed_convolution():
+    """Slide "Transposed Convolution": both as products with the matrix that it prints, and with its transpose."""
+    printed = [
+        [1, 2, 0, 2, 1, 0, 0, 0, 0],
+        [0, 1, 2, 0, 2, 1, 0, 0, 0],
+        [0, 0, 0, 1, 2, 0, 2, 1, 0],
+        [0, 0, 0, 0, 1, 2, 0, 2, 1],
+    ]
+    matrix = convolution_matrix(KERNEL, IMAGE.shape)
+    np.testing.assert_array_equal(matrix.toarray(), printed)
+    np.testing.assert_array_equal(matrix @ IMAGE.ravel(), [22, 21, 22, 20])
+    np.testing.assert_array_equal(cross_correlation(IMAGE, KERNEL), [[22, 21], [22, 20]])
+
+    small = np.array([[1, 2], [2, 4]])
+    large = [[1, 4, 4], [4, 13, 10], [4, 10, 4]]
+    np.testing.assert_array_equal(transposed(small, KERNEL, IMAGE.shape), large)
+    product = matrix.T @ small.ravel()
+    np.testing.assert_array_equal(product, np.ravel(large))
+    # The slide's text has the product as a column of 8 numbers: one of the two 4s beside each other is lost.
+    column = [1, 4, 4, 13, 10, 4, 10, 4]
+    np.testing.assert_array_equal(np.delete(product, 2), column)
+
+
+def test_transposed_convolution_by_the_layers():
+    def batch(array):
+        return array[None, ..., None].astype("float32")
+
+    kernel = KERNEL[..., None, None].astype("float32")
+    forward = ops.conv(batch(IMAGE), kernel)
+    np.testing.assert_array_equal(ops.convert_to_numpy(forward).ravel(), [22, 21, 22, 20])
+    back = ops.conv_transpose(batch(np.array([[1, 2], [2, 4]])), kernel, strides=1)
+    np.testing.assert_array_equal(ops.convert_to_numpy(back)[0, ..., 0], [[1, 4, 4], [4, 13, 10], [4, 10, 4]])
+
+
+def test_dilation_of_a_normal_convolution_is_1():
+    """Slide "Dilations" counts the zeros between the values: "normal convolutions dilation = 0".
+
+    Keras, PyTorch, this package and the table of Yu & Koltun on the next slide count the distance of the values, which
+    is 1 for a normal convolution; the slide's picture, "dilation = 1", has a distance of 2.
+    """
+    assert effective_kernel(3, dilation=1) == 3
+    assert effective_kernel(3, dilation=1 + 1) == 5
+    with pytest.raises(ValueError, match="dilation must be 1 or more, got 0"):
+        effective_kernel(3, dilation=0)
+
+
+def test_receptive_fields_of_yu_and_koltun():
+    """Slide "Dilation in Segmentation", the table of the context module."""
+    kernels = [3, 3, 3, 3, 3, 3, 3, 1]
+    dilations = [1, 1, 2, 4, 8, 16, 1, 1]
+    stack = [(kernel, 1, 0, dilation) for kernel, dilation in zip(kernels, dilations, strict=True)]
+    fields = [receptive_field(stack[:depth]).size for depth in range(1, 9)]
+    assert fields == [3, 5, 9, 17, 33, 65, 67, 67]
+    assert receptive_field(stack).stride == 1  # "without losing resolution"
+
+
+def test_batch_normalisation_keeps_96_of_each():
+    """Slide "2D Batchnorm": 96 means, deviations, gammas and betas, of the whole map and not of a position."""
+    layer = keras.layers.BatchNormalization(epsilon=0.0)
+    x = np.random.default_rng(0).normal(2, 3, size=(4, 5, 6, 96)).astype("float32")
+    gamma, beta = np.linspace(1, 2, 96, dtype="float32"), np.linspace(-1, 1, 96, dtype="float32")
+    layer.build(x.shape)
+    assert [w.shape for w in layer.weights] == [(96,)] * 4
+    layer.set_weights([gamma, beta, *layer.get_weights()[2:]])
+    found = ops.convert_to_numpy(layer(x, training=True))
+    mean, deviation = x.mean((0, 1, 2)), x.std((0, 1, 2))
+    assert mean.shape == (96,)
+    np.testing.assert_allclose(found, gamma / deviation * (x - mean) + beta, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,65 @@
+"""The same networks on the JAX backend: the same weights give the same logits."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfcnn import models
+
+ROOT = Path(__file__).resolve().parents[3]
+SMALL = {"vgg": {"width": 0.05}, "resnet": {"width": 0.125, "depth": 0.5}, "mobilenet": {"width": 0.25, "depth": 0.2}}
+
+
+def networks():
+    """One small network a family, and every other name that differs in kind from it."""
+    for family in models.FAMILIES:
+        yield family.names[0], SMALL.get(family.module, {})
+    yield "lenet5", {"form": "paper"}
+    yield "resnet20", {"depth": 0.34}
+    yield "resnet50", {"width": 0.125, "depth": 0.25, "form": "keras"}
+
+
+def forward(path):
+    """Logits of every network for the weights and images in `path`; made and stored there if it does not exist."""
+    rng, stored = np.random.default_rng(0), dict(np.load(path)) if path.exists() else {}
+    known, logits = bool(stored), {}
+    for number, (arch, overrides) in enumerate(networks()):
+        model = models.build(arch, (32, 32, 1), 5, **overrides)
+        if not known:
+            weights = [w + 0.01 * abs(rng.normal(size=w.shape)) for w in model.get_weights()]
+            stored |= {f"{number}/{i}": w.astype("float32") for i, w in enumerate(weights)}
+        model.set_weights([stored[f"{number}/{i}"] for i in range(len(model.weights))])
+        images = np.random.default_rng(1).normal(size=(2, 32, 32, 1)).astype("float32")
+        logits[arch + str(overrides)] = model.predict_on_batch(images)
+    if not known:
+        np.savez(path, **stored)
+    return logits
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("backends")
+    expected = forward(folder / "weights.npz")
+    code = f"""
+import runpy
+from pathlib import Path
+import keras, numpy as np
+assert keras.backend.backend() == "jax"
+folder = Path({str(folder)!r})
+np.savez(folder / "jax.npz", **runpy.run_path({__file__!r})["forward"](folder / "weights.npz"))
+"""
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    return expected, dict(np.load(folder / "jax.npz"))
+
+
+@pytest.mark.parametrize("name", [arch + str(overrides) for arch, overrides in networks()])
+def test_jax_gives_the_same_logits(name, both):
+    expected, found = (logits[name] for logits in both)
+    assert np.isfinite(expected).all()
+    assert expected.std() > 0
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * abs(expected).max())

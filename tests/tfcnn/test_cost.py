@@ -1,0 +1,102 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tfcnn
+from tfcnn.cost import cost_table, weightless
+
+# Each row: the input, a layer, and its MACs counted by hand: places x kernel x channels in a group x filters.
+PRICED = [
+    ((8, 8, 3), layers.Conv2D(4, 3), 36 * 9 * 3 * 4),
+    ((8, 8, 3), layers.Conv2D(4, 3, strides=2, padding="same", use_bias=False), 16 * 9 * 3 * 4),
+    ((9, 9, 3), layers.Conv2D(4, 3, dilation_rate=2), 25 * 9 * 3 * 4),
+    ((8, 8, 6), layers.Conv2D(4, 3, groups=2), 36 * 9 * 3 * 4),
+    ((8, 8, 3), layers.DepthwiseConv2D(3, depth_multiplier=2), 36 * 9 * 3 * 2),
+    ((8, 8, 3), layers.SeparableConv2D(5, 3), 36 * (9 * 3 + 3 * 5)),
+    ((8, 8, 3), layers.Conv2DTranspose(4, 3, strides=2), 64 * 9 * 3 * 4),
+    ((20, 2), layers.Conv1D(4, 5), 16 * 5 * 2 * 4),
+    ((5, 5, 5, 2), layers.Conv3D(4, 3), 27 * 27 * 2 * 4),
+    ((7,), layers.Dense(3), 21),
+    ((4, 7), layers.Dense(3), 4 * 21),
+    ((8, 8, 3), layers.BatchNormalization(), 0),
+    ((8, 8, 3), layers.MaxPooling2D(), 0),
+]
+
+
+@pytest.mark.parametrize(("shape", "layer", "macs"), PRICED, ids=lambda value: getattr(value, "name", ""))
+def test_layers_by_hand(shape, layer, macs):
+    inputs = keras.Input(shape)
+    table = cost_table(keras.Model(inputs, layer(inputs)))
+    assert table.macs == table.multiplications == macs
+    assert table.params == layer.count_params()
+
+
+def test_additions_are_those_of_a_counting_loop():
+    """Every output is a sum of terms: one addition fewer than terms, and one for the bias."""
+    inputs = keras.Input((6, 6, 2))
+    for bias in (True, False):
+        model = keras.Model(inputs, layers.Conv2D(3, 3, use_bias=bias)(inputs))
+        additions = sum(3 * 3 * 2 - 1 + bias for _ in np.ndindex(4, 4, 3))
+        assert cost_table(model).additions == additions
+
+
+def test_nested_and_shared_layers():
+    shared = layers.Conv2D(3, 1, use_bias=False)
+    inputs = keras.Input((4, 4, 3))
+    inner = keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(3, 1, use_bias=False)])
+    table = cost_table(keras.Model(inputs, inner(shared(shared(inputs)))))
+    assert [row.macs for row in table.rows] == [144, 144, 144]
+    assert [row.params for row in table.rows] == [9, 0, 9]
+    assert table.params == 18
+
+
+def test_rows_add_up_to_the_totals():
+    with weightless():
+        table = cost_table(tfcnn.build("mobilenet", (32, 32, 1), 10))
+    for name in ("params", "macs", "multiplications", "additions", "activation_bytes"):
+        assert sum(getattr(row, name) for row in table.rows) == getattr(table, name)
+
+
+def test_another_input_size():
+    with weightless():
+        model = tfcnn.build("resnet18")
+        expected = cost_table(tfcnn.build("resnet18", (96, 96, 3), stem="imagenet"))
+    assert cost_table(model, input_shape=(96, 96, 3)).macs == expected.macs
+    with weightless():
+        open_size = keras.Model(inputs := keras.Input((None, None, 3)), layers.Conv2D(4, 3)(inputs))
+    assert cost_table(open_size, input_shape=(8, 8, 3)).macs == 36 * 9 * 3 * 4
+
+
+def test_keras_applications():
+    """A network of another package; 568,740,352 is its paper's count."""
+    with weightless():
+        table = cost_table(keras.applications.MobileNet(weights=None))
+    assert (table.macs, table.params) == (568_740_352, 4_253_864)
+
+
+def test_what_cannot_be_priced_is_named():
+    inputs = keras.Input((4, 3))
+    odd = keras.Model(inputs, layers.LSTM(2, name="memory")(inputs))
+    with pytest.raises(ValueError, match="memory, a LSTM, has weights and no known cost"):
+        cost_table(odd)
+    open_size = keras.Model(inputs := keras.Input((None, None, 3)), layers.Conv2D(4, 3, name="first")(inputs))
+    with pytest.raises(ValueError, match="size of first's map is not known"):
+        cost_table(open_size)
+
+
+def test_activation_bytes():
+    inputs = keras.Input((4, 4, 3))
+    for dtype, size in (("float32", 4), ("bfloat16", 2), ("float16", 2)):
+        table = cost_table(keras.Model(inputs, layers.Conv2D(5, 1, dtype=dtype)(inputs)))
+        conv = next(row for row in table.rows if row.kind == "Conv2D")
+        assert conv.activation_bytes == 4 * 4 * 5 * size
+
+
+def test_the_text_is_a_table():
+    with weightless():
+        text = str(cost_table(tfcnn.build("lenet5")))
+    lines = text.split("\n")
+    assert lines[0].split() == ["layer", "kind", "output", "parameters", "MACs"]
+    assert lines[-1].split() == ["total", "61,706", "416,520"]
+    assert len({len(line) for line in lines}) == 1

@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from tfcnn.config import BadInput
+from tfcnn.predict import predict, read_image
+
+SCANS = sorted((Path(__file__).parents[1] / "scans").glob("*.png"))
+
+
+def test_the_scans_that_the_readme_uses_are_of_the_data_set():
+    scans = np.round(load_digits().images * (255 / 16)).astype(np.uint8)
+    for path in SCANS:
+        assert any((scan == np.asarray(Image.open(path))).all() for scan in scans)
+    assert len(SCANS) == 3
+
+
+def test_the_command(trained, run_command):
+    done = run_command("tfcnn.predict", trained.path, *SCANS, "--top", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3
+    for path, line in zip(SCANS, lines, strict=True):
+        name, best, share, _second, other = line.split()
+        assert name == str(path)
+        assert best == path.stem[-1]  # the digit that the file is named after
+        assert float(share.rstrip("%")) > float(other.rstrip("%"))
+
+
+def test_probabilities(trained):
+    (classes,) = predict(trained, SCANS[:1], top=10)
+    assert [p for _, p in classes] == sorted((p for _, p in classes), reverse=True)
+    assert sum(p for _, p in classes) == pytest.approx(1, abs=1e-5)
+    assert {name for name, _ in classes} == set("0123456789")
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("RGB", 3), ("RGBA", 1), ("P", 3), ("1", 1), ("CMYK", 3)])
+def test_any_kind_of_image(mode, channels, tmp_path):
+    path = tmp_path / ("image.tiff" if mode == "CMYK" else "image.png")
+    Image.new(mode, (7, 5)).save(path)
+    pixels = read_image(path, channels)
+    assert (pixels.shape, pixels.dtype) == ((5, 7, channels), np.uint8)
+
+
+def test_turned_upright_as_exif_says(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turn by a quarter
+    Image.new("L", (7, 5)).save(tmp_path / "photo.jpg", exif=exif)
+    assert read_image(tmp_path / "photo.jpg", 1).shape == (7, 5, 1)
+
+
+def test_files_that_are_no_images(trained, tmp_path, run_command):
+    (tmp_path / "text.png").write_text("no image")
+    for path, message in (("text.png", "cannot be read as an image"), ("absent.png", "no such image")):
+        with pytest.raises(BadInput, match=message):
+            read_image(tmp_path / path, 1)
+    done = run_command("tfcnn.predict", trained.path, SCANS[0], tmp_path / "text.png")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
