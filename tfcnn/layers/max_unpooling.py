@@ -18,6 +18,7 @@ class MaxUnpooling(windows.WindowedLayer):
 
     def call(self, inputs, training=False):
         values, indices = inputs
+        indices = ops.cast(indices, "int32")
         if compiled := tensorflow_switches.compiler(training):
             return tensorflow_switches.unpool(values, indices, self.unpooled_axes, compiled)
         axes = self.unpooled_axes(ops.shape(values)[1:-1])

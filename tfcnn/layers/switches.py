@@ -99,7 +99,7 @@ def place(values, offsets, axes):
     for i, along in reversed(list(enumerate(axes))):
         merged = ops.shape(planes[0])
         flat = windows.split_at(merged, i)
-        padded = (counts[i]) * along.stride
+        padded = counts[i] * along.stride
         rows = [ops.reshape(plane, flat) for plane in planes]
         rows = [windows.interleave(rows[n : n + along.stride]) for n in range(0, len(rows), along.stride)]
         rows = [_cropped(row, along, padded) for row in rows]

@@ -153,6 +153,13 @@ def test_of_windows_that_name_one_cell_the_last_is_kept():
     assert tape.gradient(total, values).numpy().ravel().tolist() == [0, 1, 1]
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64", "float64"])
+def test_indices_of_any_type(dtype):
+    """tf.nn.max_pool_with_argmax returns int64."""
+    indices = tf.constant([[[1], [2]]], dtype)
+    assert layers.MaxUnpooling1D()([tf.ones((1, 2, 1)), indices]).numpy().ravel().tolist() == [0, 1, 1, 0]
+
+
 @pytest.mark.parametrize("training", [False, True])
 def test_an_index_outside_its_window_is_left_out(training):
     indices = tf.constant([3, 2], tf.int32)[None, :, None]
