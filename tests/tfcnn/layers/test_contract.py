@@ -4,7 +4,9 @@ A row is a layer, its input and its oracle: a slow loop in NumPy, written from t
 """
 
 import dataclasses
+import functools
 import inspect
+import itertools
 import os
 import subprocess
 import sys
@@ -34,6 +36,7 @@ class Case:
     shapes: tuple[tuple[int, ...], ...]
     loop: Callable
     draw: Callable = lambda rng, shape: rng.normal(size=shape)
+    draw_all: Callable | None = None  # makes the list of inputs where one depends on another; integers stay integers
     unknown_size: bool = True  # works where height and width are not known when the model is built
     differentiable: bool = True
 
@@ -51,8 +54,155 @@ def subsampling(weights, x):
     return y
 
 
+def window_cells(sizes, pool_size, strides, padding):
+    """For each window its place in the output and the cells of the input in it, both in row-major order."""
+    rows = []
+    for size, pool, stride in zip(sizes, pool_size, strides, strict=True):
+        count = -(-size // stride) if padding == "same" else (size - pool) // stride + 1
+        before = max((count - 1) * stride + pool - size, 0) // 2 if padding == "same" else 0
+        rows.append(
+            [
+                [w * stride + d - before for d in range(pool) if 0 <= w * stride + d - before < size]
+                for w in range(count)
+            ]
+        )
+    for place in np.ndindex(*map(len, rows)):
+        yield place, list(itertools.product(*(row[w] for row, w in zip(rows, place, strict=True))))
+
+
+def max_pooling(pool_size, strides, padding):
+    def loop(weights, x):
+        batch, *sizes, channels = x.shape
+        cells = dict(window_cells(sizes, pool_size, strides, padding))
+        values = np.zeros((batch, *(1 + max(place[i] for place in cells) for i in range(len(sizes))), channels))
+        indices = np.zeros(values.shape, int)
+        for (n, *place, c), window in ((p, cells[p[1:-1]]) for p in np.ndindex(values.shape)):
+            first = max(window, key=lambda cell: x[(n, *cell, c)])  # `max` keeps the first of equals
+            values[(n, *place, c)] = x[(n, *first, c)]
+            indices[(n, *place, c)] = np.ravel_multi_index((*first, c), (*sizes, channels))
+        return [values, indices]
+
+    return loop
+
+
+def max_unpooling(output_size):
+    def loop(weights, values, indices):
+        batch, *_, channels = values.shape
+        y = np.zeros((batch, int(np.prod(output_size)) * channels))
+        for place in np.ndindex(values.shape):
+            y[place[0], int(indices[place])] = values[place]
+        return y.reshape(batch, *output_size, channels)
+
+    return loop
+
+
+def max_unpooling_like(*arguments):
+    def loop(weights, values, like):
+        _, indices = max_pooling(*arguments)(weights, like)
+        return max_unpooling(like.shape[1:-1])(weights, values, indices)
+
+    return loop
+
+
+def lp_pooling(pool_size, strides, padding, p):
+    def loop(weights, x):
+        cells = dict(window_cells(x.shape[1:-1], pool_size, strides, padding))
+        rank = len(pool_size)
+        y = np.zeros((x.shape[0], *(1 + max(place[i] for place in cells) for i in range(rank)), x.shape[-1]))
+        for n, *place, c in np.ndindex(y.shape):
+            y[(n, *place, c)] = sum(abs(x[(n, *cell, c)]) ** p for cell in cells[tuple(place)]) ** (1 / p)
+        return y
+
+    return loop
+
+
+def bed_of_nails(size, position):
+    def loop(weights, x):
+        batch, *sizes, channels = x.shape
+        y = np.zeros((batch, *(n * s for n, s in zip(sizes, size, strict=True)), channels))
+        for n, *place, c in np.ndindex(x.shape):
+            y[(n, *(i * s + p for i, s, p in zip(place, size, position, strict=True)), c)] = x[(n, *place, c)]
+        return y
+
+    return loop
+
+
+def distinct(rng, shape):
+    """No ties, and none by rounding either: bfloat16 holds these integers."""
+    assert np.prod(shape) <= 256
+    return rng.permutation(int(np.prod(shape))).reshape(shape) - np.prod(shape) // 2
+
+
+def pooled(x_shape, *arguments):
+    """Values of no matter where, and the indices of a pooling of x_shape."""
+
+    def draw_all(rng):
+        _, indices = max_pooling(*arguments)([], distinct(rng, x_shape))
+        return [rng.normal(size=indices.shape), indices]
+
+    return draw_all
+
+
+def pooling_cases():
+    for suffix, x_shape, arguments in [
+        ("1D", (2, 9, 3), ((2,), (2,), "valid")),
+        ("1D same, overlapping", (2, 8, 3), ((4,), (3,), "same")),
+        ("2D", (2, 6, 8, 2), ((2, 2), (2, 2), "valid")),
+        ("2D odd sizes", (2, 5, 7, 3), ((2, 3), (2, 3), "valid")),
+        ("2D odd sizes, same", (2, 5, 7, 3), ((2, 2), (2, 2), "same")),
+        ("2D overlapping", (2, 5, 6, 3), ((3, 2), (1, 1), "valid")),
+        ("2D same, overlapping", (2, 6, 7, 3), ((3, 3), (2, 2), "same")),
+        ("2D same, window above stride and input", (2, 3, 2, 3), ((3, 3), (1, 2), "same")),
+        ("2D gaps", (2, 7, 8, 2), ((1, 2), (3, 3), "valid")),
+        ("3D", (1, 4, 5, 6, 2), ((2, 2, 2), (2, 2, 2), "valid")),
+        ("3D same, overlapping", (1, 3, 4, 5, 2), ((2, 3, 3), (1, 2, 2), "same")),
+    ]:
+        rank = suffix[:2]
+        sizes = x_shape[1:-1]
+        pool, unpool, like = (
+            getattr(layers, name + rank) for name in ("MaxPoolingWithArgmax", "MaxUnpooling", "MaxUnpoolingLike")
+        )
+        small = max_pooling(*arguments)([], np.zeros(x_shape))[0].shape
+        yield Case(
+            "MaxPoolingWithArgmax" + suffix,
+            functools.partial(pool, *arguments),
+            (x_shape,),
+            max_pooling(*arguments),
+            distinct,
+        )
+        yield Case(
+            "MaxUnpooling" + suffix,
+            functools.partial(unpool, *arguments, output_size=sizes),
+            (small, small),
+            max_unpooling(sizes),
+            draw_all=pooled(x_shape, *arguments),
+        )
+        yield Case(
+            "MaxUnpoolingLike" + suffix,
+            functools.partial(like, *arguments),
+            (small, x_shape),
+            max_unpooling_like(*arguments),
+            distinct,
+        )
+    for rank, x_shape, arguments in [
+        ("1D", (2, 9, 3), ((3,), (2,), "valid", 3)),
+        ("2D", (2, 5, 7, 3), ((2, 3), (2, 2), "same", 2)),
+        ("3D", (1, 4, 5, 6, 2), ((2, 2, 2), (2, 1, 2), "same", 2.5)),
+    ]:
+        layer = getattr(layers, "LpPooling" + rank)
+        yield Case(layer.__name__, functools.partial(layer, *arguments), (x_shape,), lp_pooling(*arguments))
+    for rank, x_shape, arguments in [
+        ("1D", (2, 4, 3), ((3,), (1,))),
+        ("2D", (2, 3, 4, 2), ((2, 3), (1, 2))),
+        ("3D", (1, 2, 3, 2, 2), ((2, 1, 3), (1, 0, 0))),
+    ]:
+        layer = getattr(layers, "BedOfNails" + rank)
+        yield Case(layer.__name__, functools.partial(layer, *arguments), (x_shape,), bed_of_nails(*arguments))
+
+
 CASES = [
     Case("Subsampling2D", lambda: layers.Subsampling2D(2, activation="tanh"), ((2, 6, 7, 3),), subsampling),
+    *pooling_cases(),
     Case(
         "LocalResponseNormalization",
         lambda: layers.LocalResponseNormalization(5, alpha=0.3),
@@ -174,9 +324,11 @@ CASES = [
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
-def inputs_of(case):
+def inputs_of(case, dtype="float64"):
     rng = np.random.default_rng(0)
-    return [np.asarray(case.draw(rng, shape)) for shape in case.shapes]
+    inputs = case.draw_all(rng) if case.draw_all else [case.draw(rng, shape) for shape in case.shapes]
+    assert tuple(x.shape for x in inputs) == case.shapes
+    return [x.astype(dtype if case.draw_all is None or x.dtype.kind == "f" else "int32") for x in inputs]
 
 
 def built(case, dtype="float32"):
@@ -184,7 +336,7 @@ def built(case, dtype="float32"):
     layer = case.make()
     if dtype != "float32":
         layer = type(layer).from_config(layer.get_config() | {"dtype": dtype})
-    arguments = [keras.ops.convert_to_tensor(x.astype("float32")) for x in inputs_of(case)]
+    arguments = [keras.ops.convert_to_tensor(x) for x in inputs_of(case, "float32")]
     layer(arguments if len(arguments) > 1 else arguments[0])
     rng = np.random.default_rng(1)
     layer.set_weights([w + 0.1 * rng.normal(size=w.shape).astype(w.dtype) for w in layer.get_weights()])
@@ -208,7 +360,8 @@ def oracle(case, layer, inputs):
 def model_of(case, layer, known=True):
     """A functional model around the layer; known=False leaves the batch and the spatial sizes open."""
     shapes = [shape[1:] if known else (*(None,) * (len(shape) - 2), shape[-1]) for shape in case.shapes]
-    inputs = [keras.Input(shape) for shape in shapes]
+    dtypes = [str(x.dtype) for x in inputs_of(case, "float32")]
+    inputs = [keras.Input(shape, dtype=dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
     inputs = inputs if len(inputs) > 1 else inputs[0]
     return keras.Model(inputs, layer(inputs))
 
@@ -222,7 +375,7 @@ def test_every_public_layer_is_in_the_table():
 @every_case
 def test_values_are_those_of_the_loop(case):
     layer, inputs = built(case), inputs_of(case)
-    found = call(layer, [x.astype("float32") for x in inputs])
+    found = call(layer, inputs_of(case, "float32"))
     for result, expected in zip(arrays(found), oracle(case, layer, inputs), strict=True):
         np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
@@ -234,12 +387,13 @@ def test_gradients_are_those_of_the_loop(case):
     weights = layer.get_weights()
     rng = np.random.default_rng(2)
     tensors = [tf.Variable(x) for x in inputs]
+    floating = [i for i, tensor in enumerate(tensors) if tensor.dtype.is_floating]
     with tf.GradientTape() as tape:
         outputs = [y for y in call(layer, [t.value() for t in tensors]) if y.dtype.is_floating]
         directions = [rng.normal(size=y.shape) for y in outputs]
         total = sum(tf.reduce_sum(y * d) for y, d in zip(outputs, directions, strict=True))
     values = [w.value for w in layer.trainable_weights]
-    found = tape.gradient(total, tensors + values)
+    found = tape.gradient(total, [tensors[i] for i in floating] + values)
 
     def slow(inputs, weights):
         results = case.loop(weights, *inputs)
@@ -248,7 +402,7 @@ def test_gradients_are_those_of_the_loop(case):
         return sum(float((y * d).sum()) for y, d in zip(floating, directions, strict=True))
 
     trainable = [i for i, w in enumerate(layer.weights) if any(w is t for t in layer.trainable_weights)]
-    places = [(inputs, i) for i in range(len(inputs))] + [(weights, i) for i in trainable]
+    places = [(inputs, i) for i in floating] + [(weights, i) for i in trainable]
     for gradient, (group, i) in zip(found, places, strict=True):
         array = group[i] = group[i].astype("float64")
         gradient = np.zeros_like(array) if gradient is None else gradient.numpy()
@@ -278,7 +432,7 @@ def test_config_round_trip(case):
 
 @every_case
 def test_save_and_load(case, tmp_path):
-    model, inputs = model_of(case, built(case)), [x.astype("float32") for x in inputs_of(case)]
+    model, inputs = model_of(case, built(case)), inputs_of(case, "float32")
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     for a, b in zip(arrays(call(model, inputs)), arrays(call(again, inputs)), strict=True):
@@ -288,10 +442,10 @@ def test_save_and_load(case, tmp_path):
 @every_case
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(case, policy):
-    layer, exact, inputs = built(case, policy), built(case), inputs_of(case)
+    layer, exact, inputs = built(case, policy), built(case), inputs_of(case, "float32")
     exact.set_weights(layer.get_weights())
-    reference = arrays(call(exact, [x.astype("float32") for x in inputs]))
-    outputs = call(layer, [x.astype("float32") for x in inputs])
+    reference = arrays(call(exact, inputs))
+    outputs = call(layer, inputs)
     if layer.dtype_policy.compute_dtype != "float32":  # a layer may insist on float32 by its own dtype argument
         assert all(y.dtype == policy.removeprefix("mixed_") for y in outputs if y.dtype.is_floating)
     assert all(w.dtype == "float32" for w in layer.weights)
@@ -301,14 +455,15 @@ def test_mixed_precision(case, policy):
 
 @every_case
 def test_compiles_under_xla(case):
-    layer, inputs = built(case), [tf.constant(x.astype("float32")) for x in inputs_of(case)]
+    layer, inputs = built(case), [tf.constant(x) for x in inputs_of(case, "float32")]
 
     def step(*tensors):
+        floating = [t for t in tensors if t.dtype.is_floating]
         with tf.GradientTape() as tape:
-            tape.watch(tensors)
+            tape.watch(floating)
             outputs = call(layer, list(tensors))
             loss = sum(tf.reduce_sum(y * y) for y in outputs if y.dtype.is_floating)
-        return outputs, tape.gradient(loss, tensors)
+        return outputs, tape.gradient(loss, floating, unconnected_gradients="zero")
 
     for a, b in zip(
         tf.nest.flatten(tf.function(step, jit_compile=True)(*inputs)), tf.nest.flatten(step(*inputs)), strict=True
@@ -320,7 +475,7 @@ def test_compiles_under_xla(case):
 def test_unknown_batch_and_sizes(case):
     layer = built(case)
     open_model, model = model_of(case, layer, known=False), model_of(case, layer)
-    inputs = [x.astype("float32") for x in inputs_of(case)]
+    inputs = inputs_of(case, "float32")
     for a, b in zip(arrays(call(open_model, inputs)), arrays(call(model, inputs)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
     for symbolic, real in zip(tf.nest.flatten(model.output), call(model, inputs), strict=True):
@@ -330,7 +485,7 @@ def test_unknown_batch_and_sizes(case):
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 @every_case
 def test_exports_to_litert_with_builtin_operators(case, tmp_path):
-    model, inputs = model_of(case, built(case)), [x.astype("float32") for x in inputs_of(case)]
+    model, inputs = model_of(case, built(case)), inputs_of(case, "float32")
     path = tmp_path / "model.tflite"
     model.export(path, format="litert", verbose=False)
     assert b"Flex" not in path.read_bytes(), "needs TensorFlow operators"
@@ -355,7 +510,7 @@ import numpy as np
 names = runpy.run_path({str(Path(__file__))!r})
 for case in names["CASES"]:
     layer, inputs = names["built"](case), names["inputs_of"](case)
-    found = names["arrays"](names["call"](layer, [x.astype("float32") for x in inputs]))
+    found = names["arrays"](names["call"](layer, names["inputs_of"](case, "float32")))
     for result, expected in zip(found, names["oracle"](case, layer, inputs), strict=True):
         np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5, err_msg=case.id)
     print(case.id)

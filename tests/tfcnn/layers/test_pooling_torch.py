@@ -1,0 +1,75 @@
+"""Pooling with switches, unpooling and Lp pooling against PyTorch's, on random cases."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcnn import layers
+
+pytestmark = pytest.mark.torch
+CASES = [pytest.param(seed, rank, id=f"{rank}D-{seed}") for rank in (1, 2, 3) for seed in range(10)]
+on_random_cases = pytest.mark.parametrize(("seed", "rank"), CASES)
+
+
+def windows(rng, rank):
+    """(pool size, strides)"""
+    return [tuple(map(int, rng.integers(1, 4, rank))) for _ in range(2)]
+
+
+def to_torch(x):
+    """Channels first."""
+    import torch
+
+    return torch.from_numpy(np.moveaxis(x, -1, 1).copy())
+
+
+def from_torch(tensor):
+    return np.moveaxis(tensor.detach().numpy(), 1, -1)
+
+
+@on_random_cases
+def test_max_pooling_and_unpooling(seed, rank):
+    """PyTorch counts indices in one channel, (z H + y) W + x. Small integers as values: ties in most windows."""
+    import torch
+
+    rng = np.random.default_rng(seed)
+    pool_size, strides = windows(rng, rank)
+    strides = pool_size if seed % 2 == 0 else strides
+    x = rng.integers(-2, 3, (2, *rng.integers(3, 9, rank), 3)).astype("float32")
+    weight = rng.normal(size=x.shape).astype("float32")
+
+    theirs = to_torch(x).requires_grad_()
+    pool = getattr(torch.nn, f"MaxPool{rank}d")(pool_size, strides, return_indices=True)
+    unpool = getattr(torch.nn, f"MaxUnpool{rank}d")(pool_size, strides)
+    expected, indices = pool(theirs)
+    placed = unpool(expected, indices, output_size=x.shape[1:-1])
+    placed.backward(to_torch(weight))
+
+    ours = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(ours)
+        values, found = getattr(layers, f"MaxPoolingWithArgmax{rank}D")(pool_size, strides)(ours)
+        unpooling = getattr(layers, f"MaxUnpooling{rank}D")(pool_size, strides, output_size=x.shape[1:-1])
+        y = unpooling([values, found])
+        total = tf.reduce_sum(y * weight)
+    np.testing.assert_array_equal(values, from_torch(expected))
+    np.testing.assert_array_equal(found, from_torch(indices) * 3 + np.arange(3))
+    np.testing.assert_array_equal(y, from_torch(placed))
+    if all(p <= s for p, s in zip(pool_size, strides, strict=True)):  # PyTorch counts a cell's gradient once a window
+        np.testing.assert_allclose(tape.gradient(total, ours), from_torch(theirs.grad), rtol=1e-6)
+
+
+@on_random_cases
+def test_lp_pooling(seed, rank):
+    """PyTorch leaves out the absolute value: for an odd p its sum is a norm of inputs that are not negative."""
+    import torch
+
+    rng = np.random.default_rng(seed)
+    pool_size, strides = windows(rng, rank)
+    p = int(rng.integers(1, 5))
+    x = rng.normal(size=(2, *rng.integers(3, 8, rank), 3)).astype("float32")
+    x = x if p % 2 == 0 else np.abs(x)
+    one = (lambda t: t[0]) if rank == 1 else (lambda t: t)  # LPPool1d takes integers only
+    theirs = getattr(torch.nn, f"LPPool{rank}d")(p, one(pool_size), one(strides))(to_torch(x))
+    ours = getattr(layers, f"LpPooling{rank}D")(pool_size, strides, p=p)(x)
+    np.testing.assert_allclose(ours, from_torch(theirs), rtol=1e-5)
