@@ -4,8 +4,10 @@
 
 Every contender pools, puts the values back and returns the result with the gradient by its input; all of them are
 checked to give the same numbers first. Rounds are interleaved, one step of each contender a round, so that what else
-the machine does meets them alike. The table gives the ratio of TensorFlow's median time to each median, and the
-middle half of the ratios of the single rounds. PyTorch is measured where it is installed.
+the machine does meets them alike. The table gives the ratio of TensorFlow's median time to each median, the
+middle half of the ratios of the single rounds, and the best time. PyTorch is measured where it is installed; its
+median rises several times where other work shares the cores (seen: 9 to 72 ms for one step), so compare its best
+time measured alone as well.
 """
 
 import argparse
@@ -146,11 +148,12 @@ def measure(shape, rounds):
 def table(times):
     first = times[TENSORFLOW]
     width = max(map(len, times))
-    yield f"{'':{width}}      ms   ratio   middle half"
+    yield f"{'':{width}}      ms   ratio   middle half    best ms"
     for name, seconds in times.items():
         ratio = statistics.median(first) / statistics.median(seconds)
         low, _, high = statistics.quantiles([a / b for a, b in zip(first, seconds, strict=True)])
-        yield f"{name:{width}}  {1e3 * statistics.median(seconds):6.1f}  {ratio:6.2f}   {low:.2f} to {high:.2f}"
+        middle, best = f"{low:.2f} to {high:.2f}", 1e3 * min(seconds)
+        yield f"{name:{width}}  {1e3 * statistics.median(seconds):6.1f}  {ratio:6.2f}   {middle:13}  {best:6.1f}"
 
 
 def main():
