@@ -12,7 +12,7 @@ train: .venv/installed
 	$(BIN)/python -m tfcnn.train --arch $(ARCH) $(ARGS)
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-torch: .venv/installed-torch  # the layers against PyTorch, which is large and not needed otherwise
 	$(BIN)/python -m pytest -m torch

@@ -1,4 +1,4 @@
-"""Accuracy and wall time of the default recipe on `digits`: `python benchmarks/digits.py [--archs A ...] [--seeds N]`.
+"""Accuracy and wall time of the default recipe on `digits`: `python -m benchmarks.digits [--archs A ...] [--seeds N]`.
 
 Each run is the command of the README in a process of its own; the peer is scikit-learn's support vector machine on the
 same split, which knows no augmentation. Times are of this machine and of this moment; they compare nothing.
@@ -18,26 +18,24 @@ from pathlib import Path
 import numpy as np
 from sklearn.svm import SVC
 
+import pipelines
+from tfcnn import command
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def trained(arch: str, seed: int, folder: Path) -> tuple[float, float, float]:
     """Test accuracy, images a second and wall seconds of one run of the command."""
     out, started = folder / f"{arch}-{seed}", time.monotonic()
-    command = [sys.executable, "-m", "tfcnn.train", "--arch", arch, "--seed", str(seed), "--out", str(out)]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    flags = ["--arch", arch, "--seed", str(seed), "--out", str(out)]
+    subprocess.run([sys.executable, "-m", "tfcnn.train", *flags], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     metrics = json.loads((out / "metrics.json").read_text())
     return metrics["test_accuracy"], metrics["images_per_second"], time.monotonic() - started
 
 
 def support_vector_machine() -> float:
     """Test accuracy of SVC(gamma=0.001) on grey levels 0 ... 16, trained on the same training split."""
-    sys.path.insert(0, str(ROOT))
-    from tfcnn import command
-
     command.import_tensorflow()
-    import pipelines
-
     data = pipelines.load("digits", image_size=8)
 
     def split(name):

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -52,22 +51,28 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def no_tensorflow(tmp_path_factory):
+    """A PYTHONPATH on which importing TensorFlow fails: a command that waits for it (5 s) is seen at once."""
+    folder = tmp_path_factory.mktemp("no_tensorflow")
+    (folder / "tensorflow.py").write_text("raise RuntimeError('TensorFlow was imported')")
+    return f"{folder}{os.pathsep}{os.getcwd()}"
+
+
 def files(folder):
     return sorted(folder.rglob("*"))
 
 
 @pytest.mark.parametrize(("flags", "message"), BAD)
-def test_bad_input_is_answered_at_once_in_one_line(flags, message, folder, run_command):
-    before, started = files(folder), time.monotonic()
-    done = run_command("tfcnn.train", *flags.split(), cwd=folder)
-    seconds = time.monotonic() - started
+def test_bad_input_is_answered_in_one_line_without_tensorflow(flags, message, folder, run_command, no_tensorflow):
+    before = files(folder)
+    done = run_command("tfcnn.train", *flags.split(), cwd=folder, PYTHONPATH=no_tensorflow)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert files(folder) == before
-    assert seconds < 4, "TensorFlow was imported"  # 0.1 to 0.8 s on a machine at rest
 
 
 @pytest.mark.parametrize(("flags", "message"), BAD_LATER)
@@ -113,8 +118,8 @@ def test_the_other_commands(module, arguments, message, folder, run_command):
 
 
 @pytest.mark.parametrize("module", list(COMMANDS))
-def test_help(module, run_command):
-    done = run_command(module, "--help")
+def test_help(module, run_command, no_tensorflow):
+    done = run_command(module, "--help", PYTHONPATH=no_tensorflow)
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: python -m {module}")
 
