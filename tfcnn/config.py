@@ -174,8 +174,8 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
         return int(number) if kind == "int" else float(number)
     if not isinstance(value, {"str": str, "bool": bool, "dict": dict}[kind]):
         raise refused
-    if "choices" in rules:
-        choose("value", value, rules["choices"], flag)
+    if value not in rules.get("choices", (value,)):
+        raise BadInput(f"{flag} must be one of {', '.join(rules['choices'])}, got '{value}'")
     return value
 
 

@@ -21,7 +21,7 @@ BAD = [
     ("--epoch 3", "unknown argument '--epoch'; did you mean --epochs?"),
     ("--lr -0.1", "--lr must be a number above 0 and at most 100, got '-0.1'"),
     ("--lr=nan", "--lr must be a number above 0 and at most 100, got 'nan'"),
-    ("--precision float8", "unknown value 'float8'; did you mean float32"),
+    ("--precision float8", "must be one of auto, float32, mixed_float16, mixed_bfloat16, got 'float8'"),
     ("--batch-size 0", "--batch-size must be a whole number at least 1, got '0'"),
     ("--seed 1.5", "--seed must be a whole number at least 0 and at most 2147483647, got '1.5'"),
     ("--arch-args stem", "--arch-args takes key=value pairs, got 'stem'"),
