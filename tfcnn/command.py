@@ -50,6 +50,13 @@ class Parser(argparse.ArgumentParser):
         return namespace
 
 
+def count(flag: str, text: str) -> int:
+    """The value of a flag that takes a whole number from 1 up. Raises BadInput."""
+    if not text.isdecimal() or int(text) < 1:
+        raise BadInput(f"{flag} must be a whole number at least 1, got '{text}'")
+    return int(text)
+
+
 def run(main: Callable[[], None]) -> int:
     """Call a command's main function and return the exit code, errors told in one line on stderr."""
 

@@ -80,7 +80,7 @@ def cost_table(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
     if input_shape is not None:
         with weightless():
             model = keras.models.clone_model(model, input_tensors=keras.Input(input_shape, dtype=model.inputs[0].dtype))
-    rows = list(_rows(model))
+    rows = list(_rows(model, set()))
     return CostTable(
         rows,
         params=model.count_params(),
@@ -107,17 +107,16 @@ UNCOUNTED = (
 )
 
 
-def _rows(model):
+def _rows(model, seen: set):
     graph = getattr(model, "_functional", model)  # where a sequential model keeps its graph
     if not hasattr(graph, "_nodes_by_depth"):
         raise ValueError(f"{model.name} has no graph to read: build it with the functional API")
-    seen = set()
     # Keras has no public name for its nodes; its own `summary` reads the same attribute.
     for _, nodes in sorted(graph._nodes_by_depth.items(), reverse=True):
         for node in nodes:
             operation = node.operation
             if isinstance(operation, keras.Model):
-                yield from _rows(operation)
+                yield from _rows(operation, seen)
             elif not isinstance(operation, layers.InputLayer):
                 first = operation not in seen  # a shared layer works at each place and holds its weights once
                 seen.add(operation)

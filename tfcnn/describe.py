@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from tfcnn import command, models
-from tfcnn.config import BadInput, Config, add_flags
+from tfcnn.config import Config, add_flags
 
 
 def main() -> None:
@@ -14,7 +14,10 @@ def main() -> None:
     parser.add_argument("--channels", metavar="N", help="channels of the images [the paper's]")
     parser.add_argument("--classes", metavar="N", help="number of classes [the paper's]")
     given = vars(parser.parse_args())
-    counts = {name: _count(name, given.pop(name)) for name in ("channels", "classes")}
+    channels, classes = (
+        None if (text := given.pop(name)) is None else command.count(f"--{name}", text)
+        for name in ("channels", "classes")
+    )
     config = Config(**given)
     models.family_of(config.arch)
     if config.image_size is not None:
@@ -26,21 +29,15 @@ def main() -> None:
     shape = list(models.arguments(config.arch)["input_shape"])
     if config.image_size is not None:
         shape[:-1] = [config.image_size] * (len(shape) - 1)
-    shape[-1] = counts["channels"] or shape[-1]
+    shape[-1] = channels or shape[-1]
     with cost.weightless():
-        model = models.build(config.arch, tuple(shape), counts["classes"], **config.overrides)
+        model = models.build(config.arch, tuple(shape), classes, **config.overrides)
     table = cost.cost_table(model)
     print(table)
     print(
         f"\n{config.arch}: {table.params:,} parameters ({table.trainable:,} trainable), {table.macs:,} MACs and "
         f"{table.activation_bytes / 2**20:,.1f} MiB of activations for an image of {'x'.join(map(str, shape))}"
     )
-
-
-def _count(name: str, text: str | None) -> int | None:
-    if text is not None and not (text.isdigit() and int(text) > 0):
-        raise BadInput(f"--{name} must be a whole number at least 1, got '{text}'")
-    return text and int(text)
 
 
 if __name__ == "__main__":

@@ -64,11 +64,10 @@ def main() -> None:
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="image file")
     parser.add_argument("--top", default="3", metavar="N", help="classes to show for an image [3]")
     given = parser.parse_args()
-    if not given.top.isdigit() or int(given.top) < 1:
-        raise BadInput(f"--top must be a whole number at least 1, got '{given.top}'")
+    top = command.count("--top", given.top)
     run = RunDirectory.opened(given.run).check_trained()
     width = max(map(len, given.images))
-    for path, classes in zip(given.images, predict(run, given.images, int(given.top)), strict=True):
+    for path, classes in zip(given.images, predict(run, given.images, top), strict=True):
         print(f"{path:{width}}  " + "  ".join(f"{name} {probability:.1%}" for name, probability in classes))
 
 

@@ -47,11 +47,9 @@ def policy(config: Config) -> Iterator[str]:
 
 def peak_learning_rate(config: Config) -> float:
     """`config.lr`, or what suits the architecture's family and the optimiser."""
-    return (
-        LEARNING_RATE_OF.get(family_of(config.arch).module, LEARNING_RATE)[config.opt]
-        if config.lr is None
-        else config.lr
-    )
+    if config.lr is not None:
+        return config.lr
+    return LEARNING_RATE_OF.get(family_of(config.arch).module, LEARNING_RATE)[config.opt]
 
 
 def schedule(config: Config, peak: float, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:

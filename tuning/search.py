@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcnn import command, train
-from tfcnn.config import BadInput, Config, TrainingFailed, add_flags
+from tfcnn.config import Config, TrainingFailed, add_flags
 from tfcnn.run_directory import RunDirectory
 from tuning import spaces
 
@@ -83,13 +83,11 @@ def main() -> None:
     shared = [field.name for field in dataclasses.fields(Config) if field.name not in SAMPLED]
     add_flags(parser, shared)
     given = vars(parser.parse_args())
-    trials, study = given.pop("trials"), given.pop("study")
-    if not trials.isdigit() or int(trials) < 1:
-        raise BadInput(f"--trials must be a whole number at least 1, got '{trials}'")
+    trials, study = command.count("--trials", given.pop("trials")), given.pop("study")
     config = Config(**given)
     study = Path(study or f"runs/search-{config.arch}-{config.dataset.replace('/', '-')}")
     train.check(dataclasses.replace(config, out=str(study / "run-new")))
-    best = search(config, int(trials), study)
+    best = search(config, trials, study)
     print("\nvalidation    test  configuration")
     for trial in best:
         print(

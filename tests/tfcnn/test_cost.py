@@ -51,6 +51,15 @@ def test_nested_and_shared_layers():
     assert table.params == 18
 
 
+def test_a_model_that_is_applied_twice_holds_its_weights_once():
+    inputs = keras.Input((4, 4, 3))
+    inner = keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(3, 1, use_bias=False)])
+    table = cost_table(keras.Model(inputs, inner(inner(inputs))))
+    assert [row.macs for row in table.rows] == [144, 144]
+    assert [row.params for row in table.rows] == [9, 0]
+    assert table.params == 9
+
+
 def test_rows_add_up_to_the_totals():
     with weightless():
         table = cost_table(tfcnn.build("mobilenet", (32, 32, 1), 10))
