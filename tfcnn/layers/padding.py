@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import keras
 from keras import ops
 
@@ -12,7 +14,7 @@ AMOUNTS = ("none", "half", "full")
 def as_tuple(value, rank, name, minimum=1):
     """An integer or a sequence of `rank` integers as a tuple; ValueError names the argument."""
     try:
-        values = (int(value),) * rank if isinstance(value, int) else tuple(int(v) for v in value)
+        values = (int(value),) * rank if isinstance(value, int) else tuple(map(operator.index, value))
     except (TypeError, ValueError):
         values = ()
     if len(values) != rank or min(values) < minimum:

@@ -29,6 +29,7 @@ def test_replication_may_be_wider_than_the_map():
         ((1, "mirror"), "zero, replicate, reflect, circular"),
         ((-1,), "from 0 up"),
         (((1, 2, 3),), "2 axes"),
+        ((((1, 1), (0, 2.5)),), "from 0 up"),
     ],
 )
 def test_impossible_arguments_are_named(arguments, words):
