@@ -1,14 +1,18 @@
 """The registry: every architecture by name, and `build`.
 
 Names and limits are plain values, so that asking for them imports neither Keras nor a backend; a family's
-file is imported when one of its networks is built. Images are NHWC, networks return float32 logits.
+file is imported when one of its networks is built. Channels come last, networks return float32 logits.
+
+One meaning across families: `width` multiplies filters (rounded to multiples of 8, kept at 90 % or more:
+tfcnn.arithmetic.scale_width), `depth` multiplies the repeats of blocks (rounded up: scale_depth), and the resolution
+is the size of the input.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from tfcnn.config import BadInput, choose
@@ -20,8 +24,9 @@ SMALL_IMAGE = 64
 class Family(NamedTuple):
     module: str  # the file in this folder; its VARIANTS has a row for each name
     task: str
-    min_size: int  # the shortest image side, in pixels, that leaves every stage something to look at
+    min_size: int  # the shortest side of the input that leaves every stage something to look at
     names: tuple[str, ...]
+    features: tuple[str, ...] = tuple(f"stage{n}" for n in range(1, 6))  # the layers that `features_only` can give
 
 
 FAMILIES = (
@@ -44,8 +49,8 @@ def family_of(arch: str) -> Family:
 
 
 def check_size(arch: str, image_size: tuple[int, ...]) -> None:
-    """Raises BadInput when an image (its spatial sides, in pixels) is too small for the architecture."""
-    if min(image_size) < (minimum := family_of(arch).min_size):
+    """Raises BadInput when an image (its spatial sides, in pixels; None: any) is too small for the architecture."""
+    if min((side for side in image_size if side), default=SMALL_IMAGE) < (minimum := family_of(arch).min_size):
         size = "x".join(map(str, image_size))
         raise BadInput(f"images of {size} are too small for {arch}: it needs {minimum} pixels a side (--image-size)")
 
@@ -74,10 +79,17 @@ def arguments(
     given = {"input_shape": input_shape, "num_classes": num_classes}
     filled = allowed | {key: value for key, value in given.items() if value is not None} | overrides
     filled["input_shape"] = tuple(filled["input_shape"])
+    if len(filled["input_shape"]) != len(usual := allowed["input_shape"]):
+        given, usual = ("x".join(map(str, shape)) for shape in (filled["input_shape"], usual))
+        raise BadInput(f"{arch} takes inputs such as {usual}, not {given} (--arch, --dataset)")
     check_size(arch, filled["input_shape"][:-1])
-    if "stem" in allowed and "stem" not in overrides and min(filled["input_shape"][:-1]) < SMALL_IMAGE:
+    if "stem" in allowed and "stem" not in overrides and _is_small(filled["input_shape"][:-1]):
         filled["stem"] = "cifar"
     return filled
+
+
+def _is_small(image_size: tuple[int | None, ...]) -> bool:
+    return any(side and side < SMALL_IMAGE for side in image_size)
 
 
 def build(
@@ -86,19 +98,25 @@ def build(
     num_classes: int | None = None,
     *,
     weights: str | None = None,
+    features_only: bool = False,
+    out_indices: Sequence[int] | None = None,
     **overrides: Any,
 ) -> Any:
     """Build a network.
 
     Args:
         arch: one of `list_archs()`.
-        input_shape: (height, width, channels); default: the paper's.
-        num_classes: size of the output; default: the paper's.
+        input_shape: (height, width, channels), or as many axes as the architecture works on; default: the paper's.
+        num_classes: size of the output; default: the paper's; 0: the pooled features of a classification network.
         weights: path of a `.weights.h5` or `.keras` file to load; default: fresh weights.
-        overrides: the family's own arguments; every classification network takes `width` and `depth`.
+        features_only: return the maps at several scales in place of logits.
+        out_indices: with `features_only`, which of the maps, counted from 0; default: all. `feature_info(model)`
+            tells their names, channels and strides.
+        overrides: the family's own arguments; every network takes `width` and `depth`.
 
     Returns:
-        keras.Model: float images (batch, height, width, channels) in, float32 logits (batch, num_classes) out.
+        keras.Model: float images (batch, height, width, channels) in, float32 logits (batch, num_classes) out, or
+        features (batch, channels), or a list of maps (batch, height / stride, width / stride, channels).
 
     Raises:
         BadInput (a ValueError): unknown architecture or argument, a value out of range, or an image below the
@@ -108,7 +126,11 @@ def build(
         >>> model = build("mobilenet", (32, 32, 1), 10, width=0.5)
         >>> model.output_shape
         (None, 10)
+        >>> [maps.shape for maps in build("resnet18", features_only=True, out_indices=(1, 4)).outputs]
+        [(None, 56, 56, 64), (None, 7, 7, 512)]
     """
+    if features_only and family_of(arch).task == "classification":
+        num_classes = 0
     filled = arguments(arch, input_shape, num_classes, **overrides)
     try:
         model = builder_of(arch)(**filled)
@@ -116,6 +138,12 @@ def build(
         raise BadInput(f"{arch} of depth {filled['depth']:g} is too deep for Keras: give a lower --depth") from error
     except (TypeError, ValueError) as error:
         raise BadInput(f"{arch} cannot be built: {error}") from error
+    if features_only:
+        from tfcnn.models.features import features
+
+        model = features(model, family_of(arch).features, out_indices)
+    elif out_indices is not None:
+        raise BadInput(f"out_indices={out_indices} chooses among maps: give features_only=True")
     if weights is not None:
         model.load_weights(weights)
     return model

@@ -2,15 +2,18 @@
 
 Table 1, with the width multiplier of section 3.3; the resolution multiplier is the input size. Difference from
 the paper: `depth` scales the five repeats of the 512-filter block, which the paper drops as a whole ("shallow").
+The forms differ where the paper is silent: form="keras" pads strided convolutions as TensorFlow does and has ReLU6 and
+batch norm's epsilon 1e-3, as the authors' weights; form="timm" pads both sides, with ReLU6 and 1e-5.
 """
 
 from __future__ import annotations
 
 import keras
-from keras import layers
 
 from tfcnn.arithmetic import scale_depth, scale_width
 from tfcnn.config import choose
+from tfcnn.models.classifier import classify
+from tfcnn.models.convolution import Style, conv_bn, depthwise_bn
 
 # Table 1 after the first convolution: filters, stride of the block's first depthwise convolution, repeats.
 # A stage is what shares one resolution.
@@ -22,13 +25,28 @@ STAGES = (
     ((1024, 2, 1), (1024, 1, 1)),  # 7, 7
 )
 
+STYLES = {
+    "keras": Style("same", epsilon=1e-3, activation="relu6"),
+    "timm": Style("symmetric", epsilon=1e-5, activation="relu6"),
+}
 
-def separable(x, filters, stride, *, bn_momentum, name=None):
+
+def separable(x, filters, stride, *, style, name=None):
     """Figure 3: 3x3 depthwise, batch norm, ReLU, 1x1, batch norm, ReLU. (h, w, c) -> (h / s, w / s, filters)"""
-    x = layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False)(x)
-    x = layers.ReLU()(layers.BatchNormalization(momentum=bn_momentum)(x))
-    x = layers.Conv2D(filters, 1, use_bias=False)(x)
-    return layers.ReLU(name=name)(layers.BatchNormalization(momentum=bn_momentum)(x))
+    return conv_bn(depthwise_bn(x, 3, stride, style=style), filters, 1, style=style, name=name)
+
+
+def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", style):
+    """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, with h / 2, h / 4, ... pixels a side"""
+    x = conv_bn(x, scale_width(32, width), 3, 2 if stem == "imagenet" else 1, style=style)
+    stages = []
+    for stage, rows in enumerate(STAGES, start=1):
+        blocks = [(f, s) for f, s, n in rows for _ in range(n if n == 1 else scale_depth(n, depth))]
+        for i, (filters, stride) in enumerate(blocks, start=1):
+            last = f"stage{stage}" if i == len(blocks) else None
+            x = separable(x, scale_width(filters, width), stride, style=style, name=last)
+        stages.append(x)
+    return stages
 
 
 def mobilenet(
@@ -38,6 +56,7 @@ def mobilenet(
     width=1.0,
     depth=1.0,
     stem="imagenet",
+    form="keras",
     dropout=0.001,
     bn_momentum=0.9,
     name="mobilenet",
@@ -46,10 +65,11 @@ def mobilenet(
 
     Args:
         input_shape: (height, width, channels), at least 16 pixels a side.
-        num_classes: number of logits.
+        num_classes: number of logits; 0 for the pooled features.
         width: multiplier of all filters.
         depth: multiplier of the five repeats of the 512-filter block.
         stem: "imagenet" (first convolution with stride 2) or "cifar" (stride 1).
+        form: "keras" or "timm"; see the module's docstring.
         dropout: rate before the last layer.
         bn_momentum: share of the old value in the moving statistics.
 
@@ -58,17 +78,11 @@ def mobilenet(
         resolution is named stage1 ... stage5 (strides 2, 4, 8, 16, 32 with the ImageNet stem).
     """
     choose("stem", stem, ("imagenet", "cifar"))
+    choose("form", form, STYLES)
     inputs = keras.Input(input_shape)
-    x = layers.Conv2D(scale_width(32, width), 3, 2 if stem == "imagenet" else 1, padding="same", use_bias=False)(inputs)
-    x = layers.ReLU()(layers.BatchNormalization(momentum=bn_momentum)(x))
-    for stage, rows in enumerate(STAGES, start=1):
-        blocks = [(f, s) for f, s, n in rows for _ in range(n if n == 1 else scale_depth(n, depth))]
-        for i, (filters, stride) in enumerate(blocks, start=1):
-            last = f"stage{stage}" if i == len(blocks) else None
-            x = separable(x, scale_width(filters, width), stride, bn_momentum=bn_momentum, name=last)
-    x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dropout(dropout)(x)
-    return keras.Model(inputs, layers.Dense(num_classes, dtype="float32", name="logits")(x), name=name)
+    style = STYLES[form]._replace(bn_momentum=bn_momentum)
+    *_, x = trunk(inputs, width=width, depth=depth, stem=stem, style=style)
+    return classify(inputs, x, num_classes, dropout=dropout, name=name)
 
 
 VARIANTS = {"mobilenet": mobilenet}

@@ -15,42 +15,61 @@ from keras import layers
 
 from tfcnn.arithmetic import scale_depth, scale_width
 from tfcnn.config import choose
+from tfcnn.models.classifier import classify
+from tfcnn.models.convolution import Style, conv_bn, max_pool
 
 
-def conv_bn(x, filters, kernel, stride=1, *, style, relu=True, name=None):
-    """Convolution, batch norm and, unless relu=False, ReLU. (h, w, c) -> (h / stride, w / stride, filters)"""
-    if kernel > 1:
-        x = layers.ZeroPadding2D(kernel // 2)(x)
-    x = layers.Conv2D(filters, kernel, stride, use_bias=style["bias"], kernel_initializer="he_normal")(x)
-    x = layers.BatchNormalization(momentum=style["bn_momentum"], epsilon=style["epsilon"])(x)
-    return layers.ReLU(name=name)(x) if relu else x
-
-
-def shortcut(x, filters, stride, *, style):
+def shortcut(x, filters, stride, *, option, style):
     """The identity where the shape stays; else a 1x1 projection (B) or subsampling and zero channels (A)."""
     if stride == 1 and x.shape[-1] == filters:
         return x
-    if style["option"] == "B":
-        return conv_bn(x, filters, 1, stride, style=style, relu=False)
+    if option == "B":
+        return conv_bn(x, filters, 1, stride, style=style, activation=None)
     x = layers.MaxPooling2D(1, stride)(x)
     missing = filters - x.shape[-1]
     return keras.ops.pad(x, [(0, 0)] * 3 + [(missing // 2, missing - missing // 2)]) if missing else x
 
 
-def basic(x, filters, stride, *, style, name=None):
+def basic(x, filters, stride, *, option, style, name=None, **_):
     """Figure 5 left: two 3x3 convolutions. (h, w, c) -> (h / stride, w / stride, filters)"""
     y = conv_bn(x, filters, 3, stride, style=style)
-    y = conv_bn(y, filters, 3, style=style, relu=False)
-    return layers.ReLU(name=name)(layers.Add()([y, shortcut(x, filters, stride, style=style)]))
+    y = conv_bn(y, filters, 3, style=style, activation=None)
+    return layers.ReLU(name=name)(layers.Add()([y, shortcut(x, filters, stride, option=option, style=style)]))
 
 
-def bottleneck(x, filters, stride, *, style, name=None):
+def bottleneck(x, filters, stride, *, option, style, stride_first, name=None):
     """Figure 5 right: 1x1, 3x3, 1x1 with four times the filters. (h, w, c) -> (h / stride, w / stride, 4 filters)"""
-    first, second = (stride, 1) if style["stride_first"] else (1, stride)
+    first, second = (stride, 1) if stride_first else (1, stride)
     y = conv_bn(x, filters, 1, first, style=style)
     y = conv_bn(y, filters, 3, second, style=style)
-    y = conv_bn(y, 4 * filters, 1, style=style, relu=False)
-    return layers.ReLU(name=name)(layers.Add()([y, shortcut(x, 4 * filters, stride, style=style)]))
+    y = conv_bn(y, 4 * filters, 1, style=style, activation=None)
+    return layers.ReLU(name=name)(layers.Add()([y, shortcut(x, 4 * filters, stride, option=option, style=style)]))
+
+
+def trunk(x, *, block, repeats, filters, option="B", stem="imagenet", form="torchvision", bn_momentum=0.9):
+    """The convolutional part. (h, w, c) -> the maps stage1, stage2, ..., with h / 2, h / 4, ... pixels a side
+
+    The arguments are those of `resnet`.
+    """
+    choose("block", block, ("basic", "bottleneck"))
+    choose("option", option, ("A", "B"))
+    choose("stem", stem, ("imagenet", "cifar"))
+    choose("form", form, ("torchvision", "paper", "keras"))
+    style = Style(bias=form == "keras", epsilon=1.001e-5 if form == "keras" else 1e-5, bn_momentum=bn_momentum)
+    rules = {"option": option, "style": style, "stride_first": form != "torchvision"}
+    unit = basic if block == "basic" else bottleneck
+
+    if stem == "imagenet":
+        stages = [conv_bn(x, filters[0], 7, 2, style=style, name="stage1")]  # 112, 112, 64
+        x = max_pool(stages[0], 3, 2, padding=1)  # 56, 56, 64
+    else:
+        stages = [x := conv_bn(x, filters[0], 3, style=style, name="stage1")]
+    for stage, (n, f) in enumerate(zip(repeats, filters, strict=True), start=2):
+        for i in range(n):
+            stride = 2 if stage > 2 and i == 0 else 1
+            x = unit(x, f, stride, **rules, name=f"stage{stage}" if i == n - 1 else None)
+        stages.append(x)
+    return stages
 
 
 def resnet(
@@ -72,7 +91,7 @@ def resnet(
 
     Args:
         input_shape: (height, width, channels), at least 8 pixels a side.
-        num_classes: number of logits.
+        num_classes: number of logits; 0 for the pooled features.
         block: "basic" or "bottleneck".
         repeats: blocks in each stage; every stage after the first halves the map.
         filters: filters of each stage (of its 3x3 convolutions).
@@ -87,33 +106,18 @@ def resnet(
         keras.Model: (batch, height, width, channels) -> float32 logits (batch, num_classes). The stem's map is
         named stage1, the others' last stage2, stage3, ... (strides 2, 4, 8, 16, 32 with the ImageNet stem).
     """
-    choose("block", block, ("basic", "bottleneck"))
-    choose("option", option, ("A", "B"))
-    choose("stem", stem, ("imagenet", "cifar"))
-    choose("form", form, ("torchvision", "paper", "keras"))
-    style = {
-        "bias": form == "keras",
-        "stride_first": form != "torchvision",
-        "epsilon": 1.001e-5 if form == "keras" else 1e-5,
-        "bn_momentum": bn_momentum,
-        "option": option,
-    }
-    unit = basic if block == "basic" else bottleneck
-    filters = [scale_width(n, width) for n in filters]
-
     inputs = keras.Input(input_shape)
-    if stem == "imagenet":
-        x = conv_bn(inputs, filters[0], 7, 2, style=style, name="stage1")  # 112, 112, 64
-        x = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(x))  # 56, 56, 64; zeros are harmless after ReLU
-    else:
-        x = conv_bn(inputs, filters[0], 3, style=style, name="stage1")
-    for stage, (n, f) in enumerate(zip(repeats, filters, strict=True)):
-        n = scale_depth(n, depth)
-        for i in range(n):
-            stride = 2 if stage > 0 and i == 0 else 1
-            x = unit(x, f, stride, style=style, name=f"stage{stage + 2}" if i == n - 1 else None)
-    x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(inputs, layers.Dense(num_classes, dtype="float32", name="logits")(x), name=name)
+    *_, x = trunk(
+        inputs,
+        block=block,
+        repeats=[scale_depth(n, depth) for n in repeats],
+        filters=[scale_width(f, width) for f in filters],
+        option=option,
+        stem=stem,
+        form=form,
+        bn_momentum=bn_momentum,
+    )
+    return classify(inputs, x, num_classes, name=name)
 
 
 def cifar(n):

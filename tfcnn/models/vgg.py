@@ -13,18 +13,36 @@ import keras
 from keras import layers
 
 from tfcnn.arithmetic import scale_depth, scale_width
+from tfcnn.models.classifier import classify, logits
+from tfcnn.models.convolution import Style, bn
 
 FILTERS = (64, 128, 256, 512, 512)
 # Table 1: convolutions in each of the five blocks.
 A, B, D, E = (1, 1, 2, 2, 2), (2, 2, 2, 2, 2), (2, 2, 3, 3, 3), (2, 2, 4, 4, 4)
 
 
-def conv(x, filters, batch_norm, bn_momentum, name=None):
-    """3x3 convolution, ReLU. (h, w, c) -> (h, w, filters)"""
-    x = layers.Conv2D(filters, 3, padding="same", kernel_initializer="he_normal")(x)
-    if batch_norm:
-        x = layers.BatchNormalization(momentum=bn_momentum, epsilon=1e-5)(x)
-    return layers.ReLU(name=name)(x)
+def block(x, filters, repeats, *, style=None, name=None):
+    """`repeats` times a 3x3 convolution, batch norm where there is a style, ReLU. (h, w, c) -> (h, w, filters)"""
+    for i in range(repeats):
+        last = name if i == repeats - 1 else None
+        x = layers.Conv2D(filters, 3, padding="same", kernel_initializer="he_normal")(x)
+        x = bn(x, style=style, name=last) if style else layers.ReLU(name=last)(x)
+    return x
+
+
+def trunk(x, *, repeats, filters=FILTERS, style=None, pool=layers.MaxPooling2D):
+    """The convolutional part. (h, w, c) -> the maps after each pooling, with h / 2, h / 4, ... pixels a side
+
+    Args:
+        repeats, filters: convolutions in each block, and their filters.
+        style: batch norm's; None for none.
+        pool: makes the layer after each block.
+    """
+    pooled = []
+    for stage, (n, f) in enumerate(zip(repeats, filters, strict=True), start=1):
+        x = pool()(block(x, f, n, style=style, name=f"stage{stage}"))
+        pooled.append(x)
+    return pooled
 
 
 def vgg(
@@ -43,7 +61,7 @@ def vgg(
 
     Args:
         input_shape: (height, width, channels), at least 32 pixels a side.
-        num_classes: number of logits.
+        num_classes: number of logits; 0 for the last map, averaged over its positions.
         repeats: convolutions in each of the five blocks.
         batch_norm: normalise after each convolution.
         width: multiplier of filters and of the 4096 units of the two hidden dense layers.
@@ -55,18 +73,20 @@ def vgg(
         keras.Model: (batch, height, width, channels) -> float32 logits (batch, num_classes). The last map before
         each pooling is named stage1 ... stage5 (strides 1, 2, 4, 8, 16).
     """
-    x = inputs = keras.Input(input_shape)
-    for stage, (filters, n) in enumerate(zip(FILTERS, repeats, strict=True), start=1):
-        n = scale_depth(n, depth)
-        for i in range(n):
-            last = f"stage{stage}" if i == n - 1 else None
-            x = conv(x, scale_width(filters, width), batch_norm, bn_momentum, name=last)
-        x = layers.MaxPooling2D()(x)
+    inputs = keras.Input(input_shape)
+    *_, x = trunk(
+        inputs,
+        repeats=[scale_depth(n, depth) for n in repeats],
+        filters=[scale_width(f, width) for f in FILTERS],
+        style=Style(bn_momentum=bn_momentum) if batch_norm else None,
+    )
+    if num_classes == 0:
+        return classify(inputs, x, 0, name=name)
     x = layers.Flatten()(x)
     for _ in range(2):
         x = layers.Dense(scale_width(4096, width), activation="relu", kernel_initializer="he_normal")(x)
         x = layers.Dropout(dropout)(x)
-    return keras.Model(inputs, layers.Dense(num_classes, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(inputs, logits(x, num_classes), name=name)
 
 
 VARIANTS = {

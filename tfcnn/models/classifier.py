@@ -1,0 +1,28 @@
+"""The end of a classification network: global average pooling, dropout, logits."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+POOLING = {3: layers.GlobalAveragePooling1D, 4: layers.GlobalAveragePooling2D, 5: layers.GlobalAveragePooling3D}
+
+
+def pool(x):
+    """Mean over all positions, in float32. (..., c) -> (c,)"""
+    return POOLING[len(x.shape)](dtype="float32")(x)
+
+
+def classify(inputs, x, num_classes, *, dropout=0.0, name=None):
+    """The model from `inputs` to float32 logits, or to the pooled features where num_classes is 0."""
+    x = pool(x)
+    if num_classes == 0:
+        return keras.Model(inputs, x, name=name)
+    if dropout:
+        x = layers.Dropout(dropout, dtype="float32")(x)
+    return keras.Model(inputs, logits(x, num_classes), name=name)
+
+
+def logits(x, num_classes):
+    """The last dense layer, in float32, named `logits`. (c,) -> (num_classes,)"""
+    return layers.Dense(num_classes, dtype="float32", name="logits")(x)
