@@ -1,4 +1,4 @@
-"""The end of a classification network: global average pooling, dropout, logits."""
+"""The end of a classification network: global average pooling, dropout, logits, or one map a class and its average."""
 
 from __future__ import annotations
 
@@ -21,6 +21,19 @@ def classify(inputs, x, num_classes, *, dropout=0.0, name=None):
     if dropout:
         x = layers.Dropout(dropout, dtype="float32")(x)
     return keras.Model(inputs, logits(x, num_classes), name=name)
+
+
+def classify_maps(inputs, x, num_classes, *, dropout=0.0, name=None):
+    """As `classify`, for networks without a dense layer: a 1x1 convolution makes one map a class, the logits are its mean.
+
+    ReLU follows that convolution, as in the papers of Network in Network and SqueezeNet: no logit is negative.
+    """
+    if num_classes == 0:
+        return classify(inputs, x, 0, name=name)
+    if dropout:
+        x = layers.Dropout(dropout)(x)
+    x = layers.Conv2D(num_classes, 1, activation="relu", dtype="float32", kernel_initializer="he_normal")(x)
+    return keras.Model(inputs, layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x), name=name)
 
 
 def logits(x, num_classes):
