@@ -37,6 +37,16 @@ CASES = (
     Case("resnet50", "torchvision", "resnet50"),
     Case("resnet50", "timm", "resnet50"),
     Case("resnet50", "keras.applications", "ResNet50", arguments=(("form", "keras"),)),
+    Case("alexnet", "torchvision", "alexnet", 224),
+    Case("googlenet", "torchvision", "googlenet", options=(("aux_logits", False), ("init_weights", True))),
+    Case("inception_v3", "keras.applications", "InceptionV3", 96),
+    Case(
+        *("inception_v3", "torchvision", "inception_v3", 96, (("form", "torchvision"),)),
+        options=(("aux_logits", False), ("init_weights", True)),
+    ),
+    Case("inception_v3", "timm", "inception_v3", 96, (("form", "torchvision"),)),
+    Case("squeezenet1_0", "torchvision", "squeezenet1_0"),
+    Case("squeezenet1_1", "torchvision", "squeezenet1_1"),
 )
 
 

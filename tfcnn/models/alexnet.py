@@ -1,8 +1,8 @@
 """AlexNet and its successor ZFNet: five convolutions, three poolings, three dense layers.
 
 `alexnet_2012`: Krizhevsky, Sutskever & Hinton, "ImageNet classification with deep convolutional neural networks", 2012,
-section 3.5 and figure 2: two groups, for two GPUs, in conv2, conv4 and conv5. Images have 227 pixels a side (the paper's
-224 give no whole number of positions: 227 make its 55). Dropout follows fc6 and fc7.
+section 3.5 and figure 2: two groups, for two GPUs, in conv2, conv4 and conv5; dropout after fc6 and fc7. Images have
+227 pixels a side, which make the paper's 55 positions; its 224 make no whole number of them.
 
 `alexnet`: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014, as torchvision has it:
 one tower, fewer filters, no response normalisation, dropout before fc6 and fc7. At sizes other than 224 fc6 takes the

@@ -24,16 +24,18 @@ def classify(inputs, x, num_classes, *, dropout=0.0, name=None):
 
 
 def classify_maps(inputs, x, num_classes, *, dropout=0.0, name=None):
-    """As `classify`, for networks without a dense layer: a 1x1 convolution makes one map a class, the logits are its mean.
+    """As `classify`, without a dense layer: a 1x1 convolution, named `logits`, makes one map a class, then their means.
 
-    ReLU follows that convolution, as in the papers of Network in Network and SqueezeNet: no logit is negative.
+    ReLU follows that convolution, as Network in Network and SqueezeNet were published: no logit is negative.
     """
     if num_classes == 0:
         return classify(inputs, x, 0, name=name)
     if dropout:
         x = layers.Dropout(dropout)(x)
-    x = layers.Conv2D(num_classes, 1, activation="relu", dtype="float32", kernel_initializer="he_normal")(x)
-    return keras.Model(inputs, layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x), name=name)
+    x = layers.Conv2D(
+        num_classes, 1, activation="relu", kernel_initializer="he_normal", dtype="float32", name="logits"
+    )(x)
+    return keras.Model(inputs, pool(x), name=name)
 
 
 def logits(x, num_classes):

@@ -1,10 +1,10 @@
 """GoogLeNet: Szegedy et al., "Going deeper with convolutions", 2014.
 
-Table 1. form="torchvision" is the network that everyone loads: batch norm after each convolution, 3x3 convolutions where
-the table has 5x5, no response normalisation, a last pooling of 2x2. form="paper" is Table 1 with figure 3's response
-normalisation (AlexNet's constants; the paper gives none). Both pool with windows that may hang over the end and divide
-odd sizes by rounding up. Differences from the paper: weights start from He's normal distribution; `depth` repeats
-modules within a stage.
+Table 1. form="torchvision" is the network that everyone loads: batch norm after each convolution, 3x3 convolutions
+where the table has 5x5, no response normalisation, a last pooling of 2x2. (Its published weights take images in -1 ...
+1.) form="paper" is Table 1 with figure 3's response normalisation, with AlexNet's constants, as the paper gives none.
+Pooling windows may hang over the end in both, which makes the table's sizes. Differences from the paper: weights start
+from He's normal distribution; `depth` repeats modules within a stage.
 
 auxiliary=True adds the two classifiers of section 5, on the maps of modules 4a and 4d, for training with their losses
 weighted by 0.3. Their average pooling is the paper's 5x5 with stride 3; torchvision's form resamples any map to 4x4.
@@ -45,7 +45,7 @@ FORMS = {"torchvision": Style(epsilon=1e-3), "paper": None}
 
 
 def conv(x, filters, kernel, stride=1, *, style, name=None):
-    """Convolution and ReLU, with batch norm between them where there is a style. (h, w, c) -> (h / s, w / s, filters)"""
+    """Convolution, batch norm where there is a style, ReLU. (h, w, c) -> (h / stride, w / stride, filters)"""
     if style:
         return conv_bn(x, filters, kernel, stride, style=style, name=name)
     return PaddedConv2D(filters, kernel, stride, "half", activation="relu", kernel_initializer="he_normal", name=name)(

@@ -4,7 +4,8 @@ The network that the authors released, with the modules of figures 5, 6 and 7 an
 the paper's Table 1 it differs before the first module (1x1, 3x3 and max pooling there, three 3x3 in the table) and in
 that a reduction counts as a module there (5 of figure 6: here the reduction and four). form="keras" is
 keras.applications': batch norm without scale, average pooling that leaves the border out. form="torchvision", timm's as
-well: batch norm with scale, average pooling that counts the border's zeros. `depth` repeats modules within a stage.
+well: batch norm with scale, average pooling that counts the border's zeros. (The published weights of both take images
+in -1 ... 1.) `depth` repeats modules within a stage.
 
 auxiliary=True adds the classifier of section 4 on the last map of 17x17, with torchvision's layers, for training with a
 loss of lower weight (GoogLeNet's 0.3). stem="cifar" is for small images: the convolutions before the first module keep

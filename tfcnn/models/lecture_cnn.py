@@ -1,8 +1,9 @@
-"""The network that Imperial College's EE3-25 "Deep Learning" writes out: `makeModel(nb_filters)`, in "CNN architecture".
+"""The network written out in the lecture: `makeModel(nb_filters)` of Mikolajczyk & Ciliberto, "EE3-25: Deep Learning".
 
-Three times convolution, ReLU, max pooling, with filters that double; average pooling; 128 hidden units; three classes of
-image patches. The slide leaves the patch size, kernel size, pool size and number of filters open: 32 pixels, 3x3, 2x2
-and 32 here. Differences from the slide: logits, the softmax being the loss's; `depth` repeats the convolutions.
+Slide "CNN architecture": three times convolution, ReLU, max pooling, with filters that double; average pooling; 128
+hidden units; three classes of image patches. The slide leaves the patch size, kernel size, pool size and nb_filters
+open: 32 pixels, 3x3, 2x2 and 32 here. Differences from the slide: logits, the softmax being the loss's; `depth` repeats
+the convolutions.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Network in Network: Lin, Chen & Yan, 2013: mlpconv layers, and the mean of one map a class in place of dense layers.
 
-`nin` is the paper's network for CIFAR-10 (figure 2; the widths are those of the authors' definition), `nin_imagenet` the
-authors' network for ImageNet (Caffe's model zoo: 7,595,176 parameters). ReLU follows every convolution, the last one
-included. As in section 4, max pooling ends every stage but the last (3x3, its last window hangs over the end: 32, 16, 8
-pixels) and dropout follows it; the authors' definitions average in CIFAR-10's second pooling and have ImageNet's dropout
-after the last pooling only. Difference from the paper: `depth` multiplies the 1x1 convolutions of each mlpconv layer.
+`nin` is the paper's network for CIFAR-10 (figure 2; its widths are those of the authors' definition), `nin_imagenet`
+the authors' network for ImageNet (Caffe's model zoo). ReLU follows every convolution, the last one included. As in
+section 4, max pooling ends every stage but the last (3x3, the last window may hang over the end: 32, 16, 8 pixels) and
+dropout follows it; the authors' definitions average in CIFAR-10's second pooling and drop out after ImageNet's last one
+only. Difference from the paper: `depth` multiplies the 1x1 convolutions of each mlpconv layer.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ WINDOWS = ((5, 1, "half"), (3, 1, "half"), (3, 1, "half"))
 
 
 def mlpconv(x, filters, kernel, stride, padding, units, name=None):
-    """Figure 1b, the layer tfcnn.layers.MLPConv2D with its parts in sight: a convolution, 1x1 convolutions, ReLU after all.
+    """Figure 1b: a convolution, 1x1 convolutions, ReLU after each. (h, w, c) -> (h / stride, w / stride, units[-1])
 
-    (h, w, c) -> (h / stride, w / stride, units[-1])
+    What tfcnn.layers.MLPConv2D does as one layer.
     """
     last = len(units)
     for i, (f, *window) in enumerate([(filters, kernel, stride, padding), *((f, 1) for f in units)]):
@@ -41,7 +41,7 @@ def mlpconv(x, filters, kernel, stride, padding, units, name=None):
 
 
 def trunk(x, *, stages, width=1.0, depth=1.0, stem="imagenet", dropout=0.0):
-    """The convolutional part. (h, w, c) -> the last map of each stage, each with half the pixels a side of the one before
+    """The convolutional part. (h, w, c) -> the maps stage1, stage2, ..., each with half the pixels a side
 
     The arguments are those of `nin`.
     """
