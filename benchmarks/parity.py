@@ -113,6 +113,10 @@ def of_torch(case: Case, images, rng, folder: Path):
         if hasattr(module, "running_mean"):
             module.momentum = 1.0
     with torch.no_grad():
+        if not any(hasattr(module, "running_mean") for module in model.modules()):
+            for weight in model.parameters():  # PyTorch's own fade from layer to layer until only biases are seen
+                if weight.dim() > 1:
+                    torch.nn.init.kaiming_normal_(weight, nonlinearity="relu")
         model.train()(batch)  # the statistics become those of these images
         for module in model.modules():
             for name, value in module.named_parameters(recurse=False):

@@ -44,10 +44,9 @@ def squeezenet(arguments: dict) -> Iterator[str]:
 def googlenet(arguments: dict) -> Iterator[str]:
     """torchvision. The auxiliary classifiers come after the network's end, as our outputs do."""
     branches = ("branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.1")
-    modules = [
-        f"inception{stage}{letter}" for stage, letters in ((3, "ab"), (4, "abcde"), (5, "ab")) for letter in letters
-    ]
-    yield from _conv_bn("conv1", "conv2", "conv3", *(f"{module}.{branch}" for module in modules for branch in branches))
+    modules = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
+    yield from _conv_bn("conv1", "conv2", "conv3")
+    yield from _conv_bn(*(f"inception{module}.{branch}" for module in modules for branch in branches))
     yield "fc"
     for head in ("aux1", "aux2") if arguments["auxiliary"] else ():
         yield from _conv_bn(f"{head}.conv")

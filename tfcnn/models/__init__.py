@@ -81,8 +81,8 @@ def arguments(
 ) -> dict[str, Any]:
     """Every argument with which `build` would call the architecture's builder, defaults filled in.
 
-    A network with a `stem` gets stem="cifar", which keeps resolution, for images below 64 pixels or its family's `small`,
-    unless `overrides` say otherwise; with weights="imagenet" stem and form are those of the weights.
+    A network with a `stem` gets stem="cifar", which keeps resolution, for images below 64 pixels (or its family's
+    `small`), unless `overrides` say otherwise; with weights="imagenet" stem and form are those of the weights.
 
     Raises:
         BadInput: unknown architecture or argument, or an image below the architecture's minimum.
