@@ -82,7 +82,7 @@ def arguments(
     """Every argument with which `build` would call the architecture's builder, defaults filled in.
 
     A network with a `stem` gets stem="cifar", which keeps resolution, for images below 64 pixels (or its family's
-    `small`), unless `overrides` say otherwise; with weights="imagenet" stem and form are those of the weights.
+    `small`), unless `overrides` say otherwise; with weights of another library stem and form are that library's.
 
     Raises:
         BadInput: unknown architecture or argument, or an image below the architecture's minimum.
@@ -98,12 +98,21 @@ def arguments(
         given, usual = ("x".join(map(str, shape)) for shape in (filled["input_shape"], usual))
         raise BadInput(f"{arch} takes inputs such as {usual}, not {given} (--arch, --dataset)")
     check_size(arch, filled["input_shape"][:-1])
-    if weights == "imagenet":
-        published = {"form": "keras", "stem": "imagenet"}
+    if weights is not None and (form := _form_of(weights, family_of(arch))):
+        published = {"form": form, "stem": "imagenet"}
         return filled | {key: value for key, value in published.items() if key in allowed and key not in overrides}
     if "stem" in allowed and "stem" not in overrides and _is_small(arch, filled["input_shape"][:-1]):
         filled["stem"] = "cifar"
     return filled
+
+
+def _form_of(weights: str, family: Family) -> str | None:
+    """The form of a network in the library whose weights these are; None for a file that may be ours."""
+    if weights == "imagenet":
+        return "keras"
+    if weights.endswith((".safetensors", ".npz")):
+        return "timm" if family.module in ("mobilenet", "xception") else "torchvision"
+    return None
 
 
 def _is_small(arch: str, image_size: tuple[int | None, ...]) -> bool:
