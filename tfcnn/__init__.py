@@ -14,11 +14,11 @@ import importlib
 
 from tfcnn.models import build, list_archs
 
-__all__ = ["build", "cost", "layers", "list_archs"]
+__all__ = ["build", "cost", "layers", "list_archs", "receptive_field"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name):
-    if name in ("cost", "layers"):
+    if name in ("cost", "layers", "receptive_field"):
         return importlib.import_module(f"tfcnn.{name}")
     raise AttributeError(f"module 'tfcnn' has no attribute '{name}'")
