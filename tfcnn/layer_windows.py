@@ -50,7 +50,7 @@ POOLING = (layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D)
 POOLING += (layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D)
 GLOBAL = (layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D)
 GLOBAL += (layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D, layers.Flatten)
-GLOBAL += (layers.RNN, layers.Bidirectional, layers.MultiHeadAttention, layers.Attention)
+GLOBAL += (layers.SimpleRNN, layers.LSTM, layers.GRU, layers.Bidirectional, layers.MultiHeadAttention, layers.Attention)
 ADAPTIVE = (layers.AdaptiveAveragePooling1D, layers.AdaptiveAveragePooling2D, layers.AdaptiveAveragePooling3D)
 ADAPTIVE += (layers.AdaptiveMaxPooling1D, layers.AdaptiveMaxPooling2D, layers.AdaptiveMaxPooling3D)
 UP_SAMPLING = (layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D)
@@ -89,16 +89,8 @@ def rule_of(step: graph.Step, count: int) -> Any:
     operation = step.operation
     shape, output = step.inputs[0].shape, step.outputs[0].shape
     if isinstance(operation, layers.TimeDistributed):
-        inner = graph.Step(
-            operation.layer,
-            *(
-                [keras.KerasTensor((t.shape[0], *t.shape[2:]), t.dtype) for t in ts]
-                for ts in (step.inputs, step.outputs)
-            ),
-            step.args,
-            step.kwargs,
-        )
-        rule = rule_of(inner, count - 1)
+        inputs, outputs = ([_one_time(tensor) for tensor in tensors] for tensors in (step.inputs, step.outputs))
+        rule = rule_of(step._replace(operation=operation.layer, inputs=inputs, outputs=outputs), count - 1)
         return [(1,), *rule] if isinstance(rule, list) else rule if rule == POINTWISE else None
     if isinstance(operation, layers.SpectralNormalization):
         return rule_of(step._replace(operation=operation.layer), count)
@@ -129,9 +121,7 @@ def rule_of(step: graph.Step, count: int) -> Any:
         return [(1, 1, sign * before) for before, _ in ([amounts] if isinstance(amounts[0], int) else amounts)]
     if isinstance(operation, layers.GroupNormalization):
         return STATISTICS
-    if isinstance(
-        operation, layers.LayerNormalization | layers.UnitNormalization | layers.Softmax | layers.RMSNormalization
-    ):
+    if isinstance(operation, ALONG_AN_AXIS):
         return POINTWISE if _axes(operation.axis, len(shape)) == [len(shape) - 1] else STATISTICS
     if isinstance(operation, layers.Concatenate):
         return POINTWISE if _axes(operation.axis, len(shape))[0] > count else None
