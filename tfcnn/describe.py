@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -60,17 +61,16 @@ def main() -> None:
 
     from tfcnn import cost
 
-    with cost.weightless():
+    if picture:
+        keras.utils.set_random_seed(0)
+    with contextlib.nullcontext() if picture else cost.weightless():
         networks = [_build(config, channels, classes) for config in configs]
     if names:
         batch = batch or DEFAULT_BATCH
         facts = [_facts(config, model, batch) for config, model in zip(configs, networks, strict=True)]
         print(_comparison(facts, batch, form))
         return
-    drawn = []
-    if picture:
-        keras.utils.set_random_seed(0)
-        drawn.append(_draw(_build(configs[0], channels, classes), layer, picture))
+    drawn = [_draw(networks[0], layer, picture)] if picture else []
     print(_description(_facts(configs[0], networks[0], batch), form))
     if form in ("text", "markdown"):
         print(*drawn, sep="\n", end="\n" * len(drawn))

@@ -105,19 +105,22 @@ def window(
         as a zero of bed-of-nails unpooling.
 
     Raises:
-        ValueError: as of `receptive_field`.
+        ValueError: as of `receptive_field`, or the layer's output has no positions or, without `position`, no known
+            size.
     """
     tensor, field = _target(model, layer, windows_only)
-    position = position or centre(tensor)
+    position = position or _centre(tensor, field)
     cells = [axis.cell(place) for axis, place in zip(field.axes, position, strict=True)]
     return None if None in cells else tuple(cells)
 
 
-def centre(tensor: keras.KerasTensor) -> tuple[int, ...]:
-    """The middle position of a map; ValueError where its size is not known."""
-    if None in tensor.shape[1:-1]:
+def _centre(tensor: keras.KerasTensor, field: Field) -> tuple[int, ...]:
+    """The middle position of a map."""
+    if not field.positions:
+        raise ValueError(f"{tensor.name} has no positions: give a layer before global pooling or Flatten (layer=)")
+    if None in tensor.shape[1 : len(field.axes) + 1]:
         raise ValueError(f"the size of {tensor.name} is not known: build the model with one, or give the position")
-    return tuple(size // 2 for size in tensor.shape[1:-1])
+    return tuple(size // 2 for size in tensor.shape[1 : len(field.axes) + 1])
 
 
 def empirical_receptive_field(
@@ -142,7 +145,7 @@ def empirical_receptive_field(
         (height, width), float32; all zeros where no gradient arrives.
 
     Raises:
-        ValueError: as of `receptive_field`, or the input is no image of a known size.
+        ValueError: as of `window`, or the input is no image of a known size.
     """
     import tensorflow as tf
 
@@ -150,8 +153,8 @@ def empirical_receptive_field(
     shape = tuple(read.inputs[0].shape[1:])
     if len(read.inputs) != 1 or len(shape) != 3 or None in shape:
         raise ValueError(f"the model must have one input, images of a known size; got {model.input_shape}")
-    target, _ = _target(model, layer, True, read)
-    place = centre(target)
+    target, field = _target(model, layer, True, read)
+    place = _centre(target, field)
     if isinstance(images, int):
         images = np.random.default_rng(seed).standard_normal((images, *shape))
     total = np.zeros(shape[:2])

@@ -358,5 +358,7 @@ def test_the_empirical_field_is_inside_the_theoretical_one_and_smaller():
     assert field.sum() == pytest.approx(inside.sum())
     assert inside[0].mean() < 0.3 * inside[4].mean()
     np.testing.assert_array_equal(field, empirical_receptive_field(model))
+    with pytest.raises(ValueError, match="has no positions"):
+        empirical_receptive_field(model, model.layers[-1])
     with pytest.raises(ValueError, match="images of a known size"):
         empirical_receptive_field(chain((None, None, 1), layers.Conv2D(1, 3)))
