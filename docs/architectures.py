@@ -1,4 +1,4 @@
-"""Writes docs/architectures.md: `python -m docs.architectures` (some minutes; `make test-torch` installs what it needs).
+"""Writes docs/architectures.md: `python -m docs.architectures` (minutes; `make test-torch` installs what it needs).
 
 Every network in the forms that were checked: its paper, costs and receptive field, where its counts were published,
 and how far its logits are from those of the libraries that others load (benchmarks/parity.py).
