@@ -215,6 +215,13 @@ def test_two_layers_measured(name):
     check_measured(model, draws=40 if "unpooling" in name else 4)
 
 
+def test_windows_that_begin_and_end_on_zeros_measured():
+    """A bed of nails, every third place a value, under windows of three: the first is at 1."""
+    model = chain((20, 1), own.BedOfNails1D(3, 1), layers.Conv1D(1, 3))
+    check_measured(model)
+    assert receptive_field(model) == ((1,), (Fraction(1, 3),), (0,))
+
+
 @pytest.mark.parametrize("name", IMAGES)
 def test_images_measured(name):
     check_measured(chain((20, 20, 2), IMAGES[name]()))
