@@ -69,16 +69,18 @@ def of_keras(case: Case, images, rng, folder: Path):
     make = getattr(keras.applications, case.reference)
     shape = images.shape[1:]
     model = make(weights=None, input_shape=shape, classes=CLASSES, classifier_activation=None, **dict(case.options))
-    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    for norm in norms:
-        norm.momentum = 0.0
+    if any(isinstance(layer, keras.layers.Normalization) for layer in model.layers):
+        images = images * 255  # EfficientNet divides them, by itself
+    variables = [(layer, variable) for layer in model.layers for variable in layer.weights]
+    for layer, variable in variables:
+        if variable.name in ("gamma", "beta", "bias"):
+            variable.assign(variable + 0.2 * rng.normal(size=variable.shape))
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
     model(images, training=True)  # the statistics become those of these images
-    for layer in model.layers:
-        for variable in layer.weights:
-            if variable.name in ("gamma", "beta", "bias"):
-                variable.assign(variable + 0.2 * rng.normal(size=variable.shape))
-            elif variable.name == "moving_variance":
-                variable.assign(variable * rng.uniform(0.8, 1.25, size=variable.shape))
+    for _, variable in variables:
+        if variable.name == "moving_variance":
+            variable.assign(variable * rng.uniform(0.8, 1.25, size=variable.shape))
     path = folder / "reference.weights.h5"
     model.save_weights(path)
     return path, np.asarray(model(images, training=False))
@@ -99,15 +101,15 @@ def of_torch(case: Case, images, rng, folder: Path):
 
         model = torchvision.models.get_model(case.reference, num_classes=CLASSES, **dict(case.options))
     batch = torch.from_numpy(np.moveaxis(images, -1, 1).copy())
-    for module in model.modules():
-        if hasattr(module, "running_mean"):
-            module.momentum = 1.0
     with torch.no_grad():
-        model.train()(batch)  # the statistics become those of these images
         for module in model.modules():
             for name, value in module.named_parameters(recurse=False):
                 if name == "bias" or hasattr(module, "running_mean"):
                     value += 0.2 * torch.from_numpy(rng.normal(size=tuple(value.shape)).astype("float32"))
+            if hasattr(module, "running_mean"):
+                module.momentum = 1.0
+        model.train()(batch)  # the statistics become those of these images
+        for module in model.modules():
             if hasattr(module, "running_var"):
                 module.running_var *= torch.from_numpy(
                     rng.uniform(0.8, 1.25, module.running_var.shape).astype("float32")
