@@ -47,9 +47,8 @@ class Scaling(NamedTuple):
 def compound(phi: float) -> Scaling:
     """Section 3.3: depth 1.2 ** phi, width 1.1 ** phi, resolution 224 * 1.15 ** phi; about 2 ** phi times the work.
 
-    The published networks part from it: b1 is phi = 0.5 and b2 phi = 1 but for rounding, b5, b6 and b7 have the width
-    and the resolution of phi = 5, 6 and 7 within 3 % and about 0.87 of the depth, and b3 and b4 lie between
-    phi = 2 and 4.
+    The published networks part from it: b1, b2 and b3 are phi = 0.5, 1 and 2 within 5 %, b4 lies between 3 and 4, and
+    b5, b6 and b7 have the width and the resolution of phi = 5, 6 and 7 within 3 %, but only 0.87 of the depth.
 
     >>> scaling = compound(1)
     >>> round(scaling.width, 2), round(scaling.depth, 2), round(scaling.resolution)

@@ -11,7 +11,13 @@ import pytest
 from tfcnn import models
 
 ROOT = Path(__file__).resolve().parents[3]
-SMALL = {"vgg": {"width": 0.05}, "resnet": {"width": 0.125, "depth": 0.5}, "mobilenet": {"width": 0.25, "depth": 0.2}}
+SMALL = {
+    **{"vgg": {"width": 0.05}, "resnet": {"width": 0.125, "depth": 0.5}, "mobilenet": {"width": 0.25, "depth": 0.2}},
+    **{
+        family: {"width": 0.25, "depth": 0.1} for family in ("densenet", "mobilenet_v2", "mobilenet_v3", "efficientnet")
+    },
+    "xception": {"width": 0.05, "depth": 0.1},
+}
 
 
 def networks():
@@ -21,6 +27,7 @@ def networks():
     yield "lenet5", {"form": "paper"}
     yield "resnet20", {"depth": 0.34}
     yield "resnet50", {"width": 0.125, "depth": 0.25, "form": "keras"}
+    yield "xception", {"width": 0.05, "depth": 0.1, "form": "timm"}
 
 
 def forward(path):

@@ -27,8 +27,19 @@ ALSO_PUBLISHED = {
     "resnet44": 0.66e6,
     "resnet56": 0.85e6,
     "resnet110": 1.7e6,
+    "densenet201": 20_013_928,
+    "densenet161": 28_681_000,
+    "densenet40": 1.0e6,  # Huang 2016, Table 2, in millions; as the next
+    "densenet_bc100": 0.77e6,
+    **dict(zip((f"efficientnet_b{n}" for n in (1, 2, 4)), (7_794_184, 9_109_994, 19_341_616), strict=True)),
+    **dict(zip((f"efficientnet_b{n}" for n in (5, 6, 7)), (30_389_784, 43_040_704, 66_347_960), strict=True)),
 }
-SMALLER = {"lenet": {}, "vgg": {"width": 0.05}, "resnet": {"width": 0.125}, "mobilenet": {"width": 0.25}}
+SMALLER = {
+    **{"lenet": {}, "vgg": {"width": 0.05}, "resnet": {"width": 0.125}, "mobilenet": {"width": 0.25}},
+    "densenet": {"width": 0.25, "depth": 0.1},
+    **{family: {"width": 0.25, "depth": 0.3} for family in ("mobilenet_v2", "mobilenet_v3", "efficientnet")},
+    "xception": {"width": 0.05, "depth": 0.1},
+}
 
 
 def weightless(arch, *args, **overrides):
