@@ -8,6 +8,7 @@ the first value is written: a file that does not fit leaves the network as it wa
 from __future__ import annotations
 
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +39,9 @@ KERAS = {
     "mobilenet_v3_large": ("MobileNetV3Large", {"form": "keras"}),
     **{f"efficientnet_b{n}": (f"EfficientNetB{n}", {"form": "keras"}) for n in range(8)},
 }
+# How the images were standardised on which keras.applications' files were trained: (x / 255 - mean) / std.
+PHOTO_MEAN, PHOTO_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CAFFE_MEAN = (0.48501961, 0.45795686, 0.40760392)  # 123.68, 116.779, 103.939 of 255; the channels are blue, green, red
 HEADS = ("logits", "predictions", "conv_preds", "Logits")  # what ours and keras.applications call the last layer
 FORMATS = ".keras, .h5, .safetensors or .npz"
 
@@ -55,6 +59,14 @@ class Loaded(NamedTuple):
         return f"{self.source}: weights of {self.layers} layers{fresh}"
 
 
+class Standard(NamedTuple):
+    """What the weights expect: red, green and blue as (x / 255 - mean) / std, or blue, green and red."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    bgr: bool = False
+
+
 class Stored(NamedTuple):
     """The weights of one layer of the source: its name there, and arrays in Keras' layout by Keras' names."""
 
@@ -62,7 +74,7 @@ class Stored(NamedTuple):
     arrays: dict[str, np.ndarray]
 
 
-def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any]) -> Loaded:
+def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any], *, rgb: bool = False) -> Loaded:
     """Load weights into a network that `tfcnn.build` made.
 
     Args:
@@ -72,6 +84,7 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any])
             `.h5` file of ours or of keras.applications, or of a torchvision or timm `state_dict` saved as
             `.safetensors` or `.npz`.
         arguments: with which it was built: `tfcnn.models.arguments(...)`.
+        rgb: turn the first convolution of weights for blue, green, red (`standard`) into one for red, green, blue.
 
     Returns:
         Loaded. The head keeps its fresh weights where the file has none or has other sizes there (another number of
@@ -89,7 +102,7 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any])
     elif suffix == ".keras":
         theirs = _of_model(_keras_file(weights))
     elif suffix == ".h5":
-        theirs = _of_model(_h5_file(weights, arch, arguments))
+        theirs = _of_model(_h5_file(weights, arch, model, arguments))
     elif suffix in (".safetensors", ".npz"):
         theirs = _of_state_dict(weights, arch, ours, arguments)
     else:
@@ -97,11 +110,27 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any])
             f"'{weights}' is no {FORMATS} file; a PyTorch checkpoint becomes one by "
             f"safetensors.torch.save_file(model.state_dict(), 'model.safetensors') (--weights)"
         )
+    if rgb and (known := standard(arch, weights)) and known.bgr:
+        theirs[0].arrays["kernel"] = theirs[0].arrays["kernel"][..., ::-1, :]
     values, fresh, reason = _fit(ours, theirs, arch, weights)
     for layer, arrays in values:
         for variable in layer.weights:
             variable.assign(arrays[variable.name])
     return Loaded(weights, len(values), fresh, reason)
+
+
+def standard(arch: str, weights: str | None) -> Standard | None:
+    """The standardisation that weights from elsewhere were trained with; None where the file does not tell (ours)."""
+    if weights is not None and Path(weights).suffix in (".safetensors", ".npz"):
+        return Standard(PHOTO_MEAN, PHOTO_STD)
+    if weights != "imagenet":
+        return None
+    family = models.family_of(arch).module
+    if family in ("vgg", "resnet"):
+        return Standard(CAFFE_MEAN, (1 / 255,) * 3, bgr=True)
+    if family in ("densenet", "efficientnet"):
+        return Standard(PHOTO_MEAN, PHOTO_STD)
+    return Standard((0.5,) * 3, (0.5,) * 3)
 
 
 def in_order(model: keras.Model) -> list[layers.Layer]:
@@ -192,7 +221,7 @@ def _keras_file(path: str) -> keras.Model:
         raise BadInput(f"'{path}' cannot be read: {_line(error)} (--weights)") from error
 
 
-def _h5_file(path: str, arch: str, arguments: dict[str, Any]) -> keras.Model:
+def _h5_file(path: str, arch: str, model: keras.Model, arguments: dict[str, Any]) -> keras.Model:
     """A model with the file's values: our network or keras.applications', with as many classes as the file has."""
     try:
         shapes = _h5_shapes(path)
@@ -201,15 +230,21 @@ def _h5_file(path: str, arch: str, arguments: dict[str, Any]) -> keras.Model:
     names = {layer for layer, _ in shapes}
     heads = {layer: shape[-1] for (layer, _), shape in shapes.items() if layer in HEADS and shape}
     classes = next(iter(heads.values()), 0)
+    *sides, channels = arguments["input_shape"]
+    first = tuple(in_order(model)[0].weights[0].shape)
+    if channels == 1 and first not in shapes.values() and (*first[:-2], 3, first[-1]) in shapes.values():
+        channels = 3
     if arch not in KERAS or names & set(models.family_of(arch).features):  # keras.applications has no `stage1`
-        donor = models.builder_of(arch)(**arguments | {"num_classes": classes})
+        more = {"input_shape": (*sides, channels), "num_classes": classes}
+        donor = models.builder_of(arch)(**arguments | more)
     else:
         head = {"classes": classes, "classifier_activation": None} if classes else {"include_top": False}
-        side = {} if classes else {"input_shape": (*arguments["input_shape"][:-1], 3)}
-        donor = _application(arch, arguments | KERAS.get(arch, ("", {}))[1])(weights=None, **head, **side)
+        side = {} if classes else {"input_shape": (*sides, 3)}
+        donor = _application(arch, arguments | KERAS[arch][1])(weights=None, **head, **side)
     try:
-        donor.load_weights(path)
-    except (ValueError, KeyError) as error:
+        with warnings.catch_warnings(action="error", category=UserWarning):  # Keras warns of what it leaves out
+            donor.load_weights(path)
+    except (ValueError, KeyError, UserWarning) as error:
         raise _misfit(path, arch, _first_difference(donor, shapes) or _line(error)) from error
     return donor
 
@@ -259,7 +294,7 @@ def _of_state_dict(path: str, arch: str, ours: list[layers.Layer], arguments: di
     for layer, name in zip(ours, names, strict=False):
         arrays = _from_torch(layer, name, tensors)
         if not arrays:
-            if _is_head(layer):
+            if is_head(layer):
                 break
             raise _misfit(path, arch, f"it has no {name}.weight")
         stored.append(Stored(name, arrays))
@@ -332,7 +367,7 @@ def _fit(ours: list[layers.Layer], theirs: list[Stored], arch: str, weights: str
             arrays, misfit = _arranged(layer, stored, first=position == 0)
         if not misfit:
             pairs.append((layer, arrays))
-        elif _is_head(layer) and pairs:
+        elif is_head(layer) and pairs:
             return pairs, [layer.name for layer in ours[position:]], misfit
         else:
             raise _misfit(weights, arch, misfit)
@@ -365,7 +400,7 @@ def _misfit(weights: str, arch: str, what: str) -> BadInput:
     return BadInput(f"'{weights}' does not fit {arch}: {what}; nothing was loaded (--weights)")
 
 
-def _is_head(layer: layers.Layer) -> bool:
+def is_head(layer: layers.Layer) -> bool:
     """Whether a layer works on the pooled or flattened features, or gives the logits."""
     return layer.name == "logits" or len(layer._inbound_nodes[0].input_tensors[0].shape) == 2
 

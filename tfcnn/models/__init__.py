@@ -28,6 +28,7 @@ class Family(NamedTuple):
     min_size: int  # the shortest side of the input that leaves every stage something to look at
     names: tuple[str, ...]
     features: tuple[str, ...] = tuple(f"stage{n}" for n in range(1, 6))  # the layers that `features_only` can give
+    small: int = SMALL_IMAGE  # below this many pixels a side a network that has a `stem` gets the one for small images
 
 
 FAMILIES = (
@@ -40,6 +41,15 @@ FAMILIES = (
     Family("mobilenet_v3", "classification", 16, ("mobilenet_v3_small", "mobilenet_v3_large")),
     Family("xception", "classification", 16, ("xception",)),
     Family("efficientnet", "classification", 16, tuple(f"efficientnet_b{n}" for n in range(8))),
+    Family(
+        *("alexnet", "classification", 15, ("alexnet", "alexnet_2012", "zfnet"), ("conv1", "conv2", "conv5")),
+        small=67,  # 227's stem and three poolings without borders end in one position
+    ),
+    Family("nin", "classification", 8, ("nin", "nin_imagenet")),
+    Family("googlenet", "classification", 8, ("googlenet",)),
+    Family("inception_v3", "classification", 15, ("inception_v3",), small=75),
+    Family("squeezenet", "classification", 8, ("squeezenet1_0", "squeezenet1_1")),
+    Family("lecture_cnn", "classification", 16, ("lecture_cnn",)),
 )
 ARCHS = {name: family for family in FAMILIES for name in family.names}
 
@@ -76,8 +86,8 @@ def arguments(
 ) -> dict[str, Any]:
     """Every argument with which `build` would call the architecture's builder, defaults filled in.
 
-    A network with a `stem` gets stem="cifar", which keeps resolution, for images below 64 pixels, unless
-    `overrides` say otherwise; with weights="imagenet" stem and form are those of the weights.
+    A network with a `stem` gets stem="cifar", which keeps resolution, for images below 64 pixels (or its family's
+    `small`), unless `overrides` say otherwise; with weights of another library stem and form are that library's.
 
     Raises:
         BadInput: unknown architecture or argument, or an image below the architecture's minimum.
@@ -93,16 +103,25 @@ def arguments(
         given, usual = ("x".join(map(str, shape)) for shape in (filled["input_shape"], usual))
         raise BadInput(f"{arch} takes inputs such as {usual}, not {given} (--arch, --dataset)")
     check_size(arch, filled["input_shape"][:-1])
-    if weights == "imagenet":
-        published = {"form": "keras", "stem": "imagenet"}
+    if weights is not None and (form := _form_of(weights, family_of(arch))):
+        published = {"form": form, "stem": "imagenet"}
         return filled | {key: value for key, value in published.items() if key in allowed and key not in overrides}
-    if "stem" in allowed and "stem" not in overrides and _is_small(filled["input_shape"][:-1]):
+    if "stem" in allowed and "stem" not in overrides and _is_small(arch, filled["input_shape"][:-1]):
         filled["stem"] = "cifar"
     return filled
 
 
-def _is_small(image_size: tuple[int | None, ...]) -> bool:
-    return any(side and side < SMALL_IMAGE for side in image_size)
+def _form_of(weights: str, family: Family) -> str | None:
+    """The form of a network in the library whose weights these are; None for a file that may be ours."""
+    if weights == "imagenet":
+        return "keras"
+    if weights.endswith((".safetensors", ".npz")):
+        return "timm" if family.module in ("mobilenet", "xception") else "torchvision"
+    return None
+
+
+def _is_small(arch: str, image_size: tuple[int | None, ...]) -> bool:
+    return any(side and side < family_of(arch).small for side in image_size)
 
 
 def build(

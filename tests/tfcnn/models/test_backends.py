@@ -12,7 +12,14 @@ from tfcnn import models
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {
-    **{"vgg": {"width": 0.05}, "resnet": {"width": 0.125, "depth": 0.5}, "mobilenet": {"width": 0.25, "depth": 0.2}},
+    "vgg": {"width": 0.05},
+    "resnet": {"width": 0.125, "depth": 0.5},
+    "mobilenet": {"width": 0.25, "depth": 0.2},
+    "alexnet": {"width": 0.05},
+    "nin": {"width": 0.25},
+    "googlenet": {"width": 0.25, "depth": 0.2},
+    "inception_v3": {"width": 0.1, "depth": 0.25},
+    "squeezenet": {"width": 0.25},
     **{
         family: {"width": 0.25, "depth": 0.1} for family in ("densenet", "mobilenet_v2", "mobilenet_v3", "efficientnet")
     },
@@ -28,6 +35,9 @@ def networks():
     yield "resnet20", {"depth": 0.34}
     yield "resnet50", {"width": 0.125, "depth": 0.25, "form": "keras"}
     yield "xception", {"width": 0.05, "depth": 0.1, "form": "timm"}
+    yield "alexnet_2012", {"width": 0.1}
+    yield "googlenet", {"width": 0.25, "depth": 0.2, "form": "paper"}
+    yield "inception_v3", {"width": 0.1, "depth": 0.25, "form": "torchvision"}
 
 
 def forward(path):
