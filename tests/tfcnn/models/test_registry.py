@@ -27,6 +27,12 @@ ALSO_PUBLISHED = {
     "resnet44": 0.66e6,
     "resnet56": 0.85e6,
     "resnet110": 1.7e6,
+    "densenet201": 20_013_928,
+    "densenet161": 28_681_000,
+    "densenet40": 1.0e6,  # Huang 2016, Table 2, in millions; as the next
+    "densenet_bc100": 0.77e6,
+    **dict(zip((f"efficientnet_b{n}" for n in (1, 2, 4)), (7_794_184, 9_109_994, 19_341_616), strict=True)),
+    **dict(zip((f"efficientnet_b{n}" for n in (5, 6, 7)), (30_389_784, 43_040_704, 66_347_960), strict=True)),
     "zfnet": 62_357_608,  # often given as 62.3 million; figure 3 of the paper, added up by hand
     "nin_imagenet": 7_595_176,  # Caffe's model zoo: its file of float32 has 29 MB
     "squeezenet1_1": 1_235_496,
@@ -43,6 +49,9 @@ SMALLER = {
     "inception_v3": {"width": 0.1, "depth": 0.25},
     "squeezenet": {"width": 0.25},
     "lecture_cnn": {"width": 0.25},
+    "densenet": {"width": 0.25, "depth": 0.1},
+    **{family: {"width": 0.25, "depth": 0.3} for family in ("mobilenet_v2", "mobilenet_v3", "efficientnet")},
+    "xception": {"width": 0.05, "depth": 0.1},
 }
 
 
