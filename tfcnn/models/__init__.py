@@ -116,7 +116,9 @@ def _form_of(weights: str, family: Family) -> str | None:
     if weights == "imagenet":
         return "keras"
     if weights.endswith((".safetensors", ".npz")):
-        return "timm" if family.module in ("mobilenet", "xception") else "torchvision"
+        from tfcnn.weights import library_of
+
+        return library_of(weights, family.module)
     return None
 
 

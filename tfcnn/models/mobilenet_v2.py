@@ -29,6 +29,7 @@ STAGES = (
 STYLES = {
     "keras": Style("same", epsilon=1e-3, activation="relu6"),
     "torchvision": Style("symmetric", epsilon=1e-5, activation="relu6"),
+    "timm": Style("symmetric", epsilon=1e-5, activation="relu6"),
 }
 
 
