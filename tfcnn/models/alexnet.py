@@ -2,7 +2,7 @@
 
 Five convolutions, three poolings and three dense layers, in three published networks.
 
-`alexnet_2012`: section 3.5 and figure 2: two groups, for two GPUs, in conv2, conv4 and conv5; dropout after fc6 and fc7.
+`alexnet_2012`: section 3.5 and figure 2: two groups, one for each GPU, in conv2, conv4, conv5; dropout after fc6, fc7.
 Images have 227 pixels a side, which make the paper's 55 positions; its 224 make no whole number of them.
 
 `alexnet`: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014, as torchvision has it:
