@@ -30,9 +30,9 @@ of a logit from the library's, in units of the logits' standard deviation, on ra
 
 
 def paper(module: str) -> str:
-    """The first words of a family's docstring: authors, title, year."""
+    """The first words of a family's docstring: authors, title, and the year where there is one."""
     text = " ".join(importlib.import_module(f"tfcnn.models.{module}").__doc__.split("\n\n")[0].split())
-    return re.match(r"(?:[^:]+: )?(.*?\d{4})", text).group(1)
+    return re.match(r"(?:[^:]+: )?(.*?\d{4}|.*)", text).group(1)
 
 
 def published() -> dict[tuple[str, str], str]:

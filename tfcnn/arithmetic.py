@@ -332,7 +332,7 @@ def scale_rows(rows: Sequence[Row], depth: float) -> list[Row]:
     Rows are repeated or left out evenly; the last one stays, with the filters that the next stage expects.
 
     >>> scale_rows("abcde", 1.0), scale_rows("abcde", 1.4), scale_rows("abcde", 0.5)
-    (['a', 'b', 'c', 'd', 'e'], ['a', 'b', 'c', 'c', 'd', 'd', 'e'], ['b', 'd', 'e'])
+    (['a', 'b', 'c', 'd', 'e'], ['a', 'b', 'c', 'c', 'd', 'e', 'e'], ['b', 'd', 'e'])
     """
     count = scale_depth(len(rows), depth)
     return [rows[-(-(i + 1) * len(rows) // count) - 1] for i in range(count)]

@@ -1,8 +1,9 @@
-"""AlexNet and its successor ZFNet: five convolutions, three poolings, three dense layers.
+"""AlexNet: Krizhevsky, Sutskever & Hinton, "ImageNet classification with deep convolutional neural networks", 2012.
 
-`alexnet_2012`: Krizhevsky, Sutskever & Hinton, "ImageNet classification with deep convolutional neural networks", 2012,
-section 3.5 and figure 2: two groups, for two GPUs, in conv2, conv4 and conv5; dropout after fc6 and fc7. Images have
-227 pixels a side, which make the paper's 55 positions; its 224 make no whole number of them.
+Five convolutions, three poolings and three dense layers, in three published networks.
+
+`alexnet_2012`: section 3.5 and figure 2: two groups, one for each GPU, in conv2, conv4, conv5; dropout after fc6, fc7.
+Images have 227 pixels a side, which make the paper's 55 positions; its 224 make no whole number of them.
 
 `alexnet`: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014, as torchvision has it:
 one tower, fewer filters, no response normalisation, dropout before fc6 and fc7. At sizes other than 224 fc6 takes the
@@ -15,8 +16,8 @@ constants; the paper gives none.
 
 Differences from the papers, all three: weights start from He's normal distribution and biases from 0 (2012: standard
 deviation 0.01, and biases of 1 in conv2, conv4, conv5, fc6 and fc7; 2013: 0.01 and 0). fc8 is the layer `logits`.
-`depth` repeats conv4, the one convolution whose neighbours have its shape. stem="cifar" is for small images: conv1 is
-3x3 and conv2 5x5, both with stride 1, and the poolings stay.
+`depth` repeats conv4. stem="cifar" is for small images: conv1 is 3x3 and conv2 5x5, both with stride 1, and the
+poolings stay.
 """
 
 from __future__ import annotations

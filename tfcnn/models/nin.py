@@ -1,4 +1,6 @@
-"""Network in Network: Lin, Chen & Yan, 2013: mlpconv layers, and the mean of one map a class in place of dense layers.
+"""Network in Network: Lin, Chen & Yan, "Network in network", 2013.
+
+Small perceptrons slid over the image (mlpconv layers), and the mean of one map a class in place of dense layers.
 
 `nin` is the paper's network for CIFAR-10 (figure 2; its widths are those of the authors' definition), `nin_imagenet`
 the authors' network for ImageNet (Caffe's model zoo). ReLU follows every convolution, the last one included. As in

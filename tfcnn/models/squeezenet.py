@@ -1,6 +1,7 @@
-"""SqueezeNet: Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size".
+"""SqueezeNet: Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model
+size", 2016.
 
-2016. `squeezenet1_0`: Table 1. The first convolution has no border and pooling windows may hang over the end, as the
+`squeezenet1_0`: Table 1. The first convolution has no border and pooling windows may hang over the end, as the
 authors and torchvision have it: 224 pixels become 109, 54, 27, 13 (the table's 111, 55, 27, 13 are those of 227).
 `squeezenet1_1`: the authors' second release: 64 filters of 3x3 first, poolings earlier, 2.3 times fewer operations.
 ReLU follows the last convolution, too, before the mean. Difference from the paper: `depth` repeats fire modules within
