@@ -19,6 +19,8 @@ from tfcnn.config import BadInput, choose
 
 # Below this many pixels a network that divides the image by 32 ends in a 1x1 map.
 SMALL_IMAGE = 64
+STAGES = tuple(f"stage{n}" for n in range(1, 6))
+DILATED_MAPS = (*STAGES, *(f"layer{n}" for n in range(1, 9)))
 
 
 class Family(NamedTuple):
@@ -26,7 +28,7 @@ class Family(NamedTuple):
     task: str
     min_size: int  # the shortest side of the input that leaves every stage something to look at
     names: tuple[str, ...]
-    features: tuple[str, ...] = tuple(f"stage{n}" for n in range(1, 6))  # the layers that `features_only` can give
+    features: tuple[str, ...] = STAGES  # the layers that `features_only` can give
 
 
 FAMILIES = (
@@ -34,12 +36,21 @@ FAMILIES = (
     Family("vgg", "classification", 32, tuple(f"vgg{n}{bn}" for bn in ("", "_bn") for n in (11, 13, 16, 19))),
     Family("resnet", "classification", 8, tuple(f"resnet{n}" for n in (18, 34, 50, 101, 152, 20, 32, 44, 56, 110))),
     Family("mobilenet", "classification", 16, ("mobilenet",)),
+    Family("audio", "classification", 1024, ("m3", "m5", "m11", "m18")),
+    Family("voxnet", "classification", 16, ("voxnet",)),
+    Family("unet", "segmentation", 16, ("unet",)),
+    Family("unet3d", "segmentation", 8, ("unet3d",)),
+    Family("fcn", "segmentation", 32, ("fcn32s", "fcn16s", "fcn8s")),
+    Family("segnet", "segmentation", 32, ("segnet",)),
+    Family("deconvnet", "segmentation", 32, ("deconvnet",)),
+    Family("dilated", "segmentation", 8, ("dilated_vgg16", "context_module"), DILATED_MAPS),
+    Family("autoencoder", "reconstruction", 8, ("conv_autoencoder",)),
 )
 ARCHS = {name: family for family in FAMILIES for name in family.names}
 
 
 def list_archs(task: str | None = None) -> list[str]:
-    """Names that `build` knows, all or those of one task ("classification")."""
+    """Names that `build` knows, all or those of one task ("classification", "segmentation", "reconstruction")."""
     return [name for name, family in ARCHS.items() if task in (None, family.task)]
 
 
@@ -50,7 +61,8 @@ def family_of(arch: str) -> Family:
 
 def check_size(arch: str, image_size: tuple[int, ...]) -> None:
     """Raises BadInput when an image (its spatial sides, in pixels; None: any) is too small for the architecture."""
-    if min((side for side in image_size if side), default=SMALL_IMAGE) < (minimum := family_of(arch).min_size):
+    minimum = family_of(arch).min_size
+    if any(side < minimum for side in image_size if side is not None):
         size = "x".join(map(str, image_size))
         raise BadInput(f"images of {size} are too small for {arch}: it needs {minimum} pixels a side (--image-size)")
 
@@ -77,7 +89,8 @@ def arguments(
     for key in overrides:
         choose(f"argument of {arch}", key, allowed, flag="--arch-args")
     given = {"input_shape": input_shape, "num_classes": num_classes}
-    filled = allowed | {key: value for key, value in given.items() if value is not None} | overrides
+    given = {key: value for key, value in given.items() if value is not None and key in allowed}
+    filled = allowed | given | overrides
     filled["input_shape"] = tuple(filled["input_shape"])
     if len(filled["input_shape"]) != len(usual := allowed["input_shape"]):
         given, usual = ("x".join(map(str, shape)) for shape in (filled["input_shape"], usual))
@@ -108,6 +121,7 @@ def build(
         arch: one of `list_archs()`.
         input_shape: (height, width, channels), or as many axes as the architecture works on; default: the paper's.
         num_classes: size of the output; default: the paper's; 0: the pooled features of a classification network.
+            Reconstruction networks, whose output has the channels of their input, leave it alone.
         weights: path of a `.weights.h5` or `.keras` file to load; default: fresh weights.
         features_only: return the maps at several scales in place of logits.
         out_indices: with `features_only`, which of the maps, counted from 0; default: all. `feature_info(model)`
@@ -116,7 +130,8 @@ def build(
 
     Returns:
         keras.Model: float images (batch, height, width, channels) in, float32 logits (batch, num_classes) out, or
-        features (batch, channels), or a list of maps (batch, height / stride, width / stride, channels).
+        features (batch, channels), or a list of maps (batch, height / stride, width / stride, channels). Segmentation
+        networks return logits at each position, (batch, height, width, num_classes).
 
     Raises:
         BadInput (a ValueError): unknown architecture or argument, a value out of range, or an image below the
