@@ -2,7 +2,7 @@
 
 Table 1: four seconds of sound at 8 kHz, no spectrogram. The first kernel of 80 samples spans 10 ms; all others have 3.
 Batch norm and ReLU follow each convolution, max pooling of 4 each of the first four stages, global average pooling the
-last. Convolutions keep their biases before batch norm. Differences from the paper: none known; `dropout` is an addition.
+last. Convolutions keep their biases before batch norm. Differences from the paper: none known; `dropout` is added.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Convolutional auto-encoder: an image to a small map and back, with the lectures' ways of up-sampling to compare.
 
-The SNU lectures ("Rule-based upsampling", "Transposed convolution") and De Silva's ("Un-pooling", "Transpose convolution
-vs. conv + interpolation, for up-sampling?"); the layers follow the blog post "Building autoencoders in Keras" (2016)
-with filters 32, 16, 8. Encoder: 3x3 convolution, ReLU, 2x2 max pooling, at each level; the decoder mirrors it. Its
-up-sampling is one of
+The lectures name rule-based up-sampling (nearest neighbour, bed of nails, max unpooling), transposed convolution, and
+"transpose convolution vs. conv + interpolation" as a question. Encoder: 3x3 convolution, ReLU, 2x2 max pooling, at each
+of three levels; the decoder mirrors it. Its up-sampling is one of
 
     transposed    3x3 transposed convolution of stride 2
     upsampling    interpolation ("nearest", "bilinear", "bicubic"), then a 3x3 convolution

@@ -1,9 +1,9 @@
 """SegNet: Badrinarayanan, Kendall & Cipolla, "SegNet: a deep convolutional encoder-decoder architecture for image
 segmentation", 2015.
 
-Section 3 and Figure 2: the 13 convolutions of VGG-16 and their mirror image, each with batch norm; a decoder puts values
-back to where the encoder's max pooling found its maxima. Poolings of odd sizes keep the last row and column, as the
-authors' Caffe does (360x480 pixels: 180, 90, 45, 23, 12 rows). Differences from the paper: none known.
+Section 3 and Figure 2: the 13 convolutions of VGG-16 and their mirror image, each with batch norm; a decoder puts
+values back to where the encoder's max pooling found its maxima. Poolings of odd sizes keep the last row and column, as
+the authors' Caffe does (360x480 pixels: 180, 90, 45, 23, 12 rows). Differences from the paper: none known.
 """
 
 from __future__ import annotations

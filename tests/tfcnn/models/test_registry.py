@@ -44,12 +44,12 @@ SMALLER = {
     "mobilenet": {"width": 0.25},
     "audio": {"width": 0.05},
     "voxnet": {"width": 0.25},
-    "unet": {"width": 0.125},
-    "unet3d": {"width": 0.125},
-    "fcn": {"width": 0.02},
-    "segnet": {"width": 0.05},
-    "deconvnet": {"width": 0.05},
-    "dilated": {"width": 0.02},
+    "unet": {"width": 0.125, "depth": 0.5},
+    "unet3d": {"width": 0.125, "depth": 0.5},
+    "fcn": {"width": 0.02, "depth": 0.3},
+    "segnet": {"width": 0.05, "depth": 0.3},
+    "deconvnet": {"width": 0.05, "depth": 0.3},
+    "dilated": {"width": 0.02, "depth": 0.3},
     "autoencoder": {"width": 0.5},
 }
 
