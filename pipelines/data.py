@@ -7,7 +7,7 @@ uint8 tensor and a batch is gathered from it by index; what does not is streamed
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -73,6 +73,8 @@ def load(
     seed: int = 0,
     augmentation: str = "light",
     hflip: float | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     data_dir: str | None = None,
 ) -> Data:
     """Load a classification data set.
@@ -85,6 +87,8 @@ def load(
         seed: decides order and augmentation.
         augmentation: "light" or "none".
         hflip: share of training images mirrored. Default: 0.5, and 0 for written characters.
+        mean, std: of each channel, of pixels in 0 ... 1, to standardise with; their average where the images have
+            another number of channels. Default: those of the training images.
         data_dir: folder of prepared data sets. Default: that of TensorFlow Datasets.
 
     Raises:
@@ -116,7 +120,10 @@ def load(
             f"data set '{name}' has {source.sizes['train']} training images, "
             f"fewer than a batch of {batch_size} (--batch-size)"
         )
-    mean, std = source.statistics(channels)
+    if mean is None or std is None:
+        mean, std = source.statistics(channels)
+    elif len(mean) != channels:
+        mean, std = ((sum(values) / len(values),) * channels for values in (mean, std))
 
     def finish(images, labels):
         return (images / 255.0 - mean) / std, tf.one_hot(labels, classes)
@@ -137,8 +144,8 @@ def load(
         num_classes=classes,
         class_names=tuple(features["label"].names),
         sizes=source.sizes,
-        mean=mean,
-        std=std,
+        mean=tuple(mean),
+        std=tuple(std),
         batch_size=batch_size,
         _train=lambda epoch: source.train(seed, epoch, batch_size).map(train_batch, tf.data.AUTOTUNE),
         _evaluation=lambda split: source.evaluation(split, batch_size).map(evaluation_batch, tf.data.AUTOTUNE),

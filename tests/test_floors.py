@@ -11,8 +11,17 @@ FLOORS = {
     0: (
         *("tfcnn.layers", "tfcnn.arithmetic", "tfcnn.config", "tfcnn.run_directory", "tfcnn.command", "pipelines"),
         *("tfcnn.layer_cost", "tfcnn.explanation", "tfcnn.visualize.windows", "tfcnn.losses", "tfcnn.matrix_view"),
+        "tfcnn.torch_names",
     ),
-    1: ("tfcnn.models", "tfcnn.recipe", "tfcnn.checkpoint", "tfcnn.cost", "tfcnn.visualize", "tfcnn.progress"),
+    1: (
+        "tfcnn.models",
+        "tfcnn.recipe",
+        "tfcnn.checkpoint",
+        "tfcnn.cost",
+        "tfcnn.visualize",
+        "tfcnn.progress",
+        "tfcnn.weights",
+    ),
     2: ("tfcnn.train", "tfcnn.evaluate", "tfcnn.predict", "tfcnn.export", "tfcnn.describe", "tfcnn.__main__"),
     3: ("tuning",),
 }

@@ -35,7 +35,7 @@ def out_of_patience(rows: list[dict[str, float]], patience: int) -> bool:
 
 def uncompiled(model: keras.Model) -> keras.Model:
     """The same layers without the optimiser, whose state is for checkpoints and not for the model that is shipped."""
-    return keras.Model(model.inputs, model.outputs, name=model.name)
+    return keras.Model(model.input, model.output, name=model.name)
 
 
 class Checkpoints:

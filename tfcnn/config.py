@@ -51,6 +51,10 @@ class Config:
     width: float = option(1.0, "multiplier of the network's filters", above=0, high=16)
     depth: float = option(1.0, "multiplier of the network's repeated blocks", above=0, high=16)
     arch_args: dict = option({}, "other arguments of the architecture's builder, key=value ...")
+    weights: str | None = option(
+        None, "weights to start from: imagenet, or a .keras, .h5, .safetensors or .npz file [fresh ones]"
+    )
+    freeze: str = option("none", "what keeps its weights: none, backbone (all but the head), or the first N stages")
     dataset: str = option("digits", "data set: digits, or any name (and /config) that TensorFlow Datasets knows")
     data_dir: str | None = option(None, "folder of prepared data sets [TensorFlow Datasets' own]")
     image_size: int | None = option(None, "side of the images [the data's, at least 32; 224 where it varies]", low=1)
@@ -89,6 +93,8 @@ class Config:
         for key, flag in {"input_shape": "--image-size", "num_classes": "--dataset"}.items():
             if key in self.arch_args:
                 raise BadInput(f"--arch-args cannot set {key}: it follows from {flag}")
+        if self.freeze not in ("none", "backbone") and not (self.freeze.isascii() and self.freeze.isdigit()):
+            raise BadInput(f"--freeze must be none, backbone or a number of stages, got '{self.freeze}'")
         if self.resume and self.out is None:
             raise BadInput("--resume needs the run directory to continue: --out DIR")
 

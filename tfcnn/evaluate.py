@@ -41,6 +41,8 @@ def evaluate(run: RunDirectory, split: str = "test", data_dir: str | None = None
         config["dataset"],
         image_size=facts["data"]["image_shape"][0],
         batch_size=config["batch_size"],
+        mean=facts["data"]["mean"],
+        std=facts["data"]["std"],
         data_dir=data_dir or config["data_dir"],
     )
     classes = data.num_classes

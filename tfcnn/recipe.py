@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import keras
 
-from tfcnn.config import Config
+from tfcnn.config import BadInput, Config
 from tfcnn.models import family_of
+from tfcnn.weights import in_order, is_head
 
 # Peak learning rates at batch size 32, found on `digits`; lower where dense layers follow without normalisation.
 LEARNING_RATE = {"adamw": 1e-2, "sgd": 0.1}
@@ -72,6 +73,38 @@ def optimizer(config: Config, rates: keras.optimizers.schedules.LearningRateSche
         result = keras.optimizers.SGD(rates, momentum=MOMENTUM, nesterov=True, weight_decay=decay)
     result.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return result
+
+
+def freeze(model: keras.Model, arch: str, what: str) -> int:
+    """Let a part of the network keep its weights; its batch norms then use their moving statistics, as Keras does.
+
+    Args:
+        model: a network of `tfcnn.build`, before it is compiled.
+        arch: its name.
+        what: "none"; "backbone": all layers but the head, which for a classification network is what follows the last
+            map; or the number of stages from the input on.
+
+    Returns:
+        The number of layers with weights that are frozen.
+
+    Raises:
+        BadInput: the network has fewer stages.
+    """
+    if what == "none":
+        return 0
+    family, order = family_of(arch), in_order(model)
+    stages = [name for name in family.features if name in {layer.name for layer in model.layers}]
+    if what == "backbone" and family.task == "classification":
+        frozen = [layer for layer in order if not is_head(layer)]
+    else:
+        count = len(stages) if what == "backbone" else int(what)
+        if count > len(stages):
+            raise BadInput(f"{arch} has {len(stages)} stages, got --freeze {what}")
+        maps = [model.get_layer(name).output for name in stages[:count]]
+        frozen = in_order(keras.Model(model.input, maps)) if maps else []
+    for layer in frozen:
+        layer.trainable = False
+    return len(frozen)
 
 
 def compile_model(model: keras.Model, config: Config, steps_per_epoch: int) -> float:

@@ -11,6 +11,7 @@ import platform
 import statistics
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pipelines
@@ -58,6 +59,8 @@ def check(config: Config) -> RunDirectory:
     if config.image_size is not None:
         models.check_size(config.arch, (config.image_size, config.image_size))
     pipelines.check_name(config.dataset)
+    if config.weights not in (None, "imagenet") and not config.resume and not Path(config.weights).is_file():
+        raise BadInput(f"no file '{config.weights}': give imagenet, or the path of a file with weights (--weights)")
     if config.resume:
         return RunDirectory.opened(config.out)
     directory = RunDirectory(config.out or default_path(config.arch, config.dataset))
@@ -66,7 +69,10 @@ def check(config: Config) -> RunDirectory:
 
 
 def load_data(config: Config):
-    """The pipelines.data.Data that `config` names."""
+    """The pipelines.data.Data that `config` names, standardised as the weights that it starts from expect."""
+    from tfcnn.weights import standard
+
+    standardised = standard(config.arch, config.weights)
     return pipelines.load(
         config.dataset,
         image_size=config.image_size,
@@ -74,6 +80,8 @@ def load_data(config: Config):
         seed=config.seed,
         augmentation=config.aa,
         hflip=config.hflip,
+        mean=standardised and standardised.mean,
+        std=standardised and standardised.std,
         data_dir=config.data_dir,
     )
 
@@ -82,17 +90,24 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     """The compiled network, and what config.json keeps: every decision that was taken, automatic ones included."""
     import keras
 
-    from tfcnn import cost, recipe
+    from tfcnn import cost, recipe, weights
 
     keras.utils.set_random_seed(config.seed)
     with recipe.policy(config) as precision:
-        arguments = models.arguments(config.arch, data.image_shape, data.num_classes, **config.overrides)
+        arguments = models.arguments(
+            config.arch, data.image_shape, data.num_classes, weights=config.weights, **config.overrides
+        )
         model = models.build(config.arch, **arguments)
+    loaded = None
+    if config.weights is not None and not (config.resume and RunDirectory(config.out).checkpoints.exists()):
+        loaded = str(weights.load(model, config.arch, config.weights, arguments, rgb=True))
+    frozen = recipe.freeze(model, config.arch, config.freeze)
     peak = recipe.compile_model(model, config, data.steps_per_epoch)
     table = cost.cost_table(model)
     return model, {
         "config": config.to_dict() | {"resume": False},
         "arguments": arguments,
+        "weights": {"loaded": loaded, "frozen_layers": frozen},
         "recipe": {"precision": precision, "learning_rate": peak, "steps_per_epoch": data.steps_per_epoch},
         "cost": {"parameters": table.params, "macs": table.macs},
         "data": data.facts(),
@@ -109,6 +124,10 @@ def introduce(config: Config, facts: dict[str, Any]) -> None:
         f"network    {config.arch}: {facts['cost']['parameters']:,} parameters, "
         f"{facts['cost']['macs'] / 1e6:,.1f} million MACs an image"
     )
+    if facts["weights"]["loaded"]:
+        print(f"weights    {facts['weights']['loaded']}")
+    if config.freeze != "none":
+        print(f"frozen     {facts['weights']['frozen_layers']} layers (--freeze {config.freeze})")
     if arguments.get("stem") == "cifar" and "stem" not in config.arch_args:
         print("stem       cifar: keeps the resolution of these small images (--arch-args stem=imagenet for the other)")
     print(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -74,12 +75,16 @@ def builder_of(arch: str) -> Callable:
 
 
 def arguments(
-    arch: str, input_shape: tuple[int, ...] | None = None, num_classes: int | None = None, **overrides: Any
+    arch: str,
+    input_shape: tuple[int, ...] | None = None,
+    num_classes: int | None = None,
+    weights: str | None = None,
+    **overrides: Any,
 ) -> dict[str, Any]:
     """Every argument with which `build` would call the architecture's builder, defaults filled in.
 
     A network with a `stem` gets stem="cifar", which keeps resolution, for images below 64 pixels, unless
-    `overrides` say otherwise.
+    `overrides` say otherwise; with weights of another library stem and form are that library's.
 
     Raises:
         BadInput: unknown architecture or argument, or an image below the architecture's minimum.
@@ -96,9 +101,21 @@ def arguments(
         given, usual = ("x".join(map(str, shape)) for shape in (filled["input_shape"], usual))
         raise BadInput(f"{arch} takes inputs such as {usual}, not {given} (--arch, --dataset)")
     check_size(arch, filled["input_shape"][:-1])
+    if weights is not None and (form := _form_of(weights, family_of(arch))):
+        published = {"form": form, "stem": "imagenet"}
+        return filled | {key: value for key, value in published.items() if key in allowed and key not in overrides}
     if "stem" in allowed and "stem" not in overrides and _is_small(filled["input_shape"][:-1]):
         filled["stem"] = "cifar"
     return filled
+
+
+def _form_of(weights: str, family: Family) -> str | None:
+    """The form of a network in the library whose weights these are; None for a file that may be ours."""
+    if weights == "imagenet":
+        return "keras"
+    if weights.endswith((".safetensors", ".npz")):
+        return "timm" if family.module in ("mobilenet", "xception") else "torchvision"
+    return None
 
 
 def _is_small(image_size: tuple[int | None, ...]) -> bool:
@@ -122,7 +139,7 @@ def build(
         input_shape: (height, width, channels), or as many axes as the architecture works on; default: the paper's.
         num_classes: size of the output; default: the paper's; 0: the pooled features of a classification network.
             Reconstruction networks, whose output has the channels of their input, leave it alone.
-        weights: path of a `.weights.h5` or `.keras` file to load; default: fresh weights.
+        weights: "imagenet", or the path of a file: tfcnn.weights.load; default: fresh weights.
         features_only: return the maps at several scales in place of logits.
         out_indices: with `features_only`, which of the maps, counted from 0; default: all. `feature_info(model)`
             tells their names, channels and strides.
@@ -146,19 +163,22 @@ def build(
     """
     if features_only and family_of(arch).task == "classification":
         num_classes = 0
-    filled = arguments(arch, input_shape, num_classes, **overrides)
+    filled = arguments(arch, input_shape, num_classes, weights=weights, **overrides)
     try:
         model = builder_of(arch)(**filled)
     except RecursionError as error:  # Keras walks the graph by recursion, some five calls a layer
         raise BadInput(f"{arch} of depth {filled['depth']:g} is too deep for Keras: give a lower --depth") from error
     except (TypeError, ValueError) as error:
         raise BadInput(f"{arch} cannot be built: {error}") from error
+    if weights is not None:
+        from tfcnn.weights import load
+
+        loaded = load(model, arch, weights, filled)
+        logging.getLogger("tfcnn").log(logging.WARNING if loaded.fresh else logging.INFO, "%s", loaded)
     if features_only:
         from tfcnn.models.features import features
 
         model = features(model, family_of(arch).features, out_indices)
     elif out_indices is not None:
         raise BadInput(f"out_indices={out_indices} chooses among maps: give features_only=True")
-    if weights is not None:
-        model.load_weights(weights)
     return model

@@ -37,7 +37,7 @@ def features(model: keras.Model, names: Sequence[str], out_indices: Sequence[int
     if out_indices is not None:
         found = [found[index] for index in out_indices]
     maps = [model.get_layer(name).output for name in found]
-    return keras.Model(model.inputs, maps, name=model.name)
+    return keras.Model(model.input, maps, name=model.name)
 
 
 def feature_info(model: keras.Model) -> list[Feature]:

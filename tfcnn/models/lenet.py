@@ -16,6 +16,7 @@ from keras import layers, ops
 from tfcnn.arithmetic import scale_depth, scale_width
 from tfcnn.config import choose
 from tfcnn.layers import Subsampling2D
+from tfcnn.models.classifier import classify, logits
 
 # Table I: which of S2's six maps each of C3's sixteen maps sees.
 C3_INPUTS = (
@@ -32,10 +33,10 @@ def scaled_tanh(x):
 
 
 def partial_conv(x, activation):
-    """C3 of Table I: sixteen 5x5 filters, each over its own subset of six maps. (h, w, 6) -> (h-4, w-4, 16)"""
+    """C3 of Table I: sixteen 5x5 filters, each over its own subset of six maps. (h, w, 6) -> 16 x (h-4, w-4, 1)"""
     maps = [x[..., i : i + 1] for i in range(6)]
     conv = partial(layers.Conv2D, 1, 5, activation=activation)
-    return layers.Concatenate()([conv()(layers.Concatenate()([maps[i] for i in subset])) for subset in C3_INPUTS])
+    return [conv()(layers.Concatenate()([maps[i] for i in subset])) for subset in C3_INPUTS]
 
 
 def lenet(
@@ -52,14 +53,15 @@ def lenet(
 
     Args:
         input_shape: (height, width, channels), at least 16 pixels a side.
-        num_classes: number of logits.
+        num_classes: number of logits; 0 for the last map, averaged over its positions.
         width: multiplier of the maps of C1, C3 and the units of C5, F6.
         depth: multiplier of the one hidden dense layer F6.
         form: "modern" or "paper" (the latter with width 1 only: Table I fixes the maps).
         activation: Keras name of the activation; default "relu" in the modern form, scaled tanh in the paper's.
 
     Returns:
-        keras.Model: (batch, height, width, channels) -> float32 logits (batch, num_classes).
+        keras.Model: (batch, height, width, channels) -> float32 logits (batch, num_classes). C1
+        and C3 are named stage1 and stage2 (strides 1 and 2).
     """
     choose("form", form, ("modern", "paper"))
     if form == "paper" and width != 1:
@@ -72,16 +74,21 @@ def lenet(
         activation = activation or "relu"
         pool = partial(layers.AveragePooling2D, 2)
 
-    inputs = keras.Input(input_shape)  # 32, 32, 1
-    x = layers.Conv2D(c1, 5, activation=activation)(inputs)  # C1: 28, 28, 6
+    x = inputs = keras.Input(input_shape)  # 32, 32, 1
+    x = layers.Conv2D(c1, 5, activation=activation, name="stage1")(x)  # C1: 28, 28, 6
     x = pool()(x)  # S2: 14, 14, 6
-    x = partial_conv(x, activation) if form == "paper" else layers.Conv2D(c3, 5, activation=activation)(x)
-    x = pool()(x)  # C3: 10, 10, 16; S4: 5, 5, 16
+    if form == "paper":
+        x = layers.Concatenate(name="stage2")(partial_conv(x, activation))  # C3: 10, 10, 16
+    else:
+        x = layers.Conv2D(c3, 5, activation=activation, name="stage2")(x)
+    x = pool()(x)  # S4: 5, 5, 16
+    if num_classes == 0:
+        return classify(inputs, x, 0, name=name)
     x = layers.Flatten()(x)
     x = layers.Dense(c5, activation=activation)(x)  # C5: 120; a 5x5 convolution over a 5x5 map
     for _ in range(scale_depth(1, depth)):
         x = layers.Dense(f6, activation=activation)(x)  # F6: 84
-    return keras.Model(inputs, layers.Dense(num_classes, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(inputs, logits(x, num_classes), name=name)
 
 
 VARIANTS = {"lenet5": lenet}

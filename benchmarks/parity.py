@@ -1,0 +1,149 @@
+"""Our networks against the libraries that others load: `python -m benchmarks.parity [--archs A ...]`.
+
+A reference is built in its own library with random weights and batch-norm statistics, its weights are stored as that
+library stores them, and `tfcnn.build(..., weights=FILE)` loads them. Both see the same random images. The error is the
+largest difference of a logit, in units of the standard deviation of the reference's logits; 1e-4 is the house's limit.
+PyTorch, torchvision and timm come with `make test-torch`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import tfcnn
+from tfcnn import command
+
+LIMIT = 1e-4
+CLASSES = 10
+
+
+class Case(NamedTuple):
+    arch: str
+    library: str  # "keras.applications", "torchvision" or "timm"
+    reference: str  # its name there
+    size: int = 64  # image side: small, and enough for every stage
+    arguments: tuple = ()  # of our builder, (name, value) each
+    options: tuple = ()  # of the reference's
+
+
+CASES = (
+    Case("resnet18", "torchvision", "resnet18"),
+    Case("resnet50", "torchvision", "resnet50"),
+    Case("resnet50", "timm", "resnet50"),
+    Case("resnet50", "keras.applications", "ResNet50", arguments=(("form", "keras"),)),
+)
+
+
+class Parity(NamedTuple):
+    error: float  # largest difference of a logit / standard deviation of the reference's logits
+    spread: float  # how far the logits of two images differ, in the same unit: the comparison means nothing near 0
+
+
+def parity(case: Case, seed: int = 0) -> Parity:
+    """Build the reference, carry its weights over by a file, and compare the logits."""
+    rng = np.random.default_rng(seed)
+    images = rng.normal(size=(4, case.size, case.size, 3)).astype("float32")
+    with tempfile.TemporaryDirectory() as folder:
+        reference = of_keras if case.library == "keras.applications" else of_torch
+        path, expected = reference(case, images, rng, Path(folder))
+        arguments = dict(case.arguments)
+        if "stem" in tfcnn.models.arguments(case.arch):
+            arguments["stem"] = "imagenet"
+        model = tfcnn.build(case.arch, images.shape[1:], CLASSES, weights=str(path), **arguments)
+    found = np.asarray(model(images, training=False))
+    unit = expected.std()
+    return Parity(float(abs(found - expected).max() / unit), float(abs(expected[0] - expected[1]).max() / unit))
+
+
+def of_keras(case: Case, images, rng, folder: Path):
+    """(file of the weights, logits)."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    make = getattr(keras.applications, case.reference)
+    shape = images.shape[1:]
+    model = make(weights=None, input_shape=shape, classes=CLASSES, classifier_activation=None, **dict(case.options))
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    for norm in norms:
+        norm.momentum = 0.0
+    model(images, training=True)  # the statistics become those of these images
+    for layer in model.layers:
+        for variable in layer.weights:
+            if variable.name in ("gamma", "beta", "bias"):
+                variable.assign(variable + 0.2 * rng.normal(size=variable.shape))
+            elif variable.name == "moving_variance":
+                variable.assign(variable * rng.uniform(0.8, 1.25, size=variable.shape))
+    path = folder / "reference.weights.h5"
+    model.save_weights(path)
+    return path, np.asarray(model(images, training=False))
+
+
+def of_torch(case: Case, images, rng, folder: Path):
+    """(file of the weights, logits)."""
+    torch = import_torch()
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    if case.library == "timm":
+        import timm
+
+        model = timm.create_model(case.reference, num_classes=CLASSES, **dict(case.options))
+    else:
+        import torchvision
+
+        model = torchvision.models.get_model(case.reference, num_classes=CLASSES, **dict(case.options))
+    batch = torch.from_numpy(np.moveaxis(images, -1, 1).copy())
+    for module in model.modules():
+        if hasattr(module, "running_mean"):
+            module.momentum = 1.0
+    with torch.no_grad():
+        model.train()(batch)  # the statistics become those of these images
+        for module in model.modules():
+            for name, value in module.named_parameters(recurse=False):
+                if name == "bias" or hasattr(module, "running_mean"):
+                    value += 0.2 * torch.from_numpy(rng.normal(size=tuple(value.shape)).astype("float32"))
+            if hasattr(module, "running_var"):
+                module.running_var *= torch.from_numpy(
+                    rng.uniform(0.8, 1.25, module.running_var.shape).astype("float32")
+                )
+        expected = model.eval()(batch).numpy()
+    path = folder / "reference.safetensors"
+    save_file(model.state_dict(), path)
+    return path, expected
+
+
+def import_torch():
+    """PyTorch, ready for torchvision: on CPU its compiled operators may not load, and its import asks for two."""
+    import torch
+
+    if importlib.util.find_spec("torchvision") and not hasattr(import_torch, "library"):
+        import_torch.library = torch.library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
+            import_torch.library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return torch
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--archs", nargs="+", help="only these [all]")
+    given = parser.parse_args()
+    command.import_tensorflow()
+    print("| network | arguments | reference | error | spread |")
+    print("|---|---|---|---|---|")
+    for case in CASES:
+        if not given.archs or case.arch in given.archs:
+            error, spread = parity(case)
+            arguments = ", ".join(f"{key}={value}" for key, value in case.arguments)
+            verdict = "" if error < LIMIT else " (too large)"
+            peer = f"{case.library} {case.reference}"
+            print(f"| {case.arch} | {arguments} | {peer} | {error:.1e}{verdict} | {spread:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
