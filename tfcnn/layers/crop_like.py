@@ -40,12 +40,14 @@ class CropLike(keras.layers.Layer):
         self.offset = offset
 
     def call(self, inputs):
-        x, like = inputs
-        window = [slice(None)]
-        for size, smaller in zip(ops.shape(x)[1:-1], ops.shape(like)[1:-1], strict=True):
-            first = (size - smaller) // 2 if self.offset is None else self.offset
-            window.append(slice(first, first + smaller))
-        return x[tuple(window)]
+        x, like = map(ops.shape, inputs)
+        rows = zip(self.first(x, like), like[1:-1], strict=True)
+        return inputs[0][(slice(None), *(slice(first, first + size) for first, size in rows))]
+
+    def first(self, shape, like):
+        """The first pixel of the cut on each axis, from the two shapes."""
+        spare = (size - smaller for size, smaller in zip(shape[1:-1], like[1:-1], strict=True))
+        return [pixels // 2 if self.offset is None else self.offset for pixels in spare]
 
     def compute_output_shape(self, input_shape):
         x, like = input_shape

@@ -98,7 +98,7 @@ def dilated_vgg16(
     input_shape=(512, 512, 3),
     num_classes=21,
     *,
-    context_size=None,
+    context_size="none",
     width=1.0,
     depth=1.0,
     form="same",
@@ -110,7 +110,7 @@ def dilated_vgg16(
     Args:
         input_shape: (height, width, channels), at least 8 pixels a side, in form="paper" more than the border.
         num_classes: logits at each position.
-        context_size: "basic" or "large" adds the module; its layers are named layer1 ... layer8.
+        context_size: "none"; "basic" or "large" adds the module, whose layers are named layer1 ... layer8.
         width: multiplier of the filters, those of fc6 and fc7 included.
         depth: multiplier of the convolutions in VGG's blocks.
         form: "same" or "paper"; see the module's docstring.
@@ -124,7 +124,7 @@ def dilated_vgg16(
         ValueError: an image of form="paper" is smaller than the border to be mirrored (186 pixels).
     """
     choose("form", form, ("same", "paper"))
-    choose("context_size", context_size, (None, "basic", "large"))
+    with_context = choose("context_size", context_size, ("none", "basic", "large")) != "none"
     repeats, units = [scale_depth(n, depth) for n in vgg.D], scale_width(4096, width)
     x = inputs = keras.Input(input_shape)  # 512, 512, 3
     padding = "valid" if form == "paper" else "same"
@@ -134,9 +134,9 @@ def dilated_vgg16(
     settings = {"activation": "relu", "kernel_initializer": "he_normal"}
     x = layers.Conv2D(units, 7, dilation_rate=4, padding=padding, name="fc6", **settings)(x)  # 64, 64, 4096
     x = layers.Conv2D(units, 1, name="fc7", **settings)(layers.Dropout(dropout)(x))
-    score = layers.Conv2D(num_classes, 1, dtype="float32", name="score" if context_size else "logits")
+    score = layers.Conv2D(num_classes, 1, dtype="float32", name="score" if with_context else "logits")
     x = score(layers.Dropout(dropout)(x))  # 64, 64, 21
-    outputs = context(x, num_classes, size=context_size) if context_size else x
+    outputs = context(x, num_classes, size=context_size) if with_context else x
     return keras.Model(inputs, outputs, name=name)
 
 

@@ -2,7 +2,7 @@
 
 Section 4.2 and Figure 3 on VGG-16. form="paper" has the border of 100 pixels before the first convolution, fc6 without
 padding, and cuts each map where the authors' network files do. form="same" has no border and pads fc6, for small
-images: at 32x32 pixels it needs a fiftieth of the work. Both take images of any size, also one that is not known when
+images: at 32x32 pixels it needs a fortieth of the work. Both take images of any size, also one that is not known when
 the network is built; poolings keep the last row and column of odd sizes, as Caffe's do.
 
 Differences from the paper: `score_fr` starts from random values (the paper's zeros let nothing reach the layers before

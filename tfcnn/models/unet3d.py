@@ -9,8 +9,9 @@ The paper's 19,069,955 parameters are those of its convolutions, with up-convolu
 before each ReLU is `batch_norm=True`, which takes the place of the biases. Differences from the paper: batch norm is
 off by default; the loss, which leaves out unlabelled voxels, is the caller's (`sample_weight`).
 
-`convolution` chooses what stands for a 3x3x3 kernel: "3d" that kernel; "orthogonal" the 2.5-D one, 2-D kernels on the
-three planes through the voxel; "separable" 3x3x1, then 1x1x3.
+`convolution` chooses what stands for a 3x3x3 kernel of 27 weights: "3d" that kernel, or one of 2.5 dimensions:
+"orthogonal" 3x3 kernels on the three planes through the voxel, 27 weights as well, which see no voxel that differs in
+all three places; "separable" 3x3x1, then 1x1x3, 12 weights.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def test_depth_adds_a_doubling_of_the_dilation():
     ("arch", "arguments", "message"),
     [
         ("dilated_vgg16", {"input_shape": (128, 128, 3), "form": "paper"}, "padding of 186"),
-        ("dilated_vgg16", {"context_size": "huge"}, "large"),
+        ("dilated_vgg16", {"context_size": "huge"}, "choose from none, basic, large"),
         ("context_module", {"size": "lage"}, "did you mean large"),
     ],
 )
