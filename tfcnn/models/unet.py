@@ -101,11 +101,17 @@ def smallest_tile(levels, convs):
     return next(first for first, last in sides if last > 0)
 
 
+def is_tile(size, levels, convs):
+    """Whether form="paper" takes images with this side; None, a side that is not known yet, is one."""
+    low = smallest_tile(levels, convs)
+    return size is None or (size >= low and (size - low) % 2 ** (levels - 1) == 0)
+
+
 def check_tile(sizes, levels, convs):
     """ValueError, with the sides that fit, where an image is no tile of form="paper"."""
-    low, step = smallest_tile(levels, convs), 2 ** (levels - 1)
     for size in sizes:
-        if size is not None and (size < low or (size - low) % step):
+        if not is_tile(size, levels, convs):
+            low, step = smallest_tile(levels, convs), 2 ** (levels - 1)
             below = low + max(size - low, 0) // step * step
             raise ValueError(
                 f'form="paper" of {levels} levels takes sides of {low}, {low + step}, ...; nearest to {size} are '

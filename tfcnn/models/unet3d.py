@@ -2,8 +2,8 @@
 sparse annotation", 2016.
 
 Figure 2: 132x132x116 voxels of 3 channels become 44x44x28. Filters double before each pooling, and up-convolutions keep
-them. form="paper" is the figure, without padding; form="same" pads. Volumes smaller than the smallest tile of the
-paper's form (92 voxels a side) get form="same" by themselves.
+them. form="paper" is the figure, without padding; form="same" pads. Without padding a side has to be 92 voxels, 100,
+108, ...: volumes with other sides get form="same" by themselves.
 
 The paper's 19,069,955 parameters are those of its convolutions, with up-convolutions that have no bias. Its batch norm
 before each ReLU is `batch_norm=True`, which takes the place of the biases. Differences from the paper: batch norm is
@@ -24,7 +24,7 @@ from keras import layers
 from tfcnn.arithmetic import scale_depth, scale_width
 from tfcnn.config import choose
 from tfcnn.layers import OrthogonalPlanesConv3D
-from tfcnn.models.unet import check_tile, expand, smallest_tile, trunk
+from tfcnn.models.unet import check_tile, expand, is_tile, trunk
 
 # Figure 2: filters of the two convolutions of each level, on the way down. On the way up both have the second number.
 FILTERS = ((32, 64), (64, 128), (128, 256), (256, 512))
@@ -68,7 +68,7 @@ def unet3d(
         num_classes: logits at each voxel.
         width: multiplier of all filters.
         depth: multiplier of the two convolutions in each level and direction.
-        form: "paper" or "same"; default: the paper's unless a side is too short for it; see the module's docstring.
+        form: "paper" or "same"; default: the paper's where all sides fit it; see the module's docstring.
         convolution: "3d", "orthogonal" or "separable"; see the module's docstring.
         batch_norm: normalise after each convolution.
         bn_momentum: share of the old value in the moving statistics.
@@ -82,12 +82,10 @@ def unet3d(
     """
     choose("convolution", convolution, ("3d", "orthogonal", "separable"))
     levels, convs = len(FILTERS), scale_depth(2, depth)
-    sizes = input_shape[:-1]
     if form is None:
-        small = any(size is not None and size < smallest_tile(levels, convs) for size in sizes)
-        form = "same" if small else "paper"
+        form = "paper" if all(is_tile(size, levels, convs) for size in input_shape[:-1]) else "same"
     if choose("form", form, ("paper", "same")) == "paper":
-        check_tile(sizes, levels, convs)
+        check_tile(input_shape[:-1], levels, convs)
     rows = [(scale_width(few, width),) * (convs - 1) + (scale_width(many, width),) for few, many in FILTERS]
     unit = partial(conv3d, convolution=convolution, form=form, batch_norm=batch_norm, bn_momentum=bn_momentum)
 

@@ -75,7 +75,13 @@ def test_the_message_names_the_nearest_tiles():
     with pytest.raises(BadInput, match="levels must be 1 or more"):
         weightless("unet", levels=0)
     with pytest.raises(BadInput, match=r"92, 100.*nearest to 101 are 100 and 108"):
-        weightless("unet3d", (132, 101, 132, 1))
+        weightless("unet3d", (132, 101, 132, 1), form="paper")
+
+
+def test_volumes_that_are_no_tile_are_padded():
+    assert weightless("unet3d", (92, 100, 108, 1)).output_shape == (None, 4, 12, 20, 3)
+    assert weightless("unet3d", (92, 101, 108, 1)).output_shape == (None, 92, 101, 108, 3)
+    assert weightless("unet3d", (92, 100, 84, 1)).output_shape == (None, 92, 100, 84, 3)
 
 
 def pass_through(model):
