@@ -37,6 +37,16 @@ CASES = (
     Case("resnet50", "torchvision", "resnet50"),
     Case("resnet50", "timm", "resnet50"),
     Case("resnet50", "keras.applications", "ResNet50", arguments=(("form", "keras"),)),
+    Case("alexnet", "torchvision", "alexnet", 224),
+    Case("googlenet", "torchvision", "googlenet", options=(("aux_logits", False), ("init_weights", True))),
+    Case("inception_v3", "keras.applications", "InceptionV3", 96),
+    Case(
+        *("inception_v3", "torchvision", "inception_v3", 96, (("form", "torchvision"),)),
+        options=(("aux_logits", False), ("init_weights", True)),
+    ),
+    Case("inception_v3", "timm", "inception_v3", 96, (("form", "torchvision"),)),
+    Case("squeezenet1_0", "torchvision", "squeezenet1_0"),
+    Case("squeezenet1_1", "torchvision", "squeezenet1_1"),
 )
 
 
@@ -103,6 +113,10 @@ def of_torch(case: Case, images, rng, folder: Path):
         if hasattr(module, "running_mean"):
             module.momentum = 1.0
     with torch.no_grad():
+        if not any(hasattr(module, "running_mean") for module in model.modules()):
+            for weight in model.parameters():  # PyTorch's own fade from layer to layer until only biases are seen
+                if weight.dim() > 1:
+                    torch.nn.init.kaiming_normal_(weight, nonlinearity="relu")
         model.train()(batch)  # the statistics become those of these images
         for module in model.modules():
             for name, value in module.named_parameters(recurse=False):

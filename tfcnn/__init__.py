@@ -14,12 +14,12 @@ import importlib
 
 from tfcnn.models import build, list_archs
 
-__all__ = ["build", "cost", "feature_info", "layers", "list_archs"]
+__all__ = ["build", "cost", "feature_info", "layers", "list_archs", "receptive_field"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name):
-    if name in ("cost", "layers"):
+    if name in ("cost", "layers", "receptive_field"):
         return importlib.import_module(f"tfcnn.{name}")
     if name == "feature_info":
         return importlib.import_module("tfcnn.models.features").feature_info

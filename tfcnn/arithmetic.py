@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 Padding = int | str | tuple[int, int]
+Row = TypeVar("Row")
 
 
 def effective_kernel(kernel: int, dilation: int = 1) -> int:
@@ -323,6 +324,18 @@ def scale_depth(repeats: int, depth: float) -> int:
     if depth <= 0:
         raise ValueError(f"depth must be above 0, got {depth}")
     return math.ceil(round(repeats * depth, 6))
+
+
+def scale_rows(rows: Sequence[Row], depth: float) -> list[Row]:
+    """The rows of a stage whose blocks differ, `scale_depth(len(rows), depth)` of them, in order.
+
+    Rows are repeated or left out evenly; the last one stays, with the filters that the next stage expects.
+
+    >>> scale_rows("abcde", 1.0), scale_rows("abcde", 1.4), scale_rows("abcde", 0.5)
+    (['a', 'b', 'c', 'd', 'e'], ['a', 'b', 'c', 'c', 'd', 'd', 'e'], ['b', 'd', 'e'])
+    """
+    count = scale_depth(len(rows), depth)
+    return [rows[-(-(i + 1) * len(rows) // count) - 1] for i in range(count)]
 
 
 def _check(**sizes: int) -> None:

@@ -13,7 +13,11 @@ from tfcnn.weights import in_order, is_head
 
 # Peak learning rates at batch size 32, found on `digits`; lower where dense layers follow without normalisation.
 LEARNING_RATE = {"adamw": 1e-2, "sgd": 0.1}
-LEARNING_RATE_OF = {"lenet": {"adamw": 6e-3, "sgd": 0.05}, "vgg": {"adamw": 1e-3, "sgd": 0.01}}
+PLAIN = {"adamw": 1e-3, "sgd": 0.01}
+LEARNING_RATE_OF = {
+    "lenet": {"adamw": 6e-3, "sgd": 0.05},
+    **dict.fromkeys(("vgg", "alexnet", "nin", "squeezenet"), PLAIN),
+}
 WEIGHT_DECAY = {"adamw": 0.05, "sgd": 5e-4}
 MOMENTUM = 0.9
 

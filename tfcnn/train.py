@@ -92,6 +92,8 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
 
     from tfcnn import cost, recipe, weights
 
+    if (task := models.family_of(config.arch).task) != data.task:
+        raise BadInput(f"{config.arch} is for {task}, data set '{data.name}' for {data.task} (--arch, --dataset)")
     keras.utils.set_random_seed(config.seed)
     with recipe.policy(config) as precision:
         arguments = models.arguments(

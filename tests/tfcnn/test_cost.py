@@ -1,3 +1,6 @@
+import itertools
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -85,13 +88,94 @@ def test_keras_applications():
 
 
 def test_what_cannot_be_priced_is_named():
-    inputs = keras.Input((4, 3))
-    odd = keras.Model(inputs, layers.LSTM(2, name="memory")(inputs))
-    with pytest.raises(ValueError, match="memory, a LSTM, has weights and no known cost"):
-        cost_table(odd)
+    x = inputs = keras.Input((4, 3))
+    for layer in (layers.LSTM(2, name="memory", return_sequences=True), layers.Dense(5)):
+        x = layer(x)
+    table = cost_table(keras.Model(inputs, x))
+    assert table.unpriced == ("memory (LSTM)",)
+    assert (table.macs, table.params) == (4 * 2 * 5, 4 * 2 * (3 + 2 + 1) + 2 * 5 + 5)
+    assert str(table).split("\n")[-1] == "not priced: memory (LSTM)"
     open_size = keras.Model(inputs := keras.Input((None, None, 3)), layers.Conv2D(4, 3, name="first")(inputs))
     with pytest.raises(ValueError, match="size of first's map is not known"):
         cost_table(open_size)
+
+
+def test_a_model_inside_is_priced_at_the_size_it_is_applied_to():
+    with weightless():
+        inner = keras.applications.MobileNetV3Small(weights=None, include_top=False)  # of any size
+        sized = keras.applications.MobileNetV3Small(weights=None, include_top=False, input_shape=(96, 96, 3))
+        inputs = keras.Input((96, 96, 3))
+        model = keras.Model(inputs, inner(inputs))
+    assert cost_table(model).macs == cost_table(sized).macs > 0
+    assert cost_table(model)[1:] == cost_table(sized)[1:]
+
+
+# Parameters: keras.io/api/applications. MACs: summed over the outputs of every Conv2d and Linear, by forward hooks, in
+# timm 1.0.31's networks of the same name (tf_efficientnet_b0, legacy_xception, nasnetalarge ...).
+APPLICATIONS = {
+    "ConvNeXtTiny": (28_589_128, 4_455_531_264),
+    "DenseNet121": (8_062_504, 2_834_161_664),
+    "EfficientNetB0": (5_330_571, 385_814_752),
+    "EfficientNetV2B0": (7_200_312, 718_086_176),
+    "InceptionResNetV2": (55_873_736, 13_155_794_016),
+    "InceptionV3": (23_851_784, 5_713_216_096),
+    "MobileNetV2": (3_538_984, 300_774_272),
+    "NASNetLarge": (88_949_818, 23_783_414_658),
+    "Xception": (22_910_480, 8_357_403_496),
+}
+
+
+@pytest.mark.parametrize(("name", "params", "macs"), [(k, *v) for k, v in APPLICATIONS.items()])
+def test_networks_of_keras(name, params, macs):
+    with weightless():
+        table = cost_table(getattr(keras.applications, name)(weights=None))
+    assert (table.params, table.macs, table.unpriced) == (params, macs, ())
+
+
+@pytest.mark.parametrize("name", ["MobileNetV3Small", "NASNetMobile", "ResNet50V2"])
+def test_other_networks_of_keras_are_priced_whole(name):
+    with weightless():
+        model = getattr(keras.applications, name)(weights=None)
+    table = cost_table(model, (224, 224, 3))  # MobileNetV3's own size is open
+    assert table.unpriced == ()
+    assert table.macs > 5e7
+
+
+def test_wrapped_layers():
+    inputs = keras.Input((5, 8, 8, 3))
+    assert cost_table(keras.Model(inputs, layers.TimeDistributed(layers.Conv2D(4, 3))(inputs))).macs == 5 * 36 * 27 * 4
+    inputs = keras.Input((8, 8, 3))
+    wrapped = layers.SpectralNormalization(layers.Conv2D(4, 3))
+    assert cost_table(keras.Model(inputs, wrapped(inputs))).macs == 36 * 27 * 4
+
+
+def test_memory_by_hand():
+    """One image is 100 bytes of float32, the convolution's map 200, the branch's 200; the sum is held with both."""
+    inputs = keras.Input((5, 5, 1))
+    x = layers.Conv2D(2, 1)(inputs)
+    table = cost_table(keras.Model(inputs, layers.Add()([x, layers.ReLU()(x)])))
+    weights = 4 * (2 + 2)
+    memory = table.memory(batch_size=10)
+    assert memory == (weights, weights, 2 * weights, 10 * 700, 4 * weights + 10 * 700, weights + 10 * 600)
+    assert table.memory(10, slots=1).optimizer == weights
+
+
+def test_memory_of_a_chain_is_two_neighbouring_maps():
+    with weightless():
+        table = cost_table(keras.applications.VGG16(weights=None))
+    maps = [(224 * 224 * 3)] + [math.prod(row.output_shape) for row in table.rows]
+    assert table.peak_bytes == 4 * max(map(sum, itertools.pairwise(maps)))
+    assert table.memory(8).activations == 8 * 4 * sum(maps)
+
+
+def test_memory_counts_bytes_of_each_type():
+    """In mixed precision the weights are float32, and batch norm's statistics have no gradient."""
+    inputs = keras.Input((4, 4, 3), dtype="float16")
+    x = layers.BatchNormalization(dtype="mixed_float16")(layers.Conv2D(5, 1, dtype="mixed_float16")(inputs))
+    memory = cost_table(keras.Model(inputs, x)).memory(2)
+    assert memory.parameters == 4 * (20 + 20)
+    assert memory.gradients == 4 * (20 + 10)
+    assert memory.activations == 2 * 2 * 16 * (3 + 5 + 5)
 
 
 def test_activation_bytes():

@@ -30,6 +30,7 @@ class Family(NamedTuple):
     min_size: int  # the shortest side of the input that leaves every stage something to look at
     names: tuple[str, ...]
     features: tuple[str, ...] = STAGES  # the layers that `features_only` can give
+    small: int = SMALL_IMAGE  # below this many pixels a side a network that has a `stem` gets the one for small images
 
 
 FAMILIES = (
@@ -37,6 +38,15 @@ FAMILIES = (
     Family("vgg", "classification", 32, tuple(f"vgg{n}{bn}" for bn in ("", "_bn") for n in (11, 13, 16, 19))),
     Family("resnet", "classification", 8, tuple(f"resnet{n}" for n in (18, 34, 50, 101, 152, 20, 32, 44, 56, 110))),
     Family("mobilenet", "classification", 16, ("mobilenet",)),
+    Family(
+        *("alexnet", "classification", 15, ("alexnet", "alexnet_2012", "zfnet"), ("conv1", "conv2", "conv5")),
+        small=67,  # 227's stem and three poolings without borders end in one position
+    ),
+    Family("nin", "classification", 8, ("nin", "nin_imagenet")),
+    Family("googlenet", "classification", 8, ("googlenet",)),
+    Family("inception_v3", "classification", 15, ("inception_v3",), small=75),
+    Family("squeezenet", "classification", 8, ("squeezenet1_0", "squeezenet1_1")),
+    Family("lecture_cnn", "classification", 16, ("lecture_cnn",)),
     Family("audio", "classification", 1024, ("m3", "m5", "m11", "m18")),
     Family("voxnet", "classification", 16, ("voxnet",)),
     Family("unet", "segmentation", 16, ("unet",)),
@@ -83,8 +93,8 @@ def arguments(
 ) -> dict[str, Any]:
     """Every argument with which `build` would call the architecture's builder, defaults filled in.
 
-    A network with a `stem` gets stem="cifar", which keeps resolution, for images below 64 pixels, unless
-    `overrides` say otherwise; with weights of another library stem and form are that library's.
+    A network with a `stem` gets stem="cifar", which keeps resolution, for images below 64 pixels (or its family's
+    `small`), unless `overrides` say otherwise; with weights of another library stem and form are that library's.
 
     Raises:
         BadInput: unknown architecture or argument, or an image below the architecture's minimum.
@@ -104,7 +114,7 @@ def arguments(
     if weights is not None and (form := _form_of(weights, family_of(arch))):
         published = {"form": form, "stem": "imagenet"}
         return filled | {key: value for key, value in published.items() if key in allowed and key not in overrides}
-    if "stem" in allowed and "stem" not in overrides and _is_small(filled["input_shape"][:-1]):
+    if "stem" in allowed and "stem" not in overrides and _is_small(arch, filled["input_shape"][:-1]):
         filled["stem"] = "cifar"
     return filled
 
@@ -118,8 +128,8 @@ def _form_of(weights: str, family: Family) -> str | None:
     return None
 
 
-def _is_small(image_size: tuple[int | None, ...]) -> bool:
-    return any(side and side < SMALL_IMAGE for side in image_size)
+def _is_small(arch: str, image_size: tuple[int | None, ...]) -> bool:
+    return any(side and side < family_of(arch).small for side in image_size)
 
 
 def build(

@@ -1,4 +1,4 @@
-"""The end of a classification network: global average pooling, dropout, logits."""
+"""The end of a classification network: global average pooling, dropout, logits, or one map a class and its average."""
 
 from __future__ import annotations
 
@@ -21,6 +21,21 @@ def classify(inputs, x, num_classes, *, dropout=0.0, name=None):
     if dropout:
         x = layers.Dropout(dropout, dtype="float32")(x)
     return keras.Model(inputs, logits(x, num_classes), name=name)
+
+
+def classify_maps(inputs, x, num_classes, *, dropout=0.0, name=None):
+    """As `classify`, without a dense layer: a 1x1 convolution, named `logits`, makes one map a class, then their means.
+
+    ReLU follows that convolution, as Network in Network and SqueezeNet were published: no logit is negative.
+    """
+    if num_classes == 0:
+        return classify(inputs, x, 0, name=name)
+    if dropout:
+        x = layers.Dropout(dropout)(x)
+    x = layers.Conv2D(
+        num_classes, 1, activation="relu", kernel_initializer="he_normal", dtype="float32", name="logits"
+    )(x)
+    return keras.Model(inputs, pool(x), name=name)
 
 
 def logits(x, num_classes):

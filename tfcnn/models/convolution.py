@@ -15,8 +15,8 @@ class Style(NamedTuple):
     """Conventions of a published version.
 
     padding "same" is TensorFlow's (an even map with stride 2: nothing before, one pixel after), "symmetric" PyTorch's
-    (as much before as after). Both keep the size at stride 1, where they are the same thing. epsilon and scale are
-    batch norm's; bias says whether a convolution before batch norm has one.
+    (as much before as after). Both keep the size at stride 1, where they are the same thing. "valid" is none. epsilon
+    and scale are batch norm's; bias says whether a convolution before batch norm has one.
     """
 
     padding: str = "symmetric"
@@ -66,6 +66,8 @@ def max_pool(x, size, stride, padding=0, ceil=False):
 
 def _padded(x, kernel, stride, style):
     """The map with the border that PyTorch adds before a strided convolution, and Keras' name for the rest."""
+    if style.padding == "valid":
+        return x, "valid"
     if stride == 1 or style.padding == "same":
         return x, "same"
     sides = kernel if isinstance(kernel, tuple) else (kernel, kernel)

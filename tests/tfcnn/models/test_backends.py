@@ -15,6 +15,11 @@ SMALL = {
     "vgg": {"width": 0.05},
     "resnet": {"width": 0.125, "depth": 0.5},
     "mobilenet": {"width": 0.25, "depth": 0.2},
+    "alexnet": {"width": 0.05},
+    "nin": {"width": 0.25},
+    "googlenet": {"width": 0.25, "depth": 0.2},
+    "inception_v3": {"width": 0.1, "depth": 0.25},
+    "squeezenet": {"width": 0.25},
     "audio": {"width": 0.05},
     "voxnet": {"width": 0.25},
     "unet": {"width": 0.125, "depth": 0.5},
@@ -34,6 +39,9 @@ def networks():
     yield "lenet5", {"form": "paper"}
     yield "resnet20", {"depth": 0.34}
     yield "resnet50", {"width": 0.125, "depth": 0.25, "form": "keras"}
+    yield "alexnet_2012", {"width": 0.1}
+    yield "googlenet", {"width": 0.25, "depth": 0.2, "form": "paper"}
+    yield "inception_v3", {"width": 0.1, "depth": 0.25, "form": "torchvision"}
     yield "fcn8s", {"width": 0.02, "depth": 0.3}
     yield "unet3d", {"width": 0.125, "depth": 0.5, "convolution": "orthogonal"}
     yield "context_module", {"size": "large"}

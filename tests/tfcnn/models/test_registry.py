@@ -27,6 +27,10 @@ ALSO_PUBLISHED = {
     "resnet44": 0.66e6,
     "resnet56": 0.85e6,
     "resnet110": 1.7e6,
+    "zfnet": 62_357_608,  # often given as 62.3 million; figure 3 of the paper, added up by hand
+    "nin_imagenet": 7_595_176,  # Caffe's model zoo: its file of float32 has 29 MB
+    "squeezenet1_1": 1_235_496,
+    "lecture_cnn": 896 + 18_496 + 73_856 + 65_664 + 387,  # the slide's five layers with weights, by hand
     # Dai 2016, Table 1: 0.2, 1.8 and 3.7 million. Table 1's M3 has 80x256 + 3x256x256 weights in its convolutions.
     "m3": 0.217e6,
     "m11": 1.8e6,
@@ -42,6 +46,12 @@ SMALLER = {
     "vgg": {"width": 0.05},
     "resnet": {"width": 0.125},
     "mobilenet": {"width": 0.25},
+    "alexnet": {"width": 0.05},
+    "nin": {"width": 0.25},
+    "googlenet": {"width": 0.1, "depth": 0.2},
+    "inception_v3": {"width": 0.1, "depth": 0.25},
+    "squeezenet": {"width": 0.25},
+    "lecture_cnn": {"width": 0.25},
     "audio": {"width": 0.05},
     "voxnet": {"width": 0.25},
     "unet": {"width": 0.125, "depth": 0.5},

@@ -1,0 +1,338 @@
+"""What a position of a map sees of the input: size, stride and padding of the receptive field, read from the graph.
+
+Nothing is traced or run, so that a model built without weights (`cost.weightless`) is answered for as well. Maps are
+taken as unbounded: at the image's border the field reaches into the padding, and zeros, mirrored or repeated pixels all
+count as that. The field is the smallest box around everything that is seen, over all branches; holes in it (a stride
+larger than the kernel, dilation) count.
+
+Some things reach beyond any window, and a map behind them sees the whole image, whatever its size: a branch that pools
+the whole map and is multiplied in (squeeze-and-excitation), the statistics of a group normalisation, the offsets of a
+deformable convolution. Published values leave these out: `windows_only=True` does. Dense layers behind Flatten or
+global pooling see the whole image either way; on a map a dense layer is a 1x1 convolution.
+
+The rule for each tensor and axis is what its positions 0, 1, ... see of the input. It repeats: after `len(cells)`
+positions everything is `shift` pixels further, where a network that only shrinks its maps has one cell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from tfcnn import graph
+from tfcnn.config import choose
+from tfcnn.layer_windows import COLLAPSE, POINTWISE, STATISTICS, WHOLE_AXIS, Reads, pooling, reads_of, rule_of
+from tfcnn.layers import CropLike, DeformableConv2D
+from tfcnn.layers.max_unpooling import MaxUnpoolingLike
+
+
+class ReceptiveField(NamedTuple):
+    """Position n of the map sees `size` pixels from n stride - padding on; one entry for each axis of the image.
+
+    The whole image is size math.inf, stride 0, padding math.inf. Behind up-sampling, where neighbours see different
+    numbers of pixels, `size` is the largest, `stride` (a Fraction) the mean step, and `padding` that of position 0.
+    """
+
+    size: tuple[int | float, ...]
+    stride: tuple[int | Fraction, ...]
+    padding: tuple[int | float, ...]
+
+    def __str__(self) -> str:
+        """ "212", "9x1" where the axes differ, "whole" for the whole image."""
+        sizes = ["whole" if math.isinf(size) else str(size) for size in self.size]
+        return sizes[0] if len(set(sizes)) == 1 else "x".join(sizes)
+
+
+def receptive_field(
+    model: keras.Model, layer: str | keras.layers.Layer | None = None, *, windows_only: bool = False
+) -> ReceptiveField:
+    """The receptive field of a layer's output in the model's (first) input.
+
+    Araujo, Norris & Sim, "Computing receptive fields of convolutional neural networks" (Distill, 2019), extended to
+    layers that enlarge the map, and exact where branches of different sizes meet.
+
+    Args:
+        model: a built functional or sequential model of any package; models inside it are opened.
+        layer: a layer or its name, of its last application where it is shared; default: the last one whose output
+            still has positions, which is the input of global pooling or Flatten.
+        windows_only: leave out what sees the whole image by its nature, as published values do (see the module).
+
+    Raises:
+        ValueError: a layer on the way that is not known (it is named), branches of different strides that meet, an
+            unknown layer name, or a model without a graph or spatial axes.
+
+    A layer of one's own answers by a method `windows(input_shape, output_shape)`, shapes with the batch: for each
+    spatial axis a row (kernel, stride, padding before, dilation), as `arithmetic.receptive_field` takes them, what is
+    left out at its end being 1, 0, 1. A stride of Fraction(1, 2) is that of a transposed convolution, which crops by
+    its padding.
+
+    Where "same" padding depends on a size that is not known, the size counts as a multiple of the stride.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3), keras.layers.MaxPooling2D()])
+        >>> receptive_field(model)
+        ReceptiveField(size=(4, 4), stride=(2, 2), padding=(0, 0))
+    """
+    return _answer(_target(model, layer, windows_only)[1])
+
+
+def receptive_fields(model: keras.Model, *, windows_only: bool = False) -> list[ReceptiveField | None]:
+    """One for each row of `cost.cost_table(model)`, in one pass; None behind a layer that is not known."""
+    fields = _fields(graph.read(model), windows_only)
+    return [None if isinstance(field, Unknown) else _answer(field) for field in fields]
+
+
+def window(
+    model: keras.Model,
+    layer: str | keras.layers.Layer | None = None,
+    position: tuple[int, ...] | None = None,
+    *,
+    windows_only: bool = False,
+) -> tuple[tuple[float, float], ...] | None:
+    """First and last pixel, along each axis, that one position sees; beyond the image where it sees padding.
+
+    Args:
+        model, layer, windows_only: as of `receptive_field`.
+        position: in the layer's output; default: its centre, which needs a known size.
+
+    Returns:
+        (first, last) for each axis, -math.inf and math.inf for the whole image; None for a position that sees nothing,
+        as a zero of bed-of-nails unpooling.
+
+    Raises:
+        ValueError: as of `receptive_field`, or the layer's output has no positions or, without `position`, no known
+            size.
+    """
+    tensor, field = _target(model, layer, windows_only)
+    position = position or _centre(tensor, field)
+    cells = [axis.cell(place) for axis, place in zip(field.axes, position, strict=True)]
+    return None if None in cells else tuple(cells)
+
+
+def _centre(tensor: keras.KerasTensor, field: Field) -> tuple[int, ...]:
+    """The middle position of a map."""
+    if not field.positions:
+        raise ValueError(f"{tensor.name} has no positions: give a layer before global pooling or Flatten (layer=)")
+    if None in tensor.shape[1 : len(field.axes) + 1]:
+        raise ValueError(f"the size of {tensor.name} is not known: build the model with one, or give the position")
+    return tuple(size // 2 for size in tensor.shape[1 : len(field.axes) + 1])
+
+
+def empirical_receptive_field(
+    model: keras.Model,
+    layer: str | keras.layers.Layer | None = None,
+    images: np.ndarray | int = 8,
+    seed: int = 0,
+) -> np.ndarray:
+    """How much each pixel matters to the centre of a layer's output: mean absolute gradient, the largest being 1.
+
+    Luo, Li, Urtasun & Zemel, "Understanding the effective receptive field in deep convolutional neural networks"
+    (2016), section 2: it is far smaller than the theoretical field, and Gaussian. The gradient is that of the sum of
+    the unit's channels, the model in inference. Needs TensorFlow, and a model with weights.
+
+    Args:
+        model: a built functional or sequential model of images, (height, width, channels) known.
+        layer: as of `receptive_field`.
+        images: (number, height, width, channels), or how many images of standard normal noise to draw.
+        seed: of the noise.
+
+    Returns:
+        (height, width), float32; all zeros where no gradient arrives.
+
+    Raises:
+        ValueError: as of `window`, or the input is no image of a known size.
+    """
+    import tensorflow as tf
+
+    read = graph.read(model)
+    shape = tuple(read.inputs[0].shape[1:])
+    if len(read.inputs) != 1 or len(shape) != 3 or None in shape:
+        raise ValueError(f"the model must have one input, images of a known size; got {model.input_shape}")
+    target, field = _target(model, layer, True, read)
+    place = _centre(target, field)
+    if isinstance(images, int):
+        images = np.random.default_rng(seed).standard_normal((images, *shape))
+    total = np.zeros(shape[:2])
+    for image in np.asarray(images, "float32")[:, None]:  # one at a time: every activation is kept for the gradient
+        with tf.GradientTape() as tape:
+            pixels = tf.constant(image)
+            tape.watch(pixels)
+            unit = tf.reduce_sum(_value(read, pixels, target)[(slice(None), *place)])
+        gradient = tape.gradient(unit, pixels, unconnected_gradients="zero")
+        total += np.abs(gradient.numpy()).mean((0, 3))
+    return (total / (total.max() or 1)).astype("float32")
+
+
+def _value(read, image, target):
+    """The value of the tensor `target` for an image."""
+    values = {id(read.inputs[0]): image}
+    for step in read.steps:
+        if id(target) in values:
+            break
+        args, kwargs = keras.tree.map_structure(
+            lambda a: values[id(a)] if isinstance(a, keras.KerasTensor) else a, (step.args, step.kwargs)
+        )
+        results = keras.tree.flatten(step.operation(*args, **kwargs))
+        values.update((id(tensor), result) for tensor, result in zip(step.outputs, results, strict=True))
+    return values[id(target)]
+
+
+class Axis(NamedTuple):
+    """What the positions of a map see along one axis: (first, last) pixel or None, for one period of positions."""
+
+    shift: int  # pixels from one period to the next
+    cells: tuple[tuple[float, float] | None, ...]
+
+    def cell(self, position: int) -> tuple[float, float] | None:
+        turns, place = divmod(position, len(self.cells))
+        first_last = self.cells[place]
+        return first_last and (first_last[0] + turns * self.shift, first_last[1] + turns * self.shift)
+
+
+PIXEL, EVERYTHING, NOTHING = Axis(1, ((0, 0),)), Axis(0, ((-math.inf, math.inf),)), Axis(0, (None,))
+
+
+class Field(NamedTuple):
+    """What a tensor sees, along each axis of the input. `positions`: its own axes still are those of the image."""
+
+    axes: tuple[Axis, ...]
+    positions: bool = True
+
+
+class Unknown(NamedTuple):
+    """Why no field can be given."""
+
+    reason: str
+
+
+def _answer(field: Field) -> ReceptiveField:
+    rows = []
+    for axis in field.axes:
+        seen = [(place, cell) for place, cell in enumerate(axis.cells) if cell]
+        if not seen or math.isinf(seen[0][1][0]):  # nothing but what `windows_only` has left out
+            rows.append((math.inf, 0, math.inf))
+            continue
+        stride = Fraction(axis.shift, len(axis.cells))
+        size = max(last - first + 1 for _, (first, last) in seen)
+        padding = math.floor(seen[0][0] * stride) - seen[0][1][0]
+        rows.append((size, int(stride) if stride.denominator == 1 else stride, padding))
+    return ReceptiveField(*zip(*rows, strict=True))
+
+
+def _target(model, layer, windows_only, read=None) -> tuple[keras.KerasTensor, Field]:
+    """The output of `layer` and its field."""
+    read = read or graph.read(model)
+    fields = _fields(read, windows_only)
+    if layer is None:
+        chosen = _last_map(read, fields)
+    else:
+        names = [step.operation.name for step in read.steps]
+        name = choose("layer", getattr(layer, "name", layer), names, flag="layer=")
+        chosen = len(names) - 1 - names[::-1].index(name)
+    if isinstance(fields[chosen], Unknown):
+        raise ValueError(fields[chosen].reason)
+    return read.steps[chosen].outputs[0], fields[chosen]
+
+
+def _last_map(read, fields) -> int:
+    """The last step on the way to the (first) output whose result still has positions."""
+    needed = {id(read.outputs[0])}
+    for number in range(len(read.steps) - 1, -1, -1):
+        step = read.steps[number]
+        if needed.isdisjoint(map(id, step.outputs)):
+            continue
+        if isinstance(fields[number], Unknown) or fields[number].positions:
+            return number
+        needed.update(map(id, step.inputs))
+    raise ValueError("no layer's output has positions of the image")
+
+
+def _fields(read: graph.Graph, windows_only: bool) -> list[Field | Unknown]:
+    """The field of each step's outputs, which read the same windows."""
+    image = read.inputs[0]
+    count = len(image.shape) - 2
+    if count < 1:
+        raise ValueError(f"the input has no spatial axes: its shape is {tuple(image.shape)}")
+    known = {id(tensor): Field((NOTHING,) * count, False) for tensor in read.inputs}
+    known[id(image)] = Field((PIXEL,) * count)
+    fields = []
+    for step in read.steps:
+        inputs = [known[id(tensor)] for tensor in step.inputs]
+        unknown = [field for field in inputs if isinstance(field, Unknown)]
+        fields.append(unknown[0] if unknown else _through(step, inputs, count, windows_only))
+        known.update((id(tensor), fields[-1]) for tensor in step.outputs)
+    return fields
+
+
+def _through(step: graph.Step, inputs: list[Field], count: int, windows_only: bool) -> Field | Unknown:
+    """The field of a step's outputs, from those of its inputs."""
+    name = f"{step.operation.name}, a {type(step.operation).__name__},"
+    whole = NOTHING if windows_only else EVERYTHING
+    # Behind global pooling or Flatten nothing changes any more.
+    rule = rule_of(step, count) if any(field.positions for field in inputs) else POINTWISE
+    if rule is None or (isinstance(rule, list) and len(rule) != count):
+        return Unknown(f"{name} has no known receptive field")
+    if rule == COLLAPSE:
+        return Field((whole,) * count, False)
+    if rule == STATISTICS or isinstance(step.operation, DeformableConv2D):
+        inputs = [*inputs, Field((whole,) * count)]
+    if isinstance(step.operation, CropLike):  # `like` says the size
+        inputs = inputs[:1]
+    if isinstance(step.operation, MaxUnpoolingLike):  # `like` says where, by the maximum of each window
+        rows = pooling(step.operation, step.inputs[1].shape)
+        inputs = [inputs[0], Field(tuple(map(_read, inputs[1].axes, rows)))]
+    if isinstance(rule, list):
+        rule = [whole if row == WHOLE_AXIS else row for row in rule]
+        # A tensor that has lost its positions (a squeeze-and-excitation gate) is spread over the map.
+        inputs = [Field(tuple(map(_read, field.axes, rule))) if field.positions else field for field in inputs]
+    axes = tuple(_joined(along) for along in zip(*(field.axes for field in inputs), strict=True))
+    if None in axes:
+        return Unknown(f"{name} joins maps of different strides")
+    return Field(axes, any(field.positions for field in inputs))
+
+
+def _read(axis: Axis, row) -> Axis:
+    """What positions see that read positions of `axis` by a row of windows, or are an axis as it is."""
+    if isinstance(row, Axis) or axis in (EVERYTHING, NOTHING):
+        return row if isinstance(row, Axis) else axis
+    reads, period = row if isinstance(row, Reads) else reads_of(row), len(axis.cells)
+    turns = period // math.gcd(period, reads.shift)  # periods of the layer until the input's comes round
+    taps = reads.taps if None in axis.cells else [t and (min(t), max(t)) for t in reads.taps]  # what is between is seen
+    cells = [_hull(axis.cell(turn * reads.shift + tap) for tap in each) for turn in range(turns) for each in taps]
+    return _shortest(Axis(reads.shift * turns // period * axis.shift, tuple(cells)))
+
+
+def _hull(cells: Iterable) -> tuple[float, float] | None:
+    seen = [cell for cell in cells if cell]
+    return (min(first for first, _ in seen), max(last for _, last in seen)) if seen else None
+
+
+def _joined(axes: Iterable[Axis]) -> Axis | None:
+    """What positions see that read the same position of several maps; None where these have different strides."""
+    seen = {axis for axis in axes if axis != NOTHING}
+    if len(seen) < 2:
+        return seen.pop() if seen else NOTHING
+    if EVERYTHING in seen:
+        return EVERYTHING
+    if len({Fraction(axis.shift, len(axis.cells)) for axis in seen}) > 1:
+        return None
+    period = math.lcm(*(len(axis.cells) for axis in seen))
+    cells = tuple(_hull(axis.cell(place) for axis in seen) for place in range(period))
+    one = seen.pop()
+    return _shortest(Axis(one.shift * period // len(one.cells), cells))
+
+
+def _shortest(axis: Axis) -> Axis:
+    """The same with the shortest period."""
+    period = len(axis.cells)
+    for length in range(1, period):
+        if period % length == 0 and axis.shift * length % period == 0:
+            shorter = Axis(axis.shift * length // period, axis.cells[:length])
+            if all(shorter.cell(place) == cell for place, cell in enumerate(axis.cells)):
+                return shorter
+    return axis

@@ -1,0 +1,88 @@
+"""The effective receptive field beside the theoretical one."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.axes_grid1 import make_axes_locatable
+
+BOX, LINE, SHADE = "#cc5522", "#2b6777", "#d3e3e6"  # distinct without colour vision, too
+COLOURS = LinearSegmentedColormap.from_list("effect", ["#ffffff", "#a9ced3", "#2b6777", "#0a2a33"])
+MOST_STEPS = 64  # pixels up to which the cuts are outlined
+EFFECTIVE = 1 - 0.9545  # of the largest: Luo et al. (2016), two standard deviations of a Gaussian
+
+
+def effective_size(field: np.ndarray) -> int:
+    """Side of the square with as many pixels as have more than 4.55 % of the largest effect (Luo et al., section 3)."""
+    return round(math.sqrt((field > EFFECTIVE * field.max()).sum()))
+
+
+def draw_field(
+    field: np.ndarray, window: tuple[tuple[float, float], tuple[float, float]], path: str | Path, *, title: str
+) -> None:
+    """Draw how much each pixel matters to one unit, the theoretical field as a frame, and a cut along each axis.
+
+    Args:
+        field: (height, width), what `receptive_field.empirical_receptive_field` returns.
+        window: (first, last) row and column of the theoretical field, from `receptive_field.window`; may reach beyond
+            the image, or be infinite: the whole image.
+        path: where the picture goes, as PNG.
+        title: above the picture.
+    """
+    height, width = field.shape
+    whole = any(math.isinf(end) for pair in window for end in pair)
+    (top, bottom), (left, right) = ((0, height - 1), (0, width - 1)) if whole else window
+    figure = Figure(figsize=(8.4, 8))
+    image = figure.subplots()
+    panels = make_axes_locatable(image)  # the cuts keep to the image's sides, whatever its shape
+
+    image.set_facecolor("#eceff0")  # beyond the image: padding
+    shown = image.imshow(field, cmap=COLOURS, norm=PowerNorm(0.5, 0, max(field.max(), 1e-12)))
+    frame = {"fill": False, "edgecolor": BOX, "linewidth": 2, "clip_on": False}
+    image.add_patch(Rectangle((left - 0.5, top - 0.5), right - left + 1, bottom - top + 1, **frame))
+    margin = 0.03 * max(height, width, bottom - top, right - left)
+    image.set_xlim(min(left, 0) - 0.5 - margin, max(right, width - 1) + 0.5 + margin)
+    image.set_ylim(max(bottom, height - 1) + 0.5 + margin, min(top, 0) - 0.5 - margin)
+    image.set(xlabel="column", ylabel="row")
+
+    across = panels.append_axes("top", 1.1, pad=0.12, sharex=image)
+    down = panels.append_axes("right", 1.1, pad=0.12, sharey=image)
+    _cut(across, field.mean(0), (left, right), across.axvline, "vertical")
+    _cut(down, field.mean(1), (top, bottom), down.axhline, "horizontal")
+    across.set(ylabel="mean", ylim=(0, None), yticks=[])
+    down.set(xlabel="mean", xlim=(0, None), xticks=[])
+    across.tick_params(labelbottom=False)
+    down.tick_params(labelleft=False)
+    for axis in (image.xaxis, image.yaxis):
+        axis.set_major_locator(MaxNLocator(7, integer=True))
+    bar = figure.colorbar(shown, cax=panels.append_axes("right", 0.16, pad=0.25))
+    bar.set_label("effect on the unit, mean |gradient| (square-root scale)")
+    bar.outline.set_visible(False)
+
+    size = "the whole image" if whole else f"{bottom - top + 1} x {right - left + 1}"
+    side = effective_size(field)
+    across.set_title(
+        f"frame: the theoretical field, {size}; above {EFFECTIVE:.2%} of the largest effect: {side} x {side}",
+        fontsize=10,
+        color="#555555",
+        loc="left",
+    )
+    figure.suptitle(title, fontsize=14, x=image.get_position().x0, y=0.94, ha="left")
+    figure.savefig(path, dpi=130, format="png", bbox_inches="tight", pad_inches=0.2)
+
+
+def _cut(axes, profile, ends, line, orientation):
+    """A profile of the field beside the image, the theoretical field's ends as lines."""
+    edges = np.arange(len(profile) + 1) - 0.5
+    axes.stairs(profile, edges, orientation=orientation, fill=True, color=SHADE if len(profile) <= MOST_STEPS else LINE)
+    if len(profile) <= MOST_STEPS:
+        axes.stairs(profile, edges, orientation=orientation, color=LINE, linewidth=1)
+    for end in (ends[0] - 0.5, ends[1] + 0.5):
+        line(end, color=BOX, linewidth=1.5)
+    axes.spines[["top", "right"]].set_visible(False)
