@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +33,30 @@ class Case(NamedTuple):
     options: tuple = ()  # of the reference's
 
 
+def mobilenet_v3(size: str) -> Iterator[Case]:
+    arch, keras_name = f"mobilenet_v3_{size}", f"MobileNetV3{size.title()}"
+    yield Case(arch, "keras.applications", keras_name, options=RAW)
+    yield Case(arch, "keras.applications", keras_name, 64, (("width", 0.75),), (*RAW, ("alpha", 0.75)))
+    yield Case(arch, "keras.applications", keras_name, 64, (("minimalistic", True),), (*RAW, ("minimalistic", True)))
+    yield Case(arch, "torchvision", arch, arguments=(("form", "torchvision"),))
+    yield Case(arch, "timm", f"mobilenetv3_{size}_100", arguments=(("form", "timm"),))
+    yield Case(arch, "timm", f"mobilenetv3_{size}_075", arguments=(("form", "timm"), ("width", 0.75)))
+    yield Case(arch, "timm", f"tf_mobilenetv3_{size}_100", arguments=(("form", "keras"),))
+    yield Case(arch, "timm", f"tf_mobilenetv3_{size}_075", arguments=(("form", "keras"), ("width", 0.75)))
+    minimal = (("form", "keras"), ("minimalistic", True))
+    yield Case(arch, "timm", f"tf_mobilenetv3_{size}_minimal_100", arguments=minimal)
+
+
+def efficientnet(number: int) -> Iterator[Case]:
+    arch, size = f"efficientnet_b{number}", 128  # on 2x2 maps the statistics of so deep a network say little
+    yield Case(arch, "keras.applications", f"EfficientNetB{number}", size)
+    yield Case(arch, "torchvision", arch, size, (("form", "torchvision"),))
+    yield Case(arch, "timm", arch, size, (("form", "timm"),))
+    yield Case(arch, "timm", f"tf_{arch}", size, (("form", "keras"),))
+
+
+RAW = (("include_preprocessing", False),)  # keras.applications' MobileNetV3 scales its images otherwise
+
 CASES = (
     Case("resnet18", "torchvision", "resnet18"),
     Case("resnet50", "torchvision", "resnet50"),
@@ -45,8 +70,40 @@ CASES = (
         options=(("aux_logits", False), ("init_weights", True)),
     ),
     Case("inception_v3", "timm", "inception_v3", 96, (("form", "torchvision"),)),
+    Case("mobilenet", "keras.applications", "MobileNet"),
+    Case("mobilenet", "timm", "mobilenetv1_100", arguments=(("form", "timm"),)),
+    Case("mobilenet_v2", "keras.applications", "MobileNetV2", arguments=(("width", 0.35),), options=(("alpha", 0.35),)),
+    Case("mobilenet_v2", "torchvision", "mobilenet_v2", arguments=(("form", "torchvision"),)),
+    Case("mobilenet_v2", "timm", "mobilenetv2_050", arguments=(("form", "torchvision"), ("width", 0.5))),
+    Case("mobilenet_v3_small", "keras.applications", "MobileNetV3Small", options=RAW),
+    Case("mobilenet_v3_small", "torchvision", "mobilenet_v3_small", arguments=(("form", "torchvision"),)),
+    Case("mobilenet_v3_small", "timm", "mobilenetv3_small_050", arguments=(("form", "timm"), ("width", 0.5))),
+    Case("densenet121", "torchvision", "densenet121"),
+    Case("xception", "keras.applications", "Xception", 96),
+    Case("xception", "timm", "legacy_xception", 96, (("form", "timm"),)),
+    Case("efficientnet_b0", "keras.applications", "EfficientNetB0"),
+    Case("efficientnet_b0", "torchvision", "efficientnet_b0", arguments=(("form", "torchvision"),)),
+    Case("efficientnet_b0", "timm", "efficientnet_b0", arguments=(("form", "timm"),)),
     Case("squeezenet1_0", "torchvision", "squeezenet1_0"),
     Case("squeezenet1_1", "torchvision", "squeezenet1_1"),
+)
+
+# The rest of the same families: minutes, and therefore no part of the tests.
+SIBLINGS = (
+    *(Case(f"resnet{n}", "torchvision", f"resnet{n}", 128) for n in (34, 101, 152)),
+    *(Case(f"resnet{n}", "timm", f"resnet{n}") for n in (18, 34, 101, 152)),
+    *(Case(f"resnet{n}", "keras.applications", f"ResNet{n}", arguments=(("form", "keras"),)) for n in (101, 152)),
+    *(Case(f"vgg{n}{bn}", "torchvision", f"vgg{n}{bn}", 224) for n in (11, 13, 16, 19) for bn in ("", "_bn")),
+    *(Case(f"vgg{n}{bn}", "timm", f"vgg{n}{bn}", 224) for n in (11, 13, 16, 19) for bn in ("", "_bn")),
+    *(Case(f"vgg{n}", "keras.applications", f"VGG{n}") for n in (16, 19)),
+    *(Case(f"densenet{n}", "torchvision", f"densenet{n}") for n in (169, 201, 161)),
+    *(Case(f"densenet{n}", "timm", f"densenet{n}") for n in (121, 169, 201, 161)),
+    *(Case(f"densenet{n}", "keras.applications", f"DenseNet{n}") for n in (121, 169, 201)),
+    Case("mobilenet_v2", "keras.applications", "MobileNetV2"),
+    Case("mobilenet_v2", "timm", "mobilenetv2_100", arguments=(("form", "torchvision"),)),
+    Case("mobilenet_v2", "timm", "mobilenetv2_140", arguments=(("form", "torchvision"), ("width", 1.4))),
+    *(case for size in ("small", "large") for case in mobilenet_v3(size)),
+    *(case for n in range(8) for case in efficientnet(n)),
 )
 
 
@@ -79,16 +136,18 @@ def of_keras(case: Case, images, rng, folder: Path):
     make = getattr(keras.applications, case.reference)
     shape = images.shape[1:]
     model = make(weights=None, input_shape=shape, classes=CLASSES, classifier_activation=None, **dict(case.options))
-    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    for norm in norms:
-        norm.momentum = 0.0
+    if any(isinstance(layer, keras.layers.Normalization) for layer in model.layers):
+        images = images * 255  # EfficientNet divides them, by itself
+    variables = [(layer, variable) for layer in model.layers for variable in layer.weights]
+    for layer, variable in variables:
+        if variable.name in ("gamma", "beta", "bias"):
+            variable.assign(variable + 0.2 * rng.normal(size=variable.shape))
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
     model(images, training=True)  # the statistics become those of these images
-    for layer in model.layers:
-        for variable in layer.weights:
-            if variable.name in ("gamma", "beta", "bias"):
-                variable.assign(variable + 0.2 * rng.normal(size=variable.shape))
-            elif variable.name == "moving_variance":
-                variable.assign(variable * rng.uniform(0.8, 1.25, size=variable.shape))
+    for _, variable in variables:
+        if variable.name == "moving_variance":
+            variable.assign(variable * rng.uniform(0.8, 1.25, size=variable.shape))
     path = folder / "reference.weights.h5"
     model.save_weights(path)
     return path, np.asarray(model(images, training=False))
@@ -109,19 +168,19 @@ def of_torch(case: Case, images, rng, folder: Path):
 
         model = torchvision.models.get_model(case.reference, num_classes=CLASSES, **dict(case.options))
     batch = torch.from_numpy(np.moveaxis(images, -1, 1).copy())
-    for module in model.modules():
-        if hasattr(module, "running_mean"):
-            module.momentum = 1.0
     with torch.no_grad():
         if not any(hasattr(module, "running_mean") for module in model.modules()):
             for weight in model.parameters():  # PyTorch's own fade from layer to layer until only biases are seen
                 if weight.dim() > 1:
                     torch.nn.init.kaiming_normal_(weight, nonlinearity="relu")
-        model.train()(batch)  # the statistics become those of these images
         for module in model.modules():
             for name, value in module.named_parameters(recurse=False):
                 if name == "bias" or hasattr(module, "running_mean"):
                     value += 0.2 * torch.from_numpy(rng.normal(size=tuple(value.shape)).astype("float32"))
+            if hasattr(module, "running_mean"):
+                module.momentum = 1.0
+        model.train()(batch)  # the statistics become those of these images
+        for module in model.modules():
             if hasattr(module, "running_var"):
                 module.running_var *= torch.from_numpy(
                     rng.uniform(0.8, 1.25, module.running_var.shape).astype("float32")
@@ -150,7 +209,7 @@ def main() -> None:
     command.import_tensorflow()
     print("| network | arguments | reference | error | spread |")
     print("|---|---|---|---|---|")
-    for case in CASES:
+    for case in (*CASES, *SIBLINGS):
         if not given.archs or case.arch in given.archs:
             error, spread = parity(case)
             arguments = ", ".join(f"{key}={value}" for key, value in case.arguments)

@@ -108,19 +108,24 @@ def window(
         ValueError: as of `receptive_field`, or the layer's output has no positions or, without `position`, no known
             size.
     """
-    tensor, field = _target(model, layer, windows_only)
-    position = position or _centre(tensor, field)
+    step, field = _target(model, layer, windows_only)
+    position = position or _centre(step, field)
     cells = [axis.cell(place) for axis, place in zip(field.axes, position, strict=True)]
     return None if None in cells else tuple(cells)
 
 
-def _centre(tensor: keras.KerasTensor, field: Field) -> tuple[int, ...]:
+def _centre(step: graph.Step, field: Field) -> tuple[int, ...]:
     """The middle position of a map."""
     if not field.positions:
-        raise ValueError(f"{tensor.name} has no positions: give a layer before global pooling or Flatten (layer=)")
-    if None in tensor.shape[1 : len(field.axes) + 1]:
-        raise ValueError(f"the size of {tensor.name} is not known: build the model with one, or give the position")
-    return tuple(size // 2 for size in tensor.shape[1 : len(field.axes) + 1])
+        raise ValueError(
+            f"{step.operation.name} has no positions: give a layer before global pooling or Flatten (layer=)"
+        )
+    sides = step.outputs[0].shape[1 : len(field.axes) + 1]
+    if None in sides:
+        raise ValueError(
+            f"the size of {step.operation.name} is not known: build the model with one, or give the position"
+        )
+    return tuple(side // 2 for side in sides)
 
 
 def empirical_receptive_field(
@@ -153,8 +158,8 @@ def empirical_receptive_field(
     shape = tuple(read.inputs[0].shape[1:])
     if len(read.inputs) != 1 or len(shape) != 3 or None in shape:
         raise ValueError(f"the model must have one input, images of a known size; got {model.input_shape}")
-    target, field = _target(model, layer, True, read)
-    place = _centre(target, field)
+    step, field = _target(model, layer, True, read)
+    target, place = step.outputs[0], _centre(step, field)
     if isinstance(images, int):
         images = np.random.default_rng(seed).standard_normal((images, *shape))
     total = np.zeros(shape[:2])
@@ -224,8 +229,8 @@ def _answer(field: Field) -> ReceptiveField:
     return ReceptiveField(*zip(*rows, strict=True))
 
 
-def _target(model, layer, windows_only, read=None) -> tuple[keras.KerasTensor, Field]:
-    """The output of `layer` and its field."""
+def _target(model, layer, windows_only, read=None) -> tuple[graph.Step, Field]:
+    """The application of `layer` that is meant, and its field."""
     read = read or graph.read(model)
     fields = _fields(read, windows_only)
     if layer is None:
@@ -236,7 +241,7 @@ def _target(model, layer, windows_only, read=None) -> tuple[keras.KerasTensor, F
         chosen = len(names) - 1 - names[::-1].index(name)
     if isinstance(fields[chosen], Unknown):
         raise ValueError(fields[chosen].reason)
-    return read.steps[chosen].outputs[0], fields[chosen]
+    return read.steps[chosen], fields[chosen]
 
 
 def _last_map(read, fields) -> int:

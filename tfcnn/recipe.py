@@ -116,7 +116,13 @@ def compile_model(model: keras.Model, config: Config, steps_per_epoch: int) -> f
 
     Returns:
         The peak learning rate.
+
+    Raises:
+        BadInput: the network has more than one output, GoogLeNet's auxiliary classifiers for example.
     """
+    if len(model.outputs) > 1:
+        names = ", ".join(model.output_names)
+        raise BadInput(f"{config.arch} has the outputs {names}; this trains networks with one (--arch-args)")
     peak = peak_learning_rate(config)
     rates = schedule(config, peak, steps_per_epoch)
     model.compile(

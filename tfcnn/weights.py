@@ -119,6 +119,11 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
     return Loaded(weights, len(values), fresh, reason)
 
 
+def library_of(path: str, family: str) -> str:
+    """ "timm" or "torchvision": whose networks, where they differ, have a file's names. Raises BadInput: unreadable."""
+    return "timm" if family == "xception" or "conv_stem.weight" in _tensors(path) else "torchvision"
+
+
 def standard(arch: str, weights: str | None) -> Standard | None:
     """The standardisation that weights from elsewhere were trained with; None where the file does not tell (ours)."""
     if weights is not None and Path(weights).suffix in (".safetensors", ".npz"):
@@ -309,6 +314,8 @@ def _of_state_dict(path: str, arch: str, ours: list[layers.Layer], arguments: di
 
 
 def _tensors(path: str) -> dict[str, np.ndarray]:
+    if not Path(path).is_file():
+        raise BadInput(f"no weights at '{path}': give imagenet, or a file {FORMATS} (--weights)")
     try:
         if path.endswith(".npz"):
             with np.load(path, allow_pickle=False) as file:

@@ -217,6 +217,13 @@ def test_two_layers_measured(name):
     check_measured(model, draws=40 if "unpooling" in name else 4)
 
 
+def test_windows_that_begin_and_end_on_zeros_measured():
+    """A bed of nails, every third place a value, under windows of three: the first is at 1."""
+    model = chain((20, 1), own.BedOfNails1D(3, 1), layers.Conv1D(1, 3))
+    check_measured(model)
+    assert receptive_field(model) == ((1,), (Fraction(1, 3),), (0,))
+
+
 @pytest.mark.parametrize("name", IMAGES)
 def test_images_measured(name):
     check_measured(chain((20, 20, 2), IMAGES[name]()))
@@ -304,11 +311,15 @@ def test_fractions():
     assert receptive_field(chain((8, 8, 1), layers.UpSampling2D(2))).stride == (Fraction(1, 2), Fraction(1, 2))
 
 
-def test_what_is_not_known_is_named():
-    class Mystery(keras.layers.Layer):
-        def call(self, x):
-            return x
+class Mystery(keras.layers.Layer):
+    def call(self, x):
+        return x
 
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+def test_what_is_not_known_is_named():
     model = chain((8, 1), layers.Conv1D(1, 3, name="first"), Mystery(name="odd"), layers.Conv1D(1, 3, name="last"))
     with pytest.raises(ValueError, match="odd, a Mystery, has no known receptive field"):
         receptive_field(model)
@@ -327,14 +338,11 @@ def test_what_is_not_known_is_named():
 
 
 def test_a_layer_answers_for_itself():
-    class Mystery(keras.layers.Layer):
-        def call(self, x):
-            return x
-
+    class Known(Mystery):
         def windows(self, input_shape, output_shape):
             return [(5, 2), (3, Fraction(1, 2), 1)]
 
-    found = receptive_field(chain((8, 8, 1), Mystery(), layers.Conv2D(1, 3)))
+    found = receptive_field(chain((8, 8, 1), Known(), layers.Conv2D(1, 3)))
     assert found == ((9, 3), (2, Fraction(1, 2)), (0, 0))
 
 
@@ -350,6 +358,7 @@ def test_the_empirical_field_of_a_linear_network_is_its_kernel():
 
 
 def test_the_empirical_field_is_inside_the_theoretical_one_and_smaller():
+    keras.utils.set_random_seed(0)
     inner = chain((None, None, 3), *(layers.Conv2D(4, 3, padding="same", activation="relu") for _ in range(4)))
     model = chain((33, 33, 3), inner, layers.Flatten(), layers.Dense(2))
     field = empirical_receptive_field(model)
@@ -358,7 +367,7 @@ def test_the_empirical_field_is_inside_the_theoretical_one_and_smaller():
     inside = field[top : bottom + 1, left : right + 1]
     assert field.max() == 1
     assert field.sum() == pytest.approx(inside.sum())
-    assert inside[0].mean() < 0.3 * inside[4].mean()
+    assert inside[[0, 8]].mean() < 0.4 * inside[4].mean()
     np.testing.assert_array_equal(field, empirical_receptive_field(model))
     with pytest.raises(ValueError, match="has no positions"):
         empirical_receptive_field(model, model.layers[-1])

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import tfcnn
 from tfcnn import recipe
-from tfcnn.config import Config
+from tfcnn.config import BadInput, Config
 
 
 def test_schedule_is_a_linear_warm_up_and_a_cosine():
@@ -79,3 +79,10 @@ def test_policy_is_restored():
     with pytest.raises(ZeroDivisionError), recipe.policy(Config(precision="mixed_float16")):
         1 / 0  # noqa: B018
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_network_with_several_outputs_is_refused():
+    with tfcnn.cost.weightless():
+        model = tfcnn.build("googlenet", (32, 32, 1), 10, auxiliary=True)
+    with pytest.raises(BadInput, match="googlenet has the outputs logits, auxiliary1, auxiliary2"):
+        recipe.compile_model(model, Config(arch="googlenet"), steps_per_epoch=1)

@@ -14,6 +14,7 @@ from tfcnn import models, recipe, train, weights
 from tfcnn.config import BadInput, Config
 
 KERAS_CASES = [case for case in parity.CASES if case.library == "keras.applications"]
+ALL_KERAS = [case for case in parity.CASES + parity.SIBLINGS if case.library == "keras.applications"]
 IMAGES = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
 
 
@@ -25,7 +26,7 @@ def test_parity_with_keras_applications(case):
 
 
 def test_every_network_of_keras_applications_has_a_case():
-    assert {case.arch for case in KERAS_CASES} == set(weights.KERAS)
+    assert {case.arch for case in ALL_KERAS} == set(weights.KERAS)
 
 
 def application(classes=7, **more):
@@ -185,13 +186,23 @@ def test_imagenet_without_network_or_without_such_a_network(monkeypatch):
         tfcnn.build("resnet50", (64, 64, 3), 10, weights="imagenet", form="torchvision")
 
 
-def test_stem_and_form_follow_weights_of_another_library():
-    for source, form in (("imagenet", "keras"), ("a.safetensors", "torchvision"), ("a.npz", "torchvision")):
-        filled = models.arguments("resnet50", (32, 32, 3), 10, weights=source)
+def test_stem_and_form_follow_weights_of_another_library(tmp_path):
+    torchvision = edited(tmp_path / "torchvision.npz", {"features.0.0.weight": np.zeros(1)})
+    timm = edited(tmp_path / "timm.npz", {"conv_stem.weight": np.zeros(1)})
+    for arch, source, form in (
+        ("resnet50", "imagenet", "keras"),
+        ("resnet50", torchvision, "torchvision"),
+        ("mobilenet_v3_small", torchvision, "torchvision"),
+        ("mobilenet_v3_small", timm, "timm"),
+        ("mobilenet_v2", timm, "timm"),
+        ("xception", torchvision, "timm"),
+    ):
+        filled = models.arguments(arch, (32, 32, 3), 10, weights=source)
         assert (filled["form"], filled["stem"]) == (form, "imagenet")
-    assert models.arguments("mobilenet", (32, 32, 3), weights="a.npz")["form"] == "timm"
-    assert models.arguments("resnet50", (32, 32, 3), weights="a.npz", form="paper")["form"] == "paper"
+    assert models.arguments("resnet50", (32, 32, 3), weights=torchvision, form="paper")["form"] == "paper"
     assert models.arguments("resnet50", (32, 32, 3), weights="a.keras")["stem"] == "cifar"
+    with pytest.raises(BadInput, match="no weights at"):
+        models.arguments("resnet50", weights="none.npz")
 
 
 def test_order_does_not_depend_on_the_order_of_a_sum():

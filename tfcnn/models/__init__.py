@@ -37,7 +37,12 @@ FAMILIES = (
     Family("lenet", "classification", 16, ("lenet5",)),
     Family("vgg", "classification", 32, tuple(f"vgg{n}{bn}" for bn in ("", "_bn") for n in (11, 13, 16, 19))),
     Family("resnet", "classification", 8, tuple(f"resnet{n}" for n in (18, 34, 50, 101, 152, 20, 32, 44, 56, 110))),
+    Family("densenet", "classification", 8, (*(f"densenet{n}" for n in (121, 169, 201, 161, 40)), "densenet_bc100")),
     Family("mobilenet", "classification", 16, ("mobilenet",)),
+    Family("mobilenet_v2", "classification", 16, ("mobilenet_v2",)),
+    Family("mobilenet_v3", "classification", 16, ("mobilenet_v3_small", "mobilenet_v3_large")),
+    Family("xception", "classification", 16, ("xception",)),
+    Family("efficientnet", "classification", 16, tuple(f"efficientnet_b{n}" for n in range(8))),
     Family(
         *("alexnet", "classification", 15, ("alexnet", "alexnet_2012", "zfnet"), ("conv1", "conv2", "conv5")),
         small=67,  # 227's stem and three poolings without borders end in one position
@@ -124,7 +129,9 @@ def _form_of(weights: str, family: Family) -> str | None:
     if weights == "imagenet":
         return "keras"
     if weights.endswith((".safetensors", ".npz")):
-        return "timm" if family.module in ("mobilenet", "xception") else "torchvision"
+        from tfcnn.weights import library_of
+
+        return library_of(weights, family.module)
     return None
 
 

@@ -26,15 +26,15 @@ def classify(inputs, x, num_classes, *, dropout=0.0, name=None):
 def classify_maps(inputs, x, num_classes, *, dropout=0.0, name=None):
     """As `classify`, without a dense layer: a 1x1 convolution, named `logits`, makes one map a class, then their means.
 
-    ReLU follows that convolution, as Network in Network and SqueezeNet were published: no logit is negative.
+    ReLU follows that convolution, as Network in Network and SqueezeNet were published: no logit is negative. Its biases
+    start from 1: from 0 a class is soon below 0 on every image, where ReLU lets nothing be learned any more.
     """
     if num_classes == 0:
         return classify(inputs, x, 0, name=name)
     if dropout:
         x = layers.Dropout(dropout)(x)
-    x = layers.Conv2D(
-        num_classes, 1, activation="relu", kernel_initializer="he_normal", dtype="float32", name="logits"
-    )(x)
+    start = {"kernel_initializer": "he_normal", "bias_initializer": "ones"}
+    x = layers.Conv2D(num_classes, 1, activation="relu", dtype="float32", name="logits", **start)(x)
     return keras.Model(inputs, pool(x), name=name)
 
 

@@ -20,6 +20,10 @@ SMALL = {
     "googlenet": {"width": 0.25, "depth": 0.2},
     "inception_v3": {"width": 0.1, "depth": 0.25},
     "squeezenet": {"width": 0.25},
+    **{
+        family: {"width": 0.25, "depth": 0.1} for family in ("densenet", "mobilenet_v2", "mobilenet_v3", "efficientnet")
+    },
+    "xception": {"width": 0.05, "depth": 0.1},
     "audio": {"width": 0.05},
     "voxnet": {"width": 0.25},
     "unet": {"width": 0.125, "depth": 0.5},
@@ -39,6 +43,7 @@ def networks():
     yield "lenet5", {"form": "paper"}
     yield "resnet20", {"depth": 0.34}
     yield "resnet50", {"width": 0.125, "depth": 0.25, "form": "keras"}
+    yield "xception", {"width": 0.05, "depth": 0.1, "form": "timm"}
     yield "alexnet_2012", {"width": 0.1}
     yield "googlenet", {"width": 0.25, "depth": 0.2, "form": "paper"}
     yield "inception_v3", {"width": 0.1, "depth": 0.25, "form": "torchvision"}

@@ -12,35 +12,8 @@ from tfcnn import cost, models
 from tfcnn.config import BadInput
 
 REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())["rows"]
-KNOWN = [row for row in REFERENCE if row["arch"] in tfcnn.list_archs()]
-# Names that share a row's table with a published sibling and have published counts of their own here:
-# torchvision's documentation (trainable parameters); He 2015, section 4.2 (Table 6, in millions, option A).
-ALSO_PUBLISHED = {
-    "vgg13": 133_047_848,
-    "vgg19": 143_667_240,
-    "vgg11_bn": 132_868_840,
-    "vgg13_bn": 133_053_736,
-    "vgg19_bn": 143_678_248,
-    "resnet101": 44_549_160,
-    "resnet152": 60_192_808,
-    "resnet32": 0.46e6,
-    "resnet44": 0.66e6,
-    "resnet56": 0.85e6,
-    "resnet110": 1.7e6,
-    "zfnet": 62_357_608,  # often given as 62.3 million; figure 3 of the paper, added up by hand
-    "nin_imagenet": 7_595_176,  # Caffe's model zoo: its file of float32 has 29 MB
-    "squeezenet1_1": 1_235_496,
-    "lecture_cnn": 896 + 18_496 + 73_856 + 65_664 + 387,  # the slide's five layers with weights, by hand
-    # Dai 2016, Table 1: 0.2, 1.8 and 3.7 million. Table 1's M3 has 80x256 + 3x256x256 weights in its convolutions.
-    "m3": 0.217e6,
-    "m11": 1.8e6,
-    "m18": 3.7e6,
-    # Long 2015, Table 1: 134 million in the convolutional VGG-16 with its scores; dilation changes no count.
-    "fcn16s": 134e6,
-    "dilated_vgg16": 134e6,
-    # 9 weights a pair of maps: 1 32, 32 16, 16 8 down; 8 16, 16 32, 32 1 up; and the biases.
-    "conv_autoencoder": 9 * 2 * (32 + 512 + 128) + (32 + 16 + 8) + (16 + 32 + 1),
-}
+# Names without a row there, with counts of trainable parameters that somebody else printed.
+ALSO_PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text())["rows"]
 SMALLER = {
     "lenet": {},
     "vgg": {"width": 0.05},
@@ -52,6 +25,9 @@ SMALLER = {
     "inception_v3": {"width": 0.1, "depth": 0.25},
     "squeezenet": {"width": 0.25},
     "lecture_cnn": {"width": 0.25},
+    "densenet": {"width": 0.25, "depth": 0.1},
+    **{family: {"width": 0.25, "depth": 0.3} for family in ("mobilenet_v2", "mobilenet_v3", "efficientnet")},
+    "xception": {"width": 0.05, "depth": 0.1},
     "audio": {"width": 0.05},
     "voxnet": {"width": 0.25},
     "unet": {"width": 0.125, "depth": 0.5},
@@ -81,7 +57,7 @@ def output_of(arch, shape, num_classes):
     return {"classification": (num_classes,), "reconstruction": shape}.get(task, (*shape[:-1], num_classes))
 
 
-@pytest.mark.parametrize("row", KNOWN, ids=lambda row: f"{row['arch']}{row.get('overrides', '')}")
+@pytest.mark.parametrize("row", REFERENCE, ids=lambda row: f"{row['arch']}{row.get('overrides', '')}")
 def test_published_counts(row):
     model = weightless(row["arch"], row["input_shape"], row["num_classes"], **row.get("overrides", {}))
     table = cost.cost_table(model)
@@ -89,14 +65,19 @@ def test_published_counts(row):
     assert list(model.output_shape[1:]) == row["output"]
 
 
-@pytest.mark.parametrize(("arch", "published"), list(ALSO_PUBLISHED.items()))
-def test_other_published_counts(arch, published):
-    trainable = cost.cost_table(weightless(arch)).trainable
-    assert trainable == pytest.approx(published, rel=0 if isinstance(published, int) else 0.02)
+@pytest.mark.parametrize("row", ALSO_PUBLISHED, ids=lambda row: row["arch"])
+def test_other_published_counts(row):
+    trainable = cost.cost_table(weightless(row["arch"])).trainable
+    if "millions" in row:
+        assert trainable / 1e6 == pytest.approx(row["millions"], rel=0.02)
+    else:
+        assert trainable == row["trainable"]
 
 
 def test_every_name_has_a_published_count():
-    assert {row["arch"] for row in KNOWN} | set(ALSO_PUBLISHED) == set(tfcnn.list_archs())
+    names = [row["arch"] for row in ALSO_PUBLISHED]
+    assert sorted({row["arch"] for row in REFERENCE} | set(names)) == sorted(tfcnn.list_archs())
+    assert len(names) == len(set(names))
 
 
 def test_weights_are_allocated_and_counted_alike():

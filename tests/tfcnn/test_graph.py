@@ -1,0 +1,54 @@
+"""The flat graph that costs and receptive fields are read from."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+from keras import layers, ops
+
+from tfcnn import graph
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_models_inside_are_opened_with_the_tensors_of_each_application():
+    inner_input = keras.Input((None, 3))
+    conv = layers.Conv1D(3, 3)
+    inner = keras.Model(inner_input, [conv(inner_input), layers.ReLU()(inner_input)])
+    inputs = keras.Input((9, 3))
+    first, second = inner(inputs)
+    third, _ = inner(first)
+    read = graph.read(keras.Model(inputs, [third, ops.concatenate([second, second], axis=-1)]))
+    kinds = [type(step.operation).__name__ for step in read.steps]
+    assert sorted(kinds) == ["Concatenate", "Conv1D", "Conv1D", "ReLU", "ReLU"]
+    convs = [step for step in read.steps if step.operation is conv]
+    assert [step.outputs[0].shape for step in convs] == [(None, 7, 3), (None, 5, 3)]
+    assert convs[0].inputs[0] is read.inputs[0]
+    assert convs[1].inputs[0] is convs[0].outputs[0]
+    assert read.outputs[0] is convs[1].outputs[0]
+    assert read.outputs[1].shape == (None, 9, 6)
+
+
+def test_a_model_without_a_graph_is_named():
+    class Subclassed(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(ValueError, match="mine has no graph to read"):
+        graph.read(Subclassed(name="mine"))
+
+
+def test_on_the_jax_backend():
+    code = """
+import keras, tfcnn
+assert keras.backend.backend() == "jax"
+with tfcnn.cost.weightless():
+    model = tfcnn.build("mobilenet")
+print(tfcnn.receptive_field.receptive_field(model), tfcnn.cost.cost_table(model).macs)
+"""
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["315", "568740352"]
