@@ -114,6 +114,13 @@ def test_the_number_of_classes_is_left_alone():
     assert weightless("conv_autoencoder", (16, 16, 3), 10).output_shape == (None, 16, 16, 3)
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_the_reconstruction_is_linear(decoder):
+    model = tfcnn.build("conv_autoencoder", (16, 16, 1), decoder=decoder)
+    found = model(np.random.default_rng(0).normal(size=(2, 16, 16, 1)).astype("float32"))
+    assert np.min(found) < 0 < np.max(found)
+
+
 def test_the_auto_encoder_learns():
     """Digits of scikit-learn, eight pixels a side: after a few steps better than the mean image."""
     from sklearn.datasets import load_digits
