@@ -11,7 +11,7 @@ from keras import layers
 
 from tfcnn import graph
 from tfcnn.arithmetic import effective_kernel, same_padding
-from tfcnn.layers import BedOfNails1D, LocalResponseNormalization, Padding1D, Subsampling2D
+from tfcnn.layers import BedOfNails1D, CropLike, LocalResponseNormalization, Padding1D, Subsampling2D
 from tfcnn.layers.convolution import Convolution
 from tfcnn.layers.max_unpooling import MaxUnpooling, MaxUnpoolingLike
 from tfcnn.layers.windows import WindowedLayer
@@ -153,6 +153,8 @@ def _of_ours(layer, shape, like) -> list | None:
         return [(layer.pool_size, layer.pool_size)] * 2
     if isinstance(layer, BedOfNails):
         return [(1, Fraction(1, size), -place) for size, place in zip(layer.size, layer.position, strict=True)]
+    if isinstance(layer, CropLike):
+        return [(1, 1, -first) for first in layer.first(shape, like)]
     if isinstance(layer, Padding):
         return [(1, 1, before) for before, _ in layer.amounts]
     return None

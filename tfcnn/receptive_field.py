@@ -27,7 +27,7 @@ import numpy as np
 from tfcnn import graph
 from tfcnn.config import choose
 from tfcnn.layer_windows import COLLAPSE, POINTWISE, STATISTICS, WHOLE_AXIS, Reads, pooling, reads_of, rule_of
-from tfcnn.layers import DeformableConv2D
+from tfcnn.layers import CropLike, DeformableConv2D
 from tfcnn.layers.max_unpooling import MaxUnpoolingLike
 
 
@@ -286,6 +286,8 @@ def _through(step: graph.Step, inputs: list[Field], count: int, windows_only: bo
         return Field((whole,) * count, False)
     if rule == STATISTICS or isinstance(step.operation, DeformableConv2D):
         inputs = [*inputs, Field((whole,) * count)]
+    if isinstance(step.operation, CropLike):  # `like` says the size
+        inputs = inputs[:1]
     if isinstance(step.operation, MaxUnpoolingLike):  # `like` says where, by the maximum of each window
         rows = pooling(step.operation, step.inputs[1].shape)
         inputs = [inputs[0], Field(tuple(map(_read, inputs[1].axes, rows)))]

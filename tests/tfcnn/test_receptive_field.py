@@ -120,6 +120,8 @@ LINES = {
     "transposed, dilated": lambda: layers.Conv1DTranspose(2, 3, 1, "same", dilation_rate=2),
     "zero padding": lambda: layers.ZeroPadding1D((2, 1)),
     "cropping": lambda: layers.Cropping1D((3, 1)),
+    "crop like": lambda: lambda x: own.CropLike()([x, layers.Conv1D(2, 12)(x)]),
+    "crop like, offset": lambda: lambda x: own.CropLike(2)([x, layers.Conv1D(2, 12)(x)]),
     "stride and dilation": lambda: own.PaddedConv1D(2, 3, 2, "half", dilation_rate=2),
     "bed of nails": lambda: own.BedOfNails1D(3, 1),
     "Lp pooling": lambda: own.LpPooling1D(3, 2, "same"),

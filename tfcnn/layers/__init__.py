@@ -8,6 +8,7 @@ Keras has the rest: up-sampling without switches is `keras.layers.UpSampling2D` 
 from tfcnn.layers import constraints, initializers
 from tfcnn.layers.bed_of_nails import BedOfNails1D, BedOfNails2D, BedOfNails3D
 from tfcnn.layers.convolution import PaddedConv1D, PaddedConv2D, PaddedConv3D
+from tfcnn.layers.crop_like import CropLike
 from tfcnn.layers.deformable import DeformableConv2D
 from tfcnn.layers.fft_convolution import FFTConv2D
 from tfcnn.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
@@ -32,6 +33,7 @@ __all__ = [
     "BedOfNails1D",
     "BedOfNails2D",
     "BedOfNails3D",
+    "CropLike",
     "DeformableConv2D",
     "FFTConv2D",
     "LocalResponseNormalization",

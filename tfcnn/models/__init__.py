@@ -20,6 +20,8 @@ from tfcnn.config import BadInput, choose
 
 # Below this many pixels a network that divides the image by 32 ends in a 1x1 map.
 SMALL_IMAGE = 64
+STAGES = tuple(f"stage{n}" for n in range(1, 6))
+DILATED_MAPS = (*STAGES, *(f"layer{n}" for n in range(1, 9)))
 
 
 class Family(NamedTuple):
@@ -27,7 +29,7 @@ class Family(NamedTuple):
     task: str
     min_size: int  # the shortest side of the input that leaves every stage something to look at
     names: tuple[str, ...]
-    features: tuple[str, ...] = tuple(f"stage{n}" for n in range(1, 6))  # the layers that `features_only` can give
+    features: tuple[str, ...] = STAGES  # the layers that `features_only` can give
     small: int = SMALL_IMAGE  # below this many pixels a side a network that has a `stem` gets the one for small images
 
 
@@ -50,12 +52,21 @@ FAMILIES = (
     Family("inception_v3", "classification", 15, ("inception_v3",), small=75),
     Family("squeezenet", "classification", 8, ("squeezenet1_0", "squeezenet1_1")),
     Family("lecture_cnn", "classification", 16, ("lecture_cnn",)),
+    Family("audio", "classification", 1024, ("m3", "m5", "m11", "m18")),
+    Family("voxnet", "classification", 16, ("voxnet",)),
+    Family("unet", "segmentation", 16, ("unet",)),
+    Family("unet3d", "segmentation", 8, ("unet3d",)),
+    Family("fcn", "segmentation", 32, ("fcn32s", "fcn16s", "fcn8s")),
+    Family("segnet", "segmentation", 32, ("segnet",)),
+    Family("deconvnet", "segmentation", 32, ("deconvnet",)),
+    Family("dilated", "segmentation", 8, ("dilated_vgg16", "context_module"), DILATED_MAPS),
+    Family("autoencoder", "reconstruction", 8, ("conv_autoencoder",)),
 )
 ARCHS = {name: family for family in FAMILIES for name in family.names}
 
 
 def list_archs(task: str | None = None) -> list[str]:
-    """Names that `build` knows, all or those of one task ("classification")."""
+    """Names that `build` knows, all or those of one task ("classification", "segmentation", "reconstruction")."""
     return [name for name, family in ARCHS.items() if task in (None, family.task)]
 
 
@@ -66,7 +77,8 @@ def family_of(arch: str) -> Family:
 
 def check_size(arch: str, image_size: tuple[int, ...]) -> None:
     """Raises BadInput when an image (its spatial sides, in pixels; None: any) is too small for the architecture."""
-    if min((side for side in image_size if side), default=SMALL_IMAGE) < (minimum := family_of(arch).min_size):
+    minimum = family_of(arch).min_size
+    if any(side < minimum for side in image_size if side is not None):
         size = "x".join(map(str, image_size))
         raise BadInput(f"images of {size} are too small for {arch}: it needs {minimum} pixels a side (--image-size)")
 
@@ -97,7 +109,8 @@ def arguments(
     for key in overrides:
         choose(f"argument of {arch}", key, allowed, flag="--arch-args")
     given = {"input_shape": input_shape, "num_classes": num_classes}
-    filled = allowed | {key: value for key, value in given.items() if value is not None} | overrides
+    given = {key: value for key, value in given.items() if value is not None and key in allowed}
+    filled = allowed | given | overrides
     filled["input_shape"] = tuple(filled["input_shape"])
     if len(filled["input_shape"]) != len(usual := allowed["input_shape"]):
         given, usual = ("x".join(map(str, shape)) for shape in (filled["input_shape"], usual))
@@ -142,6 +155,7 @@ def build(
         arch: one of `list_archs()`.
         input_shape: (height, width, channels), or as many axes as the architecture works on; default: the paper's.
         num_classes: size of the output; default: the paper's; 0: the pooled features of a classification network.
+            Reconstruction networks, whose output has the channels of their input, leave it alone.
         weights: "imagenet", or the path of a file: tfcnn.weights.load; default: fresh weights.
         features_only: return the maps at several scales in place of logits.
         out_indices: with `features_only`, which of the maps, counted from 0; default: all. `feature_info(model)`
@@ -150,7 +164,8 @@ def build(
 
     Returns:
         keras.Model: float images (batch, height, width, channels) in, float32 logits (batch, num_classes) out, or
-        features (batch, channels), or a list of maps (batch, height / stride, width / stride, channels).
+        features (batch, channels), or a list of maps (batch, height / stride, width / stride, channels). Segmentation
+        networks return logits at each position, (batch, height, width, num_classes).
 
     Raises:
         BadInput (a ValueError): unknown architecture or argument, a value out of range, or an image below the

@@ -127,6 +127,18 @@ def bed_of_nails(size, position):
     return loop
 
 
+def crop_like(offset):
+    def loop(weights, x, like):
+        y = np.zeros((*like.shape[:-1], x.shape[-1]))
+        for n, *place, c in np.ndindex(y.shape):
+            spare = [size - smaller for size, smaller in zip(x.shape[1:-1], like.shape[1:-1], strict=True)]
+            first = [s // 2 for s in spare] if offset is None else [offset] * len(spare)
+            y[(n, *place, c)] = x[(n, *(i + f for i, f in zip(place, first, strict=True)), c)]
+        return y
+
+    return loop
+
+
 def distinct(rng, shape):
     """No ties, and none by rounding either: bfloat16 holds these integers."""
     assert np.prod(shape) <= 256
@@ -203,6 +215,8 @@ def pooling_cases():
 CASES = [
     Case("Subsampling2D", lambda: layers.Subsampling2D(2, activation="tanh"), ((2, 6, 7, 3),), subsampling),
     *pooling_cases(),
+    Case("CropLike", layers.CropLike, ((2, 7, 6, 3), (2, 4, 4, 2)), crop_like(None)),
+    Case("CropLike offset", partial(layers.CropLike, 2), ((2, 5, 4, 6, 1), (2, 3, 1, 4, 2)), crop_like(2)),
     Case(
         "LocalResponseNormalization",
         lambda: layers.LocalResponseNormalization(5, alpha=0.3),

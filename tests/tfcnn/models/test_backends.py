@@ -24,6 +24,15 @@ SMALL = {
         family: {"width": 0.25, "depth": 0.1} for family in ("densenet", "mobilenet_v2", "mobilenet_v3", "efficientnet")
     },
     "xception": {"width": 0.05, "depth": 0.1},
+    "audio": {"width": 0.05},
+    "voxnet": {"width": 0.25},
+    "unet": {"width": 0.125, "depth": 0.5},
+    "unet3d": {"width": 0.125, "depth": 0.5},
+    "fcn": {"width": 0.02, "depth": 0.3, "form": "same"},
+    "segnet": {"width": 0.05, "depth": 0.3},
+    "deconvnet": {"width": 0.05, "depth": 0.3},
+    "dilated": {"width": 0.02, "depth": 0.3},
+    "autoencoder": {"width": 0.25},
 }
 
 
@@ -38,6 +47,10 @@ def networks():
     yield "alexnet_2012", {"width": 0.1}
     yield "googlenet", {"width": 0.25, "depth": 0.2, "form": "paper"}
     yield "inception_v3", {"width": 0.1, "depth": 0.25, "form": "torchvision"}
+    yield "fcn8s", {"width": 0.02, "depth": 0.3}
+    yield "unet3d", {"width": 0.125, "depth": 0.5, "convolution": "orthogonal"}
+    yield "context_module", {"size": "large"}
+    yield "conv_autoencoder", {"decoder": "unpooling"}
 
 
 def forward(path):
@@ -45,12 +58,14 @@ def forward(path):
     rng, stored = np.random.default_rng(0), dict(np.load(path)) if path.exists() else {}
     known, logits = bool(stored), {}
     for number, (arch, overrides) in enumerate(networks()):
-        model = models.build(arch, (32, 32, 1), 5, **overrides)
+        rank = len(models.arguments(arch)["input_shape"]) - 1
+        shape = {1: (1024, 1), 2: (32, 32, 1), 3: (16, 18, 20, 1)}[rank]
+        model = models.build(arch, shape, 5, **overrides)
         if not known:
             weights = [w + 0.01 * abs(rng.normal(size=w.shape)) for w in model.get_weights()]
             stored |= {f"{number}/{i}": w.astype("float32") for i, w in enumerate(weights)}
         model.set_weights([stored[f"{number}/{i}"] for i in range(len(model.weights))])
-        images = np.random.default_rng(1).normal(size=(2, 32, 32, 1)).astype("float32")
+        images = np.random.default_rng(1).normal(size=(2, *shape)).astype("float32")
         logits[arch + str(overrides)] = model.predict_on_batch(images)
     if not known:
         np.savez(path, **stored)

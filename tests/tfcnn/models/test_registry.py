@@ -28,12 +28,33 @@ SMALLER = {
     "densenet": {"width": 0.25, "depth": 0.1},
     **{family: {"width": 0.25, "depth": 0.3} for family in ("mobilenet_v2", "mobilenet_v3", "efficientnet")},
     "xception": {"width": 0.05, "depth": 0.1},
+    "audio": {"width": 0.05},
+    "voxnet": {"width": 0.25},
+    "unet": {"width": 0.125, "depth": 0.5},
+    "unet3d": {"width": 0.125, "depth": 0.5},
+    "fcn": {"width": 0.02, "depth": 0.3},
+    "segnet": {"width": 0.05, "depth": 0.3},
+    "deconvnet": {"width": 0.05, "depth": 0.3},
+    "dilated": {"width": 0.02, "depth": 0.3},
+    "autoencoder": {"width": 0.5},
 }
 
 
 def weightless(arch, *args, **overrides):
     with cost.weightless():
         return tfcnn.build(arch, *args, **overrides)
+
+
+def shape_of(arch, height, width, channels):
+    """A shape of as many axes as the architecture takes: sound of `height` times 64 samples, or a volume."""
+    rank = len(models.arguments(arch)["input_shape"]) - 1
+    return {1: (64 * height,), 2: (height, width), 3: (height, width, height)}[rank] + (channels,)
+
+
+def output_of(arch, shape, num_classes):
+    """What the architecture makes of an image of this shape, where it keeps the image's size."""
+    task = models.family_of(arch).task
+    return {"classification": (num_classes,), "reconstruction": shape}.get(task, (*shape[:-1], num_classes))
 
 
 @pytest.mark.parametrize("row", REFERENCE, ids=lambda row: f"{row['arch']}{row.get('overrides', '')}")
@@ -72,13 +93,14 @@ def test_registry_repeats_the_variants_of_the_file(family):
 
 @pytest.mark.parametrize("arch", tfcnn.list_archs())
 def test_minimum_size(arch):
-    family = models.family_of(arch)
-    size = family.min_size
-    model = weightless(arch, (size, size, 3), 7)
-    assert model.output_shape == (None, 7)
+    size = models.family_of(arch).min_size
+    rank = len(models.arguments(arch)["input_shape"]) - 1
+    model = weightless(arch, (*(size,) * rank, 3), 7)
+    channels = 3 if models.family_of(arch).task == "reconstruction" else 7
+    assert model.output_shape[-1] == channels
     assert all(math.prod(row.output_shape) > 0 for row in cost.cost_table(model).rows)
     with pytest.raises(BadInput, match=f"needs {size} pixels"):
-        tfcnn.build(arch, (size + 9, size - 1, 3), 7)
+        tfcnn.build(arch, (*(size + 9,) * (rank - 1), size - 1, 3), 7)
 
 
 @pytest.mark.parametrize("arch", tfcnn.list_archs())
@@ -91,12 +113,14 @@ def test_depth_and_width_scale_every_network(arch):
 
 
 @pytest.mark.parametrize("family", models.FAMILIES, ids=lambda family: family.module)
-@pytest.mark.parametrize("shape", [(33, 45, 1), (64, 48, 4)])
-def test_any_size_and_channels_and_a_round_trip(family, shape, tmp_path):
+@pytest.mark.parametrize("size", [(33, 45, 1), (64, 48, 4)])
+def test_any_size_and_channels_and_a_round_trip(family, size, tmp_path):
+    shape = shape_of(family.names[0], *size)
     model = tfcnn.build(family.names[0], shape, 3, **SMALLER[family.module])
     images = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
     logits = model.predict_on_batch(images)
-    assert logits.shape == (2, 3)
+    if family.module != "dilated":  # a map of stride 8
+        assert logits.shape == (2, *output_of(family.names[0], shape, 3))
     assert logits.dtype == np.float32
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
@@ -111,14 +135,21 @@ def test_one_training_step_changes_every_trainable_weight(family, policy):
     before_policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        model = tfcnn.build(family.names[0], (32, 32, 1), 4, **SMALLER[family.module])
+        shape = shape_of(family.names[0], 32, 32, 1)
+        model = tfcnn.build(family.names[0], shape, 4, **SMALLER[family.module])
     finally:
         keras.config.set_dtype_policy(before_policy)
     assert model.output.dtype == "float32"
-    model.compile(keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(8, *shape)).astype("float32")
+    loss, targets = keras.losses.SparseCategoricalCrossentropy(from_logits=True), np.arange(8) % 4
+    if family.task == "segmentation":
+        targets = rng.integers(4, size=(8, *model.output_shape[1:-1]))
+    elif family.task == "reconstruction":
+        loss, targets = "mse", images
+    model.compile(keras.optimizers.Adam(), loss)
     before = [w.numpy().copy() for w in model.trainable_variables]
-    images = np.random.default_rng(0).normal(size=(8, 32, 32, 1)).astype("float32")
-    loss = model.train_on_batch(images, np.arange(8) % 4)
+    loss = model.train_on_batch(images, targets)
     assert math.isfinite(loss)
     assert all((a != w.numpy()).any() for a, w in zip(before, model.trainable_variables, strict=True))
 
@@ -154,5 +185,26 @@ def test_bad_input_names_what_is_near(arguments, message):
 
 
 def test_list_archs_by_task():
-    assert tfcnn.list_archs("classification") == tfcnn.list_archs()
-    assert tfcnn.list_archs("segmentation") == []
+    tasks = ("classification", "segmentation", "reconstruction")
+    assert sorted(arch for task in tasks for arch in tfcnn.list_archs(task)) == sorted(tfcnn.list_archs())
+    assert "unet" in tfcnn.list_archs("segmentation")
+    assert tfcnn.list_archs("detection") == []
+
+
+@pytest.mark.parametrize("arch", tfcnn.list_archs("segmentation"))
+def test_segmentation_networks_take_images_of_any_size(arch):
+    """Built without a size, as large as the image whatever that is."""
+    family = models.family_of(arch)
+    shape = shape_of(arch, 33, 47, 2)
+    known = tfcnn.build(arch, shape, 3, **SMALLER[family.module])
+    open_size = (*(None,) * (len(shape) - 1), 2)
+    form = {"form": "same"} if arch == "unet3d" else {}
+    model = tfcnn.build(arch, open_size, 3, **SMALLER[family.module], **form)
+    if arch == "deconvnet":  # fc6 of 7x7
+        shape = (227, 230, 2)
+        assert model.predict_on_batch(np.zeros((1, *shape))).shape == (1, 227, 230, 3)
+        return
+    model.set_weights(known.get_weights())
+    images = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
+    expected = known.predict_on_batch(images)
+    np.testing.assert_allclose(model.predict_on_batch(images), expected, rtol=1e-4, atol=1e-5 * abs(expected).max())

@@ -1,0 +1,172 @@
+"""U-Net: Ronneberger, Fischer & Brox, "U-Net: convolutional networks for biomedical image segmentation", 2015.
+
+Figure 1. form="paper" is the figure: convolutions without padding, so that 572 pixels become 388, and skip connections
+cut to the middle. form="same", the plain network as it is widely used, pads with zeros and gives a map as large as the
+image. Dropout is where the authors' published network has it, at the end of the contracting path: after the last
+convolution of its two deepest levels. Differences from the paper: none in form="paper"; `levels` and `batch_norm` are
+additions. Where 2^(levels - 1) does not divide the size, poolings of form="same" keep the last row and column, and
+the up-convolution is cut to its skip connection.
+"""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+
+import keras
+from keras import layers
+
+from tfcnn.arithmetic import scale_depth, scale_width
+from tfcnn.config import choose
+from tfcnn.layers import CropLike
+
+CONV = {3: layers.Conv1D, 4: layers.Conv2D, 5: layers.Conv3D}  # by the number of a map's axes
+UP_CONV = {3: layers.Conv1DTranspose, 4: layers.Conv2DTranspose, 5: layers.Conv3DTranspose}
+POOL = {3: layers.MaxPooling1D, 4: layers.MaxPooling2D, 5: layers.MaxPooling3D}
+
+
+def conv_relu(x, filters, *, form, batch_norm, bn_momentum=0.9, name=None):
+    """A convolution of side 3, batch norm where wanted, ReLU. (h, w, c) -> (h, w, filters), or h - 2, w - 2"""
+    padding = "valid" if form == "paper" else "same"
+    x = CONV[len(x.shape)](filters, 3, padding=padding, use_bias=not batch_norm, kernel_initializer="he_normal")(x)
+    if batch_norm:
+        x = layers.BatchNormalization(momentum=bn_momentum)(x)
+    return layers.ReLU(name=name)(x)
+
+
+def trunk(x, *, filters, unit, dropout=0.0):
+    """The contracting path. (h, w, c) -> the maps stage1, stage2, ..., with h, h / 2, ... pixels a side
+
+    Args:
+        filters: for each level, those of its convolutions.
+        unit: unit(x, filters, name) makes a convolution with what follows it.
+        dropout: rate after the two deepest levels.
+    """
+    stages = []
+    for level, row in enumerate(filters, start=1):
+        x = POOL[len(x.shape)](2, padding="same")(x) if stages else x  # "same": an odd size keeps its last pixel
+        for i, f in enumerate(row, start=1):
+            x = unit(x, f, name=f"stage{level}" if i == len(row) else None)
+        if dropout and level > len(filters) - 2:
+            x = layers.Dropout(dropout)(x)
+        stages.append(x)
+    return stages
+
+
+def expand(stages, *, filters, up_filters, unit, use_bias=True):
+    """The expansive path: up-convolution, skip connection, convolutions, level by level up to the first.
+
+    Args:
+        stages: of the contracting path.
+        filters, up_filters: for each level but the deepest, those of its convolutions and of its up-convolution.
+        use_bias: of the up-convolutions.
+    """
+    *skips, x = stages
+    for skip, row, up in reversed(list(zip(skips, filters, up_filters, strict=True))):
+        x = UP_CONV[len(x.shape)](up, 2, 2, use_bias=use_bias, kernel_initializer="he_normal")(x)
+        x = layers.Concatenate()(meet(skip, x))
+        for f in row:
+            x = unit(x, f)
+    return x
+
+
+def meet(skip, x):
+    """Both maps at the size of the smaller one: the skip's middle, or x without the pixel that an odd size lacks."""
+    sizes = [(a, b) for a, b in zip(skip.shape[1:-1], x.shape[1:-1], strict=True) if a != b or a is None]
+    if any(a is None or a < b for a, b in sizes):
+        return skip, CropLike(offset=0)([x, skip])
+    return (CropLike()([skip, x]), x) if sizes else (skip, x)
+
+
+def tile(bottom, levels, convs):
+    """(input, output): the sides of form="paper" around a deepest map of `bottom` pixels.
+
+    >>> tile(28, levels=5, convs=2)  # Figure 1
+    (572, 388)
+    """
+    lost = 2 * convs  # pixels that the convolutions of one level take
+    first, last = bottom + lost, bottom
+    for _ in range(levels - 1):
+        first, last = 2 * first + lost, 2 * last - lost
+    return first, last
+
+
+def smallest_tile(levels, convs):
+    """The smallest side that form="paper" takes; each further 2^(levels - 1) pixels are one more.
+
+    >>> smallest_tile(levels=5, convs=2)
+    188
+    """
+    sides = (tile(bottom, levels, convs) for bottom in itertools.count(1))
+    return next(first for first, last in sides if last > 0)
+
+
+def is_tile(size, levels, convs):
+    """Whether form="paper" takes images with this side; None, a side that is not known yet, is one."""
+    low = smallest_tile(levels, convs)
+    return size is None or (size >= low and (size - low) % 2 ** (levels - 1) == 0)
+
+
+def check_tile(sizes, levels, convs):
+    """ValueError, with the sides that fit, where an image is no tile of form="paper"."""
+    for size in sizes:
+        if not is_tile(size, levels, convs):
+            low, step = smallest_tile(levels, convs), 2 ** (levels - 1)
+            below = low + max(size - low, 0) // step * step
+            raise ValueError(
+                f'form="paper" of {levels} levels takes sides of {low}, {low + step}, ...; nearest to {size} are '
+                f'{below} and {below + step}; form="same" takes any'
+            )
+
+
+def unet(
+    input_shape=(256, 256, 1),
+    num_classes=1,
+    *,
+    levels=5,
+    width=1.0,
+    depth=1.0,
+    form="same",
+    batch_norm=False,
+    dropout=0.5,
+    bn_momentum=0.9,
+    name="unet",
+):
+    """U-Net.
+
+    Args:
+        input_shape: (height, width, channels), at least 16 pixels a side. The paper's is (572, 572, 1).
+        num_classes: logits at each position; the paper's is 2. With 1 it is the logit of the foreground.
+        levels: resolutions; 5 is four poolings, the last level 1024 filters.
+        width: multiplier of all filters.
+        depth: multiplier of the two convolutions in each level and direction.
+        form: "same" or "paper"; see the module's docstring.
+        batch_norm: normalise after each convolution.
+        dropout: rate after the two deepest levels.
+        bn_momentum: share of the old value in the moving statistics.
+
+    Returns:
+        keras.Model: (batch, height, width, channels) -> float32 logits (batch, height, width, num_classes), less
+        184 pixels a side in form="paper". The contracting path's maps are named stage1 ... (strides 1, 2, 4, 8, 16).
+
+    Raises:
+        ValueError: `levels` is below 1, or a size is no tile of form="paper".
+    """
+    choose("form", form, ("same", "paper"))
+    if levels < 1:
+        raise ValueError(f"levels must be 1 or more, got {levels}")
+    convs = scale_depth(2, depth)
+    if form == "paper":
+        check_tile(input_shape[:-1], levels, convs)
+    filters = [scale_width(64 * 2**i, width) for i in range(levels)]
+    rows = [(f,) * convs for f in filters]
+    unit = partial(conv_relu, form=form, batch_norm=batch_norm, bn_momentum=bn_momentum)
+
+    inputs = keras.Input(input_shape)  # 572, 572, 1
+    stages = trunk(inputs, filters=rows, unit=unit, dropout=dropout)  # 568, 568, 64 ... 28, 28, 1024
+    x = expand(stages, filters=rows[:-1], up_filters=filters[:-1], unit=unit)  # 388, 388, 64
+    outputs = layers.Conv2D(num_classes, 1, dtype="float32", name="logits")(x)  # 388, 388, 2
+    return keras.Model(inputs, outputs, name=name)
+
+
+VARIANTS = {"unet": unet}
