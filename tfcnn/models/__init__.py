@@ -180,6 +180,8 @@ def build(
     """
     if features_only and family_of(arch).task == "classification":
         num_classes = 0
+    if num_classes == 0 and family_of(arch).task != "classification":
+        raise BadInput(f"{arch} has no pooled features: give num_classes above 0, or features_only=True")
     filled = arguments(arch, input_shape, num_classes, weights=weights, **overrides)
     try:
         model = builder_of(arch)(**filled)

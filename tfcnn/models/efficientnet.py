@@ -58,7 +58,7 @@ def compound(phi: float) -> Scaling:
 
 
 def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", drop_path=0.2, style):
-    """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, with h / 2, h / 4, ... pixels a side"""
+    """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, h / 2, h / 4, ... pixels a side, and the last"""
     x = conv_bn(x, scale_width(32, width), 3, 2 if stem == "imagenet" else 1, style=style)
     total = sum(scale_depth(row[3], depth) for rows in STAGES for row in rows)
     stages, number = [], 0
@@ -75,12 +75,11 @@ def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", drop_path=0.2, style):
                 excite=partial(squeeze_excite, units=max(1, x.shape[-1] // 4), activation="silu"),
                 drop_path=drop_path * number / total,
                 style=style,
-                name=f"stage{stage}" if i == len(blocks) and stage < len(STAGES) else None,
+                name=f"stage{stage}" if i == len(blocks) else None,
             )
             number += 1
         stages.append(x)
-    stages[-1] = conv_bn(x, scale_width(1280, width), 1, style=style, name="stage5")
-    return stages
+    return [*stages, conv_bn(x, scale_width(1280, width), 1, style=style)]
 
 
 def efficientnet(

@@ -49,6 +49,6 @@ def feature_info(model: keras.Model) -> list[Feature]:
         [Feature(name='stage5', channels=512, stride=(32, 32))]
     """
     return [
-        Feature(name, output.shape[-1], receptive_field(model, name).stride)
+        Feature(name, output.shape[-1], receptive_field(model, name, windows_only=True).stride)
         for name, output in zip(model.output_names, model.outputs, strict=True)
     ]

@@ -34,18 +34,17 @@ STYLES = {
 
 
 def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", style):
-    """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, with h / 2, h / 4, ... pixels a side"""
+    """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, h / 2, h / 4, ... pixels a side, and the last"""
     x = conv_bn(x, scale_width(32, width), 3, 2 if stem == "imagenet" else 1, style=style)
     stages = []
     for stage, rows in enumerate(STAGES, start=1):
         blocks = [(t, c, s if i == 0 else 1) for t, c, n, s in rows for i in range(scale_depth(n, depth))]
         for i, (expansion, filters, stride) in enumerate(blocks, start=1):
-            last = f"stage{stage}" if i == len(blocks) and stage < len(STAGES) else None
+            last = f"stage{stage}" if i == len(blocks) else None
             filters, expanded = scale_width(filters, width), expansion * x.shape[-1]
             x = inverted_residual(x, filters, 3, stride, expanded, style=style, name=last)
         stages.append(x)
-    stages[-1] = conv_bn(x, scale_width(1280, max(width, 1)), 1, style=style, name="stage5")
-    return stages
+    return [*stages, conv_bn(x, scale_width(1280, max(width, 1)), 1, style=style)]
 
 
 def mobilenet_v2(

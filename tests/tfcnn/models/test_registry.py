@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfcnn
 from tfcnn import cost, models
@@ -152,6 +153,17 @@ def test_one_training_step_changes_every_trainable_weight(family, policy):
     loss = model.train_on_batch(images, targets)
     assert math.isfinite(loss)
     assert all((a != w.numpy()).any() for a, w in zip(before, model.trainable_variables, strict=True))
+
+
+@pytest.mark.parametrize("family", models.FAMILIES, ids=lambda family: family.module)
+def test_a_saved_model_of_every_family_gives_the_same_logits(family, tmp_path):
+    arch = family.names[-1]
+    shape = shape_of(arch, 32, 32, 1)
+    model = tfcnn.build(arch, shape, 3, **SMALLER[family.module])
+    images = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
+    model.export(tmp_path / "saved_model", verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
+    np.testing.assert_allclose(loaded.serve(images), model(images, training=False), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("arch", ["mobilenet", "resnet18"])
