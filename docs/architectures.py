@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 import tfcnn
-from benchmarks.parity import CASES, parity
+from benchmarks.parity import CASES, SIBLINGS, Case, parity
 from tfcnn import command, cost, models
 from tfcnn.receptive_field import receptive_field
 
@@ -29,55 +29,54 @@ of a logit from the library's, in units of the logits' standard deviation, on ra
 """
 
 
-def paper(module: str) -> str:
-    """The first words of a family's docstring: authors, title, and the year where there is one."""
-    text = " ".join(importlib.import_module(f"tfcnn.models.{module}").__doc__.split("\n\n")[0].split())
-    return re.match(r"(?:[^:]+: )?(.*?\d{4}|.*)", text).group(1)
+def paper(arch: str) -> str:
+    """Authors, title and year, from the docstring of the network's file: its own "`name`: ..." there, or the first."""
+    text = " ".join(importlib.import_module(f"tfcnn.models.{models.family_of(arch).module}").__doc__.split())
+    own = re.search(rf'`{arch}`: ([^`:]*?".*?\d{{4}})', text)
+    first = re.match(r"(?:[^:]+: )?(.*?\d{4})", text) or re.match(r"(.*?\.)", text)
+    return (own or first).group(1)
 
 
-def published() -> dict[tuple[str, str], str]:
-    """(name, arguments as JSON) -> where its counts were published."""
-    rows = [
-        row
-        for name in ("reference", "published")
-        for row in json.loads((PUBLISHED / f"{name}.json").read_text())["rows"]
-    ]
-    return {(row["arch"], json.dumps(row.get("overrides", {}), sort_keys=True)): row["source"] for row in rows}
+def forms() -> dict[tuple[str, str], tuple[str, list[Case]]]:
+    """(name, arguments that differ from its defaults, as JSON) -> where its counts were published, its cases."""
+    found = {}
+    for file in ("reference.json", "published.json"):
+        for row in json.loads((PUBLISHED / file).read_text())["rows"]:
+            found[row["arch"], different(row["arch"], row.get("overrides", {}))] = (row["source"], [])
+    for case in CASES + SIBLINGS:
+        found.setdefault((case.arch, different(case.arch, dict(case.arguments))), ("", []))[1].append(case)
+    return found
 
 
-def row(arch: str, arguments: dict, source: str) -> tuple[str, ...]:
+def different(arch: str, arguments: dict) -> str:
+    usual = models.arguments(arch)
+    return json.dumps({key: value for key, value in arguments.items() if usual[key] != value}, sort_keys=True)
+
+
+def row(arch: str, arguments: dict, source: str, cases: list[Case]) -> tuple[str, ...]:
     with cost.weightless():
         model = tfcnn.build(arch, **arguments)
     table = cost.cost_table(model)
-    errors = [
-        f"{case.library} {parity(case).error:.0e}"
-        for case in CASES
-        if case.arch == arch and dict(case.arguments) == arguments
-    ]
     return (
         arch,
         ", ".join(f"{key}={value}" for key, value in arguments.items()),
-        paper(models.family_of(arch).module),
+        paper(arch),
         "x".join(map(str, model.input_shape[1:])),
         f"{table.params:,}",
         f"{table.macs:,}",
         str(receptive_field(model, windows_only=True)),
         source,
-        ", ".join(errors),
+        ", ".join(f"{case.library} {case.reference} {parity(case).error:.0e}" for case in cases),
     )
 
 
 def main() -> None:
     command.import_tensorflow()
-    sources = published()
-    for case in CASES:
-        sources.setdefault((case.arch, json.dumps(dict(case.arguments), sort_keys=True)), "")
+    rows = sorted(forms().items(), key=lambda item: tfcnn.list_archs().index(item[0][0]))
     lines = [INTRODUCTION, "| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
-    for arch in tfcnn.list_archs():
-        for (name, arguments), source in sources.items():
-            if name == arch:
-                print(arch, arguments, flush=True)
-                lines.append("| " + " | ".join(row(arch, json.loads(arguments), source)) + " |")
+    for (arch, arguments), (source, cases) in rows:
+        print(arch, arguments, flush=True)
+        lines.append("| " + " | ".join(row(arch, json.loads(arguments), source, cases)) + " |")
     (ROOT / "docs" / "architectures.md").write_text("\n".join(lines) + "\n")
 
 

@@ -232,26 +232,35 @@ def _h5_file(path: str, arch: str, model: keras.Model, arguments: dict[str, Any]
         shapes = _h5_shapes(path)
     except OSError as error:
         raise BadInput(f"'{path}' cannot be read: {_line(error)} (--weights)") from error
+    own, usual = (given["input_shape"][:-1] for given in (arguments, models.arguments(arch)))
+    donor, problem = None, None
+    for sides in dict.fromkeys((own, usual)):  # the dense layers of AlexNet and VGG know the size of the image
+        try:
+            donor = _donor(arch, model, arguments, sides, shapes)
+            with warnings.catch_warnings(action="error", category=UserWarning):  # Keras warns of what it leaves out
+                donor.load_weights(path)
+            return donor
+        except (ValueError, KeyError, UserWarning) as error:
+            problem = error
+    raise _misfit(path, arch, (donor and _first_difference(donor, shapes)) or _line(problem)) from problem
+
+
+def _donor(arch: str, model: keras.Model, arguments: dict[str, Any], sides: tuple, shapes: dict) -> keras.Model:
+    """The network that a file of these shapes was saved from, with fresh weights, for images of `sides` pixels."""
     names = {layer for layer, _ in shapes}
-    heads = {layer: shape[-1] for (layer, _), shape in shapes.items() if layer in HEADS and shape}
-    classes = next(iter(heads.values()), 0)
-    *sides, channels = arguments["input_shape"]
-    first = tuple(in_order(model)[0].weights[0].shape)
-    if channels == 1 and first not in shapes.values() and (*first[:-2], 3, first[-1]) in shapes.values():
-        channels = 3
+    heads = [shape[-1] for (layer, _), shape in shapes.items() if layer in HEADS and shape]
     if arch not in KERAS or names & set(models.family_of(arch).features):  # keras.applications has no `stage1`
-        more = {"input_shape": (*sides, channels), "num_classes": classes}
-        donor = models.builder_of(arch)(**arguments | more)
-    else:
-        head = {"classes": classes, "classifier_activation": None} if classes else {"include_top": False}
-        side = {} if classes else {"input_shape": (*sides, 3)}
-        donor = _application(arch, arguments | KERAS[arch][1])(weights=None, **head, **side)
-    try:
-        with warnings.catch_warnings(action="error", category=UserWarning):  # Keras warns of what it leaves out
-            donor.load_weights(path)
-    except (ValueError, KeyError, UserWarning) as error:
-        raise _misfit(path, arch, _first_difference(donor, shapes) or _line(error)) from error
-    return donor
+        channels, first = arguments["input_shape"][-1], tuple(in_order(model)[0].weights[0].shape)
+        if channels == 1 and first not in shapes.values() and (*first[:-2], 3, first[-1]) in shapes.values():
+            channels = 3
+        known = {"input_shape": (*sides, channels)}
+        if "num_classes" in arguments and (heads or models.family_of(arch).task == "classification"):
+            known["num_classes"] = heads[0] if heads else 0
+        return models.builder_of(arch)(**arguments | known)
+    make = _application(arch, arguments | KERAS[arch][1])
+    if not heads:
+        return make(weights=None, include_top=False)
+    return make(weights=None, classes=heads[0], classifier_activation=None, input_shape=(*sides, 3))
 
 
 def _h5_shapes(path: str) -> dict[tuple[str, str], tuple[int, ...] | None]:

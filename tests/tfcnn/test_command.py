@@ -11,7 +11,7 @@ from tfcnn.__main__ import COMMANDS
 from tfcnn.config import BadInput, Config
 
 BAD = [
-    ("--arch mobilnet", "unknown architecture 'mobilnet'; did you mean mobilenet? (--arch)"),
+    ("--arch mobilnet", "unknown architecture 'mobilnet'; did you mean mobilenet or "),
     ("--arch vgg15", "did you mean vgg1"),
     ("--dataset digitz", "unknown data set 'digitz'; did you mean digits? (--dataset)"),
     ("--dataset emnist/leters", "data set 'emnist' has no configuration 'leters'; did you mean letters?"),

@@ -103,11 +103,11 @@ def test_networks_side_by_side(told):
 def test_the_picture(told, tmp_path):
     path = tmp_path / "field.png"
     flags = ("--arch", "lenet5", "--field", path, "--layer")
-    text = told(*flags, "conv2d_1")
+    text = told(*flags, "stage2")
     assert path.read_bytes().startswith(b"\x89PNG")
-    assert re.search(r"^effective receptive field of conv2d_1: \d+ pixels a side", text, re.MULTILINE)
-    with pytest.raises(BadInput, match=r"did you mean conv2d.*\(--layer\)"):
-        told(*flags, "conv2d_9")
+    assert re.search(r"^effective receptive field of stage2: \d+ pixels a side", text, re.MULTILINE)
+    with pytest.raises(BadInput, match=r"did you mean stage.*\(--layer\)"):
+        told(*flags, "stage9")
     with pytest.raises(BadInput, match="logits has no positions: give a layer before global pooling or Flatten"):
         told(*flags, "logits")
 

@@ -90,6 +90,23 @@ def test_pooled_features_maps_and_headless_files(tmp_path, caplog):
     assert "left fresh: logits (the file ends before logits)" in caplog.text
 
 
+def test_a_file_for_images_of_another_size(tmp_path, caplog):
+    """Dense layers behind Flatten fit one size only: they stay fresh, and what lies before them is loaded."""
+    reference = tfcnn.build("vgg11", (64, 64, 3), 5, width=0.02)
+    found = tfcnn.build("vgg11", (64, 64, 3), 5, width=0.02, weights=write(reference, tmp_path / "v.weights.h5"))
+    np.testing.assert_array_equal(found.get_weights()[-2], reference.get_weights()[-2])
+    large = write(tfcnn.build("vgg11", num_classes=5, width=0.02), tmp_path / "large.weights.h5")
+    tfcnn.build("vgg11", (64, 64, 3), 5, width=0.02, weights=large)
+    assert "weights of 8 layers; left fresh: dense" in caplog.text
+    images = tfcnn.build("conv_autoencoder", (16, 16, 1))
+    same = tfcnn.build("conv_autoencoder", (32, 32, 1), weights=write(images, tmp_path / "a.weights.h5"))
+    np.testing.assert_array_equal(same.get_weights()[0], images.get_weights()[0])
+    fcn = tfcnn.build("fcn16s", (32, 32, 3), 4, width=0.02, form="same")
+    path = write(fcn, tmp_path / "f.weights.h5")
+    again = tfcnn.build("fcn16s", (64, 64, 3), 4, width=0.02, form="same", weights=path)
+    np.testing.assert_array_equal(again.get_weights()[-1], fcn.get_weights()[-1])
+
+
 def test_one_grey_channel_gets_the_sum_over_three(tmp_path):
     reference = network()
     found = network(channels=1, weights=write(reference, tmp_path / "m.weights.h5"))
