@@ -42,7 +42,8 @@ def forms() -> dict[tuple[str, str], tuple[str, list[Case]]]:
     found = {}
     for file in ("reference.json", "published.json"):
         for row in json.loads((PUBLISHED / file).read_text())["rows"]:
-            found[row["arch"], different(row["arch"], row.get("overrides", {}))] = (row["source"], [])
+            given = {key: row[key] for key in ("input_shape", "num_classes") if key in row} | row.get("overrides", {})
+            found[row["arch"], different(row["arch"], given)] = (row["source"], [])
     for case in CASES + SIBLINGS:
         found.setdefault((case.arch, different(case.arch, dict(case.arguments))), ("", []))[1].append(case)
     return found
@@ -50,33 +51,36 @@ def forms() -> dict[tuple[str, str], tuple[str, list[Case]]]:
 
 def different(arch: str, arguments: dict) -> str:
     usual = models.arguments(arch)
+    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
     return json.dumps({key: value for key, value in arguments.items() if usual[key] != value}, sort_keys=True)
 
 
-def row(arch: str, arguments: dict, source: str, cases: list[Case]) -> tuple[str, ...]:
+def row(arch: str, arguments: dict, source: str) -> list[str]:
     with cost.weightless():
         model = tfcnn.build(arch, **arguments)
     table = cost.cost_table(model)
-    return (
+    return [
         arch,
-        ", ".join(f"{key}={value}" for key, value in arguments.items()),
+        ", ".join(f"{key}={value}" for key, value in arguments.items() if key != "input_shape"),
         paper(arch),
         "x".join(map(str, model.input_shape[1:])),
         f"{table.params:,}",
         f"{table.macs:,}",
         str(receptive_field(model, windows_only=True)),
         source,
-        ", ".join(f"{case.library} {case.reference} {parity(case).error:.0e}" for case in cases),
-    )
+    ]
 
 
 def main() -> None:
     command.import_tensorflow()
-    rows = sorted(forms().items(), key=lambda item: tfcnn.list_archs().index(item[0][0]))
+    order = tfcnn.list_archs()
+    found = sorted(forms().items(), key=lambda item: order.index(item[0][0]))
+    rows = [row(arch, json.loads(arguments), source) for (arch, arguments), (source, _) in found]
     lines = [INTRODUCTION, "| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
-    for (arch, arguments), (source, cases) in rows:
-        print(arch, arguments, flush=True)
-        lines.append("| " + " | ".join(row(arch, json.loads(arguments), source, cases)) + " |")
+    for cells, (_, (_, cases)) in zip(rows, found, strict=True):
+        errors = ", ".join(f"{case.library} {case.reference} {parity(case).error:.0e}" for case in cases)
+        lines.append("| " + " | ".join([*cells, errors]) + " |")
+        print(lines[-1], flush=True)
     (ROOT / "docs" / "architectures.md").write_text("\n".join(lines) + "\n")
 
 

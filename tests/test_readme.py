@@ -25,3 +25,18 @@ def test_links_lead_somewhere():
 def test_ci_runs_the_test_command():
     assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
     assert "\nmake test " in README
+
+
+def test_the_table_of_architectures_is_current():
+    """A row for each name, and sampled rows with the costs of today; `python -m docs.architectures` writes it anew."""
+    lines = (ROOT / "docs" / "architectures.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")][1:]
+    assert list(dict.fromkeys(row[0] for row in rows)) == tfcnn.list_archs()
+    for row in rows:
+        if row[0] in ("lenet5", "resnet18", "googlenet", "squeezenet1_1", "unet", "m5") and not row[1]:
+            with tfcnn.cost.weightless():
+                table = tfcnn.cost.cost_table(tfcnn.build(row[0]))
+            assert row[4:6] == [f"{table.params:,}", f"{table.macs:,}"], row[0]
+    errors = [float(error) for row in rows for error in re.findall(r"\S+e-\d+|\b0e\+00", row[8])]
+    assert len(errors) > 100
+    assert max(errors) < 1e-4

@@ -120,8 +120,8 @@ def check_tile(sizes, levels, convs):
 
 
 def unet(
-    input_shape=(256, 256, 1),
-    num_classes=1,
+    input_shape=(572, 572, 1),
+    num_classes=2,
     *,
     levels=5,
     width=1.0,
