@@ -65,7 +65,7 @@ def nin(
     width=1.0,
     depth=1.0,
     stem="cifar",
-    dropout=0.5,
+    dropout=0.0,
     name="nin",
 ):
     """Network in Network.
@@ -77,7 +77,8 @@ def nin(
         width: multiplier of all filters.
         depth: multiplier of the 1x1 convolutions of each mlpconv layer.
         stem: "cifar" (first convolution 5x5, stride 1) or "imagenet" (11x11, stride 4, no border).
-        dropout: rate after each pooling.
+        dropout: rate after each pooling. The paper's 0.5 is for hundreds of epochs: on `digits` 12 of them taught
+            nothing, where 5 without it came to 90 %.
 
     Returns:
         keras.Model: (batch, height, width, channels) -> float32 logits (batch, num_classes), none negative. The last
