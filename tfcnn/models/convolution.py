@@ -16,7 +16,7 @@ class Style(NamedTuple):
 
     padding "same" is TensorFlow's (an even map with stride 2: nothing before, one pixel after), "symmetric" PyTorch's
     (as much before as after). Both keep the size at stride 1, where they are the same thing. "valid" is none. epsilon
-    and scale are batch norm's; bias says whether a convolution before batch norm has one.
+    and scale are batch norm's; bias says whether a convolution before batch norm has one; initializer is its kernel's.
     """
 
     padding: str = "symmetric"
@@ -25,6 +25,7 @@ class Style(NamedTuple):
     bias: bool = False
     scale: bool = True
     activation: str | None = "relu"
+    initializer: str = "he_normal"
 
 
 def conv_bn(x, filters, kernel, stride=1, *, style, activation="style", name=None):
@@ -33,7 +34,7 @@ def conv_bn(x, filters, kernel, stride=1, *, style, activation="style", name=Non
     `kernel` is a number or a pair; `activation` the style's, another or None; `name` that of the last layer.
     """
     x, padding = _padded(x, kernel, stride, style)
-    x = layers.Conv2D(filters, kernel, stride, padding, use_bias=style.bias, kernel_initializer="he_normal")(x)
+    x = layers.Conv2D(filters, kernel, stride, padding, use_bias=style.bias, kernel_initializer=style.initializer)(x)
     return bn(x, style=style, activation=activation, name=name)
 
 

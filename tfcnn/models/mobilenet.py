@@ -26,8 +26,8 @@ STAGES = (
 )
 
 STYLES = {
-    "keras": Style("same", epsilon=1e-3, activation="relu6"),
-    "timm": Style("symmetric", epsilon=1e-5, activation="relu6"),
+    "keras": Style("same", epsilon=1e-3, activation="relu6", initializer="glorot_uniform"),
+    "timm": Style("symmetric", epsilon=1e-5, activation="relu6", initializer="glorot_uniform"),
 }
 
 
