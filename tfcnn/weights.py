@@ -198,7 +198,7 @@ def _imagenet(arch: str, arguments: dict[str, Any]) -> keras.Model:
     try:
         return make(weights="imagenet")
     except Exception as error:  # Keras raises a bare Exception for a failed download
-        raise BadInput(f"the weights of {arch} cannot be downloaded: {error} (--weights)") from error
+        raise BadInput(f"the imagenet weights of {arch} cannot be had: {_line(error)} (--weights)") from error
 
 
 def _application(arch: str, arguments: dict[str, Any]):

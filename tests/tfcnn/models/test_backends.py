@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfcnn import models
+from tfcnn import cost, models
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {
@@ -72,6 +72,12 @@ def forward(path):
     return logits
 
 
+def counts():
+    """Parameters of every network at its paper's size."""
+    with cost.weightless():
+        return {f"parameters of {arch}": models.build(arch).count_params() for arch in models.list_archs()}
+
+
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     folder = tmp_path_factory.mktemp("backends")
@@ -82,7 +88,8 @@ from pathlib import Path
 import keras, numpy as np
 assert keras.backend.backend() == "jax"
 folder = Path({str(folder)!r})
-np.savez(folder / "jax.npz", **runpy.run_path({__file__!r})["forward"](folder / "weights.npz"))
+here = runpy.run_path({__file__!r})
+np.savez(folder / "jax.npz", **here["forward"](folder / "weights.npz"), **here["counts"]())
 """
     # Compiling takes most of the time, and each network runs once: without XLA's optimisation a quarter of it.
     quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -97,3 +104,8 @@ def test_jax_gives_the_same_logits(name, both):
     assert np.isfinite(expected).all()
     assert expected.std() > 0
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * abs(expected).max())
+
+
+def test_every_network_builds_on_jax(both):
+    found = {name: int(value) for name, value in both[1].items() if name.startswith("parameters of ")}
+    assert found == counts()
