@@ -69,3 +69,57 @@ def _outputs(node, inputs, args, kwargs):
     if all(new.shape == own.shape for new, own in zip(inputs, node.input_tensors, strict=True)):
         return [keras.KerasTensor(own.shape, own.dtype) for own in node.output_tensors]
     return keras.tree.flatten(node.operation.compute_output_spec(*args, **kwargs))
+
+
+def in_order(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers of a functional model that hold weights, in an order that depends on its graph alone.
+
+    Depth first from the outputs, a layer after all that it needs; inputs in their order, but those of a sum or product
+    by how much lies behind them, the most first, so that `Add()([x, y])` and `Add()([y, x])` give the same order.
+    Input normalisation (keras.applications' EfficientNet) is left out.
+    """
+    behind: dict[int, int] = {}  # for each node of the graph the set of nodes that it needs, as the bits of a number
+    order = []
+
+    def sources(node):
+        nodes = [node_of(tensor) for tensor in node.input_tensors]
+        if isinstance(node.operation, keras.layers.Add | keras.layers.Multiply) and all(id(n) in behind for n in nodes):
+            nodes.sort(key=lambda n: -behind[id(n)].bit_count())
+        return nodes
+
+    def walk(each):
+        seen, stack = set(), [(node, False) for node in reversed([node_of(output) for output in model.outputs])]
+        while stack:
+            node, ready = stack.pop()
+            if ready:
+                each(node)
+            elif id(node) not in seen:
+                seen.add(id(node))
+                stack.append((node, True))
+                stack.extend((source, False) for source in reversed(sources(node)))
+
+    def count(node):
+        bits = 1 << len(behind)
+        for source in sources(node):
+            bits |= behind[id(source)]
+        behind[id(node)] = bits
+
+    def collect(node):
+        operation = node.operation
+        inner = in_order(operation) if isinstance(operation, keras.Model) else [operation]
+        order.extend(layer for layer in inner if isinstance(layer, keras.layers.Layer) and layer.weights)
+
+    walk(count)
+    walk(collect)
+    return [layer for layer in dict.fromkeys(order) if not isinstance(layer, keras.layers.Normalization)]
+
+
+def node_of(tensor):
+    """The application of a layer that made a tensor. Keras has no public name for it; its own plots read the same."""
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index]
+
+
+def is_head(layer: keras.layers.Layer) -> bool:
+    """Whether a layer works on the pooled or flattened features, or gives the logits."""
+    return layer.name == "logits" or len(layer._inbound_nodes[0].input_tensors[0].shape) == 2

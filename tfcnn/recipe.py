@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import keras
 
 from tfcnn.config import BadInput, Config
+from tfcnn.graph import in_order, is_head
 from tfcnn.models import family_of
-from tfcnn.weights import in_order, is_head
 
 # Peak learning rates at batch size 32, found on `digits`; lower where dense layers follow without normalisation.
 LEARNING_RATE = {"adamw": 1e-2, "sgd": 0.1}

@@ -1,4 +1,4 @@
-"""Module names of torchvision's and timm's networks, in the order of `tfcnn.weights.in_order`.
+"""Module names of torchvision's and timm's networks, in the order of `tfcnn.graph.in_order`.
 
 One generator for a family and a way of naming: it takes the arguments of our builder and yields, for each of our layers
 with weights, the module that holds them in a `state_dict`. NAMES lists the ways that a family is named.

@@ -19,7 +19,8 @@ from keras import layers
 
 from tfcnn import models
 from tfcnn.config import BadInput
-from tfcnn.torch_names import NAMES
+from tfcnn.graph import in_order, is_head
+from tfcnn.state_dict import FORMATS, Stored, first_line, misfit, read_state_dict, shape_text
 
 # keras.applications' function for each of our names, and the arguments with which ours is the same network.
 KERAS = {
@@ -43,7 +44,6 @@ KERAS = {
 PHOTO_MEAN, PHOTO_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CAFFE_MEAN = (0.48501961, 0.45795686, 0.40760392)  # 123.68, 116.779, 103.939 of 255; the channels are blue, green, red
 HEADS = ("logits", "predictions", "conv_preds", "Logits")  # what ours and keras.applications call the last layer
-FORMATS = ".keras, .h5, .safetensors or .npz"
 
 
 class Loaded(NamedTuple):
@@ -65,13 +65,6 @@ class Standard(NamedTuple):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     bgr: bool = False
-
-
-class Stored(NamedTuple):
-    """The weights of one layer of the source: its name there, and arrays in Keras' layout by Keras' names."""
-
-    name: str
-    arrays: dict[str, np.ndarray]
 
 
 def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any], *, rgb: bool = False) -> Loaded:
@@ -104,7 +97,7 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
     elif suffix == ".h5":
         theirs = _of_model(_h5_file(weights, arch, model, arguments))
     elif suffix in (".safetensors", ".npz"):
-        theirs = _of_state_dict(weights, arch, ours, arguments)
+        theirs = read_state_dict(weights, arch, ours, arguments)
     else:
         raise BadInput(
             f"'{weights}' is no {FORMATS} file; a PyTorch checkpoint becomes one by "
@@ -117,11 +110,6 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
         for variable in layer.weights:
             variable.assign(arrays[variable.name])
     return Loaded(weights, len(values), fresh, reason)
-
-
-def library_of(path: str, family: str) -> str:
-    """ "timm" or "torchvision": whose networks, where they differ, have a file's names. Raises BadInput: unreadable."""
-    return "timm" if family == "xception" or "conv_stem.weight" in _tensors(path) else "torchvision"
 
 
 def standard(arch: str, weights: str | None) -> Standard | None:
@@ -138,55 +126,6 @@ def standard(arch: str, weights: str | None) -> Standard | None:
     return Standard((0.5,) * 3, (0.5,) * 3)
 
 
-def in_order(model: keras.Model) -> list[layers.Layer]:
-    """The layers of a functional model that hold weights, in an order that depends on its graph alone.
-
-    Depth first from the outputs, a layer after all that it needs; inputs in their order, but those of a sum or product
-    by how much lies behind them, the most first, so that `Add()([x, y])` and `Add()([y, x])` give the same order.
-    Input normalisation (keras.applications' EfficientNet) is left out.
-    """
-    behind: dict[int, int] = {}  # for each node of the graph the set of nodes that it needs, as the bits of a number
-    order = []
-
-    def sources(node):
-        nodes = [_node(tensor) for tensor in node.input_tensors]
-        if isinstance(node.operation, layers.Add | layers.Multiply) and all(id(n) in behind for n in nodes):
-            nodes.sort(key=lambda n: -behind[id(n)].bit_count())
-        return nodes
-
-    def walk(each):
-        seen, stack = set(), [(node, False) for node in reversed([_node(output) for output in model.outputs])]
-        while stack:
-            node, ready = stack.pop()
-            if ready:
-                each(node)
-            elif id(node) not in seen:
-                seen.add(id(node))
-                stack.append((node, True))
-                stack.extend((source, False) for source in reversed(sources(node)))
-
-    def count(node):
-        bits = 1 << len(behind)
-        for source in sources(node):
-            bits |= behind[id(source)]
-        behind[id(node)] = bits
-
-    def collect(node):
-        operation = node.operation
-        inner = in_order(operation) if isinstance(operation, keras.Model) else [operation]
-        order.extend(layer for layer in inner if isinstance(layer, layers.Layer) and layer.weights)
-
-    walk(count)
-    walk(collect)
-    return [layer for layer in dict.fromkeys(order) if not isinstance(layer, layers.Normalization)]
-
-
-def _node(tensor):
-    """The application of a layer that made a tensor. Keras has no public name for it; its own plots read the same."""
-    history = tensor._keras_history
-    return history.operation._inbound_nodes[history.node_index]
-
-
 def _of_model(model: keras.Model) -> list[Stored]:
     return [
         Stored(layer.name, {v.name: keras.ops.convert_to_numpy(v) for v in layer.weights}) for layer in in_order(model)
@@ -198,7 +137,7 @@ def _imagenet(arch: str, arguments: dict[str, Any]) -> keras.Model:
     try:
         return make(weights="imagenet")
     except Exception as error:  # Keras raises a bare Exception for a failed download
-        raise BadInput(f"the imagenet weights of {arch} cannot be had: {_line(error)} (--weights)") from error
+        raise BadInput(f"the imagenet weights of {arch} cannot be had: {first_line(error)} (--weights)") from error
 
 
 def _application(arch: str, arguments: dict[str, Any]):
@@ -223,7 +162,7 @@ def _keras_file(path: str) -> keras.Model:
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        raise BadInput(f"'{path}' cannot be read: {_line(error)} (--weights)") from error
+        raise BadInput(f"'{path}' cannot be read: {first_line(error)} (--weights)") from error
 
 
 def _h5_file(path: str, arch: str, model: keras.Model, arguments: dict[str, Any]) -> keras.Model:
@@ -231,7 +170,7 @@ def _h5_file(path: str, arch: str, model: keras.Model, arguments: dict[str, Any]
     try:
         shapes = _h5_shapes(path)
     except OSError as error:
-        raise BadInput(f"'{path}' cannot be read: {_line(error)} (--weights)") from error
+        raise BadInput(f"'{path}' cannot be read: {first_line(error)} (--weights)") from error
     own, usual = (given["input_shape"][:-1] for given in (arguments, models.arguments(arch)))
     donor, problem = None, None
     for sides in dict.fromkeys((own, usual)):  # the dense layers of AlexNet and VGG know the size of the image
@@ -242,7 +181,7 @@ def _h5_file(path: str, arch: str, model: keras.Model, arguments: dict[str, Any]
             return donor
         except (ValueError, KeyError, UserWarning) as error:
             problem = error
-    raise _misfit(path, arch, (donor and _first_difference(donor, shapes)) or _line(problem)) from problem
+    raise misfit(path, arch, (donor and _first_difference(donor, shapes)) or first_line(problem)) from problem
 
 
 def _donor(arch: str, model: keras.Model, arguments: dict[str, Any], sides: tuple, shapes: dict) -> keras.Model:
@@ -290,86 +229,9 @@ def _first_difference(donor: keras.Model, shapes: dict) -> str:
     found = {tensor: shape for (_, tensor), shape in shapes.items() if tensor}
     for (layer, tensor), shape in wanted.items():
         if tensor and found.get(tensor) != shape:
-            sizes = f"{_shape(found.get(tensor))} in the file and {_shape(shape)} in the network"
+            sizes = f"{shape_text(found.get(tensor))} in the file and {shape_text(shape)} in the network"
             return f"tensor {tensor} of {layer} is {sizes}"
     return ""
-
-
-def _of_state_dict(path: str, arch: str, ours: list[layers.Layer], arguments: dict[str, Any]) -> list[Stored]:
-    """The layers of a torchvision or timm `state_dict`, as far as the file goes."""
-    tensors = _tensors(path)
-    ways = [list(names(arguments)) for names in NAMES.get(models.family_of(arch).module, ())]
-    modules = {name.rpartition(".")[0] for name in tensors}
-    names = max(ways, key=lambda way: len(modules & set(way)), default=[])
-    if not modules & set(names):
-        given = next(iter(tensors), "nothing")
-        raise BadInput(f"'{path}' has {given}, and none of {arch}'s names in torchvision or timm (--weights)")
-    stored, used = [], set()
-    for layer, name in zip(ours, names, strict=False):
-        arrays = _from_torch(layer, name, tensors)
-        if not arrays:
-            if is_head(layer):
-                break
-            raise _misfit(path, arch, f"it has no {name}.weight")
-        stored.append(Stored(name, arrays))
-    for name in names:
-        used.update({name, f"{name}.conv1", f"{name}.pointwise"})
-    for tensor in tensors:
-        module, _, kind = tensor.rpartition(".")
-        auxiliary = module.lower().startswith("aux")
-        if module not in used and kind != "num_batches_tracked" and not auxiliary:
-            raise _misfit(path, arch, f"it has {tensor}, {_shape(tensors[tensor].shape)}, which {arch} has not")
-    return stored
-
-
-def _tensors(path: str) -> dict[str, np.ndarray]:
-    if not Path(path).is_file():
-        raise BadInput(f"no weights at '{path}': give imagenet, or a file {FORMATS} (--weights)")
-    try:
-        if path.endswith(".npz"):
-            with np.load(path, allow_pickle=False) as file:
-                tensors = dict(file)
-        else:
-            from safetensors.numpy import load_file
-
-            tensors = load_file(path)
-    except Exception as error:  # safetensors raises its own error, which is a bare Exception
-        raise BadInput(f"'{path}' cannot be read: {_line(error)} (--weights)") from error
-    return {name.removeprefix("module."): array for name, array in tensors.items()}
-
-
-def _from_torch(layer: layers.Layer, name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays of PyTorch's module `name` by Keras' names and in its layout; empty where the file has none."""
-    if isinstance(layer, layers.SeparableConv2D):  # timm's two modules
-        found = {"depthwise_kernel": f"{name}.conv1.weight", "pointwise_kernel": f"{name}.pointwise.weight"}
-    elif isinstance(layer, layers.BatchNormalization):
-        kinds = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
-        found = {key: f"{name}.{kind}" for key, kind in kinds.items()}
-    else:
-        found = {"kernel": f"{name}.weight", "bias": f"{name}.bias"}
-    arrays = {key: np.asarray(tensors[tensor], "float32") for key, tensor in found.items() if tensor in tensors}
-    for key, array in arrays.items():
-        if array.ndim > 1:
-            depthwise = key == "depthwise_kernel" or isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D)
-            arrays[key] = _kernel(array, layer, depthwise)
-    return arrays
-
-
-def _kernel(array: np.ndarray, layer: layers.Layer, depthwise: bool) -> np.ndarray:
-    """(out, in, h, w) -> (h, w, in, out); a dense layer that follows a Flatten gets its inputs in our order."""
-    if depthwise:  # (in x multiplier, 1, h, w) -> (h, w, in, multiplier)
-        channels = layer._inbound_nodes[0].input_tensors[0].shape[-1]
-        return np.moveaxis(array.reshape(channels, -1, *array.shape[2:]), (0, 1), (-2, -1))
-    if array.ndim == 2 and isinstance(layer, layers.Dense):
-        source = _node(layer._inbound_nodes[0].input_tensors[0])
-        while isinstance(source.operation, layers.Dropout):
-            source = _node(source.input_tensors[0])
-        if isinstance(source.operation, layers.Flatten):
-            *sides, channels = source.input_tensors[0].shape[1:]
-            if array.shape[1] == channels * np.prod(sides):
-                array = array.reshape(-1, channels, *sides)
-    array = np.moveaxis(array, (0, 1), (-1, -2))
-    return array.reshape(-1, array.shape[-1]) if isinstance(layer, layers.Dense) else array
 
 
 def _fit(ours: list[layers.Layer], theirs: list[Stored], arch: str, weights: str):
@@ -377,18 +239,18 @@ def _fit(ours: list[layers.Layer], theirs: list[Stored], arch: str, weights: str
     pairs = []
     for position, layer in enumerate(ours):
         if position == len(theirs):
-            misfit = f"the file ends before {layer.name}"
+            problem = f"the file ends before {layer.name}"
         else:
             stored = theirs[position]
-            arrays, misfit = _arranged(layer, stored, first=position == 0)
-        if not misfit:
+            arrays, problem = _arranged(layer, stored, first=position == 0)
+        if not problem:
             pairs.append((layer, arrays))
         elif is_head(layer) and pairs:
-            return pairs, [layer.name for layer in ours[position:]], misfit
+            return pairs, [layer.name for layer in ours[position:]], problem
         else:
-            raise _misfit(weights, arch, misfit)
+            raise misfit(weights, arch, problem)
     if len(theirs) > len(ours) and any(layer.name == "logits" for layer in ours):
-        raise _misfit(weights, arch, f"it has {theirs[len(ours)].name}, which {arch} has not")
+        raise misfit(weights, arch, f"it has {theirs[len(ours)].name}, which {arch} has not")
     return pairs, [], ""
 
 
@@ -398,13 +260,13 @@ def _arranged(layer: layers.Layer, stored: Stored, first: bool) -> tuple[dict[st
     for variable in layer.weights:
         array, shape = stored.arrays.get(variable.name), tuple(variable.shape)
         if array is None:
-            return {}, f"{stored.name} has no {variable.name}, which is {_shape(shape)} in {layer.name}"
+            return {}, f"{stored.name} has no {variable.name}, which is {shape_text(shape)} in {layer.name}"
         if first and len(shape) == array.ndim > 2 and shape[-2] == 1 and array.shape[-2] == 3:
             array = array.sum(-2, keepdims=True)  # one grey channel for red, green and blue
         if _squeezed(array.shape) == _squeezed(shape):  # a 1x1 convolution on a 1x1 map is a dense layer
             array = array.reshape(shape)
         if array.shape != shape:
-            sizes = f"{_shape(array.shape)} in the file and {_shape(shape)} in the network"
+            sizes = f"{shape_text(array.shape)} in the file and {shape_text(shape)} in the network"
             return {}, f"{variable.name} of {stored.name} is {sizes}"
         arrays[variable.name] = array
     if extra := set(stored.arrays) - set(arrays):
@@ -412,24 +274,7 @@ def _arranged(layer: layers.Layer, stored: Stored, first: bool) -> tuple[dict[st
     return arrays, ""
 
 
-def _misfit(weights: str, arch: str, what: str) -> BadInput:
-    return BadInput(f"'{weights}' does not fit {arch}: {what}; nothing was loaded (--weights)")
-
-
-def is_head(layer: layers.Layer) -> bool:
-    """Whether a layer works on the pooled or flattened features, or gives the logits."""
-    return layer.name == "logits" or len(layer._inbound_nodes[0].input_tensors[0].shape) == 2
-
-
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     while len(shape) > 2 and shape[0] == 1:
         shape = shape[1:]
     return shape
-
-
-def _shape(shape: tuple[int, ...] | None) -> str:
-    return "missing" if shape is None else "x".join(map(str, shape))
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

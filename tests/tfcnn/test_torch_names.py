@@ -6,7 +6,7 @@ import pytest
 
 import tfcnn
 from benchmarks import parity
-from tfcnn import cost, models, weights
+from tfcnn import cost, graph, models
 from tfcnn.torch_names import NAMES
 
 # One network for each way of naming and each thing that it depends on: blocks, depth, width, batch norm.
@@ -45,7 +45,7 @@ def test_every_layer_has_a_module_with_as_many_values_and_every_module_a_layer(a
         if kind != "num_batches_tracked":
             sizes[module] = sizes.get(module, 0) + tensor.numel()
     with cost.weightless():
-        ours = weights.in_order(tfcnn.build(arch, **overrides))
+        ours = graph.in_order(tfcnn.build(arch, **overrides))
     arguments = models.arguments(arch, **overrides)
     ways = [list(names(arguments)) for names in NAMES[models.family_of(arch).module]]
     names = max(ways, key=lambda way: len(set(way) & {module.removesuffix(".conv1") for module in sizes}))

@@ -10,7 +10,7 @@ from keras.src.legacy.saving import legacy_h5_format
 
 import tfcnn
 from benchmarks import parity
-from tfcnn import models, recipe, train, weights
+from tfcnn import graph, models, recipe, train, weights
 from tfcnn.config import BadInput, Config
 
 KERAS_CASES = [case for case in parity.CASES if case.library == "keras.applications"]
@@ -69,7 +69,7 @@ def test_another_number_of_classes_leaves_the_head_fresh_and_says_so(make, tmp_p
     fresh = network(classes=4)
     assert "left fresh: logits" in caplog.text
     assert "9" in caplog.text
-    for layer, stored in zip(weights.in_order(found)[:-1], weights.in_order(reference), strict=False):
+    for layer, stored in zip(graph.in_order(found)[:-1], graph.in_order(reference), strict=False):
         for mine, theirs in zip(layer.get_weights(), stored.get_weights(), strict=True):
             np.testing.assert_array_equal(mine, theirs)
     np.testing.assert_array_equal(found.get_layer("logits").kernel, fresh.get_layer("logits").kernel)
@@ -229,18 +229,18 @@ def test_order_does_not_depend_on_the_order_of_a_sum():
     short = layers.Conv2D(4, 1, name="shortcut")(stem)
     for pair in ((long, short), (short, long)):
         model = keras.Model(inputs, layers.Add()(pair))
-        assert [layer.name for layer in weights.in_order(model)] == ["stem", "first", "second", "shortcut"]
+        assert [layer.name for layer in graph.in_order(model)] == ["stem", "first", "second", "shortcut"]
     model = keras.Model(inputs, layers.Concatenate()([short, long]))
-    assert [layer.name for layer in weights.in_order(model)] == ["stem", "shortcut", "first", "second"]
+    assert [layer.name for layer in graph.in_order(model)] == ["stem", "shortcut", "first", "second"]
     nested = keras.Sequential([keras.Input((8, 8, 3)), model, layers.Conv2D(1, 1, name="last")])
-    assert [layer.name for layer in weights.in_order(nested)] == ["stem", "shortcut", "first", "second", "last"]
+    assert [layer.name for layer in graph.in_order(nested)] == ["stem", "shortcut", "first", "second", "last"]
 
 
 @pytest.mark.parametrize(("what", "first_free"), [("none", "stage1"), ("2", "stage3"), ("backbone", "logits")])
 def test_freeze_keeps_weights_and_statistics(what, first_free):
     model = network()
     frozen = recipe.freeze(model, "mobilenet", what)
-    order = weights.in_order(model)
+    order = graph.in_order(model)
     recipe.compile_model(model, Config(smoothing=0.0, lr=0.1), steps_per_epoch=10)
     before = [layer.get_weights() for layer in order]
     model.train_on_batch(IMAGES, np.eye(7)[:2])
@@ -250,7 +250,7 @@ def test_freeze_keeps_weights_and_statistics(what, first_free):
     ]
     assert changed == [False] * frozen + [True] * (len(order) - frozen)
     free = keras.Model(model.inputs, model.get_layer(first_free).output)
-    assert len(weights.in_order(free)) > frozen
+    assert len(graph.in_order(free)) > frozen
     assert {"none": 0, "backbone": len(order) - 1}.get(what, frozen) == frozen
 
 
@@ -280,7 +280,7 @@ def test_fine_tuning_from_keras_weights(tmp_path, capsys):
     assert "left fresh: logits" in said
     assert "frozen     54 layers (--freeze backbone)" in said
     trained, start = run.load_model(), network(10, 1, weights=path)
-    for layer, first in zip(weights.in_order(trained)[:-1], weights.in_order(start), strict=False):
+    for layer, first in zip(graph.in_order(trained)[:-1], graph.in_order(start), strict=False):
         for a, b in zip(layer.get_weights(), first.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
 

@@ -129,7 +129,7 @@ def _form_of(weights: str, family: Family) -> str | None:
     if weights == "imagenet":
         return "keras"
     if weights.endswith((".safetensors", ".npz")):
-        from tfcnn.weights import library_of
+        from tfcnn.state_dict import library_of
 
         return library_of(weights, family.module)
     return None

@@ -5,8 +5,8 @@ import pytest
 import tfcnn
 from tfcnn import cost
 from tfcnn.config import BadInput
+from tfcnn.graph import in_order
 from tfcnn.models.googlenet import STAGES, inception
-from tfcnn.weights import in_order
 
 # Table 1 of the paper: output size of each module, millions of operations.
 MODULES = (
