@@ -79,10 +79,10 @@ def test_no_expansion_where_there_are_as_many_maps_already():
 # Blocks with stride 1 and as many maps out as in, counted in the papers' tables: MobileNetV2 Table 2, MobileNetV3
 # Tables 1 and 2, EfficientNet Table 1. Then the sizes and channels of stage1 ... stage5 from the same tables.
 TABLES = {
-    "mobilenet_v2": (10, [(112, 16), (56, 24), (28, 32), (14, 96), (7, 1280)]),
+    "mobilenet_v2": (10, [(112, 16), (56, 24), (28, 32), (14, 96), (7, 320)]),
     "mobilenet_v3_large": (10, [(112, 16), (56, 24), (28, 40), (14, 112), (7, 960)]),
     "mobilenet_v3_small": (6, [(112, 16), (56, 16), (28, 24), (14, 48), (7, 576)]),
-    "efficientnet_b0": (9, [(112, 16), (56, 24), (28, 40), (14, 112), (7, 1280)]),
+    "efficientnet_b0": (9, [(112, 16), (56, 24), (28, 40), (14, 112), (7, 320)]),
 }
 
 
