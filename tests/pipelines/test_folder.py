@@ -1,0 +1,549 @@
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.bad_files import CMYK, JPEG, encoded, exif
+from pipelines import scan
+from pipelines.catalogue import BadData
+from pipelines.folder import read_folder
+from pipelines.splits import cut
+
+
+@pytest.fixture(autouse=True)
+def caches(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+
+
+def picture(number=0, height=6, width=8):
+    """A small colour image, of its own for each number."""
+    return np.full((height, width, 3), [number % 256, number // 256, 99], np.uint8)
+
+
+def put(path, content=None, number=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content or encoded(picture(number), "PNG"))
+
+
+def classes(root, counts, folder=""):
+    """Folders of `counts[name]` images each; every image of the tree differs."""
+    for label, (name, count) in enumerate(counts.items()):
+        for number in range(count):
+            put(root / folder / name / f"{number:03}.png", number=1000 * label + number + 7 * len(folder))
+
+
+def names(listing, root):
+    return {split: [os.path.relpath(path, root) for path in files.paths] for split, files in listing.splits.items()}
+
+
+def refusal(path, **kwargs):
+    with pytest.raises(BadData) as error:
+        read_folder(path, **kwargs)
+    text = str(error.value)
+    assert "\n" not in text
+    assert re.search(r"\(--[a-z-]+( skip)?\)$", text), text
+    return text
+
+
+# One folder a class
+
+
+def test_one_folder_a_class(tmp_path):
+    classes(tmp_path, {"dog": 20, "Cat": 30, "cat": 10})
+    listing = read_folder(tmp_path)
+    assert (listing.task, listing.channels, listing.bad, listing.notes) == ("classification", 3, (), {})
+    assert listing.class_names == ("Cat", "cat", "dog")
+    assert {split: len(files.paths) for split, files in listing.splits.items()} == {
+        "train": 48,
+        "validation": 6,
+        "test": 6,
+    }
+    for files in listing.splits.values():
+        assert files.paths == sorted(files.paths)
+        assert [listing.class_names[label] for label in files.labels] == [Path(p).parent.name for p in files.paths]
+        assert (files.labels.dtype, files.shapes.dtype, files.decoders.dtype) == (np.int64, np.int32, np.uint8)
+        assert files.shapes.tolist() == [[6, 8]] * len(files.paths)
+        assert set(files.decoders) == {scan.TF_IMAGE}
+        assert files.masks is files.mask_decoders is None
+        assert all(os.path.isabs(path) for path in files.paths)
+
+
+def test_the_cut_is_that_of_the_sorted_names(tmp_path):
+    classes(tmp_path, {"b": 14, "a": 9})
+    everything = sorted(str(path) for path in tmp_path.rglob("*.png"))
+    expected = cut(np.array([path.split("/")[-2] == "b" for path in everything]).astype(int), ("validation", "test"))
+    for split, files in read_folder(tmp_path).splits.items():
+        assert files.paths == [everything[row] for row in expected[split]]
+
+
+def test_images_lie_at_any_depth_below_their_class(tmp_path):
+    classes(tmp_path, {"a": 10, "b/x/y": 6, "b/z": 4})
+    listing = read_folder(tmp_path)
+    assert listing.class_names == ("a", "b")
+    assert sum(len(files.paths) for files in listing.splits.values()) == 20
+
+
+def test_the_path_may_be_relative(tmp_path, monkeypatch):
+    classes(tmp_path / "set", {"a": 10, "b": 10})
+    monkeypatch.chdir(tmp_path)
+    assert read_folder("set").splits["test"].paths == read_folder(tmp_path / "set").splits["test"].paths
+
+
+def test_what_is_no_image_is_left_alone(tmp_path):
+    classes(tmp_path, {"a": 10, "b": 10})
+    for name in ("a/list.txt", "a/Thumbs.db", "b/.DS_Store", "b/._000.png", "b/deep/x.json", "readme.md"):
+        put(tmp_path / name, b"text")
+    for name in ("a/.hidden/000.png", ".git/000.png", "__MACOSX/000.png"):
+        put(tmp_path / name)
+    put(tmp_path / "sheet.png")
+    listing = read_folder(tmp_path)
+    assert listing.class_names == ("a", "b")
+    assert listing.notes == {"not an image by name": 6, "outside the class folders": 1}
+
+
+def test_links_are_followed_but_in_no_circle(tmp_path):
+    classes(tmp_path / "elsewhere", {"dogs": 10})
+    classes(tmp_path / "set", {"a": 10})
+    (tmp_path / "set" / "dog").symlink_to(tmp_path / "elsewhere" / "dogs")
+    (tmp_path / "set" / "a" / "up").symlink_to(tmp_path / "set" / "a")
+    listing = read_folder(tmp_path / "set")
+    assert listing.class_names == ("a", "dog")
+    assert sum(len(files.paths) for files in listing.splits.values()) == 20
+
+
+@pytest.mark.parametrize("validation", ["val", "valid", "validation", "Validation"])
+def test_splits(tmp_path, validation):
+    for folder, count in {"train": 6, validation: 2, "test": 3}.items():
+        classes(tmp_path, {"a": count, "b": count}, folder)
+    listing = read_folder(tmp_path)
+    for split, folder in {"train": "train", "validation": validation, "test": "test"}.items():
+        assert {path.split("/")[0] for path in names(listing, tmp_path)[split]} == {folder}
+    assert {split: len(files.paths) for split, files in listing.splits.items()} == {
+        "train": 12,
+        "validation": 4,
+        "test": 6,
+    }
+
+
+def test_validation_is_cut_from_train_and_never_from_test(tmp_path):
+    classes(tmp_path, {"a": 20, "b": 10}, "train")
+    classes(tmp_path, {"a": 5, "b": 5}, "test")
+    found = names(read_folder(tmp_path), tmp_path)
+    assert {split: len(paths) for split, paths in found.items()} == {"train": 27, "validation": 3, "test": 10}
+    assert all(path.startswith("train/") for path in found["train"] + found["validation"])
+    assert all(path.startswith("test/") for path in found["test"])
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    classes(tmp_path, {"bus": 10, "train": 10})
+    assert read_folder(tmp_path).class_names == ("bus", "train")
+
+
+# What is found in the files
+
+
+def test_notes_decoders_shapes_and_channels(tmp_path):
+    classes(tmp_path, {"a": 12, "b": 12}, "train")
+    classes(tmp_path, {"a": 2, "b": 2}, "validation")
+    odd = {
+        "0.jpg": (JPEG, scan.TF_JPEG, [24, 36]),
+        "1.jpg": (encoded(CMYK, "JPEG"), scan.PILLOW, [24, 36]),
+        "2.jpg": (encoded(picture(), "JPEG", exif=exif(6)), scan.PILLOW, [8, 6]),
+        "3.jpg": (encoded(picture(), "JPEG", exif=exif(3)), scan.PILLOW, [6, 8]),
+        "4.png": (encoded(picture()[..., 0], "PNG"), scan.TF_IMAGE, [6, 8]),
+    }
+    for name, (content, _, _) in odd.items():
+        put(tmp_path / "test" / "a" / name, content)
+    listing = read_folder(tmp_path)
+    test = listing.splits["test"]
+    assert test.decoders.tolist() == [decoder for _, decoder, _ in odd.values()]
+    assert test.shapes.tolist() == [shape for _, _, shape in odd.values()]
+    assert listing.channels == 3
+    assert listing.notes == {"CMYK": 1, "EXIF orientation": 2, "grey among colour": 1}
+
+
+def test_grey_images_alone_have_one_channel(tmp_path):
+    for name in ("a", "b"):
+        for number in range(10):
+            put(tmp_path / name / f"{number}.png", encoded(picture(number)[..., 0], "PNG"))
+    listing = read_folder(tmp_path)
+    assert (listing.channels, listing.notes) == (1, {})
+
+
+def test_the_fingerprint_is_of_names_labels_and_content(tmp_path):
+    classes(tmp_path / "one", {"a": 10, "b": 10})
+    one = read_folder(tmp_path / "one").fingerprint
+
+    def changed(change):
+        copy = tmp_path / "copy"
+        shutil.copytree(tmp_path / "one", copy)
+        change(copy)
+        found = read_folder(copy).fingerprint
+        shutil.rmtree(copy)
+        return found
+
+    assert changed(lambda copy: None) == one
+    assert changed(lambda copy: os.utime(copy / "a" / "000.png", (0, 0))) == one
+    assert changed(lambda copy: put(copy / "a" / "note.txt", b"text")) == one
+    others = {
+        changed(lambda copy: put(copy / "a" / "000.png", number=9999)),
+        changed(lambda copy: (copy / "a" / "000.png").rename(copy / "a" / "0.png")),
+        changed(lambda copy: (copy / "a" / "000.png").rename(copy / "b" / "100.png")),
+        changed(lambda copy: (copy / "a").rename(copy / "c")),
+        changed(lambda copy: (copy / "a" / "000.png").unlink()),
+    }
+    assert len(others | {one}) == 6
+
+
+# Bad files
+
+
+@pytest.fixture
+def spoilt(tmp_path):
+    """Forty images, two of them truncated."""
+    classes(tmp_path, {"cat": 20, "dog": 20})
+    for name in ("cat/003.png", "dog/004.png"):
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-20])
+    return tmp_path
+
+
+def test_a_bad_image_is_an_error_that_names_it(spoilt):
+    assert refusal(spoilt) == (
+        f"bad image '{spoilt}/cat/003.png' (class 'cat'): truncated; 1 more of 40 files are bad; "
+        f"mend or remove, or leave out (--on-bad-image skip)"
+    )
+
+
+def test_bad_images_are_left_out_if_asked(spoilt):
+    listing = read_folder(spoilt, on_bad_image="skip")
+    assert listing.bad == (
+        scan.Bad(f"{spoilt}/cat/003.png", "cat", "truncated"),
+        scan.Bad(f"{spoilt}/dog/004.png", "dog", "truncated"),
+    )
+    assert sum(len(files.paths) for files in listing.splits.values()) == 38
+
+
+def test_leaving_out_moves_no_other_image(spoilt):
+    rest = names(read_folder(spoilt, on_bad_image="skip"), spoilt)
+    for name in ("cat/003.png", "dog/004.png"):
+        put(spoilt / name, number=5000)
+    whole = names(read_folder(spoilt), spoilt)
+    bad = {"cat/003.png", "dog/004.png"}
+    assert rest == {split: [path for path in paths if path not in bad] for split, paths in whole.items()}
+
+
+def test_too_many_bad_images_are_not_left_out(spoilt):
+    assert len(read_folder(spoilt, on_bad_image="skip", max_bad=0.05).bad) == 2
+    text = refusal(spoilt, on_bad_image="skip", max_bad=0.04)
+    assert "2 of 40 files are bad, more than the share of 0.04" in text
+    assert text.endswith("(--max-bad)")
+
+
+def test_what_to_do_with_bad_images_is_one_of_two(spoilt):
+    assert "not 'ignore'" in refusal(spoilt, on_bad_image="ignore")
+
+
+def test_a_class_of_bad_images_alone(tmp_path):
+    classes(tmp_path, {"a": 20, "b": 20})
+    put(tmp_path / "c" / "0.png", b"no image")
+    assert "class 'c' has no image in the training split" in refusal(tmp_path, on_bad_image="skip")
+
+
+def test_a_split_of_bad_images_alone(tmp_path):
+    classes(tmp_path, {"a": 20, "b": 20}, "train")
+    put(tmp_path / "test" / "a" / "0.png", b"no image")
+    assert "the test split" in refusal(tmp_path, on_bad_image="skip")
+
+
+def test_a_folder_named_as_an_image_is_a_bad_image(tmp_path):
+    classes(tmp_path, {"a": 20, "b": 20})
+    put(tmp_path / "a" / "x.jpg" / "y.jpg", JPEG)
+    assert "a/x.jpg' (class 'a'): a folder;" in refusal(tmp_path)
+
+
+# Folders that are none of the layouts
+
+
+@pytest.mark.parametrize(
+    ("paths", "says"),
+    [
+        ([], "holds no folders and 0 loose images: expected one folder for each class"),
+        (["0.png", "1.png"], "holds no folders and 2 loose images"),
+        (["a/x.txt", "b/y.txt"], "holds 2 folders without images"),
+        (["a/0.png"] * 1 + ["b/x.txt"], "class 'b' has no image"),
+        ([f"a/{n}.png" for n in range(20)], "has class 'a' alone; at least two are needed"),
+        (["a/0.png", "b/0.png"], "has 2 training images, too few to cut the validation split from"),
+        (["train/a/0.png", "train/b/0.png", "extra/0.png"], "holds train/ and also 'extra'"),
+        (["test/a/0.png", "val/a/0.png"], "holds test, val, but no train/"),
+        (["train/a/0.png", "val/a/0.png", "valid/a/0.png"], "holds one split twice: train, val, valid"),
+        (["train/0.png", "test/0.png"], "train' holds no folders and 1 loose images"),
+        (["train/a/0.png", "train/b/0.png", "val/a/0.png", "test/x.txt"], "test' holds no folders and 0 loose images"),
+        (["train/a/0.png", "train/b/x.txt", "val/a/0.png", "test/b/0.png"], "class 'b' has no image"),
+        (["train/a/0.png", "train/b/0.png", "val/a/0.png", "test/c/0.png"], "class 'c' has no image in the training"),
+        (["train/images/0.png", "train/masks/0.png", "test/images/0.png"], "images/ and masks/ go together"),
+    ],
+)
+def test_folders_that_cannot_be_used(tmp_path, paths, says):
+    for number, path in enumerate(paths):
+        put(tmp_path / path, number=number)
+    assert says in refusal(tmp_path)
+
+
+def test_no_such_folder(tmp_path):
+    assert refusal(tmp_path / "gone") == f"no such folder or .csv file: '{tmp_path}/gone' (--dataset)"
+    assert "no such file" in refusal(tmp_path / "gone.csv")
+    put(tmp_path / "a.png")
+    assert "no such folder" in refusal(tmp_path / "a.png")
+
+
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    classes(tmp_path, {"a": 10, "b": 10})
+    scandir = os.scandir
+
+    def deny(path):
+        if str(path).endswith("/b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", deny)  # permissions do not bind the superuser
+    assert "b' cannot be read: Permission denied" in refusal(tmp_path)
+
+
+# Masks
+
+
+def mask(top, height=6, width=8, bottom=0):
+    """A mask file: class `top` in its upper half."""
+    pixels = np.full((height, width), bottom, np.uint8)
+    pixels[: height // 2] = top
+    return encoded(pixels, "PNG")
+
+
+def scenes(root, count=20, images="images", masks="masks", top=lambda number: number % 3):
+    for number in range(count):
+        put(root / images / f"{number:03}.png", number=number)
+        put(root / masks / f"{number:03}.png", mask(top(number)))
+
+
+def test_images_and_masks(tmp_path):
+    scenes(tmp_path)
+    listing = read_folder(tmp_path)
+    assert (listing.task, listing.class_names, listing.channels) == ("segmentation", ("0", "1", "2"), 3)
+    assert {split: len(files.paths) for split, files in listing.splits.items()} == {
+        "train": 16,
+        "validation": 2,
+        "test": 2,
+    }
+    for files in listing.splits.values():
+        assert files.labels is None
+        assert [p.replace("/images/", "/masks/") for p in files.paths] == files.masks
+        assert set(files.mask_decoders) == {scan.TF_IMAGE}
+
+
+@pytest.mark.parametrize("places", ["{split}/images {split}/masks", "images/{split} masks/{split}"])
+def test_masks_in_splits(tmp_path, places):
+    for split, count in {"train": 6, "val": 3, "test": 2}.items():
+        scenes(tmp_path, count, *places.format(split=split).split())
+    found = names(read_folder(tmp_path), tmp_path)
+    assert {split: len(paths) for split, paths in found.items()} == {"train": 6, "validation": 3, "test": 2}
+    assert all("test" in path for path in found["test"])
+
+
+def test_masks_pair_by_name_without_extension_at_any_depth(tmp_path):
+    scenes(tmp_path)
+    put(tmp_path / "images" / "deep" / "000.jpg", encoded(picture(), "JPEG"))
+    put(tmp_path / "masks" / "deep" / "000.png", mask(1))
+    listing = read_folder(tmp_path)
+    pairs = [pair for files in listing.splits.values() for pair in zip(files.paths, files.masks, strict=True)]
+    assert (f"{tmp_path}/images/deep/000.jpg", f"{tmp_path}/masks/deep/000.png") in pairs
+    assert len(pairs) == 21
+
+
+def test_the_classes_of_masks_stand_in_classes_txt(tmp_path):
+    scenes(tmp_path)
+    (tmp_path / "classes.txt").write_text("sky\nlow grass\r\nroad\nnever seen\n\n")
+    assert read_folder(tmp_path).class_names == ("sky", "low grass", "road", "never seen")
+
+
+def test_255_is_ignored(tmp_path):
+    scenes(tmp_path, top=lambda number: (1, 255)[number % 2])
+    assert read_folder(tmp_path).class_names == ("0", "1")
+
+
+def test_palette_masks_are_decoded_with_pillow(tmp_path):
+    scenes(tmp_path)
+    image = Image.fromarray(np.ones((6, 8), np.uint8))
+    image.putpalette(bytes(range(256)) * 3)
+    put(tmp_path / "masks" / "000.png", encoded(image, "PNG"))
+    listing = read_folder(tmp_path)
+    decoders = {
+        path: decoder
+        for files in listing.splits.values()
+        for path, decoder in zip(files.masks, files.mask_decoders, strict=True)
+    }
+    assert [path for path, decoder in decoders.items() if decoder == scan.PILLOW] == [f"{tmp_path}/masks/000.png"]
+
+
+def test_the_fingerprint_is_also_of_the_masks(tmp_path):
+    scenes(tmp_path)
+    before = read_folder(tmp_path).fingerprint
+    put(tmp_path / "masks" / "000.png", mask(2))
+    assert read_folder(tmp_path).fingerprint != before
+
+
+def spoil_missing_mask(root):
+    (root / "masks" / "003.png").unlink()
+
+
+def spoil_missing_image(root):
+    (root / "images" / "003.png").unlink()
+
+
+def spoil_two_images(root):
+    put(root / "images" / "003.jpg", JPEG)
+
+
+def spoil_size(root):
+    put(root / "masks" / "003.png", mask(1, 5, 9))
+
+
+def spoil_value(root):
+    put(root / "masks" / "003.png", mask(7))
+    (root / "classes.txt").write_text("a\nb\nc")
+
+
+def spoil_binary(root):
+    for path in (root / "masks").iterdir():
+        put(path, mask(255))
+
+
+def spoil_no_names(root):
+    (root / "classes.txt").write_text("a\n\nb")
+
+
+def spoil_names_twice(root):
+    (root / "classes.txt").write_text("a\nb\na")
+
+
+def spoil_encoding(root):
+    (root / "classes.txt").write_bytes(b"caf\xe9\nb\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (spoil_missing_mask, r"images/003.png' has no mask of that name in '.*/masks' "),
+        (spoil_missing_image, r"masks/003.png' has no image of that name in '.*/images' "),
+        (spoil_two_images, r"images/003.jpg' and '.*/images/003.png' have one name"),
+        (spoil_size, r"masks/003.png': a mask of 9×5 pixels, but its image has 8×6;"),
+        (spoil_value, r"masks/003.png': class number 7 in a mask, but classes.txt names 0 ... 2;"),
+        (spoil_binary, r"has class '0' alone; at least two are needed; in masks 255 is for pixels to ignore"),
+        (spoil_no_names, r"classes.txt' must hold 2 ... 255 different names, one a line"),
+        (spoil_names_twice, r"classes.txt' must hold 2 ... 255 different names, one a line"),
+        (spoil_encoding, r"classes.txt' cannot be read: 'utf-8' codec"),
+    ],
+)
+def test_masks_that_cannot_be_used(tmp_path, spoil, says):
+    scenes(tmp_path)
+    spoil(tmp_path)
+    assert re.search(says, refusal(tmp_path))
+
+
+@pytest.mark.parametrize("spoil", [spoil_size, spoil_value])
+def test_bad_masks_are_left_out_with_their_image(tmp_path, spoil):
+    scenes(tmp_path)
+    spoil(tmp_path)
+    listing = read_folder(tmp_path, on_bad_image="skip")
+    assert [one.path for one in listing.bad] == [f"{tmp_path}/masks/003.png"]
+    assert sum(len(files.paths) for files in listing.splits.values()) == 19
+    assert not any(path.endswith("003.png") for files in listing.splits.values() for path in files.paths)
+
+
+# Lists
+
+
+def listed(root, text, count=12):
+    for number in range(count):
+        put(root / "in" / f"{number}.png", number=number)
+    file = root / "list.csv"
+    file.write_text(text)
+    return file
+
+
+ROWS = "".join(f"in/{number}.png,{'ab'[number % 2]}\n" for number in range(12))
+SPLIT_ROWS = "".join(
+    f"in/{number}.png,{'ab'[number % 2]},{('train', 'train', 'val', 'test')[number // 3]}\n" for number in range(12)
+)
+
+
+@pytest.mark.parametrize("head", ["", "path,label\n", "Path, Label\n\n", "\ufeffpath,label\n"])
+def test_a_list_of_paths_and_labels(tmp_path, head):
+    listing = read_folder(listed(tmp_path, head + ROWS))
+    assert listing.class_names == ("a", "b")
+    found = {}
+    for files in listing.splits.values():
+        found |= dict(zip(files.paths, files.labels.tolist(), strict=True))
+    assert found == {f"{tmp_path}/in/{number}.png": number % 2 for number in range(12)}
+
+
+@pytest.mark.parametrize("head", ["", "path,label,split\n"])
+def test_a_list_with_splits(tmp_path, head):
+    found = names(read_folder(listed(tmp_path, head + SPLIT_ROWS)), tmp_path)
+    assert {split: sorted(paths) for split, paths in found.items()} == {
+        "train": [f"in/{number}.png" for number in range(6)],
+        "validation": ["in/6.png", "in/7.png", "in/8.png"],
+        "test": ["in/10.png", "in/11.png", "in/9.png"],
+    }
+
+
+def test_columns_are_found_by_name(tmp_path):
+    rows = "".join(f"x,{'ab'[number % 2]},in/{number}.png\n" for number in range(12))
+    listing = read_folder(listed(tmp_path, "note,label,path\n" + rows))
+    assert sum(len(files.paths) for files in listing.splits.values()) == 12
+
+
+def test_a_list_moves_with_its_images(tmp_path):
+    (tmp_path / "one").mkdir()
+    one = read_folder(listed(tmp_path / "one", ROWS)).fingerprint
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    assert read_folder(tmp_path / "two" / "list.csv").fingerprint == one
+
+
+def test_a_quoted_name_may_hold_a_comma(tmp_path):
+    (tmp_path / "in").mkdir()
+    put(tmp_path / "in" / "x, y.png")
+    listing = read_folder(listed(tmp_path, ROWS + '"in/x, y.png","a"\n'))
+    assert any(path.endswith("x, y.png") for files in listing.splits.values() for path in files.paths)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "has no lines"),
+        ("path,label\n", "names no image"),
+        ("file,class\nin/0.png,a\n", "begins with 'file,class': neither the columns path,label"),
+        ("in/0.png\nin/1.png\n", "begins with 'in/0.png': neither the columns"),
+        (ROWS + "in/0.png\n", "line 13: 1 values, but the file has 2 columns"),
+        (ROWS + "in/0.png,a,b\n", "line 13: 3 values, but the file has 2 columns"),
+        (ROWS + "\nin/x.png,\n", "line 14: the label is empty"),
+        ("path,label\n,a\n", "line 2: the path is empty"),
+        (ROWS + "in/../in/3.png,a\n", "line 13: 'in/../in/3.png' stands in line 4 already"),
+        ("in/0.png,a,dev\n", "line 1: split 'dev' is none of train, test, val"),
+        ("in/0.png,a,test\n", "has no line of the split train"),
+        (SPLIT_ROWS.replace("in/11.png,b", "in/11.png,c"), "class 'c' has no image in the training split"),
+        (ROWS.replace(",b", ",a"), "has class 'a' alone"),
+        (ROWS + "in/gone.png,a\n", "in/gone.png' (class 'a'): no such file;"),
+        ('in/0.png,"a\n', "cannot be read as comma-separated text"),
+    ],
+)
+def test_lists_that_cannot_be_used(tmp_path, text, says):
+    assert says in refusal(listed(tmp_path, text))
+
+
+def test_a_list_of_another_encoding(tmp_path):
+    (tmp_path / "list.csv").write_bytes(b"path,label\ncaf\xe9.png,a\n")
+    assert "cannot be read as comma-separated text" in refusal(tmp_path / "list.csv")
