@@ -255,8 +255,7 @@ def _examined(path: str, data: bytes, mask: bool) -> Facts:
         if turned and _orientation(image) >= 5:
             width, height = height, width
     else:
-        upright = _upright(image)
-        (width, height), turned = upright.size, turned or upright is not image
+        width, height = _upright(image).size
 
     # TensorFlow cuts 16-bit grey off instead of rounding, spreads a mask's few bits, and knows one of the BMP headers.
     plain_png = form == "PNG" and (stored == "L" if mask else not mode.startswith("I"))

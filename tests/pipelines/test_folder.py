@@ -106,13 +106,14 @@ def test_what_is_no_image_is_left_alone(tmp_path):
 
 
 def test_links_are_followed_but_in_no_circle(tmp_path):
-    classes(tmp_path / "elsewhere", {"dogs": 10})
+    classes(tmp_path / "elsewhere", {"dogs": 10, "hounds": 5})
     classes(tmp_path / "set", {"a": 10})
     (tmp_path / "set" / "dog").symlink_to(tmp_path / "elsewhere" / "dogs")
+    (tmp_path / "elsewhere" / "dogs" / "hounds").symlink_to(tmp_path / "elsewhere" / "hounds")
     (tmp_path / "set" / "a" / "up").symlink_to(tmp_path / "set" / "a")
     listing = read_folder(tmp_path / "set")
     assert listing.class_names == ("a", "dog")
-    assert sum(len(files.paths) for files in listing.splits.values()) == 20
+    assert sum(len(files.paths) for files in listing.splits.values()) == 25
 
 
 @pytest.mark.parametrize("validation", ["val", "valid", "validation", "Validation"])

@@ -237,6 +237,15 @@ def test_without_a_place_for_a_cache_there_is_none(folder, looks, tmp_path):
     assert len(looks) == 6
 
 
+def test_a_cache_that_cannot_be_written_leaves_nothing(folder, tmp_path, monkeypatch):
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    assert len(folder()) == 3
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
 def test_the_cache_lies_with_the_data_of_tensorflow_datasets(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
     path = tmp_path / "a.jpg"
