@@ -105,6 +105,12 @@ def frames(form: str) -> bytes:
     return encoded(first, form, save_all=True, append_images=[second])
 
 
+def os2(pixels: np.ndarray) -> bytes:
+    """A BMP file with the short header, by hand: rows from the bottom, blue first, WIDTH a multiple of 4."""
+    rows = pixels[::-1, :, ::-1].tobytes()
+    return b"BM" + struct.pack("<IIIIHHHH", 26 + len(rows), 0, 26, 12, WIDTH, HEIGHT, 1, 24) + rows
+
+
 def flipped(data: bytes, place: int) -> bytes:
     return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
 
@@ -233,6 +239,8 @@ KINDS = [
     used("grey PNG with alpha", "a.png", png(scanlines(NOISE[..., :2]), 8, 4), scan.TF_IMAGE, "alpha", NOISE[..., 0]),
     used("PNG with a transparent colour", "a.png", encoded(NOISE[..., :3], "PNG", transparency=(1, 2, 3)),
          scan.TF_IMAGE, "", NOISE[..., :3]),
+    used("BMP with bytes after its end", "a.bmp", encoded(PHOTO, "BMP") + b"\0\0", scan.PILLOW, "", PHOTO),
+    used("BMP of OS/2", "a.bmp", os2(PHOTO), scan.PILLOW, "", PHOTO),
     used("palette BMP", "a.bmp", encoded(paletted(NOISE[..., 0]), "BMP"), scan.PILLOW, "palette",
          COLOURS[NOISE[..., 0]]),
     used("grey BMP", "a.bmp", encoded(GREY, "BMP"), scan.PILLOW, "", GREY),

@@ -257,9 +257,12 @@ def _examined(path: str, data: bytes, mask: bool) -> Facts:
     else:
         width, height = _upright(image).size
 
-    # TensorFlow cuts 16-bit grey off instead of rounding, spreads a mask's few bits, and knows one of the BMP headers.
+    # TensorFlow cuts 16-bit grey off instead of rounding, spreads a mask's few bits, knows one of the BMP headers, and
+    # refuses a BMP with bytes after its end.
     plain_png = form == "PNG" and (stored == "L" if mask else not mode.startswith("I"))
     plain_bmp = form == "BMP" and stored == "BGR" and data[14] == 40
+    if plain_bmp:
+        plain_bmp = len(data) == int.from_bytes(data[10:14], "little") + height * ((3 * width + 3) // 4 * 4)
     if turned:
         decoder = PILLOW
     elif form == "JPEG" and mode in ("L", "RGB"):
