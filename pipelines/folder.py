@@ -145,6 +145,7 @@ def _found(root: Path, notes: collections.Counter) -> list[Example]:
     folders = _folders(root)
     splits = _split_folders(root, folders)
     if splits:
+        notes["outside the split folders"] += len(_images(root, collections.Counter(), deep=False))
         inner = {split: _folders(root / folder) for split, folder in splits.items()}
         if any({"images", "masks"} <= set(folders) for folders in inner.values()):
             places = {split: (root / folder / "images", root / folder / "masks") for split, folder in splits.items()}
@@ -154,7 +155,10 @@ def _found(root: Path, notes: collections.Counter) -> list[Example]:
             examples += _of_classes(root, root / folder, inner[split], split, notes)
         return examples
     if {"images", "masks"} <= set(folders):
-        splits = _split_folders(root / "images", _folders(root / "images")) or {"train": ""}
+        splits = _split_folders(root / "images", _folders(root / "images"))
+        if splits:
+            notes["outside the split folders"] += len(_images(root / "images", collections.Counter(), deep=False))
+        splits = splits or {"train": ""}
         return _pairs(root, {split: (root / "images" / f, root / "masks" / f) for split, f in splits.items()}, notes)
     others = [folder for folder in folders if folder.lower() not in SPLIT_OF]
     if "train" in folders and _folders(root / "train") and not any(map(scan.is_image_name, os.listdir(root / "train"))):

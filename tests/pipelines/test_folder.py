@@ -354,6 +354,16 @@ def test_masks_in_splits(tmp_path, places):
     assert all("test" in path for path in found["test"])
 
 
+def test_images_beside_the_splits_are_counted(tmp_path):
+    for split in ("train", "val", "test"):
+        scenes(tmp_path / "a", 3, f"images/{split}", f"masks/{split}")
+        classes(tmp_path / "b", {"x": 2, "y": 2}, split)
+    put(tmp_path / "a" / "images" / "loose.png")
+    put(tmp_path / "b" / "loose.png")
+    for root in ("a", "b"):
+        assert read_folder(tmp_path / root).notes == {"outside the split folders": 1}
+
+
 def test_masks_pair_by_name_without_extension_at_any_depth(tmp_path):
     scenes(tmp_path)
     put(tmp_path / "images" / "deep" / "000.jpg", encoded(picture(), "JPEG"))
