@@ -8,8 +8,15 @@ from pipelines import parts
 @pytest.mark.parametrize("choice", [[0, 2, 1, 1, 0, 2], [0] * 6, [2] * 6])
 def test_each_example_is_changed_by_its_own_choice(choice):
     examples, amounts = np.arange(24, dtype=np.float32).reshape(6, 2, 2), np.arange(6, dtype=np.float32)
-    changes = [lambda some, by: some + by[:, None, None], lambda some, by: -some * by[:, None, None]]
-    found = tf.function(parts.change)(tf.constant(examples), tf.constant(choice), changes, tf.constant(amounts))
+
+    def add(some, by):
+        return some + by[:, None, None]
+
+    def negate(some, by):
+        return -some * by[:, None, None]
+
+    rows = tf.constant(examples), tf.constant(choice), [add, negate], tf.constant(amounts)
+    found = tf.function(parts.change)(*rows)
     for i, chosen in enumerate(choice):
         expected = (examples[i], examples[i] + amounts[i], -examples[i] * amounts[i])[chosen]
         np.testing.assert_array_equal(found[i], expected)
