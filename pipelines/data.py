@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pipelines.augment import augment
+from pipelines.augment import augment, policy
 from pipelines.catalogue import CHARACTERS, BadData, prepared_builder
 from pipelines.sources import Memory, Stream
 
@@ -85,7 +85,7 @@ def load(
             224 where it varies.
         batch_size: examples a batch, at most the training split.
         seed: decides order and augmentation.
-        augmentation: "light" or "none".
+        augmentation: "none", "light" or "rand", as `policy.policy`.
         hflip: share of training images mirrored. Default: 0.5, and 0 for written characters.
         mean, std: of each channel, of pixels in 0 ... 1, to standardise with; their average where the images have
             another number of channels. Default: those of the training images.
@@ -105,8 +105,7 @@ def load(
     side = image_size or (max(height, width, SMALLEST) if fixed else USUAL)
     classes = features["label"].num_classes
     character = name.split("/")[0] in CHARACTERS
-    if hflip is None:
-        hflip = 0.0 if character else 0.5
+    augmentation = policy(augmentation, side=side, characters=character, hflip=hflip)
     resize = keras.layers.Resizing(side, side, crop_to_aspect_ratio=True, antialias=True, dtype="float32")
 
     splits = _splits(builder, name)
@@ -129,10 +128,8 @@ def load(
         return (images / 255.0 - mean) / std, tf.one_hot(labels, classes)
 
     def train_batch(images, labels, luck):
-        images = resize(images)
-        if augmentation == "light":
-            images = augment(images, luck, hflip=hflip, fill_mode="CONSTANT" if character else "REFLECT")
-        return finish(images, labels)
+        fill_mode = "CONSTANT" if character else "REFLECT"
+        return finish(augment(resize(images), luck, augmentation, fill_mode=fill_mode), labels)
 
     def evaluation_batch(images, labels):
         return finish(resize(images), labels)

@@ -1,0 +1,40 @@
+"""An example's luck: uniform numbers drawn for (seed, epoch, example), one column for each thing that chance decides.
+
+All that augmentation does is a function of its inputs and of such rows, so that a resumed run, another batch size or
+another number of threads changes no example.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+TRIES = 10  # of a random resized crop, as torchvision
+MOST_OPERATIONS = 4  # of RandAugment on one image
+
+ANGLE, ZOOM, SHIFT_X, SHIFT_Y, SHIFT_Z, FLIP_X, FLIP_Y, FLIP_Z = range(8)
+BRIGHTNESS, CONTRAST, SATURATION = range(8, 11)
+ERASE, ERASE_AREA, ERASE_RATIO, ERASE_X, ERASE_Y = range(11, 16)
+CROP_X, CROP_Y = 16, 17
+CROP_AREA, CROP_RATIO = slice(18, 18 + TRIES), slice(18 + TRIES, 18 + 2 * TRIES)
+OPERATION, DIRECTION = (range(start, start + MOST_OPERATIONS) for start in (38, 38 + MOST_OPERATIONS))
+DRAWS = DIRECTION.stop  # uniform numbers in [0, 1) that one example needs
+
+
+def draws(seed: int | tf.Tensor, epoch: int | tf.Tensor, examples: int) -> tf.Tensor:
+    """Every example's luck in one epoch, for data in memory: float32 (examples, DRAWS), row i for example i."""
+    return tf.random.stateless_uniform([examples, DRAWS], _key(seed, epoch))
+
+
+def draw(seed: int | tf.Tensor, epoch: int | tf.Tensor, example: int | tf.Tensor) -> tf.Tensor:
+    """One example's luck in one epoch, without the table of `draws` (and other than its row): float32 (DRAWS,)."""
+    key = tf.random.experimental.stateless_fold_in(_key(seed, epoch), tf.cast(example, tf.int64))
+    return tf.random.stateless_uniform([DRAWS], key)
+
+
+def batch_key(seed: int | tf.Tensor, epoch: int | tf.Tensor, batch_number: int | tf.Tensor) -> tf.Tensor:
+    """The seed of a batch's own luck, which no example's equals: int64 (2,)."""
+    return tf.random.experimental.stateless_fold_in(_key(seed, epoch), -1 - tf.cast(batch_number, tf.int64))
+
+
+def _key(seed, epoch) -> tf.Tensor:
+    return tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
