@@ -6,12 +6,13 @@ import contextlib
 import difflib
 import importlib
 import io
+import logging
 import socket
 import urllib.request
 from pathlib import Path
 
 # Builders in this repository, drawn or shipped with a package: they need no network.
-EMBEDDED = ("digits",)
+EMBEDDED = ("digits", "shapes", "boxes", "tones", "solids")
 # Written characters: a mirrored one is another character, and what lies outside the image is background.
 CHARACTERS = (
     "digits",
@@ -48,7 +49,9 @@ def check_name(name: str) -> str:
     if base not in known:
         hint = _nearest(base, known) or f"embedded: {', '.join(EMBEDDED)}; others are named as in TensorFlow Datasets"
         raise BadData(f"unknown data set '{name}'; {hint} (--dataset)")
-    configs = () if base in EMBEDDED else tfds.builder_cls(base).builder_configs
+    if base in EMBEDDED:
+        importlib.import_module(f"pipelines.{base}")  # registers its builder
+    configs = tfds.builder_cls(base).builder_configs
     if config and config not in configs:
         hint = _nearest(config, configs) or f"choose from {', '.join(configs) or 'none: it has no configurations'}"
         raise BadData(f"data set '{base}' has no configuration '{config}'; {hint} (--dataset)")
@@ -69,21 +72,23 @@ def prepared_builder(name: str, data_dir: str | None = None):
     import tensorflow_datasets as tfds
 
     check_name(name)
-    if name in EMBEDDED:
-        importlib.import_module(f"pipelines.{name}")
+    base = name.split(":")[0].split("/")[0]
+    if base in EMBEDDED:
+        importlib.import_module(f"pipelines.{base}")
+    logging.getLogger("absl").addFilter(_is_news)
     builder = tfds.builder(name, data_dir=data_dir)
     root = _home(builder.data_dir_root)
     if Path(builder.data_path).exists() and builder.is_prepared():
         return builder
-    if name not in EMBEDDED and not _online():
+    if base not in EMBEDDED and not _online():
         here = ", ".join([f"{', '.join(EMBEDDED)} (embedded)", *_prepared_names(builder.data_dir_root)])
         raise BadData(
             f"data set '{name}' is not in {root} and there is no network to download it; "
             f"available offline: {here} (--dataset, --data-dir)"
         )
-    quiet = contextlib.redirect_stdout(io.StringIO()) if name in EMBEDDED else contextlib.nullcontext()
-    if name in EMBEDDED:
-        tfds.disable_progress_bar()  # made here in a second; a download keeps its bar
+    quiet = contextlib.redirect_stdout(io.StringIO()) if base in EMBEDDED else contextlib.nullcontext()
+    if base in EMBEDDED:
+        tfds.disable_progress_bar()  # made here in seconds; a download keeps its bar
     try:
         with quiet:
             builder.download_and_prepare()
@@ -105,7 +110,12 @@ def _online() -> bool:
 def _prepared_names(root: str) -> list[str]:
     found = {path.parts[-3] for path in Path(root).glob("*/*/dataset_info.json")}
     found |= {"/".join(path.parts[-4:-2]) for path in Path(root).glob("*/*/*/dataset_info.json")}
-    return sorted(found - set(EMBEDDED))
+    return sorted(name for name in found if name.split("/")[0] not in EMBEDDED)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not what TFDS 4.9.10 warns of whenever it reads a compressed tensor: a call of its own."""
+    return "`FeatureConnector.dtype` is deprecated" not in record.getMessage()
 
 
 def _home(path: str) -> str:
