@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import importlib
 import io
 import logging
@@ -43,11 +44,14 @@ def check_name(name: str) -> str:
     base, _, config = name.split(":")[0].partition("/")
     if base in EMBEDDED and not config:
         return name
-    import tensorflow_datasets as tfds  # 0.5 s; imports no TensorFlow
+    if is_path(name):
+        if not Path(name).exists():
+            raise BadData(f"no such folder or file: '{name}' (--dataset)")
+        return name
+    import tensorflow_datasets as tfds
 
-    known = set(tfds.list_builders(with_community_datasets=False)).union(EMBEDDED)
-    if base not in known:
-        hint = _nearest(base, known) or f"embedded: {', '.join(EMBEDDED)}; others are named as in TensorFlow Datasets"
+    if base not in _known():
+        hint = _nearest(base, _known()) or f"embedded: {', '.join(EMBEDDED)}; all of TensorFlow Datasets; or ./FOLDER"
         raise BadData(f"unknown data set '{name}'; {hint} (--dataset)")
     if base in EMBEDDED:
         importlib.import_module(f"pipelines.{base}")  # registers its builder
@@ -56,6 +60,32 @@ def check_name(name: str) -> str:
         hint = _nearest(config, configs) or f"choose from {', '.join(configs) or 'none: it has no configurations'}"
         raise BadData(f"data set '{base}' has no configuration '{config}'; {hint} (--dataset)")
     return name
+
+
+def is_path(name: str) -> bool:
+    """Whether a data set's name is that of a folder or a .csv or .npz file, and not one of TensorFlow Datasets.
+
+    >>> is_path("emnist/letters"), is_path("./emnist"), is_path("flowers.npz")
+    (False, True, True)
+    """
+    if name.startswith((".", "/")) or name.endswith((".csv", ".npz")):
+        return True
+    return Path(name).exists() and name.split(":")[0].partition("/")[0] not in _known()
+
+
+def mebibytes(count: int) -> str:
+    """
+    >>> mebibytes(3 << 20), mebibytes(1_234_567_890)
+    ('3.0 MiB', '1,177.4 MiB')
+    """
+    return f"{count / 2**20:,.1f} MiB"
+
+
+@functools.cache
+def _known() -> frozenset[str]:
+    import tensorflow_datasets as tfds  # 0.5 s; imports no TensorFlow
+
+    return frozenset(tfds.list_builders(with_community_datasets=False)).union(EMBEDDED)
 
 
 def _nearest(name, known) -> str:

@@ -1,45 +1,69 @@
 """From a data set's name to the batches that training and evaluation read.
 
-One order: index -> fetch -> batch -> resize -> augment -> standardise -> prefetch. What fits in memory lives in one
-uint8 tensor and a batch is gathered from it by index; what does not is streamed, decoded and resized in parallel.
+One order, in `Data.train`:
+
+    small examples in memory   rows of an epoch -> gather a batch -> augment it -> mix -> prefetch
+    all others                 order of an epoch -> fetch -> decode, crop, augment each -> batch -> mix -> prefetch
+
+Order is a function of (seed, epoch, position), augmentation of (seed, epoch, example), mixing of (seed, epoch, batch).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import keras
+import numpy as np
 import tensorflow as tf
 
-from pipelines.augment import augment, policy
-from pipelines.catalogue import CHARACTERS, BadData, prepared_builder
-from pipelines.sources import Memory, Stream
+from pipelines import arrays, catalogue, folder, images, mixing, records, scan
+from pipelines.catalogue import BadData, mebibytes
+from pipelines.luck import draw, draws
+from pipelines.policy import Augmentation, policy
+from pipelines.preparation import Preparation
+from pipelines.sources import Cache, Contents, Decoded, Encoded, Stream
 
-IN_MEMORY = 2**30  # bytes of decoded images that are held in memory
+DATA_MEMORY = 2048  # MiB
 SMALLEST, USUAL = 32, 224  # default image size: of images of one size theirs, at least 32; of others 224
+BATCHWISE = 128 * 128  # pixels from which an example is augmented by itself: a batch of them is bound by memory
+MEASURED = 4096, 512  # training examples of which mean and std are taken: decoded ones, encoded ones
+CACHE_OVERHEAD = 256  # bytes that an image in the cache takes beside its pixels
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
     """A data set: its facts as plain values, and its batches.
 
-    A batch is (images, targets): float32 (batch, height, width, channels), standardised, and one-hot float32
-    (batch, num_classes).
+    A batch is (inputs, targets). Inputs: float32 (batch, *image_shape), standardised. Targets, by task:
+
+        classification   float32 (batch, num_classes), one-hot, or a mixture of two
+        segmentation     int32 (batch, height, width), 0 ... num_classes - 1, and 255: to be ignored
+        detection        {"boxes": float32 (batch, n, 4), xyxy in pixels; "labels": int32 (batch, n)}, rows of -1: none
+        reconstruction   the inputs
     """
 
     name: str
     task: str
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]  # height, width, channels; of sounds length, channels; of volumes depth, ...
     num_classes: int
     class_names: tuple[str, ...]
     sizes: dict[str, int]  # examples in train, validation and test
-    mean: tuple[float, ...]  # of each channel, of pixels in 0 ... 1
+    value_range: tuple[float, float]  # of the raw values; becomes 0 ... 1
+    mean: tuple[float, ...]  # of each channel, in 0 ... 1
     std: tuple[float, ...]
+    fit: str  # "crop" or "pad": how an image of another aspect gets its size in evaluation
+    augmentation: Augmentation
+    fingerprint: str  # of the examples and their order
+    storage: str  # in words: where the examples are kept, and the memory that they take
+    notes: dict[str, int]  # files that were converted, by what was odd: {"CMYK": 3}
+    bad: tuple  # pipelines.scan.Bad of each file that was left out
     batch_size: int
-    _train: Callable
-    _evaluation: Callable
+    seed: int
+    _source: Decoded | Encoded | Stream
+    _preparation: Preparation
+    _cached_evaluation: frozenset[str]  # splits whose finished batches fit in memory
 
     @property
     def steps_per_epoch(self) -> int:
@@ -48,115 +72,308 @@ class Data:
 
     def facts(self) -> dict[str, Any]:
         """The plain values, as config.json keeps them."""
-        fields = ("name", "task", "image_shape", "num_classes", "class_names", "sizes", "mean", "std")
-        return {name: getattr(self, name) for name in fields}
+        facts = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if not field.name.startswith("_") and field.name not in ("batch_size", "seed", "bad")
+        }
+        return facts | {"augmentation": dataclasses.asdict(self.augmentation), "bad": len(self.bad)}
 
-    def train(self, epochs: int = 1, first_epoch: int = 0) -> tf.data.Dataset:
+    def train(self, epochs: int = 1, first_epoch: int = 0, first_step: int = 0) -> tf.data.Dataset:
         """The augmented batches of `epochs` epochs from `first_epoch` on, `steps_per_epoch` for each, in one dataset.
 
-        Order is a function of (seed, epoch, position), augmentation of (seed, epoch, example): the batches of an epoch
-        are the same whether or not the epochs before it were read.
+        Without the first `first_step` of them, whose images are not even read. The batches of an epoch are the same
+        whether or not those before were read.
         """
-        epoch_numbers = tf.data.Dataset.range(first_epoch, first_epoch + epochs)
-        return epoch_numbers.flat_map(self._train).prefetch(tf.data.AUTOTUNE)
+        numbers = tf.data.Dataset.range(first_epoch, first_epoch + epochs)
+        source, prepare = self._source, self._preparation
+        if self._batchwise:
+            rows = numbers.flat_map(self._rows).skip(first_step)
+            batches = rows.map(lambda rows, luck: prepare.batch(source.gather("train", rows), luck), tf.data.AUTOTUNE)
+        else:
+            examples = numbers.flat_map(self._examples).skip(first_step * self.batch_size)
+            batches = self._batched(examples.map(self._training_example, tf.data.AUTOTUNE))
+        if self.augmentation.mixup or self.augmentation.cutmix:
+            steps, start = self.steps_per_epoch, first_epoch * self.steps_per_epoch + first_step
+
+            def mix(step, batch):
+                return mixing.mix(*batch, self.seed, step // steps, step % steps, self.augmentation)
+
+            batches = batches.enumerate(start).map(mix, tf.data.AUTOTUNE)
+        return batches.prefetch(tf.data.AUTOTUNE)
 
     def evaluation(self, split: str = "test") -> tf.data.Dataset:
         """Every example of "train", "validation" or "test" once, in its own order, not augmented."""
-        return self._evaluation(split).prefetch(tf.data.AUTOTUNE)
+        source, prepare = self._source, self._preparation
+        if self._batchwise:
+            rows = tf.data.Dataset.range(self.sizes[split]).batch(self.batch_size)
+            batches = rows.map(lambda rows: prepare.batch(source.gather(split, rows), None), tf.data.AUTOTUNE)
+        else:
+            batches = self._in_order(split).map(lambda example: prepare.example(example, None), tf.data.AUTOTUNE)
+            batches = self._batched(batches)
+        if split in self._cached_evaluation:
+            batches = batches.cache()
+        return batches.prefetch(tf.data.AUTOTUNE)
+
+    def counts(self, split: str = "train") -> np.ndarray:
+        """How often each class is in a split, in examples, boxes or pixels: int64 (num_classes,)."""
+        examples = self._in_order(split)
+        if self.task == "segmentation":
+            examples = examples.map(self._preparation.decoded, tf.data.AUTOTUNE)
+        counts = np.zeros(self.num_classes, np.int64)
+        target = {"classification": "label", "detection": "labels", "segmentation": "mask"}[self.task]
+        for values in examples.map(lambda example: example[target]).as_numpy_iterator():
+            known = np.asarray(values).ravel()
+            counts += np.bincount(known[(known >= 0) & (known < self.num_classes)], minlength=self.num_classes)
+        return counts
+
+    @property
+    def _batchwise(self) -> bool:
+        """Whether a batch is augmented as a whole."""
+        pixels = np.prod(self.image_shape[:2]) if len(self.image_shape) == 3 else 0
+        return isinstance(self._source, Decoded) and pixels < BATCHWISE
+
+    def _order(self, epoch):
+        """The numbers of the examples of an epoch, as many as whole batches take."""
+        examples = self.sizes["train"]
+        key = tf.cast(tf.stack([tf.cast(self.seed, tf.int64), epoch]), tf.uint32)
+        order = tf.random.experimental.index_shuffle(tf.range(examples, dtype=tf.int64), key, examples - 1)
+        return order[: self.steps_per_epoch * self.batch_size]
+
+    def _rows(self, epoch):
+        """The batches of an epoch as rows of the arrays in memory, each row with its luck."""
+        order, luck = self._order(epoch), draws(self.seed, epoch, self.sizes["train"])
+        batches = (self.steps_per_epoch, self.batch_size)
+        rows = tf.reshape(order, batches)
+        return tf.data.Dataset.from_tensor_slices((rows, tf.gather(luck, rows)))
+
+    def _examples(self, epoch):
+        """An epoch as its number with examples of a stream, or with numbers of examples."""
+        if isinstance(self._source, Stream):
+            examples = self._source.examples("train", tf.cast(self.seed, tf.int64), epoch)
+            examples = examples.take(self.steps_per_epoch * self.batch_size)
+        else:
+            examples = tf.data.Dataset.from_tensor_slices(self._order(epoch))
+        return examples.map(lambda example: (epoch, example))
+
+    def _training_example(self, epoch, example):
+        if not isinstance(self._source, Stream):
+            example = self._source.fetch("train", example)
+        return self._preparation.example(example, draw(self.seed, epoch, example["index"]))
+
+    def _batched(self, examples):
+        if self.task == "detection":  # of a stream no example knows the largest number of boxes
+            return examples.padded_batch(self.batch_size, padding_values=(0.0, {"boxes": -1.0, "labels": -1}))
+        return examples.batch(self.batch_size)
+
+    def _in_order(self, split):
+        if isinstance(self._source, Stream):
+            return self._source.examples(split)
+        return tf.data.Dataset.range(self.sizes[split]).map(
+            lambda index: self._source.fetch(split, index), tf.data.AUTOTUNE
+        )
 
 
 def load(
     name: str,
     *,
+    task: str | None = None,
     image_size: int | None = None,
     batch_size: int = 32,
     seed: int = 0,
     augmentation: str = "light",
     hflip: float | None = None,
+    overrides: dict[str, Any] | None = None,
+    fit: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     data_dir: str | None = None,
+    data_memory: int = DATA_MEMORY,
+    on_bad_image: str = "error",
+    max_bad: float = 0.1,
 ) -> Data:
-    """Load a classification data set.
+    """Load a data set.
 
     Args:
-        name: "digits", or any name of TensorFlow Datasets with an image and a label ("mnist", "emnist/letters").
+        name: an embedded data set, any name of TensorFlow Datasets ("mnist", "emnist/letters"), a folder, or a .csv or
+            .npz file: see `pipelines.folder` and `pipelines.arrays`.
+        task: "classification", "segmentation", "detection" or "reconstruction"; None: the first that the data serve.
         image_size: side of the square images, in pixels. Default: the data's own where it is fixed, at least 32;
-            224 where it varies.
+            224 where it varies. Sounds and volumes keep their shape.
         batch_size: examples a batch, at most the training split.
         seed: decides order and augmentation.
-        augmentation: "none", "light" or "rand", as `policy.policy`.
+        augmentation: "light", "rand" or "none", see `pipelines.policy`.
         hflip: share of training images mirrored. Default: 0.5, and 0 for written characters.
-        mean, std: of each channel, of pixels in 0 ... 1, to standardise with; their average where the images have
-            another number of channels. Default: those of the training images.
+        overrides: other fields of `pipelines.policy.Augmentation`, as {"mixup": 0.2}.
+        fit: "crop" the middle of an image of another aspect, or "pad" it. Default: crop to classify, else pad.
+        mean, std: of each channel, in 0 ... 1, to standardise with; their average where the data have another number
+            of channels. Default: those of training examples.
         data_dir: folder of prepared data sets. Default: that of TensorFlow Datasets.
+        data_memory: MiB that examples may take in memory.
+        on_bad_image: "error" or "skip": what a file that cannot be used leads to.
+        max_bad: the largest share of files that is skipped.
 
     Raises:
-        BadData: unknown name; not on the disk and no network; no image and label; or too few examples.
+        BadData: unknown name; not on the disk and no network; another task; bad files; or too few examples.
     """
-    builder = prepared_builder(name, data_dir)
-    features = builder.info.features
-    if not {"image", "label"} <= set(features) or not hasattr(features["label"], "names"):
-        raise BadData(f"data set '{name}' has {', '.join(features)}, not an image and a class label (--dataset)")
-
-    height, width, channels = features["image"].shape
-    channels = channels or 3
-    fixed = None not in (height, width)
-    side = image_size or (max(height, width, SMALLEST) if fixed else USUAL)
-    classes = features["label"].num_classes
-    character = name.split("/")[0] in CHARACTERS
-    augmentation = policy(augmentation, side=side, characters=character, hflip=hflip)
-    resize = keras.layers.Resizing(side, side, crop_to_aspect_ratio=True, antialias=True, dtype="float32")
-
-    splits = _splits(builder, name)
-    examples = sum(builder.info.splits[spec].num_examples for spec in splits.values())
-    if fixed and examples * height * width * channels <= IN_MEMORY:
-        source = Memory(builder, splits)
-    else:
-        source = Stream(builder, splits, resize)
+    memory = data_memory << 20
+    contents = read(name, task, data_dir=data_dir, memory=memory, on_bad_image=on_bad_image, max_bad=max_bad)
+    source, shape = contents.source, _input_shape(contents, image_size)
     if source.sizes["train"] < batch_size:
         raise BadData(
-            f"data set '{name}' has {source.sizes['train']} training images, "
+            f"data set '{name}' has {source.sizes['train']} training examples, "
             f"fewer than a batch of {batch_size} (--batch-size)"
         )
+    chosen = policy(
+        augmentation,
+        side=USUAL if None in contents.shape else shape[0] if len(shape) == 3 else SMALLEST,
+        characters=contents.characters,
+        hflip=hflip,
+    )
+    chosen = dataclasses.replace(chosen, **overrides or {})
+    if (chosen.mixup or chosen.cutmix) and (contents.task != "classification" or len(shape) != 3):
+        raise BadData("MixUp and CutMix are for the classification of images (--mixup, --cutmix)")
+    preparation = Preparation(
+        task=contents.task,
+        shape=shape,
+        num_classes=len(contents.class_names),
+        fit=fit or ("crop" if contents.task == "classification" else "pad"),
+        augmentation=chosen,
+        fill_mode="CONSTANT" if contents.characters or contents.task == "detection" else "REFLECT",
+        value_range=contents.value_range,
+        mask_first=contents.mask_first,
+        mean=(0.0,) * shape[-1],
+        std=(1.0,) * shape[-1],
+        cache=Cache(),
+    )
     if mean is None or std is None:
-        mean, std = source.statistics(channels)
-    elif len(mean) != channels:
-        mean, std = ((sum(values) / len(values),) * channels for values in (mean, std))
-
-    def finish(images, labels):
-        return (images / 255.0 - mean) / std, tf.one_hot(labels, classes)
-
-    def train_batch(images, labels, luck):
-        fill_mode = "CONSTANT" if character else "REFLECT"
-        return finish(augment(resize(images), luck, augmentation, fill_mode=fill_mode), labels)
-
-    def evaluation_batch(images, labels):
-        return finish(resize(images), labels)
-
+        mean, std = _statistics(source, preparation)
+    elif len(mean) != shape[-1]:
+        mean, std = ((sum(values) / len(values),) * shape[-1] for values in (mean, std))
+    preparation = dataclasses.replace(preparation, mean=tuple(mean), std=tuple(std))
+    source, preparation, cached_evaluation, storage = _held(source, preparation, memory)
     return Data(
-        name=name,
-        task="classification",
-        image_shape=(side, side, channels),
-        num_classes=classes,
-        class_names=tuple(features["label"].names),
+        name=str(Path(name).resolve()) if catalogue.is_path(name) else name,
+        task=contents.task,
+        image_shape=shape,
+        num_classes=len(contents.class_names),
+        class_names=contents.class_names,
         sizes=source.sizes,
-        mean=tuple(mean),
-        std=tuple(std),
+        value_range=contents.value_range,
+        mean=preparation.mean,
+        std=preparation.std,
+        fit=preparation.fit,
+        augmentation=chosen,
+        fingerprint=contents.fingerprint,
+        storage=storage,
+        notes=contents.notes,
+        bad=contents.bad,
         batch_size=batch_size,
-        _train=lambda epoch: source.train(seed, epoch, batch_size).map(train_batch, tf.data.AUTOTUNE),
-        _evaluation=lambda split: source.evaluation(split, batch_size).map(evaluation_batch, tf.data.AUTOTUNE),
+        seed=seed,
+        _source=source,
+        _preparation=preparation,
+        _cached_evaluation=cached_evaluation,
     )
 
 
-def _splits(builder, name: str) -> dict[str, str]:
-    """TFDS slices for train, validation and test; what a data set lacks is cut off the end of its training split."""
-    known = builder.info.splits
-    if "train" not in known:
-        raise BadData(f"data set '{name}' has no training split, only {', '.join(known)} (--dataset)")
-    held_out = [split for split in ("validation", "test") if split in known]
-    if len(held_out) == 2:
-        return {"train": "train", "validation": "validation", "test": "test"}
-    if held_out:  # what there is stays unseen until the end; validation comes from the training images
-        return {"train": "train[:90%]", "validation": "train[90%:]", "test": held_out[0]}
-    return {"train": "train[:80%]", "validation": "train[80%:90%]", "test": "train[90%:]"}
+def read(
+    name: str, task: str | None, *, data_dir: str | None, memory: int, on_bad_image: str, max_bad: float
+) -> Contents:
+    """The contents of a data set, wherever it is; arguments as for `load`, `memory` in bytes. Raises BadData."""
+    if not catalogue.is_path(name):
+        return records.read(catalogue.prepared_builder(name, data_dir), name, task, memory)
+    if name.endswith(".npz"):
+        found = arrays.read_npz(name)
+        target = "label" if found.task == "classification" else "mask"
+        source = Decoded({split: {"image": x, target: y} for split, (x, y) in found.splits.items()})
+        shape, value_range, bad, notes = source.shape, found.value_range, (), {}
+    else:
+        scans = data_dir and str(Path(data_dir) / "scans")
+        found = folder.read_folder(name, on_bad_image=on_bad_image, max_bad=max_bad, cache_dir=scans)
+        source = Encoded(
+            {split: _columns(files) for split, files in found.splits.items()}, found.splits["train"].shapes, files=True
+        )
+        shape, value_range, bad, notes = (None, None, found.channels), (0, 255), found.bad, found.notes
+    if task not in (None, found.task, "reconstruction"):
+        raise BadData(f"data set '{name}' serves {found.task}, reconstruction, not {task} (--dataset, --arch)")
+    return Contents(
+        task=task or found.task,
+        class_names=found.class_names,
+        shape=shape,
+        source=source,
+        value_range=value_range,
+        fingerprint=found.fingerprint,
+        bad=bad,
+        notes=notes,
+    )
+
+
+def _columns(files: folder.Files) -> dict[str, Any]:
+    columns = {"image": files.paths, "decoder": files.decoders}
+    if files.masks is not None:
+        return columns | {"mask": files.masks, "mask_decoder": files.mask_decoders}
+    return columns | {"label": files.labels}
+
+
+def _input_shape(contents: Contents, image_size: int | None) -> tuple[int, ...]:
+    """The shape of what the network takes."""
+    if len(contents.shape) != 3:
+        if image_size is not None:
+            shape = "x".join(map(str, contents.shape))
+            raise BadData(f"examples of {shape} are no images and keep their shape: leave --image-size out")
+        return contents.shape
+    height, width, channels = contents.shape
+    side = image_size or (USUAL if None in (height, width) else max(height, width, SMALLEST))
+    return (side, side, channels)
+
+
+def _statistics(source: Decoded | Encoded | Stream, preparation: Preparation) -> tuple[tuple, tuple]:
+    """(mean, standard deviation) of each channel of training examples, in 0 ... 1: of all, or of some spread evenly."""
+    low, high = preparation.value_range
+    count = min(source.sizes["train"], MEASURED[not isinstance(source, Decoded)])
+    rows = np.linspace(0, source.sizes["train"] - 1, count).astype(int)
+    if isinstance(source, Stream):
+        examples = source.examples("train").take(count)
+    else:
+        examples = tf.data.Dataset.from_tensor_slices(rows).map(lambda row: source.fetch("train", row))
+
+    def moments(example):
+        pixels = (tf.cast(preparation.decoded(example)["image"], tf.float64) - low) / (high - low)
+        axes = list(range(pixels.shape.rank - 1))
+        return tf.reduce_mean(pixels, axes), tf.reduce_mean(pixels**2, axes)
+
+    found = examples.map(moments, tf.data.AUTOTUNE).batch(count).get_single_element()
+    mean, square = (values.numpy().mean(0) for values in found)
+    std = np.sqrt(np.maximum(square - mean**2, 1e-6))
+    return tuple(mean.round(4).tolist()), tuple(std.round(4).tolist())
+
+
+def _held(source, preparation: Preparation, memory: int):
+    """Use what memory is left: (source, preparation, splits whose evaluation batches are kept, all this in words)."""
+    shape = preparation.shape
+    if isinstance(source, Decoded):
+        examples, side = sum(source.sizes.values()), source.shape[:2]
+        larger = len(shape) == 3 and side != shape[:2] and np.prod(shape[:2]) < BATCHWISE
+        simple = preparation.value_range == (0, 255) and preparation.task != "detection"
+        if larger and simple and examples * np.prod(shape) * 4 <= memory:
+            source = source.map(preparation.fitted)  # resized once and not in every epoch
+        return source, preparation, frozenset(), source.storage()
+    if isinstance(source, Stream):
+        return source, preparation, frozenset(), source.storage()
+    left, storage, cached = memory - source.bytes, source.storage(), frozenset()
+    validation = int(source.sizes["validation"] * np.prod(shape) * 4)
+    if validation <= left / 2:
+        left, cached = left - validation, frozenset(["validation"])
+        storage += f"; validation batches kept, {mebibytes(validation)}"
+    pixels = tf.constant(source.shapes, tf.int64)
+    if preparation.crops:
+        jpeg = source.columns["train"]["decoder"] == scan.TF_JPEG
+        small = images.reduced(pixels, shape[0], preparation.augmentation.scale[0])[1]
+        pixels = tf.where(jpeg[:, None], small, pixels)
+    taken = np.cumsum(np.prod(pixels, axis=1) * shape[-1] + CACHE_OVERHEAD)
+    first = int(np.searchsorted(taken, left, side="right"))
+    if first:
+        storage += (
+            f"; {first:,} of {len(taken):,} training images kept once decoded, {mebibytes(int(taken[first - 1]))}"
+        )
+    return source, dataclasses.replace(preparation, cache=Cache(first)), cached, storage

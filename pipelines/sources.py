@@ -1,80 +1,160 @@
-"""Where batches come from: all examples in memory, or a stream from the disk.
+"""Where examples come from: decoded in memory, encoded in memory or in files, or a stream of records.
 
-Both give the same two things. `train(seed, epoch, batch_size)`: one epoch of (images, labels, luck) batches, whole
-ones only, in an order that is a function of (seed, epoch, position); `evaluation(split, batch_size)`: every example
-of a split once, in its own order, as (images, labels). Images are uint8 or float32 in 0 ... 255.
+    Decoded   examples of one shape that fit in memory: arrays, from which a batch is gathered by index
+    Encoded   image files, or records whose bytes fit in memory: read by index, decoded in parallel; what fits of the
+              decoded images is kept from the first epoch on
+    Stream    records that do not fit: read in their order, shuffled within a buffer
+
+An example is a dict: "image" (pixels, samples or voxels), with "label", or "mask", or "boxes" and "labels".
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
-from pipelines.augment import draws
+from pipelines.catalogue import mebibytes
 
-SHUFFLE_BUFFER = 4096  # examples of a stream among which the next is drawn
-# Channel statistics of ImageNet's training photographs, for a stream, which is not measured before training.
-PHOTO_MEAN, PHOTO_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SHUFFLE_BYTES = 2**28  # of encoded examples among which a stream draws the next
 
 
-class Memory:
-    """Images of one size in one uint8 tensor a split; a batch is gathered by index."""
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What a data set holds, before any transformation."""
 
-    def __init__(self, builder, splits: dict[str, str]):
-        self.images, self.labels = {}, {}
-        for split, spec in splits.items():
-            read = tfds.ReadConfig(try_autocache=False)
-            examples = list(builder.as_dataset(split=spec, read_config=read).as_numpy_iterator())
-            self.images[split] = tf.constant(np.stack([example["image"] for example in examples]))
-            self.labels[split] = tf.constant([example["label"] for example in examples], tf.int64)
-        self.sizes = {split: len(labels) for split, labels in self.labels.items()}
+    task: str
+    class_names: tuple[str, ...]
+    shape: tuple[int | None, ...]  # of an example: height, width, channels; length, channels; depth, ..., channels
+    source: Decoded | Encoded | Stream
+    value_range: tuple[float, float]  # of the raw values; becomes 0 ... 1
+    fingerprint: str
+    mask_first: int = 0  # value of the first class in encoded masks
+    characters: bool = False  # written ones, which must not be mirrored
+    bad: tuple = ()  # files that were left out
+    notes: dict[str, int] = dataclasses.field(default_factory=dict)  # files that were converted: {"CMYK": 3}
 
-    def statistics(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """(mean, standard deviation) of each channel of the training images, of pixels in 0 ... 1."""
-        pixels = self.images["train"].numpy().reshape(-1, channels) / 255
-        return tuple(pixels.mean(0).round(4).tolist()), tuple(pixels.std(0).clip(1e-3).round(4).tolist())
 
-    def train(self, seed: int, epoch: tf.Tensor, batch_size: int) -> tf.data.Dataset:
-        examples = self.sizes["train"]
-        key = tf.cast(tf.stack([tf.cast(seed, tf.int64), epoch]), tf.uint32)
-        order = tf.random.experimental.index_shuffle(tf.range(examples), key, examples - 1)
-        luck = draws(seed, epoch, examples)
-        images, labels = self.images["train"], self.labels["train"]
-        rows = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
-        return rows.map(lambda row: (tf.gather(images, row), tf.gather(labels, row), tf.gather(luck, row)))
+class Decoded:
+    """Examples of one shape in memory: for each split a dict of arrays with the examples along their first axis."""
 
-    def evaluation(self, split: str, batch_size: int) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices((self.images[split], self.labels[split])).batch(batch_size)
+    def __init__(self, splits: dict[str, dict[str, np.ndarray]]):
+        self.columns = {
+            split: {name: tf.constant(values) for name, values in columns.items()} for split, columns in splits.items()
+        }
+        self.sizes = {split: len(columns["image"]) for split, columns in splits.items()}
+        self.shape = tuple(splits["train"]["image"].shape[1:])
+        self.bytes = sum(values.nbytes for columns in splits.values() for values in columns.values())
+
+    def storage(self) -> str:
+        return f"all {sum(self.sizes.values()):,} examples decoded in memory, {mebibytes(self.bytes)}"
+
+    def gather(self, split: str, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The examples of a batch of rows."""
+        return {name: tf.gather(values, rows) for name, values in self.columns[split].items()}
+
+    def fetch(self, split: str, index: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One example."""
+        return self.gather(split, index) | {"index": index}
+
+    def map(self, function: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]) -> Decoded:
+        """The examples after a function of batches."""
+        splits = {}
+        for split, columns in self.columns.items():
+            batches = tf.data.Dataset.from_tensor_slices(columns).batch(256).map(function).as_numpy_iterator()
+            batches = list(batches)
+            splits[split] = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+        return Decoded(splits)
+
+
+class Cache:
+    """Decoded images by number, each kept when it is first decoded.
+
+    Args:
+        first: how many are kept: those with a lower number.
+    """
+
+    def __init__(self, first: int = 0):
+        self.first = first
+        self.table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, "")
+
+    def __call__(self, number: tf.Tensor, decode: Callable[[], tf.Tensor], channels: int) -> tf.Tensor:
+        """The pixels of image `number`, uint8 (height, width, channels); `decode()` makes them the first time."""
+        if not self.first:
+            return decode()
+        kept = self.table.lookup(number)
+
+        def first_time():
+            pixels = decode()
+
+            def keep():
+                with tf.control_dependencies([self.table.insert(number, tf.io.serialize_tensor(pixels))]):
+                    return tf.identity(pixels)
+
+            return tf.cond(number < self.first, keep, lambda: pixels)
+
+        pixels = tf.cond(tf.strings.length(kept) > 0, lambda: tf.io.parse_tensor(kept, tf.uint8), first_time)
+        return tf.ensure_shape(pixels, (None, None, channels))
+
+
+class Encoded:
+    """Encoded images by index, from memory or from files.
+
+    Args:
+        splits: for each split the columns: "image" and perhaps "mask", the bytes or the path of each; "decoder" and
+            "mask_decoder", what reads them, as in `pipelines.scan`; and the targets.
+        shapes: height and width of the training images, (examples, 2).
+        files: whether the columns hold paths.
+    """
+
+    def __init__(self, splits: dict[str, dict[str, Any]], shapes: np.ndarray, files: bool):
+        self.columns = {
+            split: {name: tf.constant(values) for name, values in columns.items()} for split, columns in splits.items()
+        }
+        self.sizes = {split: len(columns["image"]) for split, columns in splits.items()}
+        self.shapes, self.files = shapes, files
+        held = [value for columns in splits.values() for name in ("image", "mask") for value in columns.get(name, ())]
+        self.bytes = sum(map(len, held))
+
+    def storage(self) -> str:
+        if self.files:
+            return f"{sum(self.sizes.values()):,} files read from the disk"
+        return f"all {sum(self.sizes.values()):,} examples encoded in memory, {mebibytes(self.bytes)}"
+
+    def fetch(self, split: str, index: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One example, its image and its mask encoded."""
+        example = {name: values[index] for name, values in self.columns[split].items()} | {"index": index}
+        if self.files:
+            for name in {"image", "mask"} & set(example):
+                example |= {f"{name}_path": example[name], name: tf.io.read_file(example[name])}
+        return example
 
 
 class Stream:
-    """Images of any size, read from the disk, decoded and resized one by one in parallel."""
+    """Encoded records that do not fit in memory.
 
-    def __init__(self, builder, splits: dict[str, str], resize):
-        self.sizes = {split: builder.info.splits[spec].num_examples for split, spec in splits.items()}
-        read = tfds.ReadConfig(try_autocache=False)
-        self.examples = {
-            split: builder.as_dataset(split=spec, read_config=read).map(lambda e: (e["image"], e["label"]))
-            for split, spec in splits.items()
-        }
-        self.resize = resize
+    Args:
+        splits: for each split a tf.data.Dataset of examples, their images and masks encoded.
+        sizes: examples of each split.
+        record_bytes: of an encoded example, on average.
+    """
 
-    def statistics(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """(mean, standard deviation) of each channel: those of photographs, or their average for other channels."""
-        if channels == 3:
-            return PHOTO_MEAN, PHOTO_STD
-        return (sum(PHOTO_MEAN) / 3,) * channels, (sum(PHOTO_STD) / 3,) * channels
+    def __init__(self, splits: dict[str, tf.data.Dataset], sizes: dict[str, int], record_bytes: float):
+        self.splits, self.sizes = splits, sizes
+        self.buffer = int(min(max(SHUFFLE_BYTES / max(record_bytes, 1), 1), max(sizes.values())))
 
-    def train(self, seed: int, epoch: tf.Tensor, batch_size: int) -> tf.data.Dataset:
-        luck = draws(seed, epoch, self.sizes["train"])
-        examples = _shuffled(self.examples["train"].enumerate(), SHUFFLE_BUFFER, tf.cast(seed, tf.int64), epoch)
-        examples = examples.map(lambda i, e: (self.resize(e[0]), e[1], luck[i]), tf.data.AUTOTUNE)
-        return examples.batch(batch_size, drop_remainder=True)
+    def storage(self) -> str:
+        return f"{sum(self.sizes.values()):,} records streamed from the disk, {self.buffer:,} at a time in memory"
 
-    def evaluation(self, split: str, batch_size: int) -> tf.data.Dataset:
-        examples = self.examples[split].map(lambda image, label: (self.resize(image), label), tf.data.AUTOTUNE)
-        return examples.batch(batch_size)
+    def examples(self, split: str, *seeds: tf.Tensor) -> tf.data.Dataset:
+        """The encoded examples of a split with their numbers as "index", shuffled if there are two int64 seeds."""
+        dataset = self.splits[split].enumerate()
+        if seeds:
+            dataset = _shuffled(dataset, self.buffer, *seeds)
+        return dataset.map(lambda index, example: example | {"index": index})
 
 
 def _shuffled(dataset: tf.data.Dataset, buffer: int, *seeds: tf.Tensor) -> tf.data.Dataset:

@@ -1,15 +1,18 @@
+import dataclasses
+import io
 import json
-from pathlib import Path
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
-from tensorflow_datasets.core import naming
 
 import pipelines
-from pipelines import sources
+from pipelines import images
+from pipelines.sources import Cache
 
 
 def batches(data, *args, **kwargs):
@@ -32,17 +35,16 @@ def plain():
 
 
 def test_facts(digits):
-    assert digits.facts() == {
-        "name": "digits",
-        "task": "classification",
-        "image_shape": (32, 32, 1),
-        "num_classes": 10,
-        "class_names": tuple("0123456789"),
-        "sizes": {"train": 1257, "validation": 180, "test": 360},
-        "mean": digits.mean,
-        "std": digits.std,
-    }
-    json.dumps(digits.facts())
+    facts = digits.facts()
+    assert facts["task"] == "classification"
+    assert (facts["image_shape"], facts["num_classes"], facts["value_range"]) == ((32, 32, 1), 10, (0, 255))
+    assert facts["class_names"] == tuple("0123456789")
+    assert facts["sizes"] == {"train": 1257, "validation": 180, "test": 360}
+    assert facts["augmentation"]["degrees"] == 12
+    assert facts["augmentation"]["hflip"] == 0
+    assert len(facts["fingerprint"]) == 32
+    assert "1,797 examples decoded in memory, 7.0 MiB" in facts["storage"]  # 1797 x 32 x 32 float32
+    json.dumps(facts)
 
 
 def test_splits_hold_every_scan_once_and_are_stratified(plain):
@@ -125,82 +127,321 @@ def test_batches_have_the_promised_types(digits):
 
 
 def test_too_few_images_for_a_batch():
-    with pytest.raises(pipelines.BadData, match=r"1257 training images, fewer than a batch of 2000 \(--batch-size\)"):
+    with pytest.raises(pipelines.BadData, match=r"1257 training examples, fewer than a batch of 2000 \(--batch-size\)"):
         pipelines.load("digits", batch_size=2000)
 
 
-# Any name of TensorFlow Datasets: the real loading code on examples that TFDS generates.
+# Any name of TensorFlow Datasets: its real builder writes examples that are made here.
+
+RNG = np.random.default_rng(0)
+
+
+def jpeg(height, width, quality=95):
+    """A smooth picture as a file."""
+    small = RNG.integers(0, 256, (4, 4, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC).save(file, "JPEG", quality=quality)
+    return io.BytesIO(file.getvalue())
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """Prepares a data set with examples of the test's and returns the folder; for the same name only once."""
+    folders = {}
+
+    def prepare(name, **splits):
+        if name not in folders:
+            folders[name] = str(tmp_path_factory.mktemp("data"))
+            tfds.disable_progress_bar()
+            cls = tfds.builder_cls(name.split("/")[0])
+            with pytest.MonkeyPatch.context() as patch:
+                generators = {split: iter(enumerate(examples)) for split, examples in splits.items()}
+                patch.setattr(cls, "_split_generators", lambda self, *args, **kwargs: generators)
+                tfds.builder(name, data_dir=folders[name]).download_and_prepare()
+        return folders[name]
+
+    return prepare
 
 
 @pytest.fixture
-def mocked(tmp_path):
-    """Loads a data set whose files say that it has `examples` examples in each of `splits`; TFDS generates them."""
+def flowers(prepared):
+    def some(count):
+        return [{"image": jpeg(40 + i, 60), "label": i % 102, "file_name": str(i)} for i in range(count)]
 
-    def load(name, examples, splits=("train", "test"), **kwargs):
-        info = tfds.builder(name, data_dir=tmp_path).info
-        folder = Path(info.data_dir)
-        folder.mkdir(parents=True)
-        template = naming.ShardedFileTemplate(folder, dataset_name=info.name, filetype_suffix="tfrecord")
-        known = [tfds.core.SplitInfo(split, [examples], 1, template) for split in splits]
-        info.set_splits(tfds.core.splits.SplitDict(known))
-        info.write_to_directory(folder)
-        with tfds.testing.mock_data(num_examples=examples, data_dir=str(tmp_path)):
-            return pipelines.load(name, **kwargs)
-
-    return load
+    return prepared("oxford_flowers102", train=some(24), validation=some(6), test=some(9))
 
 
-def test_images_of_one_size_live_in_memory(mocked):
-    data = mocked("mnist", 40, batch_size=10)
+@pytest.fixture
+def pets(prepared):
+    def some(count):
+        box = tfds.features.BBox(0.0, 0.0, 1.0, 1.0)
+        for i in range(count):
+            mask = np.full((50, 60, 1), 2, np.uint8)
+            mask[:, : 30 + i] = 1
+            mask[0] = 3
+            rest = {"species": 0, "file_name": str(i), "head_bbox": box}
+            yield {"image": jpeg(50, 60), "label": i % 37, "segmentation_mask": mask} | rest
+
+    return prepared("oxford_iiit_pet", train=some(20), test=some(5))
+
+
+@pytest.fixture
+def voc(prepared):
+    def some(count):
+        for i in range(count):
+            box = tfds.features.BBox(ymin=0.1, xmin=0.2, ymax=0.5, xmax=0.6)
+            rest = {"pose": 0, "is_truncated": False, "is_difficult": False}
+            objects = [{"label": label, "bbox": box} | rest for label in range(i % 3 + 1)]
+            yield {"image": jpeg(50, 100), "image/filename": str(i), "objects": objects} | {
+                "labels": [0],
+                "labels_no_difficult": [0],
+            }
+
+    return prepared("voc/2007", train=some(20), validation=some(4), test=some(6))
+
+
+@pytest.fixture
+def cifar(prepared):
+    def some(count, first):
+        shade = [np.full((32, 32, 3), first + i, np.uint8) for i in range(count)]
+        return [{"id": str(i), "image": image, "label": i % 10} for i, image in enumerate(shade)]
+
+    return prepared("cifar10", train=some(100, 0), test=some(20, 150))
+
+
+def test_images_of_one_size_live_in_memory(cifar):
+    data = pipelines.load("cifar10", batch_size=10, data_dir=cifar)
     train, test = batches(data, 2), list(data.evaluation("test").as_numpy_iterator())
-    assert (data.name, data.image_shape, data.num_classes) == ("mnist", (32, 32, 1), 10)
-    assert data.class_names == tuple("0123456789")
-    assert len(train) == 2 * data.steps_per_epoch
-    assert train[0][0].shape == (10, 32, 32, 1)
-    assert sum(len(images) for images, _ in test) == data.sizes["test"]
+    assert (data.name, data.image_shape, data.num_classes) == ("cifar10", (32, 32, 3), 10)
+    assert "120 examples decoded in memory" in data.storage
+    assert len(train) == 2 * data.steps_per_epoch == 18
+    assert train[0][0].shape == (10, 32, 32, 3)
+    assert sum(len(images) for images, _ in test) == data.sizes["test"] == 20
 
 
-def test_images_of_many_sizes_are_streamed(mocked):
-    data = mocked("oxford_flowers102", 24, ("train", "validation", "test"), image_size=48, batch_size=8)
-    train, test = batches(data, 2), list(data.evaluation("test").as_numpy_iterator())
-    assert (data.image_shape, data.num_classes, data.steps_per_epoch) == ((48, 48, 3), 102, 3)
-    assert data.mean == sources.PHOTO_MEAN
-    assert [images.shape for images, _ in train] == [(8, 48, 48, 3)] * 6
-    assert all(np.isfinite(images).all() for images, _ in train)
-    assert (train[0][0] != train[3][0]).any()
-    assert sum(len(images) for images, _ in test) == 24
-
-
-def test_a_stream_is_a_function_of_seed_and_epoch(mocked, monkeypatch):
-    monkeypatch.setattr("pipelines.data.IN_MEMORY", 0)
-    data = mocked("cifar10", 30, ("train", "validation", "test"), batch_size=10)
-    assert data.image_shape == (32, 32, 3)
-    tf.random.set_seed(0)  # the seed of the process is none of the pipeline's
-    whole = batches(data, 2)
-    tf.random.set_seed(1)
-    resumed = batches(data, 1, first_epoch=1)
-    assert len(whole) == 6
-    for (images, targets), (expected, labels) in zip(resumed, whole[3:], strict=True):
-        np.testing.assert_array_equal(images, expected)
-        np.testing.assert_array_equal(targets, labels)
-    assert (whole[0][0] != whole[3][0]).any()
+def test_missing_splits_are_cut_from_the_training_images(cifar):
+    data = pipelines.load("cifar10", batch_size=10, data_dir=cifar, image_size=32, augmentation="none")
+    assert data.sizes == {"train": 90, "validation": 10, "test": 20}
+    found = []
+    for split in data.sizes:
+        for inputs, _ in data.evaluation(split).as_numpy_iterator():
+            found += np.round((inputs[:, 0, 0, 0] * data.std[0] + data.mean[0]) * 255).astype(int).tolist()
+    assert sorted(found) == [*range(100), *range(150, 170)]
 
 
 @pytest.mark.parametrize(
-    ("splits", "expected"),
-    [
-        (("train", "validation", "test"), {"train": 100, "validation": 100, "test": 100}),
-        (("train", "test"), {"train": 90, "validation": 10, "test": 100}),
-        (("train", "validation"), {"train": 90, "validation": 10, "test": 100}),
-        (("train",), {"train": 80, "validation": 10, "test": 10}),
-    ],
+    ("memory", "storage"),
+    [(2048, "39 examples encoded in memory"), (0, "39 records streamed from the disk, 24 at a time in memory")],
 )
-def test_missing_splits_are_cut_from_the_training_images(mocked, monkeypatch, splits, expected):
-    monkeypatch.setattr("pipelines.data.IN_MEMORY", 0)  # a stream's sizes are those of the metadata
-    assert mocked("cifar10", 100, splits).sizes == expected
+def test_images_of_many_sizes(flowers, memory, storage):
+    data = pipelines.load(
+        "oxford_flowers102", image_size=48, batch_size=8, data_dir=flowers, data_memory=memory, augmentation="rand"
+    )
+    assert storage in data.storage
+    train, test = batches(data, 2), list(data.evaluation("test").as_numpy_iterator())
+    assert (data.image_shape, data.num_classes, data.steps_per_epoch) == ((48, 48, 3), 102, 3)
+    assert [images.shape for images, _ in train] == [(8, 48, 48, 3)] * 6
+    assert all(np.isfinite(images).all() for images, _ in train)
+    assert (train[0][0] != train[3][0]).any()
+    assert sum(len(images) for images, _ in test) == 9
+    labels = np.concatenate([targets.argmax(1) for _, targets in train[:3]])
+    assert sorted(labels) == list(range(24))  # each once
 
 
-@pytest.mark.parametrize("name", ["coco/2017", "ag_news_subset"])
-def test_data_without_an_image_and_a_label(mocked, name):
-    with pytest.raises(pipelines.BadData, match="not an image and a class label"):
-        mocked(name, 4)
+@pytest.mark.parametrize("memory", [2048, 0])
+def test_epochs_and_steps_can_be_left_out(flowers, memory):
+    """What a resumed run reads is what the uninterrupted one would have read, whatever the process's own seed."""
+    data = pipelines.load(
+        "oxford_flowers102", image_size=40, batch_size=5, data_dir=flowers, data_memory=memory, augmentation="rand"
+    )
+    tf.random.set_seed(0)
+    whole = batches(data, 3)
+    tf.random.set_seed(1)
+    resumed = batches(data, 2, first_epoch=1, first_step=2)
+    assert len(whole) == 12
+    assert len(resumed) == 6
+    for (found, targets), (expected, labels) in zip(resumed, whole[6:], strict=True):
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(targets, labels)
+
+
+def test_what_is_kept_in_memory_changes_nothing(flowers):
+    options = {"image_size": 24, "batch_size": 6, "data_dir": flowers, "seed": 5}
+    kept = pipelines.load("oxford_flowers102", **options)
+    read = pipelines.load("oxford_flowers102", **options)
+    nothing = Cache(0)
+    read = dataclasses.replace(read, _preparation=dataclasses.replace(read._preparation, cache=nothing))
+    assert "24 of 24 training images kept once decoded" in kept.storage
+    for (a, _), (b, _) in zip(batches(kept, 3), batches(read, 3), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert kept._preparation.cache.table.size() == 24
+
+
+def test_masks_move_with_their_images(pets):
+    """The pet is the left part; of the fitted image the mask is 255 where the image was padded."""
+    data = pipelines.load("oxford_iiit_pet", task="segmentation", image_size=60, batch_size=4, data_dir=pets)
+    assert data.class_names == ("pet", "background", "outline")
+    inputs, masks = next(iter(data.evaluation("test").unbatch().batch(5)))
+    assert (masks.shape, masks.dtype) == ((5, 60, 60), tf.int32)
+    for i, mask in enumerate(sorted(masks.numpy(), key=lambda mask: (mask == 0).sum())):
+        assert (mask[:5] == 255).all()  # 50 of 60 rows are the image's
+        assert (mask[-5:] == 255).all()
+        assert (mask[5] == 2).all()
+        assert (mask[6:-5, : 30 + i] == 0).all()
+        assert (mask[6:-5, 30 + i :] == 1).all()
+    black = inputs.numpy() * data.std + data.mean
+    assert np.abs(black[:, :4]).max() < 0.02  # the padding
+    augmented = np.concatenate([masks for _, masks in batches(data, 2)])
+    assert set(np.unique(augmented)) <= {0, 1, 2, 255}
+    flipped = [(mask[30, 0], mask[30, -1]) for mask in augmented]
+    assert {(0, 1), (1, 0)} <= set(flipped)
+
+
+def test_the_task_decides_what_the_target_is(pets):
+    data = pipelines.load("oxford_iiit_pet", image_size=32, batch_size=4, data_dir=pets)
+    assert (data.task, data.num_classes) == ("classification", 37)
+    same = pipelines.load("oxford_iiit_pet", task="reconstruction", image_size=32, batch_size=4, data_dir=pets)
+    inputs, targets = next(iter(same.train()))
+    np.testing.assert_array_equal(inputs, targets)
+    with pytest.raises(pipelines.BadData, match=r"serves classification, segmentation, reconstruction, not detection"):
+        pipelines.load("oxford_iiit_pet", task="detection", data_dir=pets)
+
+
+@pytest.mark.parametrize("memory", [2048, 0])
+def test_boxes(voc, memory):
+    data = pipelines.load("voc/2007", image_size=100, batch_size=3, data_dir=voc, data_memory=memory)
+    assert (data.task, data.num_classes, data.fit) == ("detection", 20, "pad")
+    targets = next(iter(data.evaluation("test").unbatch().map(lambda _, targets: targets).padded_batch(6)))
+    # 50 x 100 pixels are put into the middle of 100 x 100: y is moved by 25.
+    box = (20, 0.1 * 50 + 25, 60, 0.5 * 50 + 25)
+    found = targets["boxes"].numpy()[targets["labels"].numpy() >= 0]
+    np.testing.assert_allclose(found[found.sum(1) > 0], np.tile(box, (12, 1)), atol=1e-3)
+    for _, found in batches(data, 2):
+        boxes, labels = found["boxes"], found["labels"]
+        assert ((boxes == -1).all(-1) == (labels == -1)).all()
+        assert boxes.max() <= 100
+        kept = boxes[labels >= 0]
+        assert (kept[:, 2:] > kept[:, :2]).all()
+
+
+def test_sounds_get_one_length(prepared):
+    def some(count):
+        return [{"audio": np.full(8000 + 3000 * i, 1000, np.int16), "label": i % 12} for i in range(count)]
+
+    folder = prepared("speech_commands", train=some(12), validation=some(2), test=some(2))
+    data = pipelines.load("speech_commands", batch_size=4, data_dir=folder, mean=(0,), std=(1,))
+    assert (data.image_shape, data.value_range) == ((16000, 1), (0, 32768))
+    sounds = next(iter(data.evaluation("train").unbatch().batch(12)))[0].numpy()[..., 0]
+    assert sorted((sounds != 0).sum(1)) == [8000, 11000, 14000] + [16000] * 9
+    np.testing.assert_allclose(sounds[:, :8000], 1000 / 32768, rtol=1e-5)
+    with pytest.raises(pipelines.BadData, match=r"16000x1 are no images and keep their shape: leave --image-size out"):
+        pipelines.load("speech_commands", image_size=20, data_dir=folder)
+
+
+def test_labels_that_are_no_class(prepared):
+    def some(count, label):
+        return [{"image": np.zeros((28, 28, 1), np.uint8), "label": label} for i in range(count)]
+
+    folder = prepared("kmnist", train=some(40, 1), test=some(5, -1))
+    with pytest.raises(
+        pipelines.BadData, match=r"5 of 5 labels in its test split are no class: -1, allowed 0 \.\.\. 9"
+    ):
+        pipelines.load("kmnist", data_dir=folder)
+
+
+def test_an_empty_split(prepared):
+    one = [{"image": np.zeros((28, 28, 1), np.uint8), "label": 1}]
+    folder = prepared("fashion_mnist", train=one, test=one)
+    with pytest.raises(pipelines.BadData, match=r"has no example in train\[90%:\], its validation split \(--dataset\)"):
+        pipelines.load("fashion_mnist", data_dir=folder)
+
+
+def test_data_without_an_image_and_a_label(prepared):
+    one = [{"title": "a", "description": "b", "label": 0}]
+    folder = prepared("ag_news_subset", train=one, test=one)
+    with pytest.raises(pipelines.BadData, match=r"title, .*no image, audio or volume with a label, a mask or boxes"):
+        pipelines.load("ag_news_subset", data_dir=folder)
+
+
+# Folders and arrays.
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Two classes by colour; large enough to be decoded at a quarter of the size; one file that only Pillow reads."""
+    root = tmp_path_factory.mktemp("photographs")
+    for label, colour in (("blue", (10, 20, 240)), ("red", (240, 20, 10))):
+        (root / label).mkdir()
+        for i in range(10):
+            suffix = "webp" if i == 3 else "png" if i == 4 else "jpg"
+            Image.new("RGB", (400 + i, 300), colour).save(root / label / f"{i}.{suffix}")
+    return root
+
+
+def test_a_folder(photographs, tmp_path):
+    data = pipelines.load(str(photographs), batch_size=4, image_size=48, data_dir=str(tmp_path))
+    assert (data.task, data.class_names, data.image_shape) == ("classification", ("blue", "red"), (48, 48, 3))
+    assert data.sizes == {"train": 16, "validation": 2, "test": 2}
+    assert data.name == str(photographs)
+    for split in ("validation", "test"):
+        for inputs, targets in data.evaluation(split):
+            assert ((inputs[:, 24, 24, 0] > 0).numpy() == (targets[:, 1] == 1).numpy()).all()
+    for inputs, targets in batches(data, 2):
+        assert ((inputs[:, 24, 24, 0] > 0) == (targets[:, 1] == 1)).all()
+    assert data.counts().tolist() == [8, 8]
+
+
+def test_jpegs_are_decoded_small_where_that_is_enough():
+    file = jpeg(601, 799).getvalue()
+    for side, area, ratio, shape in ((224, 1.0, 1, (301, 400)), (48, 0.25, 2, (151, 200)), (300, 0.25, 0, (601, 799))):
+        found, reduced = images.reduced(tf.constant([601, 799]), side, area)
+        assert (int(found), tuple(reduced.numpy())) == (ratio, shape)
+        whole = images.decode_reduced(file, found, 3)
+        assert whole.shape == (*shape, 3)
+        assert min(shape) * area**0.5 >= side or ratio == 0
+        part = images.decode_crop(file, found, tf.constant([11, 13, 50, 60]), 3)
+        np.testing.assert_array_equal(part, whole[11:61, 13:73])
+
+
+def test_resizing_a_crop_is_smooth():
+    """A crop that shrinks to less than half has every pixel in its result: a fine checkerboard becomes grey."""
+    board = (np.indices((300, 300)).sum(0) % 2 * 255).astype("uint8")[..., None]
+    assert images.resize(board, 100).numpy()[5:-5, 5:-5].std() < 10
+
+
+def test_another_process_gets_the_same_batches(photographs, tmp_path):
+    program = """
+import hashlib, sys
+import pipelines
+data = pipelines.load(sys.argv[1], batch_size=4, image_size=48, seed=int(sys.argv[2]), augmentation="rand",
+                      overrides={"mixup": 0.3, "cutmix": 1.0}, data_dir=sys.argv[3])
+digest = hashlib.sha256()
+for images, targets in data.train(2).as_numpy_iterator():
+    digest.update(images.tobytes() + targets.tobytes())
+print(digest.hexdigest())
+"""
+    arguments = [[str(photographs), seed, str(tmp_path)] for seed in ("3", "3", "4")]
+    started = [
+        subprocess.Popen([sys.executable, "-c", program, *given], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for given in arguments
+    ]
+    first, same, other = (process.communicate()[0] for process in started)
+    assert len(first) == 65
+    assert first == same
+    assert first != other
+
+
+def test_volumes_in_an_npz_file(tmp_path):
+    volumes = np.zeros((40, 8, 8, 8, 1), np.uint8)
+    volumes[20:, 2:6, 2:6, 2:6] = 255
+    np.savez(tmp_path / "cubes.npz", x=volumes, y=np.repeat([0, 1], 20))
+    data = pipelines.load(str(tmp_path / "cubes.npz"), batch_size=8)
+    inputs, targets = next(iter(data.train()))
+    assert (inputs.shape, targets.shape) == ((8, 8, 8, 8, 1), (8, 2))
+    assert data.task == "classification"
+
+
+def test_mixing_needs_images(tmp_path):
+    np.savez(tmp_path / "sounds.npz", x=np.zeros((40, 100, 1), np.int16), y=np.repeat([0, 1], 20))
+    with pytest.raises(pipelines.BadData, match="MixUp and CutMix are for the classification of images"):
+        pipelines.load(str(tmp_path / "sounds.npz"), batch_size=8, overrides={"mixup": 0.2})

@@ -1,0 +1,82 @@
+"""Encoded images to pixels: whole, or only the part that a crop needs.
+
+A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that still holds more pixels than the smallest crop needs:
+libjpeg then does a part of the work, and what is left to shrink needs no smoothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from pipelines import scan
+
+# A few grey levels off at sharp edges of colour, and faster: for training images.
+FAST = {"dct_method": "INTEGER_FAST", "fancy_upscaling": False}
+RATIOS = (1, 2, 4, 8)  # the divisors of libjpeg's scaled decoding
+
+
+def decode(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor, channels: int) -> tf.Tensor:
+    """A whole image of any kind.
+
+    Args:
+        encoded: string scalar, the bytes.
+        decoder: uint8 scalar: scan.TF_JPEG, TF_IMAGE or PILLOW.
+        path: string scalar: of the file, for what only Pillow reads.
+        channels: 1 or 3.
+
+    Returns:
+        uint8 (height, width, channels).
+    """
+    readers = [
+        lambda: tf.io.decode_jpeg(encoded, channels),
+        lambda: tf.io.decode_image(encoded, channels, expand_animations=False),
+        lambda: tf.numpy_function(lambda name: scan.read(name.decode(), channels), [path], tf.uint8),
+    ]
+    return tf.ensure_shape(tf.switch_case(tf.cast(decoder, tf.int32), readers), (None, None, channels))
+
+
+def decode_mask(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor) -> tf.Tensor:
+    """A mask of class numbers, uint8 (height, width, 1); arguments as for `decode`."""
+    mask = tf.cond(
+        decoder == scan.PILLOW,
+        lambda: tf.numpy_function(lambda name: scan.read_mask(name.decode())[..., None], [path], tf.uint8),
+        lambda: tf.io.decode_image(encoded, 1, expand_animations=False),
+    )
+    return tf.ensure_shape(mask, (None, None, 1))
+
+
+def reduced(shape: tf.Tensor, side: int, smallest_area: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """How much smaller JPEGs may be decoded: index into RATIOS, and the height and width that they then have.
+
+    Args:
+        shape: int (..., 2): height and width.
+        side: of the crops when they are resized.
+        smallest_area: share of an image's area that a crop has at least.
+    """
+    spare = tf.cast(tf.reduce_min(shape, axis=-1), tf.float32) * (math.sqrt(smallest_area) / side)
+    ratio = tf.reduce_sum(tf.cast(spare[..., None] >= tf.constant(RATIOS[1:], tf.float32), tf.int32), axis=-1)
+    return ratio, -(-shape // tf.gather(tf.constant(RATIOS, shape.dtype), ratio)[..., None])  # libjpeg rounds up
+
+
+def decode_reduced(encoded: tf.Tensor, ratio: tf.Tensor, channels: int) -> tf.Tensor:
+    """A whole JPEG at 1 / RATIOS[ratio] of its size, uint8 (height, width, channels)."""
+    return tf.switch_case(ratio, [lambda r=r: tf.io.decode_jpeg(encoded, channels, r, **FAST) for r in RATIOS])
+
+
+def decode_crop(encoded: tf.Tensor, ratio: tf.Tensor, window: tf.Tensor, channels: int) -> tf.Tensor:
+    """The part `window` (int32 y, x, height, width) of what `decode_reduced` gives, in less time."""
+    return tf.switch_case(
+        ratio, [lambda r=r: tf.image.decode_and_crop_jpeg(encoded, window, channels, r, **FAST) for r in RATIOS]
+    )
+
+
+def resize(pixels: tf.Tensor, side: int) -> tf.Tensor:
+    """A crop (height, width, channels) as float32 (side, side, channels), bilinear; smoothed if it shrinks a lot."""
+    resized = tf.cond(
+        tf.reduce_min(tf.shape(pixels)[:2]) > 2 * side,
+        lambda: tf.image.resize(pixels, (side, side), antialias=True),  # takes five times as long
+        lambda: tf.image.resize(pixels, (side, side)),
+    )
+    return tf.ensure_shape(resized, (side, side, pixels.shape[-1]))

@@ -1,0 +1,177 @@
+"""`python -m pipelines.show --dataset NAME --out batch.png`: a batch as a network gets it, and a class histogram."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from pipelines import BadData, load
+from pipelines.policy import NAMES
+
+COLUMNS = 8
+PALETTE = "tab20"  # of classes, in masks and boxes
+
+
+def draw_batch(data, path: str | Path, split: str = "train", epoch: int = 0) -> None:
+    """Draw the first batch with its targets as a PNG.
+
+    Args:
+        data: pipelines.data.Data.
+        path: file to write.
+        split: "train", augmented; "validation" or "test", as they are.
+        epoch: whose first batch is drawn of "train".
+    """
+    from matplotlib.figure import Figure
+
+    batches = data.train(first_epoch=epoch) if split == "train" else data.evaluation(split)
+    inputs, targets = next(iter(batches))
+    inputs = inputs.numpy() * np.asarray(data.std) + np.asarray(data.mean)
+    columns = min(COLUMNS, len(inputs))
+    rows = -(-len(inputs) // columns)
+    figure = Figure(figsize=(1.7 * columns, 1.9 * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.axis("off")
+    for i, axis in zip(range(len(inputs)), axes, strict=False):
+        _draw_input(axis, inputs[i])
+        if data.task == "classification":
+            axis.set_title(_mixture(targets[i].numpy(), data.class_names), fontsize=8)
+        elif data.task == "segmentation":
+            _draw_mask(axis, targets[i].numpy(), data.num_classes)
+        elif data.task == "detection":
+            _draw_boxes(axis, targets["boxes"][i].numpy(), targets["labels"][i].numpy(), data.class_names)
+    if data.task == "segmentation":
+        figure.legend(handles=_patches(data.class_names), loc="outside lower center", ncols=6, fontsize=8)
+    augmented = f"epoch {epoch}, augmented" if split == "train" else "as they are"
+    figure.suptitle(f"{Path(data.name).name}, {split}: {augmented}", fontsize=10)
+    figure.savefig(path, dpi=100)
+
+
+def _draw_input(axis, pixels):
+    if pixels.ndim == 2:  # a sound
+        axis.plot(pixels, linewidth=0.3)
+        axis.set_ylim(-1, 1)
+    elif pixels.ndim == 4:  # a volume from its front, nearer voxels lighter
+        solid = pixels[..., 0] > 0.5
+        depth = np.where(solid.any(0), 1 - solid.argmax(0) / len(solid), 0)
+        axis.imshow(depth, cmap="gray", vmin=0, vmax=1, origin="lower")
+    else:
+        axis.imshow(pixels.clip(0, 1), cmap="gray", vmin=0, vmax=1)
+
+
+def _mixture(target, names) -> str:
+    """The class, or the shares of a mixture of them."""
+    best = [i for i in target.argsort()[::-1] if target[i] > 0.005][:2]
+    return names[best[0]] if len(best) == 1 else " + ".join(f"{target[i]:.2f} {names[i]}" for i in best)
+
+
+def _colour(number):
+    from matplotlib import colormaps
+
+    return colormaps[PALETTE](number % 20)
+
+
+def _patches(names):
+    from matplotlib.patches import Patch
+
+    ignored = Patch(color="black", alpha=0.6, label="ignored")
+    return [*(Patch(color=_colour(i), label=name) for i, name in enumerate(names)), ignored]
+
+
+def _draw_mask(axis, mask, classes):
+    colours = np.array([*(_colour(i) for i in range(classes)), (0, 0, 0, 1)])
+    colours[:, 3] = 0.6
+    axis.imshow(colours[np.minimum(mask, classes)])
+
+
+def _draw_boxes(axis, boxes, labels, names):
+    from matplotlib.patches import Rectangle
+
+    for (x0, y0, x1, y1), label in zip(boxes, labels, strict=True):
+        if label >= 0:
+            axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=_colour(label)))
+            axis.text(x0, y0, names[label], fontsize=6, color=_colour(label), verticalalignment="bottom")
+
+
+def histogram(data) -> str:
+    """The number of examples, boxes or pixels of each class in each split, with a bar for the training split."""
+    counts = {split: data.counts(split) for split in data.sizes}
+    unit = {"classification": "examples", "detection": "boxes", "segmentation": "pixels"}[data.task]
+    width = max(map(len, (*data.class_names, unit)))
+    lines = [f"{unit:{width}}" + "".join(f"{split:>14}" for split in counts)]
+    for i, name in enumerate(data.class_names):
+        bar = "#" * round(30 * counts["train"][i] / counts["train"].max())
+        lines.append(f"{name:{width}}" + "".join(f"{values[i]:14,}" for values in counts.values()) + f"  {bar}")
+    return "\n".join([*lines, f"{'':{width}}" + "".join(f"{values.sum():14,}" for values in counts.values())])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.show", description=__doc__.split("`: ")[1], allow_abbrev=False
+    )
+    parser.add_argument("--dataset", default="digits", help="as for tfcnn.train [digits]")
+    parser.add_argument("--task", help="classification, segmentation or detection [the first that the data serve]")
+    parser.add_argument("--out", metavar="FILE.png", help="where to draw the batch")
+    parser.add_argument("--stats", action="store_true", help="print how often each class occurs")
+    parser.add_argument("--split", default="train", choices=("train", "validation", "test"), help="which [train]")
+    parser.add_argument("--epoch", type=int, default=0, help="whose first examples [0]")
+    parser.add_argument("--count", type=int, default=32, help="examples to draw [32]")
+    parser.add_argument("--image-size", type=int, help="side of the images [as for tfcnn.train]")
+    parser.add_argument("--aa", default="light", choices=NAMES, help="augmentation [light]")
+    parser.add_argument("--mixup", type=float, default=0.0, help="alpha of MixUp [0]")
+    parser.add_argument("--cutmix", type=float, default=0.0, help="alpha of CutMix [0]")
+    parser.add_argument("--seed", type=int, default=0, help="of order and augmentation [0]")
+    parser.add_argument("--data-dir", help="folder of prepared data sets")
+    parser.add_argument("--on-bad-image", default="error", choices=("error", "skip"), help="[error]")
+    given = parser.parse_args(arguments)
+    if not (given.out or given.stats):
+        parser.error("give --out FILE.png, --stats, or both")
+    try:
+        _import_tensorflow()
+        data = load(
+            given.dataset,
+            task=given.task,
+            image_size=given.image_size,
+            batch_size=1,
+            seed=given.seed,
+            augmentation=given.aa,
+            overrides={"mixup": given.mixup, "cutmix": given.cutmix},
+            data_dir=given.data_dir,
+            on_bad_image=given.on_bad_image,
+        )
+        if given.stats:
+            print(histogram(data))
+        if given.out:
+            data = dataclasses.replace(data, batch_size=min(given.count, data.sizes["train"]))
+            draw_batch(data, given.out, given.split, given.epoch)
+            print(f"drawn  {given.out}")
+    except (BadData, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _import_tensorflow() -> None:
+    """TensorFlow's start-up lines go to file descriptor 2, past every setting."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as caught, contextlib.suppress(ImportError):
+        os.dup2(caught.fileno(), 2)
+        try:
+            import tensorflow
+
+            tensorflow.config.list_physical_devices()
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
