@@ -11,18 +11,19 @@ FLOORS = {
     0: (
         *("tfcnn.layers", "tfcnn.arithmetic", "tfcnn.config", "tfcnn.run_directory", "tfcnn.command", "pipelines"),
         *("tfcnn.layer_cost", "tfcnn.explanation", "tfcnn.visualize.windows", "tfcnn.losses", "tfcnn.matrix_view"),
-        "tfcnn.torch_names",
+        *("tfcnn.torch_names", "tfcnn.metrics"),
     ),
     1: (
         *("tfcnn.models", "tfcnn.recipe", "tfcnn.checkpoint", "tfcnn.cost", "tfcnn.visualize", "tfcnn.progress"),
         *("tfcnn.graph", "tfcnn.layer_windows", "tfcnn.receptive_field", "tfcnn.weights", "tfcnn.state_dict"),
+        *("tfcnn.recipes", "tfcnn.weight_average"),
     ),
     2: ("tfcnn.train", "tfcnn.evaluate", "tfcnn.predict", "tfcnn.export", "tfcnn.describe", "tfcnn.__main__"),
     3: ("tuning",),
 }
 STANDARD_LIBRARY_ONLY = (
     *("tfcnn.arithmetic", "tfcnn.layer_cost", "tfcnn.explanation"),
-    *("tfcnn.config", "tfcnn.run_directory", "tfcnn.command"),
+    *("tfcnn.config", "tfcnn.run_directory", "tfcnn.command", "tfcnn.recipes"),
 )
 MAY_IMPORT_PIPELINES = ("tfcnn.train", "tfcnn.evaluate", "tfcnn.predict", "tuning")
 

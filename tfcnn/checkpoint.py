@@ -6,7 +6,9 @@ keep or to lose.
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -41,14 +43,14 @@ def uncompiled(model: keras.Model) -> keras.Model:
 class Checkpoints:
     """Everything that changes in training, saved after an epoch and restored to resume.
 
-    Weights, moving statistics, seeds of random layers and the optimiser's state, by TensorFlow's CheckpointManager,
-    which replaces a checkpoint only when the next one is complete.
+    Weights, moving statistics, seeds of random layers, the optimiser's state and the average of the weights where there
+    is one, by TensorFlow's CheckpointManager, which replaces a checkpoint only when the next one is complete.
     """
 
-    def __init__(self, model: keras.Model, folder: Path):
+    def __init__(self, model: keras.Model, folder: Path, averages: Sequence[keras.Variable] = ()):
         model.optimizer.build(model.trainable_variables)
         self.epoch = tf.Variable(0, dtype=tf.int64)
-        variables = [variable.value for variable in model.variables + model.optimizer.variables]
+        variables = [variable.value for variable in [*model.variables, *model.optimizer.variables, *averages]]
         checkpoint = tf.train.Checkpoint(epoch=self.epoch, variables=variables)
         self.manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=2)
 
@@ -70,14 +72,23 @@ class Keeper(keras.callbacks.Callback):
         checkpoints: what to save.
         rows: the history of the epochs already done; grows by a row an epoch.
         early_stop: epochs without a better one after which training stops; 0: never.
+        shipped: within shipped() the model has the weights that are kept as the best; default: those it has anyway.
 
     Raises:
         TrainingFailed: the loss of an epoch is not finite.
     """
 
-    def __init__(self, run: RunDirectory, checkpoints: Checkpoints, rows: list[dict[str, float]], early_stop: int = 0):
+    def __init__(
+        self,
+        run: RunDirectory,
+        checkpoints: Checkpoints,
+        rows: list[dict[str, float]],
+        early_stop: int = 0,
+        shipped: Callable = contextlib.nullcontext,
+    ):
         super().__init__()
         self.run, self.checkpoints, self.rows, self.early_stop = run, checkpoints, rows, early_stop
+        self.shipped = shipped
 
     def on_epoch_end(self, epoch, logs=None):
         rate = float(self.model.optimizer.learning_rate)
@@ -89,7 +100,7 @@ class Keeper(keras.callbacks.Callback):
             )
         self.rows.append(row)
         if best_epoch(self.rows) == len(self.rows) - 1:
-            with writing(self.run.model) as path:
+            with writing(self.run.model) as path, self.shipped():
                 uncompiled(self.model).save(path)
         self.run.write_history(self.rows)
         self.checkpoints.save(epoch + 1)

@@ -13,6 +13,16 @@ import math
 from collections.abc import Collection, Iterable
 from typing import Any
 
+OPTIMISERS = ("adamw", "adam", "sgd", "momentum", "rmsprop", "lamb", "lion")
+SCHEDULES = ("cosine", "step", "constant")
+RECIPES = ("default", "fast", "paper")
+# By task, the default first; tfcnn.losses builds them.
+LOSS_NAMES = {
+    "classification": ("cross_entropy", "bce", "hinge", "focal"),
+    "segmentation": ("cross_entropy", "dice", "dice_ce", "focal"),
+    "reconstruction": ("mse", "mae", "huber"),
+}
+
 
 class BadInput(ValueError):
     """What the user gave cannot be used; the message says what was received, what is allowed, which flag to change."""
@@ -45,7 +55,10 @@ def option(default: Any, help: str, **rules: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Everything that decides a run. `Config()` is the main job; every field is a flag of `tfcnn.train`."""
+    """Everything that decides a run. `Config()` is the main job; every field is a flag of `tfcnn.train`.
+
+    `recipe` only says where values came from: `tfcnn.recipes.resolve` is what fills them in.
+    """
 
     arch: str = option("mobilenet", "architecture")
     width: float = option(1.0, "multiplier of the network's filters", above=0, high=16)
@@ -64,13 +77,34 @@ class Config:
     )
     epochs: int = option(12, "passes over the training images", low=1)
     batch_size: int = option(32, "images per step", low=1)
-    opt: str = option("adamw", "optimiser", choices=("adamw", "sgd"))
+    recipe: str = option(
+        "default",
+        "values for the flags that are not given; fast: a quick look; paper: as the architecture was published",
+        choices=RECIPES,
+    )
+    opt: str = option("adamw", "optimiser; sgd is with Nesterov's momentum, momentum without", choices=OPTIMISERS)
+    sched: str = option("cosine", "learning rate; step: a tenth at 50 % and 75 % of the run", choices=SCHEDULES)
     lr: float | None = option(None, "peak learning rate [what suits the architecture and optimiser]", above=0, high=100)
     weight_decay: float | None = option(
-        None, "decoupled weight decay, on kernels only [0.05; 0.0005 for sgd]", low=0, high=10
+        None, "decoupled weight decay, on kernels only [what suits the optimiser]", low=0, high=10
     )
-    warmup_epochs: float = option(1.0, "epochs of linear warm-up before the cosine", low=0)
-    smoothing: float = option(0.1, "label smoothing", low=0, high=0.99)
+    l2: float = option(0.0, "penalty added to the loss: L2 / 2 times the sum of the squared kernels", low=0, high=10)
+    max_norm: float | None = option(None, "largest L2 norm of each filter [none]", above=0)
+    clip_grad: float | None = option(None, "largest global norm of the gradients [none]", above=0)
+    grad_accum_steps: int = option(1, "batches whose gradients are averaged for one update", low=1)
+    model_ema: float | None = option(
+        None, "decay of the weights' moving average, which is what is validated and kept [none]", above=0, high=0.999999
+    )
+    warmup_epochs: float = option(1.0, "epochs of linear warm-up before the schedule", low=0)
+    loss: str | None = option(
+        None,
+        "; ".join(f"{task}: {', '.join(names)}" for task, names in LOSS_NAMES.items()) + " [the first]",
+        choices=tuple(dict.fromkeys(name for names in LOSS_NAMES.values() for name in names)),
+    )
+    smoothing: float = option(0.1, "label smoothing of classification", low=0, high=0.99)
+    drop_path: float | None = option(
+        None, "share of examples for which a block is left out, where the architecture can", low=0, high=0.99
+    )
     early_stop: int = option(0, "stop after this many epochs without a better validation accuracy; 0: never", low=0)
     precision: str = option(
         "auto",
@@ -101,7 +135,8 @@ class Config:
     @property
     def overrides(self) -> dict[str, Any]:
         """The arguments of the architecture's builder that this configuration sets."""
-        return {"width": self.width, "depth": self.depth} | self.arch_args
+        drop_path = {} if self.drop_path is None else {"drop_path": self.drop_path}
+        return {"width": self.width, "depth": self.depth} | drop_path | self.arch_args
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name: what config.json holds and `Config(**fields)` takes."""

@@ -6,6 +6,8 @@ standardising are inside. Its endpoints all return probabilities, class and clas
     serve        uint8 (batch, height, width, channels), any size; also the default signature
     serve_files  string (batch,): the bytes of JPEG, PNG, GIF or BMP files
     serve_ready  float32 (batch, *image_shape), resized and standardised by the caller
+
+A network for reconstruction returns "image" in their place: float32 (batch, *image_shape), 0 ... 255.
 """
 
 from __future__ import annotations
@@ -25,19 +27,22 @@ def export_savedmodel(model, path: str | Path, facts: dict[str, Any]) -> None:
     Args:
         model: keras.Model from standardised images to logits.
         path: folder to write; one that exists is replaced when the new one is complete.
-        facts: of the data it was trained on: image_shape, mean, std, class_names.
+        facts: of the data it was trained on: task, image_shape, mean, std, class_names (none for reconstruction).
     """
     import keras
     import tensorflow as tf
 
     height, width, channels = facts["image_shape"]
     mean, std = (tf.constant(facts[name], tf.float32) for name in ("mean", "std"))
-    names = tf.constant(facts["class_names"])
+    names = tf.constant(facts["class_names"] or (), tf.string)
     # What pipelines.load does to an image that is not augmented, by the same layer.
     resize = keras.layers.Resizing(height, width, crop_to_aspect_ratio=True, antialias=True, dtype="float32")
 
     def serve_ready(images):
-        probabilities = tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
+        outputs = tf.cast(model(images, training=False), tf.float32)
+        if facts["task"] == "reconstruction":
+            return {"image": tf.clip_by_value((outputs * std + mean) * 255.0, 0.0, 255.0)}
+        probabilities = tf.nn.softmax(outputs)
         best = tf.argmax(probabilities, axis=-1)
         return {"probabilities": probabilities, "class": best, "class_name": tf.gather(names, best)}
 

@@ -1,6 +1,8 @@
-"""The losses of the lectures, and the one of them that Keras lacks. keras.ops only.
+"""The losses by task and name, those of the lectures among them, and the ones that Keras lacks. keras.ops only.
 
-    sigmoid and cross-entropy   keras.losses.BinaryCrossentropy(from_logits=True)
+`LOSSES[task][name](smoothing)` is a loss on logits, in float32 whatever the policy of the layers; `loss` looks it up.
+
+    sigmoid and cross-entropy   keras.losses.BinaryCrossentropy(from_logits=True); SigmoidCrossEntropy, below
     softmax and cross-entropy   keras.losses.CategoricalCrossentropy(from_logits=True)
     multiclass hinge            MulticlassHinge, below
     L2, mean squared error      keras.losses.MeanSquaredError
@@ -20,8 +22,14 @@ The slides (Imperial College, EE3-25, "Loss layer") print some of these wrong; t
 
 from __future__ import annotations
 
+from functools import partial
+
 import keras
 from keras import ops
+
+from tfcnn.config import LOSS_NAMES, choose
+
+IGNORED = 255  # the label of positions that count for nothing, as in PASCAL VOC's and Cityscapes' masks
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -66,3 +74,170 @@ class MulticlassHinge(keras.losses.Loss):
 
     def get_config(self):
         return super().get_config() | {"margin": self.margin}
+
+
+@keras.saving.register_keras_serializable(package="tfcnn")
+class SigmoidCrossEntropy(keras.losses.Loss):
+    """Binary cross-entropy of each class by itself, averaged over the classes; smoothing is shared out among them.
+
+    A smoothed target is (1 - smoothing) y + smoothing / classes, as in the softmax loss and in Wightman et al., "ResNet
+    strikes back" (2021). keras.losses.BinaryCrossentropy moves every target towards 1/2 instead: with smoothing 0.1
+    each of a thousand classes would have the target 0.05.
+
+    Args:
+        smoothing: label smoothing, 0 ... 1.
+
+    Input shape:
+        y_true (..., classes), one-hot or soft; y_pred (..., classes), logits.
+
+    Output shape:
+        (...), reduced as `reduction` says.
+    """
+
+    def __init__(self, smoothing=0.0, reduction="sum_over_batch_size", name="sigmoid_cross_entropy", dtype="float32"):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.smoothing = smoothing
+
+    def call(self, y_true, y_pred):
+        y_true = y_true * (1 - self.smoothing) + self.smoothing / y_pred.shape[-1]
+        return ops.mean(ops.binary_crossentropy(y_true, y_pred, from_logits=True), axis=-1)
+
+    def get_config(self):
+        return super().get_config() | {"smoothing": self.smoothing}
+
+
+@keras.saving.register_keras_serializable(package="tfcnn")
+class Focal(keras.losses.Loss):
+    """-(1 - p)^gamma log p of the true class's probability p: what is learned already weighs little.
+
+    Lin et al., "Focal loss for dense object detection" (2017), equation 4, with softmax in place of their sigmoid.
+    keras.losses.CategoricalFocalCrossentropy cuts p off at 1e-7, so that an example which is that wrong has no
+    gradient, takes no masks, and scales everything by 0.25.
+
+    Args:
+        gamma: 0 gives cross-entropy.
+        smoothing: label smoothing of one-hot targets, 0 ... 1.
+
+    Input shape:
+        y_true (..., classes), one-hot or soft, or (...), whole numbers with 255 for what is ignored;
+        y_pred (..., classes), logits.
+
+    Output shape:
+        (...), reduced as `reduction` says; a mean is over the positions that are not ignored, 0 where all are.
+    """
+
+    def __init__(self, gamma=2.0, smoothing=0.0, reduction="sum_over_batch_size", name="focal", dtype="float32"):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.gamma, self.smoothing = gamma, smoothing
+
+    def call(self, y_true, y_pred):
+        classes = y_pred.shape[-1]
+        log_p = ops.log_softmax(y_pred)
+        if len(y_true.shape) == len(y_pred.shape):
+            y_true = y_true * (1 - self.smoothing) + self.smoothing / classes
+            return -ops.sum(y_true * (1 - ops.exp(log_p)) ** self.gamma * log_p, axis=-1)
+        y_true, valid = _one_hot(y_true, classes)
+        return _spread(-ops.sum(y_true * (1 - ops.exp(log_p)) ** self.gamma * log_p, axis=-1), valid)
+
+    def get_config(self):
+        return super().get_config() | {"gamma": self.gamma, "smoothing": self.smoothing}
+
+
+@keras.saving.register_keras_serializable(package="tfcnn")
+class Dice(keras.losses.Loss):
+    """1 - the mean over an image's classes of 2 sum(p g) / (sum(p^2) + sum(g^2)), p the softmax, g the mask.
+
+    Milletari, Navab & Ahmadi, "V-Net" (2016), section 3, for each class that the image's mask has. keras.losses.Dice
+    knows no ignored positions, and a class that is absent costs it a constant 1 that nothing can lower.
+
+    Input shape:
+        y_true (batch, ...), whole numbers, 255 for what is ignored; y_pred (batch, ..., classes), logits.
+
+    Output shape:
+        (batch,), reduced as `reduction` says; an image that is ignored everywhere costs 0.
+    """
+
+    def __init__(self, reduction="sum_over_batch_size", name="dice", dtype="float32"):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true, y_pred):
+        mask, valid = _one_hot(y_true, y_pred.shape[-1])  # (b, ..., classes), (b, ...)
+        p = ops.where(valid[..., None], ops.softmax(y_pred), 0.0)
+        positions = tuple(range(1, len(y_pred.shape) - 1))
+        area = ops.sum(mask, axis=positions)  # (b, classes)
+        both = ops.sum(p * mask, axis=positions)
+        overlap = 2 * both / ops.maximum(ops.sum(p * p, axis=positions) + area, 1e-7)
+        present = ops.cast(area > 0, overlap.dtype)
+        return ops.divide_no_nan(ops.sum(present * (1 - overlap), axis=-1), ops.sum(present, axis=-1))
+
+
+@keras.saving.register_keras_serializable(package="tfcnn")
+class DiceCrossEntropy(Dice):
+    """`Dice` plus softmax cross-entropy, whose mean over the batch is over the positions that are not ignored.
+
+    Input shape, output shape: those of `Dice`.
+    """
+
+    def __init__(self, reduction="sum_over_batch_size", name="dice_cross_entropy", dtype="float32"):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true, y_pred):
+        mask, valid = _one_hot(y_true, y_pred.shape[-1])
+        each = _spread(-ops.sum(mask * ops.log_softmax(y_pred), axis=-1), valid)
+        return super().call(y_true, y_pred) + ops.mean(each, axis=tuple(range(1, len(each.shape))))
+
+
+def _one_hot(labels, classes):
+    """A mask as (..., classes), zeros where it is ignored, and where it is not."""
+    valid = ops.not_equal(labels, IGNORED)
+    return ops.one_hot(ops.where(valid, ops.cast(labels, "int32"), -1), classes, dtype="float32"), valid
+
+
+def _spread(values, valid):
+    """`values` such that their plain mean is the mean over the valid positions; all 0 if there are none."""
+    values = ops.where(valid, values, 0.0)
+    return ops.divide_no_nan(values, ops.mean(ops.cast(valid, values.dtype)))
+
+
+CrossEntropy = partial(keras.losses.CategoricalCrossentropy, from_logits=True, dtype="float32")
+MaskCrossEntropy = partial(
+    keras.losses.SparseCategoricalCrossentropy, from_logits=True, ignore_class=IGNORED, dtype="float32"
+)
+LOSSES = {
+    "classification": {
+        "cross_entropy": lambda smoothing: CrossEntropy(label_smoothing=smoothing),
+        "bce": SigmoidCrossEntropy,
+        "hinge": lambda smoothing: MulticlassHinge(dtype="float32"),
+        "focal": lambda smoothing: Focal(smoothing=smoothing),
+    },
+    "segmentation": {
+        "cross_entropy": lambda smoothing: MaskCrossEntropy(),
+        "dice": lambda smoothing: Dice(),
+        "dice_ce": lambda smoothing: DiceCrossEntropy(),
+        "focal": lambda smoothing: Focal(),
+    },
+    "reconstruction": {
+        "mse": lambda smoothing: keras.losses.MeanSquaredError(dtype="float32"),
+        "mae": lambda smoothing: keras.losses.MeanAbsoluteError(dtype="float32"),
+        "huber": lambda smoothing: keras.losses.Huber(delta=1.0, dtype="float32"),
+    },
+}
+
+
+def loss(task, name=None, smoothing=0.0):
+    """The loss of a task by name.
+
+    Args:
+        task: "classification" (targets one-hot or soft), "segmentation" (masks of whole numbers, 255 ignored) or
+            "reconstruction" (images).
+        name: one of `LOSSES[task]`; default: the first.
+        smoothing: label smoothing of classification; the hinge has none.
+
+    Returns:
+        keras.losses.Loss: on logits, or on the image that the network returns.
+
+    Raises:
+        BadInput: the task has no loss of that name.
+    """
+    name = choose(f"loss of {task}", name or LOSS_NAMES[task][0], LOSSES[task], flag="--loss")
+    return LOSSES[task][name](smoothing)

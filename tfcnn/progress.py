@@ -12,15 +12,18 @@ SECONDS_BETWEEN_UPDATES = 0.2  # on a terminal
 
 
 class Progress(keras.callbacks.Callback):
-    """Epoch, step, loss, accuracy, images a second and time left.
+    """Epoch, step, loss, the metric of the task, images a second and time left.
 
     On a terminal one line an epoch, overwritten as it grows; elsewhere plain lines, one an epoch and one every ten
     seconds within it. Adds `images_per_second` and `seconds` of each epoch's training steps to its logs, so it comes
     before the callbacks that store them. The first step of a run, which compiles, is left out of the rate.
     """
 
-    def __init__(self, epochs: int, steps: int, batch_size: int, first_epoch: int = 0, stream=None):
+    def __init__(
+        self, epochs: int, steps: int, batch_size: int, first_epoch: int = 0, metric: str = "accuracy", stream=None
+    ):
         super().__init__()
+        self.shown = ("loss", metric, "val_loss", f"val_{metric}")
         self.epochs, self.steps, self.batch_size, self.first_epoch = epochs, steps, batch_size, first_epoch
         self.stream = stream or sys.stdout
         self.terminal = self.stream.isatty()
@@ -60,7 +63,7 @@ class Progress(keras.callbacks.Callback):
         left = (time.monotonic() - self.started) * (self.epochs - self.first_epoch - done) / done
         logs = {name: f"{value:.4f}" for name, value in logs.items() if name not in ("images_per_second", "seconds")}
         shown = [f"epoch {self.epoch + 1:{len(str(self.epochs))}}/{self.epochs}", f"step {step}/{self.steps}"]
-        shown += [f"{name} {logs[name]}" for name in ("loss", "accuracy", "val_loss", "val_accuracy") if name in logs]
+        shown += [f"{name} {logs[name]}" for name in self.shown if name in logs]
         shown += [f"{self._rate():,.0f} images/s", f"{duration(left)} left"]
         start = "\r\x1b[K" if self.terminal else ""
         print(start + "  ".join(shown), end=end, file=self.stream, flush=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pipelines
-from tfcnn import command, models
+from tfcnn import command, models, recipes
 from tfcnn.config import BadInput, Config, add_flags, flag_of
 from tfcnn.run_directory import RunDirectory, default_path, write_json, writing
 
@@ -94,6 +94,7 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
 
     if (task := models.family_of(config.arch).task) != data.task:
         raise BadInput(f"{config.arch} is for {task}, data set '{data.name}' for {data.task} (--arch, --dataset)")
+    recipe.check_drop_path(config)
     keras.utils.set_random_seed(config.seed)
     with recipe.policy(config) as precision:
         arguments = models.arguments(
@@ -104,7 +105,7 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     if config.weights is not None and not (config.resume and RunDirectory(config.out).checkpoints.exists()):
         loaded = str(weights.load(model, config.arch, config.weights, arguments, rgb=True))
     frozen = recipe.freeze(model, config.arch, config.freeze)
-    peak = recipe.compile_model(model, config, data.steps_per_epoch)
+    peak = recipe.compile_model(model, config, data.steps_per_epoch, task, data.std)
     table = cost.cost_table(model)
     return model, {
         "config": config.to_dict() | {"resume": False},
@@ -121,7 +122,8 @@ def introduce(config: Config, facts: dict[str, Any]) -> None:
     data, arguments, recipe = facts["data"], facts["arguments"], facts["recipe"]
     sizes = ", ".join(f"{count:,} {split}" for split, count in data["sizes"].items())
     shape = "x".join(map(str, data["image_shape"]))
-    print(f"data       {data['name']}: {sizes} images of {shape}, {data['num_classes']} classes")
+    classes = f", {data['num_classes']} classes" if data["num_classes"] else ""
+    print(f"data       {data['name']}: {sizes} images of {shape}{classes}")
     print(
         f"network    {config.arch}: {facts['cost']['parameters']:,} parameters, "
         f"{facts['cost']['macs'] / 1e6:,.1f} million MACs an image"
@@ -132,8 +134,9 @@ def introduce(config: Config, facts: dict[str, Any]) -> None:
         print(f"frozen     {facts['weights']['frozen_layers']} layers (--freeze {config.freeze})")
     if arguments.get("stem") == "cifar" and "stem" not in config.arch_args:
         print("stem       cifar: keeps the resolution of these small images (--arch-args stem=imagenet for the other)")
+    name = "" if config.recipe == "default" else f"{config.recipe}: "
     print(
-        f"recipe     {config.opt}, learning rate {recipe['learning_rate']:g}, {config.epochs} epochs of "
+        f"recipe     {name}{config.opt}, learning rate {recipe['learning_rate']:g}, {config.epochs} epochs of "
         f"{recipe['steps_per_epoch']} steps of {config.batch_size} images, {recipe['precision']}",
         flush=True,
     )
@@ -144,17 +147,22 @@ def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, 
     import keras
 
     from tfcnn.checkpoint import Checkpoints, Keeper, out_of_patience
+    from tfcnn.metrics import HEADLINES
     from tfcnn.progress import Progress
+    from tfcnn.weight_average import WeightAverage
 
-    checkpoints = Checkpoints(model, directory.checkpoints)
+    average = WeightAverage(model, config.model_ema) if config.model_ema else None
+    checkpoints = Checkpoints(model, directory.checkpoints, average.averages if average else ())
     first_epoch = checkpoints.restore()
     rows = directory.read_history()[:first_epoch]
     if first_epoch == config.epochs or out_of_patience(rows, config.early_stop):
         return rows
     callbacks = [
-        Progress(config.epochs, data.steps_per_epoch, config.batch_size, first_epoch),
-        Keeper(directory, checkpoints, rows, config.early_stop),
+        Progress(config.epochs, data.steps_per_epoch, config.batch_size, first_epoch, HEADLINES[data.task].name),
+        Keeper(directory, checkpoints, rows, config.early_stop, **({"shipped": average.in_place} if average else {})),
     ]
+    if average:
+        callbacks.append(average)
     if config.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(directory.path / "tensorboard"))
     model.fit(
@@ -171,17 +179,15 @@ def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, 
 
 
 def evaluate_best(model, data, rows: list[dict[str, float]], directory: RunDirectory) -> dict[str, Any]:
-    """Load the best epoch's weights into `model`; its accuracies and the run's speed."""
+    """Load the best epoch's weights into `model`; its loss and metrics, and the run's speed."""
     from tfcnn.checkpoint import best_epoch, uncompiled
 
     best = rows[best_epoch(rows)]
     uncompiled(model).load_weights(directory.model)
     test = model.evaluate(data.evaluation("test"), return_dict=True, verbose=0)
     return {
-        "test_accuracy": test["accuracy"],
-        "test_loss": test["loss"],
-        "val_accuracy": best["val_accuracy"],
-        "val_loss": best["val_loss"],
+        **{f"test_{name}": value for name, value in test.items()},
+        **{name: value for name, value in best.items() if name.startswith("val_")},
         "best_epoch": best["epoch"],
         "epochs": len(rows),
         "images_per_second": statistics.median(row["images_per_second"] for row in rows),
@@ -190,6 +196,7 @@ def evaluate_best(model, data, rows: list[dict[str, float]], directory: RunDirec
 
 def finish(metrics: dict[str, Any], facts: dict[str, Any], rows, directory: RunDirectory, seconds: float) -> None:
     """Write metrics and curves, and say how it went."""
+    from tfcnn.metrics import HEADLINES
     from tfcnn.progress import duration
     from tfcnn.visualize.curves import draw_curves
 
@@ -197,12 +204,14 @@ def finish(metrics: dict[str, Any], facts: dict[str, Any], rows, directory: RunD
     versions = {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
     write_json(directory.metrics, metrics | {"seconds": round(seconds, 1), **facts["cost"], "versions": versions})
     title = f"{facts['config']['arch']} on {facts['data']['name']}"
+    headline = HEADLINES[facts["data"]["task"]]
+    validation, test = (metrics[f"{split}_{headline.name}"] for split in ("val", "test"))
     with writing(directory.curves) as path:
-        draw_curves(rows, path, title=title, test_accuracy=metrics["test_accuracy"])
+        draw_curves(rows, path, title=title, headline=headline, test=test)
     print(
         f"\nbest epoch         {metrics['best_epoch']} of {metrics['epochs']}, "
-        f"validation accuracy {metrics['val_accuracy']:.2%}\n"
-        f"test accuracy      {metrics['test_accuracy']:.2%} of {facts['data']['sizes']['test']:,} images\n"
+        f"validation {headline.label} {headline.form.format(validation)}\n"
+        f"{'test ' + headline.label:17}  {headline.form.format(test)} of {facts['data']['sizes']['test']:,} images\n"
         f"images per second  {metrics['images_per_second']:,.0f} in training; {duration(seconds)} in all\n"
         f"run directory      {directory.path}"
     )
@@ -225,7 +234,7 @@ def main() -> None:
     parser = command.Parser(prog="python -m tfcnn.train", description=__doc__.split("\n\n")[1])
     add_flags(parser)
     given = vars(parser.parse_args())
-    config = resumed(given) if given.get("resume") else Config(**given)
+    config = resumed(given) if given.get("resume") else recipes.resolve(given)
     if config.resume and (metrics := RunDirectory(config.out).metrics).exists():
         print(f"the run in '{config.out}' is finished: see {metrics}")
         return

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tfcnn import command, train
+from tfcnn import command, recipes, train
 from tfcnn.config import Config, TrainingFailed, add_flags
 from tfcnn.run_directory import RunDirectory
 from tuning import spaces
@@ -84,7 +84,7 @@ def main() -> None:
     add_flags(parser, shared)
     given = vars(parser.parse_args())
     trials, study = command.count("--trials", given.pop("trials")), given.pop("study")
-    config = Config(**given)
+    config = recipes.resolve(given)
     study = Path(study or f"runs/search-{config.arch}-{config.dataset.replace('/', '-')}")
     train.check(dataclasses.replace(config, out=str(study / "run-new")))
     best = search(config, trials, study)

@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfcnn import losses
+from tfcnn.config import LOSS_NAMES, BadInput
 from tfcnn.losses import MulticlassHinge
 
 RNG = np.random.default_rng(0)
@@ -69,3 +71,159 @@ def test_half_precision_scores():
 def test_margin_must_be_above_zero():
     with pytest.raises(ValueError, match="above 0, got 0"):
         MulticlassHinge(margin=0)
+
+
+# Softmax and sigmoid of single vectors in float64, and the losses as loops over positions.
+
+
+def log_softmax(row):
+    return row - np.log(np.exp(row - row.max()).sum()) - row.max()
+
+
+def smoothed(target, smoothing):
+    return target * (1 - smoothing) + smoothing / len(target)
+
+
+def cross_entropy(target, row):
+    return -(target * log_softmax(row)).sum()
+
+
+def bce(target, row):
+    p = 1 / (1 + np.exp(-row))
+    return -np.mean(target * np.log(p) + (1 - target) * np.log(1 - p))
+
+
+def focal(target, row):
+    p = np.exp(log_softmax(row))
+    return -sum(t * (1 - q) ** 2 * np.log(q) for t, q in zip(target, p, strict=True))
+
+
+def dice(labels, logits):
+    """Of one image: mean over its classes."""
+    pixels = [(labels[place], np.exp(log_softmax(logits[place]))) for place in np.ndindex(labels.shape)]
+    pixels = [(label, p) for label, p in pixels if label != 255]
+    each = []
+    for c in {label for label, _ in pixels}:
+        both = sum(p[c] for label, p in pixels if label == c)
+        each.append(1 - 2 * both / (sum(p[c] ** 2 for _, p in pixels) + sum(label == c for label, _ in pixels)))
+    return np.mean(each) if each else 0.0
+
+
+def over_valid(of_pixel, masks, logits):
+    classes = np.eye(logits.shape[-1])
+    values = [of_pixel(classes[masks[i]], logits[i]) for i in np.ndindex(masks.shape) if masks[i] != 255]
+    return np.mean(values) if values else 0.0
+
+
+SOFT = 0.7 * ONE_HOT + 0.3 * ONE_HOT[::-1]
+LOGITS = RNG.normal(scale=2, size=(3, 5, 4, 4))
+MASKS = RNG.integers(0, 3, (3, 5, 4)).astype("int32")  # class 3 is in no mask
+MASKS[0, :2] = 255
+MASKS[1] = 255
+EXPECTED = {
+    "cross_entropy": over_valid(cross_entropy, MASKS, LOGITS),
+    "focal": over_valid(focal, MASKS, LOGITS),
+    "dice": np.mean([dice(m, x) for m, x in zip(MASKS, LOGITS, strict=True)]),
+}
+EXPECTED["dice_ce"] = EXPECTED["dice"] + EXPECTED["cross_entropy"]
+
+
+@pytest.fixture(params=["float32", "mixed_float16"])
+def policy(request):
+    keras.config.set_dtype_policy(request.param)
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("targets", [ONE_HOT, SOFT], ids=["one-hot", "soft"])
+@pytest.mark.parametrize(("name", "of_row"), [("cross_entropy", cross_entropy), ("bce", bce), ("focal", focal)])
+def test_losses_of_classification(name, of_row, targets, smoothing):
+    expected = np.mean([of_row(smoothed(t, smoothing), row) for t, row in zip(targets, SCORES, strict=True)])
+    found = losses.loss("classification", name, smoothing)(targets.astype("float32"), SCORES.astype("float32"))
+    assert found.dtype == "float32"
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize("name", EXPECTED)
+def test_losses_of_masks(name):
+    found = losses.loss("segmentation", name)(MASKS, LOGITS.astype("float32"))
+    assert found.dtype == "float32"
+    assert float(found) == pytest.approx(EXPECTED[name], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_batch_that_is_ignored_costs_nothing(name):
+    logits = tf.Variable(LOGITS, dtype="float32")
+    with tf.GradientTape() as tape:
+        loss = losses.loss("segmentation", name)(np.full_like(MASKS, 255), logits)
+    assert float(loss) == 0
+    assert not tape.gradient(loss, logits).numpy().any()
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_ignored_positions_have_no_gradient_and_the_others_have_the_right_one(name):
+    logits = tf.Variable(LOGITS, dtype="float32")
+    with tf.GradientTape() as tape:
+        loss = losses.loss("segmentation", name)(MASKS, logits)
+    gradient = tape.gradient(loss, logits).numpy()
+    assert not gradient[MASKS == 255].any()
+    call = losses.loss("segmentation", name)
+    for place in [(0, 3, 1, 0), (2, 0, 0, 2), (2, 4, 3, 3)]:
+        above, below = LOGITS.copy(), LOGITS.copy()
+        above[place] += 1e-2
+        below[place] -= 1e-2
+        slope = (float(call(MASKS, above)) - float(call(MASKS, below))) / 2e-2
+        assert gradient[place] == pytest.approx(slope, abs=1e-4)
+
+
+def test_losses_of_images():
+    images, found = RNG.normal(size=(2, 3, 3, 1)), RNG.normal(scale=2, size=(2, 3, 3, 1))
+    d = np.abs(images - found)
+    expected = {"mse": (d**2).mean(), "mae": d.mean(), "huber": np.where(d < 1, d**2 / 2, d - 0.5).mean()}
+    for name, value in expected.items():
+        assert float(losses.loss("reconstruction", name)(images, found)) == pytest.approx(value, rel=1e-5)
+
+
+def test_an_example_that_is_very_wrong_still_teaches():
+    """Why Focal is ours: Keras' has no gradient below a probability of 1e-7."""
+    target, scores = np.array([[0.0, 1.0]], "float32"), tf.Variable([[20.0, 0.0]])
+    with tf.GradientTape(persistent=True) as tape:
+        ours = losses.Focal()(target, scores)
+        theirs = keras.losses.CategoricalFocalCrossentropy(from_logits=True)(target, scores)
+    np.testing.assert_allclose(tape.gradient(ours, scores), [[1, -1]], rtol=1e-5)
+    assert not tape.gradient(theirs, scores).numpy().any()
+
+
+def test_a_class_that_is_absent_does_not_count():
+    """Why Dice is ours: a perfect prediction costs 0, and 1/4 by Keras' for the class that nothing has."""
+    logits = 50 * np.eye(4)[np.where(MASKS == 255, 0, MASKS)]
+    assert float(losses.Dice()(MASKS, logits)) == pytest.approx(0, abs=1e-6)
+    theirs = keras.losses.Dice(axis=(0, 1, 2))(np.eye(4)[MASKS[2:]], keras.ops.softmax(logits[2:]))
+    assert float(np.mean(theirs)) == pytest.approx(0.25, abs=1e-6)
+
+
+def test_dice_of_the_paper():
+    """Two pixels, one of each class, predicted with 0.8 and 0.6: by hand from the formula of V-Net's section 3."""
+    p = np.array([[0.8, 0.2], [0.4, 0.6]])
+    first, second = 2 * 0.8 / (0.64 + 0.16 + 1), 2 * 0.6 / (0.04 + 0.36 + 1)
+    found = losses.Dice()(np.array([[0, 1]]), np.log(p)[None])
+    assert float(found) == pytest.approx(1 - (first + second) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [losses.SigmoidCrossEntropy(0.2), losses.Focal(3.0, 0.1), losses.Dice()])
+def test_losses_round_trip(loss):
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert type(again) is type(loss)
+    assert again.get_config() == loss.get_config()
+
+
+def test_every_name_has_a_loss_and_others_are_refused():
+    assert {task: tuple(rows) for task, rows in losses.LOSSES.items()} == LOSS_NAMES
+    assert losses.loss("segmentation").name == "sparse_categorical_crossentropy"
+    with pytest.raises(
+        BadInput, match=r"unknown loss of segmentation 'hinge'; choose from .*dice_ce, focal \(--loss\)"
+    ):
+        losses.loss("segmentation", "hinge")

@@ -1,4 +1,5 @@
 import math
+import zipfile
 
 import keras
 import numpy as np
@@ -7,7 +8,7 @@ import tensorflow as tf
 
 import tfcnn
 from tfcnn import recipe
-from tfcnn.config import BadInput, Config
+from tfcnn.config import OPTIMISERS, SCHEDULES, BadInput, Config
 
 
 def test_schedule_is_a_linear_warm_up_and_a_cosine():
@@ -31,7 +32,91 @@ def test_schedule_that_is_warm_up_only():
     assert float(rates(4)) == pytest.approx(0.001 + 0.099 * 4 / 5)
 
 
-@pytest.mark.parametrize("opt", ["adamw", "sgd"])
+@pytest.mark.parametrize("warmup", [0, 2])
+@pytest.mark.parametrize(("sched", "share"), [("step", (1, 0.1, 0.01)), ("constant", (1, 1, 1))])
+def test_step_and_constant_schedules(sched, share, warmup):
+    """Twenty batches of warm-up or none, of 200; a tenth from batch 100, a hundredth from 150 on."""
+    rates = recipe.schedule(Config(epochs=20, warmup_epochs=warmup, sched=sched), 0.4, steps_per_epoch=10)
+    for step in range(200):
+        if step < 10 * warmup:
+            expected = 0.004 + 0.396 * step / (10 * warmup)
+        else:
+            expected = 0.4 * share[(step >= 100) + (step >= 150)]
+        assert float(rates(step)) == pytest.approx(expected, rel=1e-5), step
+
+
+def test_schedule_round_trip():
+    rates = recipe.schedule(Config(sched="step", grad_accum_steps=3), 0.4, 7)
+    again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(rates))
+    assert again.get_config() == rates.get_config()
+    assert [float(again(step)) for step in range(84)] == [float(rates(step)) for step in range(84)]
+
+
+def test_every_name_has_its_row():
+    assert tuple(recipe.OPTIMISERS) == OPTIMISERS
+    assert tuple(recipe.SCHEDULES) == SCHEDULES
+    for opt in OPTIMISERS:
+        assert 1e-4 <= recipe.peak_learning_rate(Config(arch="vgg11", opt=opt)) <= 0.1
+
+
+def adam(w, g, n, state, like=lambda w, step: step):
+    m, v = state.get("m", 0), state.get("v", 0)
+    state["m"], state["v"] = m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+    return w - 0.01 * like(w, (m / (1 - 0.9**n)) / (np.sqrt(v / (1 - 0.999**n)) + 1e-7))
+
+
+def lamb(w, g, n, state):
+    return adam(w, g, n, state, lambda w, step: step * np.linalg.norm(w) / np.linalg.norm(step))
+
+
+def lion(w, g, n, state):
+    m = state.get("m", 0)
+    state["m"] = 0.99 * m + 0.01 * g
+    return w - 0.01 * np.sign(0.9 * m + 0.1 * g)
+
+
+def sgd(w, g, n, state):
+    state["v"] = v = 0.9 * state.get("v", 0) - 0.01 * g
+    return w + 0.9 * v - 0.01 * g
+
+
+def momentum(w, g, n, state):
+    state["v"] = v = 0.9 * state.get("v", 0) - 0.01 * g
+    return w + v
+
+
+def rmsprop(w, g, n, state):
+    state["s"] = s = 0.9 * state.get("s", 0) + 0.1 * g * g
+    state["v"] = v = 0.9 * state.get("v", 0) + 0.01 * g / np.sqrt(s + 1e-7)
+    return w - v
+
+
+UPDATES = {
+    "adam": adam,
+    "adamw": adam,
+    "lamb": lamb,
+    "lion": lion,
+    "sgd": sgd,
+    "momentum": momentum,
+    "rmsprop": rmsprop,
+}
+CONSTANT = {"sched": "constant", "warmup_epochs": 0}
+
+
+@pytest.mark.parametrize("opt", OPTIMISERS)
+def test_optimisers_are_their_formulas(opt):
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(3, 4)), rng.normal(size=(3, 3, 4))
+    config = Config(opt=opt, lr=0.01, weight_decay=0.5, **CONSTANT)
+    made = recipe.optimizer(config, recipe.schedule(config, 0.01, 10))
+    weight, expected, state = keras.Variable(start, name="kernel"), start, {}
+    for n, gradient in enumerate(gradients, start=1):
+        made.apply([tf.constant(gradient, "float32")], [weight])
+        expected = UPDATES[opt](expected * (1 - 0.01 * 0.5), gradient, n, state)
+        np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("opt", OPTIMISERS)
 def test_weight_decay_shrinks_kernels_only(opt):
     model = tfcnn.build("resnet20", (32, 32, 3), 10, depth=0.34)
     recipe.compile_model(model, Config(opt=opt, weight_decay=0.5, lr=0.1, warmup_epochs=0), steps_per_epoch=100)
@@ -41,6 +126,173 @@ def test_weight_decay_shrinks_kernels_only(opt):
     for variable in model.trainable_variables:
         expected = 1 - 0.1 * 0.5 if variable.name == "kernel" else 1.0
         np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-4, err_msg=variable.path)
+
+
+def small(policy="float32", every_kernel=False, **given):
+    """A tiny network, compiled with plain steps of 0.1 unless `given` say otherwise."""
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy(policy)
+    inputs = keras.Input((6, 6, 3))
+    x = keras.layers.Conv2D(4, 3)(inputs)
+    if every_kernel:
+        x = keras.layers.DepthwiseConv2D(2, depth_multiplier=2)(x)
+        x = keras.layers.SeparableConv2D(3, 2)(x)
+        x = keras.layers.Conv2DTranspose(5, 2)(x)
+    logits = keras.layers.Dense(4, dtype="float32")(keras.layers.Flatten()(x))
+    model = keras.Model(inputs, logits)
+    keras.config.set_dtype_policy("float32")
+    usual = {"arch": "lenet5", "opt": "momentum", "lr": 0.1, "weight_decay": 0, "epochs": 1, "warmup_epochs": 0}
+    recipe.compile_model(model, Config(**usual | given), steps_per_epoch=8)
+    return model
+
+
+RNG = np.random.default_rng(0)
+IMAGES, TARGETS = RNG.normal(size=(16, 6, 6, 3)).astype("float32"), np.eye(4, dtype="float32")[np.arange(16) % 4]
+
+
+def one_epoch(model, batch_size):
+    model.fit(IMAGES, TARGETS, batch_size=batch_size, shuffle=False, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("sched", "more"), [("step", {}), ("cosine", {"clip_grad": 0.01, "l2": 0.1, "weight_decay": 0.1})]
+)
+def test_accumulated_batches_are_one_large_batch(sched, more):
+    """Eight batches of 2 as four updates of 4 images; the rate is that of the large batches, momentum and all."""
+    parts = small(sched=sched, grad_accum_steps=2, **more)
+    before = [w.numpy() for w in parts.weights]
+    one_epoch(parts, 2)
+    keras.utils.set_random_seed(0)
+    whole = small(**CONSTANT)
+    config = Config(epochs=1, sched=sched, opt="momentum", **{"warmup_epochs": 0, "weight_decay": 0} | more)
+    whole.compile(recipe.optimizer(config, recipe.schedule(config, 0.1, 4)), whole.loss)
+    recipe.penalise(whole, config.l2, None)
+    one_epoch(whole, 4)
+    assert int(parts.optimizer.iterations) == int(whole.optimizer.iterations) == 4
+    for w, v, start in zip(parts.weights, whole.weights, before, strict=True):
+        np.testing.assert_allclose(w.numpy(), v.numpy(), rtol=1e-3, atol=1e-6)
+        assert np.abs(w.numpy() - start).max() > 1e-6
+
+
+def test_accumulation_needs_an_epoch_of_batches():
+    with pytest.raises(BadInput, match=r"has 8 batches, fewer than the 9 .* \(--grad-accum-steps, --batch-size\)"):
+        small(grad_accum_steps=9)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_clipping_is_by_the_global_norm(policy):
+    moved = {}
+    for clip in (None, 0.02):
+        model = small(policy, clip_grad=clip)
+        before = [w.numpy() for w in model.weights]
+        model.train_on_batch(IMAGES, TARGETS)
+        steps = [(start - w.numpy()) / 0.1 for start, w in zip(before, model.weights, strict=True)]
+        moved[clip] = np.concatenate([step.ravel() for step in steps])
+    norm = np.linalg.norm(moved[None])
+    assert norm > 0.1
+    np.testing.assert_allclose(moved[0.02], moved[None] * 0.02 / norm, atol=2e-6 if policy == "float32" else 2e-5)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_l2_is_in_the_loss_of_kernels_only(policy):
+    plain, penalised = small(policy), small(policy, l2=0.02)
+    squares = sum((w.numpy() ** 2).sum() for w in plain.weights if "kernel" in w.name)
+    losses = [model.evaluate(IMAGES, TARGETS, return_dict=True, verbose=0)["loss"] for model in (plain, penalised)]
+    assert losses[1] - losses[0] == pytest.approx(0.01 * squares, rel=1e-3)
+    for model in (plain, penalised):
+        model.train_on_batch(IMAGES, TARGETS)
+    fresh = small(policy)
+    for start, w, v in zip(fresh.weights, plain.weights, penalised.weights, strict=True):
+        expected = w.numpy() - (0.1 * 0.02 * start.numpy() if "kernel" in w.name else 0)
+        np.testing.assert_allclose(v.numpy(), expected, atol=2e-6 if policy == "float32" else 1e-4)
+
+
+def test_max_norm_holds_on_every_filter_from_the_start():
+    model = small(max_norm=0.3, lr=1.0, every_kernel=True)
+    for _ in range(3):
+        norms = []
+        for layer in model.layers:
+            kernels = {w.name: w.numpy() for w in layer.weights if w.name != "bias"}
+            for name, kernel in kernels.items():
+                axes = tuple(range(kernel.ndim - 1))
+                if isinstance(layer, keras.layers.DepthwiseConv2D) or name == "depthwise_kernel":
+                    axes = (0, 1)
+                if isinstance(layer, keras.layers.Conv2DTranspose):
+                    axes = (0, 1, 3)
+                norms.append(np.sqrt((kernel**2).sum(axes)).ravel())
+        assert len(norms) == 6
+        assert max(n.max() for n in norms) == pytest.approx(0.3, rel=1e-5)
+        model.train_on_batch(IMAGES, TARGETS)
+
+
+def test_penalties_leave_the_saved_model_to_keras_alone(tmp_path):
+    model = one_epoch(small(max_norm=0.3, l2=0.01), 4)
+    keras.Model(model.input, model.output).save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded(IMAGES), model(IMAGES), rtol=1e-6)
+    assert b"tfcnn" not in zipfile.ZipFile(tmp_path / "model.keras").read("config.json")
+    assert loaded.losses == []
+
+
+def test_every_kernel_is_known():
+    """What is left are biases, the scales of normalisations, and LeNet's coefficients of subsampling."""
+    names = ("mobilenet_v3_small", "xception", "unet", "deconvnet", "conv_autoencoder", "nin", "m3")
+    others = {"lenet5": {"form": "paper"}, "unet3d": {"convolution": "orthogonal"}}
+    with tfcnn.cost.weightless():
+        for name in (*names, *others):
+            model = tfcnn.build(name, **others.get(name, {}))
+            known = {id(kernel.variable) for kernel in recipe.kernels(model)}
+            left = {variable.name for variable in model.trainable_variables if id(variable) not in known}
+            assert left <= {"bias", "gamma", "beta", "coefficient"}, model.name
+            assert len(known) > 2
+
+
+def test_drop_path_is_for_those_that_have_it():
+    config = Config(arch="efficientnet_b0", drop_path=0.5)
+    recipe.check_drop_path(config)
+    with tfcnn.cost.weightless():
+        model = tfcnn.build("efficientnet_b0", (32, 32, 3), 4, **config.overrides)
+    assert max(getattr(layer, "rate", 0) for layer in model.layers if "drop" in layer.name) > 0.4
+    with pytest.raises(BadInput, match=r"resnet18 leaves no blocks out .*efficientnet_b0, .* \(--drop-path\)"):
+        recipe.check_drop_path(Config(arch="resnet18", drop_path=0.1))
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        ({"loss": "bce"}, lambda model: model.loss.name == "sigmoid_cross_entropy"),
+        ({"loss": "hinge"}, lambda model: model.loss.name == "multiclass_hinge"),
+        ({"loss": "focal", "smoothing": 0.3}, lambda model: model.loss.smoothing == 0.3),
+        ({"opt": "lion"}, lambda model: isinstance(model.optimizer, keras.optimizers.Lion)),
+        ({"opt": "rmsprop"}, lambda model: model.optimizer.momentum == 0.9),
+        ({"opt": "momentum"}, lambda model: not model.optimizer.nesterov),
+        ({"opt": "sgd"}, lambda model: model.optimizer.nesterov),
+        ({"clip_grad": 2}, lambda model: model.optimizer.global_clipnorm == 2),
+        ({"grad_accum_steps": 4}, lambda model: model.optimizer.gradient_accumulation_steps == 4),
+        ({"sched": "step"}, lambda model: float(model.optimizer._learning_rate(7)) == pytest.approx(1e-3)),
+    ],
+)
+def test_flags_reach_the_compiled_model(flags, found):
+    assert found(small(**flags))
+
+
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        ("classification", ["accuracy"]),
+        ("segmentation", ["mean_iou", "pixel_accuracy"]),
+        ("reconstruction", ["psnr", "mae"]),
+    ],
+)
+def test_loss_and_metrics_follow_the_task(task, names):
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(3, 1)(inputs))
+    recipe.compile_model(model, Config(), 10, task, std=(0.5, 0.25, 0.25))
+    y = {"segmentation": np.full((2, 8, 8), 255, "int32")}.get(task, np.zeros((2, 8, 8, 3), "float32"))
+    assert sorted(model.evaluate(np.zeros((2, 8, 8, 3)), y, return_dict=True, verbose=0)) == sorted(["loss", *names])
+    with pytest.raises(BadInput, match=f"unknown loss of {task}"):
+        recipe.compile_model(model, Config(loss="hinge" if task == "segmentation" else "dice"), 10, task)
 
 
 def test_loss_is_smoothed_cross_entropy_of_logits():

@@ -1,0 +1,77 @@
+import subprocess
+import sys
+
+import pytest
+
+from tfcnn import list_archs, recipes
+from tfcnn.config import BadInput, Config
+from tfcnn.models import FAMILIES
+
+
+def test_the_default_recipe_is_the_defaults():
+    assert recipes.resolve({}) == Config()
+    assert recipes.resolve({"arch": "vgg11", "epochs": "3"}) == Config(arch="vgg11", epochs=3)
+
+
+def test_given_flags_go_before_the_recipe():
+    config = recipes.resolve({"recipe": "fast", "width": "0.25"})
+    assert (config.recipe, config.width, config.epochs) == ("fast", 0.25, recipes.FAST["epochs"])
+    assert config.epochs < Config().epochs
+
+
+def test_resolving_what_was_resolved_changes_nothing():
+    """config.json holds the values; reading it is the same run whatever the recipe says by then."""
+    config = recipes.resolve({"arch": "resnet20", "recipe": "paper", "epochs": 2})
+    assert Config(**config.to_dict()) == recipes.resolve(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("arch", "published"),
+    [
+        ("alexnet_2012", {"lr": 0.01, "l2": 5e-4, "batch_size": 128, "opt": "momentum", "weight_decay": 0}),
+        ("vgg16", {"lr": 0.01, "l2": 5e-4, "batch_size": 256}),
+        ("resnet50", {"lr": 0.1, "l2": 1e-4, "batch_size": 256, "warmup_epochs": 0}),
+        ("resnet56", {"lr": 0.1, "l2": 1e-4, "batch_size": 128, "epochs": 164, "sched": "step", "smoothing": 0}),
+        ("resnet110", {"lr": 0.1, "warmup_epochs": 1}),
+        ("densenet40", {"batch_size": 64, "epochs": 300, "opt": "sgd"}),
+        ("mobilenet", {"opt": "rmsprop", "smoothing": 0}),
+        ("segnet", {"lr": 0.1, "sched": "constant", "batch_size": 12}),
+    ],
+)
+def test_published_numbers(arch, published):
+    config = recipes.resolve({"arch": arch, "recipe": "paper"})
+    assert {name: getattr(config, name) for name in published} == published
+
+
+def test_every_row_of_the_table_is_of_an_architecture_and_of_fields():
+    known = {family.module for family in FAMILIES} | set(list_archs())
+    assert set(recipes.PAPER) <= known
+    for row in (recipes.FAST, *recipes.PAPER.values()):
+        Config(**row)
+
+
+def test_every_architecture_has_the_default_and_the_fast_one():
+    for arch in list_archs():
+        for recipe in ("default", "fast"):
+            config = recipes.resolve({"arch": arch, "recipe": recipe})
+            assert (config.arch, config.recipe) == (arch, recipe)
+
+
+def test_an_architecture_without_a_published_recipe():
+    with pytest.raises(BadInput, match=r"no published recipe of unet here; .* vgg11, .*dilated_vgg16 \(--recipe\)$"):
+        recipes.resolve({"arch": "unet", "recipe": "paper"})
+
+
+def test_unknown_names():
+    with pytest.raises(BadInput, match="--recipe must be one of default, fast, paper, got 'slow'"):
+        recipes.resolve({"recipe": "slow"})
+    with pytest.raises(BadInput, match="unknown architecture 'resnt20'; did you mean resnet20"):
+        recipes.resolve({"recipe": "paper", "arch": "resnt20"})
+
+
+def test_needs_no_tensorflow():
+    code = (
+        "import sys; from tfcnn import recipes; recipes.resolve({'recipe': 'paper', 'arch': 'resnet20'});"
+        "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,187 @@
+"""Segmentation and reconstruction train from one end to the other, on tiny arrays in the place of a data set."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import tfcnn
+from tfcnn import export, recipes, train
+from tfcnn.checkpoint import Checkpoints
+from tfcnn.command import Interrupted
+from tfcnn.config import BadInput, Config
+from tfcnn.progress import Progress
+from tfcnn.run_directory import RunDirectory
+from tfcnn.weight_average import WeightAverage
+
+
+class Arrays:
+    """What train.py uses of pipelines.Data: 24 images of 16 x 16 with a bright square, split 16, 4, 4."""
+
+    image_shape, mean, std, name = (16, 16, 1), (0.25,), (0.5,), "squares"
+    sizes = {"train": 16, "validation": 4, "test": 4}  # noqa: RUF012
+    steps_per_epoch = 4
+
+    def __init__(self, task):
+        rng = np.random.default_rng(0)
+        pixels, masks = rng.uniform(0, 0.3, (24, 16, 16, 1)), np.zeros((24, 16, 16), "int32")
+        corners = rng.integers(1, 8, (24, 2))
+        for image, mask, (y, x) in zip(pixels, masks, corners, strict=True):
+            image[y : y + 7, x : x + 7] += 0.6
+            mask[y : y + 7, x : x + 7] = 1
+            mask[0] = 255
+        self.images = ((pixels - self.mean) / self.std).astype("float32")
+        labels = np.eye(2, dtype="float32")[(corners[:, 1] > 4).astype(int)]
+        self.targets = {"segmentation": masks, "reconstruction": self.images, "classification": labels}[task]
+        self.task = task
+        self.class_names = None if task == "reconstruction" else ("ground", "square")
+        self.num_classes = self.class_names and 2
+
+    def facts(self):
+        fields = ("name", "task", "image_shape", "num_classes", "class_names", "sizes", "mean", "std")
+        return {name: getattr(self, name) for name in fields}
+
+    def _part(self, part):
+        return tf.data.Dataset.from_tensor_slices((self.images[part], self.targets[part])).batch(4)
+
+    def train(self, epochs=1, first_epoch=0):
+        return self._part(slice(0, 16)).repeat(epochs)
+
+    def evaluation(self, split="test"):
+        return self._part({"validation": slice(16, 20), "test": slice(20, 24)}[split])
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Trains on `Arrays` with flags as given; the run directory."""
+
+    def start(task, name="run", **given):
+        monkeypatch.setattr(train, "load_data", lambda config: Arrays(task))
+        return train.run(recipes.resolve({"out": str(tmp_path / name), "warmup_epochs": 0, "batch_size": 4} | given))
+
+    return start
+
+
+UNET = {"arch": "unet", "width": 0.125, "arch_args": {"levels": 2}, "lr": 0.01, "epochs": 4}
+AUTOENCODER = {"arch": "conv_autoencoder", "width": 0.25, "lr": 0.01, "epochs": 4}
+
+
+def test_segmentation(run, capsys):
+    directory = run("segmentation", loss="dice_ce", **UNET)
+    metrics, rows = directory.read_metrics(), directory.read_history()
+    assert metrics["test_mean_iou"] > 0.6  # a mask of ground alone: 0.38
+    assert rows[-1]["val_loss"] < rows[0]["val_loss"]
+    shown = capsys.readouterr().out
+    assert f"test mean IoU      {metrics['test_mean_iou']:.2%} of 4 images" in shown
+    assert f"validation mean IoU {metrics['val_mean_iou']:.2%}" in shown
+    assert f"val_mean_iou {rows[0]['val_mean_iou']:.4f}" in shown
+    assert ", 2 classes" in shown
+
+    data, model = Arrays("segmentation"), directory.load_model()
+    labels, predicted = data.targets[20:], model.predict(data.images[20:], verbose=0).argmax(-1)
+    valid = labels != 255
+    right = (labels == predicted) & valid
+    each = [(right & (labels == c)).sum() / (((labels == c) | (predicted == c)) & valid).sum() for c in (0, 1)]
+    assert metrics["test_mean_iou"] == pytest.approx(np.mean(each), rel=1e-5)
+    assert metrics["test_pixel_accuracy"] == pytest.approx(right.sum() / valid.sum(), rel=1e-5)
+    with Image.open(directory.curves) as picture:
+        assert picture.width > 800
+
+    served = tf.saved_model.load(directory.saved_model)
+    assert served.serve_ready(tf.constant(data.images[:2]))["class_name"].shape == (2, 16, 16)
+
+
+def test_reconstruction(run, capsys):
+    directory = run("reconstruction", **AUTOENCODER)
+    metrics = directory.read_metrics()
+    data, model = Arrays("reconstruction"), directory.load_model()
+    images, found = data.images[20:], model.predict(data.images[20:], verbose=0)
+    errors = ((images - found) * 0.5).reshape(4, -1)
+    assert metrics["test_psnr"] == pytest.approx(-10 * np.log10((errors**2).mean(1)).mean(), rel=1e-4)
+    assert metrics["test_mae"] == pytest.approx(np.abs(errors).mean() * 2, rel=1e-4)
+    rows = directory.read_history()
+    assert rows[-1]["val_psnr"] > rows[0]["val_psnr"]
+    shown = capsys.readouterr().out
+    assert f"test PSNR          {metrics['test_psnr']:.2f} dB of 4 images" in shown
+    assert "classes" not in shown
+
+    served = tf.saved_model.load(directory.saved_model)
+    pixels = served.serve_ready(tf.constant(images))["image"]
+    np.testing.assert_allclose(pixels, np.clip((found * 0.5 + 0.25) * 255, 0, 255), atol=0.1)
+
+
+def test_a_network_of_another_task_is_refused(run):
+    with pytest.raises(BadInput, match=r"unet is for segmentation, data set 'squares' for reconstruction"):
+        run("reconstruction", **UNET)
+    with pytest.raises(BadInput, match=r"unknown loss of segmentation 'hinge'"):
+        run("segmentation", loss="hinge", **UNET)
+    with pytest.raises(BadInput, match=r"unet leaves no blocks out"):
+        run("segmentation", drop_path=0.1, **UNET)
+
+
+LENET = {"arch": "lenet5", "epochs": 3, "model_ema": 0.9, "grad_accum_steps": 2, "l2": 1e-3, "max_norm": 2, "lr": 0.01}
+
+
+def smoothed_cross_entropy(model, images, targets):
+    log_p = tf.nn.log_softmax(model(images)).numpy()
+    return -((0.9 * targets + 0.1 / 2) * log_p).sum(-1).mean()
+
+
+def test_the_average_is_validated_kept_and_exported(run):
+    """val_loss is that of the model that is kept; the checkpoint has the average and the weights of training."""
+    directory = run("classification", **LENET | {"l2": 0})
+    data, rows = Arrays("classification"), directory.read_history()
+    held_out = data.images[16:20], data.targets[16:20]
+    model = directory.load_model()
+    assert smoothed_cross_entropy(model, *held_out) == pytest.approx(min(r["val_loss"] for r in rows), rel=1e-5)
+    assert directory.read_metrics()["test_loss"] == pytest.approx(
+        smoothed_cross_entropy(model, data.images[20:], data.targets[20:]), rel=1e-5
+    )
+    served = tf.saved_model.load(directory.saved_model)
+    probabilities = served.serve_ready(tf.constant(data.images))["probabilities"]
+    np.testing.assert_allclose(probabilities, tf.nn.softmax(model(data.images)), atol=1e-5)
+
+    trained, _ = train.build_model(Config(**directory.read_config()["config"]), data)
+    average = WeightAverage(trained, 0.9)
+    assert Checkpoints(trained, directory.checkpoints, average.averages).restore() == 3
+    assert abs(smoothed_cross_entropy(trained, *held_out) - rows[-1]["val_loss"]) > 1e-4
+    with average.in_place():
+        assert smoothed_cross_entropy(trained, *held_out) == pytest.approx(rows[-1]["val_loss"], rel=1e-5)
+
+
+def test_resume_with_every_state_gives_the_uninterrupted_run(run, monkeypatch, tmp_path):
+    """Average, accumulated gradients, penalty and largest norm: all are there again."""
+    monkeypatch.setattr(export, "export_savedmodel", lambda *args: None)  # seconds, and not what is tested here
+    whole = run("classification", "whole", **LENET)
+    begin = Progress.on_epoch_begin
+
+    def stop(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        begin(self, epoch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "on_epoch_begin", stop)
+        with pytest.raises(Interrupted):
+            run("classification", "part", **LENET)
+    part = train.run(train.resumed({"resume": True, "out": str(tmp_path / "part")}))
+    columns = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+    first, second = ([[row[c] for c in columns] for row in r.read_history()] for r in (whole, part))
+    np.testing.assert_allclose(second, first, rtol=1e-5)
+    for a, b in zip(whole.load_model().get_weights(), part.load_model().get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_config_json_keeps_the_recipe_and_what_it_gave(run, capsys, monkeypatch):
+    monkeypatch.setattr(export, "export_savedmodel", lambda *args: None)
+    directory = run("classification", arch="lenet5", recipe="fast", epochs="2")
+    config = directory.read_config()["config"]
+    assert (config["recipe"], config["epochs"], config["width"]) == ("fast", 2, recipes.FAST["width"])
+    assert "recipe     fast: adamw" in capsys.readouterr().out
+    assert list(directory.read_history()[0])[:3] == ["epoch", "accuracy", "loss"]
+    with pytest.raises(BadInput, match="was started with --recipe fast, not paper"):
+        train.resumed({"resume": True, "out": str(directory.path), "recipe": "paper", "arch": "lenet5"})
+    assert (
+        RunDirectory(directory.path).read_metrics()["parameters"]
+        == tfcnn.build("lenet5", (16, 16, 1), 2, width=0.5).count_params()
+    )

@@ -1,0 +1,86 @@
+"""Recipes: values for the flags that the user did not give.
+
+A recipe is data: fields of `tfcnn.config.Config`. "paper" has what the paper says and this program can do, and leaves
+the rest at its defaults; where a paper lowers the rate when the error no longer falls, the step schedule stands for it.
+The weight decay of these papers is a term of the gradient, which is `l2` here, and their SGD is without Nesterov's look
+ahead unless they say so. Left out are families whose schedule has no counterpart here (GoogLeNet, SqueezeNet,
+Inception-v3, Xception, MobileNetV2 and V3, EfficientNet) and those whose paper gives no recipe. Imports neither Keras
+nor a backend.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfcnn.config import BadInput, Config
+from tfcnn.models import ARCHS, family_of
+
+FAST = {"epochs": 4, "width": 0.5, "warmup_epochs": 0.5}
+
+PUBLISHED = {"warmup_epochs": 0.0, "smoothing": 0.0, "weight_decay": 0.0}
+SGD = PUBLISHED | {"opt": "momentum", "sched": "step"}
+
+# By family (the file in tfcnn/models); a name's own row goes before its family's.
+PAPER = {
+    # Krizhevsky et al. 2012, section 5: "roughly 90 cycles", the rate divided by 10 three times.
+    "alexnet": SGD | {"lr": 0.01, "l2": 5e-4, "batch_size": 128, "epochs": 90},
+    # Zeiler & Fergus 2013, section 3; it has no weight decay.
+    "zfnet": SGD | {"lr": 0.01, "batch_size": 128, "epochs": 70},
+    # Simonyan & Zisserman 2014, section 3.1: 370,000 iterations, 74 epochs.
+    "vgg": SGD | {"lr": 0.01, "l2": 5e-4, "batch_size": 256, "epochs": 74},
+    # Lin et al. 2013, section 4.1, after Krizhevsky et al.: the rate falls twice, to a hundredth; it names no rate.
+    "nin": SGD | {"batch_size": 128},
+    # He et al. 2015, section 3.4: 600,000 iterations of ImageNet, 120 epochs.
+    "resnet": SGD | {"lr": 0.1, "l2": 1e-4, "batch_size": 256, "epochs": 120},
+    # He et al. 2015, section 4.2: 64,000 iterations, a tenth from 32,000 and from 48,000 on.
+    **dict.fromkeys(
+        ("resnet20", "resnet32", "resnet44", "resnet56"),
+        SGD | {"lr": 0.1, "l2": 1e-4, "batch_size": 128, "epochs": 164},
+    ),
+    # The same; 0.1 is too large for its first 400 iterations.
+    "resnet110": SGD | {"lr": 0.1, "l2": 1e-4, "batch_size": 128, "epochs": 164, "warmup_epochs": 1.0},
+    # Huang et al. 2016, section 4.2: ImageNet; then CIFAR, a tenth from 50 % and from 75 % of the epochs on.
+    "densenet": SGD | {"opt": "sgd", "lr": 0.1, "l2": 1e-4, "batch_size": 256, "epochs": 90},
+    **dict.fromkeys(
+        ("densenet40", "densenet_bc100"),
+        SGD | {"opt": "sgd", "lr": 0.1, "l2": 1e-4, "batch_size": 64, "epochs": 300},
+    ),
+    # Howard et al. 2017, section 3.2: RMSprop, no label smoothing, little or no weight decay; it names no rate.
+    "mobilenet": PUBLISHED | {"opt": "rmsprop"},
+    # Long et al. 2015, section 4.3: the fixed rate of FCN-VGG16.
+    "fcn": SGD | {"sched": "constant", "lr": 1e-4, "l2": 5e-4, "batch_size": 20},
+    # Badrinarayanan et al. 2015, section 3.2: a fixed rate; without its weights of classes.
+    "segnet": SGD | {"sched": "constant", "lr": 0.1, "batch_size": 12},
+    # Noh et al. 2015, section 5.1.
+    "deconvnet": SGD | {"lr": 0.01, "l2": 5e-4, "batch_size": 64},
+    # Yu & Koltun 2016, section 4: the front end.
+    "dilated_vgg16": SGD | {"sched": "constant", "lr": 1e-3, "batch_size": 14},
+    # Maturana & Scherer 2015, section III: 0.001 times the squared norm; the rate of volumes other than LiDAR's.
+    "voxnet": SGD | {"lr": 1e-3, "l2": 2e-3, "batch_size": 32},
+}
+
+
+def resolve(given: dict[str, Any]) -> Config:
+    """The configuration of the flags that were given, the recipe's values for those that were not.
+
+    Args:
+        given: fields of Config by name, as text or as values; "recipe" and "arch" choose the recipe.
+
+    Raises:
+        BadInput: a value that is not allowed, or the architecture has no published recipe.
+    """
+    chosen = Config(**{name: given[name] for name in ("recipe", "arch") if name in given})
+    return Config(**values(chosen.recipe, chosen.arch) | given)
+
+
+def values(recipe: str, arch: str) -> dict[str, Any]:
+    """The fields of Config that a recipe sets. Raises BadInput if the architecture has none of that name."""
+    if recipe == "default":
+        return {}
+    if recipe == "fast":
+        return FAST
+    found = PAPER.get(arch, PAPER.get(family_of(arch).module))
+    if found is None:
+        known = [name for name, family in ARCHS.items() if name in PAPER or family.module in PAPER]
+        raise BadInput(f"no published recipe of {arch} here; --recipe paper is for {', '.join(known)} (--recipe)")
+    return found
