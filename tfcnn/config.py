@@ -68,13 +68,35 @@ class Config:
         None, "weights to start from: imagenet, or a .keras, .h5, .safetensors or .npz file [fresh ones]"
     )
     freeze: str = option("none", "what keeps its weights: none, backbone (all but the head), or the first N stages")
-    dataset: str = option("digits", "data set: digits, or any name (and /config) that TensorFlow Datasets knows")
+    dataset: str = option(
+        "digits",
+        "digits, shapes, boxes, tones, solids; a name (and /config) of TensorFlow Datasets; a folder, .csv or .npz",
+    )
     data_dir: str | None = option(None, "folder of prepared data sets [TensorFlow Datasets' own]")
     image_size: int | None = option(None, "side of the images [the data's, at least 32; 224 where it varies]", low=1)
-    aa: str = option("light", "augmentation of the training images", choices=("light", "none"))
+    data_memory: int = option(
+        2048, "MiB that examples may take in memory; what does not fit is read from the disk", low=0
+    )
+    on_bad_image: str = option(
+        "error", "what an image file that cannot be used leads to; skip: it is left out", choices=("error", "skip")
+    )
+    max_bad: float = option(0.1, "largest share of the files that is left out", low=0, high=1)
+    aa: str = option(
+        "light",
+        "augmentation of the training images; rand: RandAugment and random erasing",
+        choices=("light", "rand", "none"),
+    )
     hflip: float | None = option(
         None, "share of training images mirrored [0.5; 0 for written characters]", low=0, high=1
     )
+    color_jitter: float | None = option(
+        None, "brightness, contrast and saturation times a factor in 1 +- this [that of --aa]", low=0, high=1
+    )
+    reprob: float | None = option(
+        None, "share of training images a box of which is erased [that of --aa]", low=0, high=1
+    )
+    mixup: float = option(0.0, "alpha of MixUp's Beta distribution; 0: none", low=0, high=10)
+    cutmix: float = option(0.0, "alpha of CutMix's Beta distribution; 0: none", low=0, high=10)
     epochs: int = option(12, "passes over the training images", low=1)
     batch_size: int = option(32, "images per step", low=1)
     recipe: str = option(

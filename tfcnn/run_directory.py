@@ -13,7 +13,7 @@ import datetime
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,16 @@ from tfcnn.config import BadInput
 
 def default_path(arch: str, dataset: str) -> Path:
     """A name that is free: runs/mobilenet-digits-20261120-101500."""
-    stem = f"{arch}-{dataset.replace('/', '-')}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    dataset = Path(dataset).stem if Path(dataset).exists() else dataset.replace("/", "-")
+    stem = f"{arch}-{dataset}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     path, number = Path("runs") / stem, 1
     while path.exists():
         number += 1
         path = Path("runs") / f"{stem}-{number}"
     return path
+
+
+BAD_FILES = "bad_files.csv"
 
 
 class RunDirectory:
@@ -91,6 +95,13 @@ class RunDirectory:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
+
+    def write_bad_files(self, bad: Iterable[Any]) -> None:
+        """bad_files.csv: path, class_name and reason of each file of the data that was left out; none, no file."""
+        rows = [(file.path, file.class_name, file.reason) for file in bad]
+        if rows:
+            with writing(self.path / BAD_FILES) as path, path.open("w", newline="") as file:
+                csv.writer(file).writerows([("path", "class", "reason"), *rows])
 
     def read_history(self) -> list[dict[str, float]]:
         """The lines of history.csv, epochs as whole numbers; none if there is no file yet."""

@@ -17,7 +17,7 @@ from typing import Any
 import pipelines
 from tfcnn import command, models, recipes
 from tfcnn.config import BadInput, Config, add_flags, flag_of
-from tfcnn.run_directory import RunDirectory, default_path, write_json, writing
+from tfcnn.run_directory import BAD_FILES, RunDirectory, default_path, write_json, writing
 
 
 def run(config: Config) -> RunDirectory:
@@ -41,6 +41,7 @@ def run(config: Config) -> RunDirectory:
     introduce(config, facts)
     if not config.resume:
         write_json(directory.config, facts)
+        directory.write_bad_files(data.bad)
     try:
         rows = fit(model, data, config, directory)
         metrics = evaluate_best(model, data, rows, directory)
@@ -73,16 +74,23 @@ def load_data(config: Config):
     from tfcnn.weights import standard
 
     standardised = standard(config.arch, config.weights)
+    overrides = {"color_jitter": config.color_jitter, "erase": config.reprob}
+    overrides = {name: value for name, value in overrides.items() if value is not None}
     return pipelines.load(
         config.dataset,
+        task=models.family_of(config.arch).task,
         image_size=config.image_size,
         batch_size=config.batch_size,
         seed=config.seed,
         augmentation=config.aa,
         hflip=config.hflip,
+        overrides=overrides | {"mixup": config.mixup, "cutmix": config.cutmix},
         mean=standardised and standardised.mean,
         std=standardised and standardised.std,
         data_dir=config.data_dir,
+        data_memory=config.data_memory,
+        on_bad_image=config.on_bad_image,
+        max_bad=config.max_bad,
     )
 
 
@@ -92,8 +100,6 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
 
     from tfcnn import cost, recipe, weights
 
-    if (task := models.family_of(config.arch).task) != data.task:
-        raise BadInput(f"{config.arch} is for {task}, data set '{data.name}' for {data.task} (--arch, --dataset)")
     recipe.check_drop_path(config)
     keras.utils.set_random_seed(config.seed)
     with recipe.policy(config) as precision:
@@ -105,7 +111,7 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     if config.weights is not None and not (config.resume and RunDirectory(config.out).checkpoints.exists()):
         loaded = str(weights.load(model, config.arch, config.weights, arguments, rgb=True))
     frozen = recipe.freeze(model, config.arch, config.freeze)
-    peak = recipe.compile_model(model, config, data.steps_per_epoch, task, data.std)
+    peak = recipe.compile_model(model, config, data.steps_per_epoch, data.task, data.std)
     table = cost.cost_table(model)
     return model, {
         "config": config.to_dict() | {"resume": False},
@@ -123,7 +129,11 @@ def introduce(config: Config, facts: dict[str, Any]) -> None:
     sizes = ", ".join(f"{count:,} {split}" for split, count in data["sizes"].items())
     shape = "x".join(map(str, data["image_shape"]))
     classes = f", {data['num_classes']} classes" if data["num_classes"] else ""
-    print(f"data       {data['name']}: {sizes} images of {shape}{classes}")
+    print(f"data       {data['name']}: {sizes} examples of {shape}{classes}; {data['storage']}")
+    if data["notes"]:
+        print("converted  " + ", ".join(f"{count:,} {what}" for what, count in data["notes"].items()))
+    if data["bad"]:
+        print(f"left out   {data['bad']:,} files that cannot be used: see {BAD_FILES} in the run directory")
     print(
         f"network    {config.arch}: {facts['cost']['parameters']:,} parameters, "
         f"{facts['cost']['macs'] / 1e6:,.1f} million MACs an image"
