@@ -31,6 +31,14 @@ def test_shape_type_and_range_stay(channels, fill_mode):
     assert found.numpy().max() <= 255.01
 
 
+@pytest.mark.parametrize("side", [1, 2, 3])
+def test_the_smallest_images(side):
+    images = tf.fill([60, side, side, 3], 50.0)
+    found = augment(images, draws(0, 0, 60), RAND, fill_mode="REFLECT")
+    assert found.shape == images.shape
+    assert np.isfinite(found).all()
+
+
 def test_nothing_asked_for_is_the_input_itself():
     images, masks = tf.constant(images_of(3)), tf.zeros([3, SIDE, SIDE, 1], tf.uint8)
     boxes, luck = tf.constant([[[1.0, 2.0, 9.0, 9.0], [-1, -1, -1, -1]]] * 3), draws(0, 0, 3)
