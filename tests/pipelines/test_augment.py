@@ -106,8 +106,8 @@ def test_photographs_are_mirrored_and_written_characters_are_not():
     assert mirrored(policy("light", side=16, characters=True), "CONSTANT") == 0
 
 
-def test_erased_boxes_are_as_published():
-    """Zhong et al. 2017, section 4: probability, area of 0.02 ... 1/3, ratio 0.3 ... 3.3; here in the mean colour."""
+def test_erased_boxes_are_as_timms():
+    """The probability; area of 0.02 ... 1/3, ratio 0.3 ... 1/0.3; here in the mean colour."""
     count, side = 3000, 40
     gradient = np.linspace(0, 200, side * side * 3, dtype=np.float32).reshape(1, side, side, 3)
     images = tf.tile(tf.constant(gradient), [count, 1, 1, 1])
