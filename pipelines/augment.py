@@ -17,7 +17,7 @@ from pipelines.policy import Augmentation, policy
 __all__ = ["DRAWS", "Augmentation", "augment", "augment_volumes", "augment_waveforms", "draw", "draws", "policy"]
 
 IGNORE = 255  # label of mask pixels that show nothing of the image
-ERASE_AREA, ERASE_RATIO = (0.02, 1 / 3), (0.3, 1 / 0.3)  # of the erased box: Zhong et al. 2017, section 4
+ERASE_AREA, ERASE_RATIO = (0.02, 1 / 3), (0.3, 1 / 0.3)  # of the erased box: timm's; Zhong et al. 2017 up to 0.4
 
 
 def augment(

@@ -28,6 +28,8 @@ def saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 def sharpness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """0: blurred by (1 1 1, 1 5 1, 1 1 1) / 13; the outermost pixels stay."""
+    if min(images.shape[1:3]) < 3:  # no pixel is an inner one
+        return images
     rows = images[:, :-2] + images[:, 1:-1] + images[:, 2:]
     window = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
     inner = images[:, 1:-1, 1:-1]

@@ -35,8 +35,8 @@ def policy(name: str, *, side: int, characters: bool, hflip: float | None = None
 
     "light": written characters and images up to 128 pixels are turned, zoomed and shifted a little; larger ones are
     cropped at random as photographs are. The crop keeps at least a quarter of the area and not the 0.08 of
-    Inception's training (Szegedy et al. 2014, section 6): that is for hundreds of epochs on a million photographs,
-    and in a dozen epochs on thousands an eighth of an image often shows nothing of its object.
+    Inception's training (Szegedy et al. 2014, section 6), which is for many epochs on a million photographs; for a
+    dozen epochs on thousands a twelfth of an image is little to learn from. This is a choice, not a measurement.
     "rand": "light" and RandAugment(2, 9) and random erasing with probability 0.1.
 
     Args:

@@ -1,7 +1,8 @@
 """RandAugment (Cubuk et al. 2019, arXiv:1909.13719): a few operations of one strength, drawn for each image.
 
-The fourteen operations of the paper; at each magnitude they are as strong as torchvision's and timm's, all growing
-with it. Those that move pixels are matrices, for the one resampling of `augment`; colours follow after that.
+The fourteen operations of the paper, all growing with the magnitude as torchvision's do (whose 0 ... 30 is 0 ... 10
+here, and whose shift of 150 / 331 is 0.45). Those that move pixels are matrices, for the one resampling of `augment`;
+colours follow after that.
 """
 
 from __future__ import annotations

@@ -31,6 +31,14 @@ def test_shape_type_and_range_stay(channels, fill_mode):
     assert found.numpy().max() <= 255.01
 
 
+@pytest.mark.parametrize("side", [1, 2, 3])
+def test_the_smallest_images(side):
+    images = tf.fill([60, side, side, 3], 50.0)
+    found = augment(images, draws(0, 0, 60), RAND, fill_mode="REFLECT")
+    assert found.shape == images.shape
+    assert np.isfinite(found).all()
+
+
 def test_nothing_asked_for_is_the_input_itself():
     images, masks = tf.constant(images_of(3)), tf.zeros([3, SIDE, SIDE, 1], tf.uint8)
     boxes, luck = tf.constant([[[1.0, 2.0, 9.0, 9.0], [-1, -1, -1, -1]]] * 3), draws(0, 0, 3)
@@ -98,8 +106,8 @@ def test_photographs_are_mirrored_and_written_characters_are_not():
     assert mirrored(policy("light", side=16, characters=True), "CONSTANT") == 0
 
 
-def test_erased_boxes_are_as_published():
-    """Zhong et al. 2017, section 4: probability, area of 0.02 ... 1/3, ratio 0.3 ... 3.3; here in the mean colour."""
+def test_erased_boxes_are_as_timms():
+    """The probability; area of 0.02 ... 1/3, ratio 0.3 ... 1/0.3; here in the mean colour."""
     count, side = 3000, 40
     gradient = np.linspace(0, 200, side * side * 3, dtype=np.float32).reshape(1, side, side, 3)
     images = tf.tile(tf.constant(gradient), [count, 1, 1, 1])
