@@ -27,14 +27,15 @@ def evaluate(run: RunDirectory, split: str = "test", data_dir: str | None = None
         "confusion" (a list of lists of counts; row: true class, column: predicted).
 
     Raises:
-        BadInput: no model in the run directory. pipelines.BadData: the data set is not to be had.
+        BadInput: no model in the run directory, or a run of another task.
+        pipelines.BadData: the data set is not to be had.
     """
     import numpy as np
 
     import pipelines
     from tfcnn.visualize.confusion import draw_confusion
 
-    facts = run.read_config()
+    facts = run.check_task("classification").read_config()
     model = run.load_model()
     config = facts["config"]
     data = pipelines.load(

@@ -25,9 +25,9 @@ def predict(run: RunDirectory, paths: list[str | Path], top: int = 3) -> list[li
         list: for each image a list of (class name, probability).
 
     Raises:
-        BadInput: no SavedModel in the run directory, or a file that is missing or no image.
+        BadInput: no SavedModel in the run directory, a run of another task, or a file that is missing or no image.
     """
-    facts = run.read_config()["data"]
+    facts = run.check_task("classification").read_config()["data"]
     images = [read_image(path, facts["image_shape"][-1]) for path in paths]
     command.import_tensorflow()
     import tensorflow as tf

@@ -37,9 +37,8 @@ class Optimiser(NamedTuple):
     decay: float  # decoupled weight decay
 
 
-# Lion: a rate 3 to 10 times lower than AdamW's and a decay as much higher (Chen et al. 2023, section 5). Keras decays
-# LAMB's weights outside its trust ratio, unlike You et al. 2019, algorithm 2. TensorFlow's MobileNet trains with an
-# epsilon of 1 in RMSprop; this one is Keras' own.
+# Lion: a rate 3 to 10 times lower than AdamW's and a decay as much higher (Chen et al. 2023). Keras decays LAMB's
+# weights outside its trust ratio, unlike You et al. 2019, algorithm 2.
 OPTIMISERS = {
     "adamw": Optimiser(keras.optimizers.AdamW, "adamw", 1, 0.05),
     "adam": Optimiser(keras.optimizers.Adam, "adamw", 1, 0.0),

@@ -81,6 +81,13 @@ class RunDirectory:
             )
         return self
 
+    def check_task(self, task: str) -> RunDirectory:
+        """This run, if its network is for `task`. Raises BadInput if not."""
+        found = self.read_config()["data"]["task"]
+        if found != task:
+            raise BadInput(f"the run in '{self.path}' is for {found}; this command takes runs for {task} (RUN)")
+        return self
+
     def load_model(self):
         """The best model, a keras.Model."""
         import keras

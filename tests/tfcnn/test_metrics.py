@@ -38,6 +38,13 @@ def test_mean_iou_is_scikit_learns(predicts_the_absent_class):
     assert np.isnan(metric.per_class()).all()
 
 
+def test_any_class_may_be_the_ignored_one():
+    metric = updated(MeanIoU(CLASSES, ignore_class=0), (MASKS, LOGITS))
+    kept = KEPT & (MASKS != 0)
+    each = jaccard_score(MASKS[kept], LOGITS.argmax(-1)[kept], labels=range(CLASSES), average=None)
+    np.testing.assert_allclose(metric.per_class(), each, rtol=1e-6)
+
+
 def test_pixel_accuracy_is_scikit_learns():
     metric = updated(PixelAccuracy(), (MASKS[:1], LOGITS[:1]), (MASKS[1:], LOGITS[1:]))
     assert float(metric.result()) == pytest.approx(accuracy_score(MASKS[KEPT], LOGITS.argmax(-1)[KEPT]))

@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 import tfcnn
-from tfcnn import export, recipes, train
+from tfcnn import evaluate, export, predict, recipes, train
 from tfcnn.checkpoint import Checkpoints
 from tfcnn.command import Interrupted
 from tfcnn.config import BadInput, Config
@@ -87,6 +87,9 @@ def test_segmentation(run, capsys):
     with Image.open(directory.curves) as picture:
         assert picture.width > 800
 
+    for command in (evaluate.evaluate, lambda run: predict.predict(run, [])):
+        with pytest.raises(BadInput, match=r"is for segmentation; this command takes runs for classification \(RUN\)"):
+            command(directory)
     served = tf.saved_model.load(directory.saved_model)
     assert served.serve_ready(tf.constant(data.images[:2]))["class_name"].shape == (2, 16, 16)
 
