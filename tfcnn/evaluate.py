@@ -38,13 +38,18 @@ def evaluate(run: RunDirectory, split: str = "test", data_dir: str | None = None
     facts = run.check_task("classification").read_config()
     model = run.load_model()
     config = facts["config"]
+    shape = facts["data"]["image_shape"]
     data = pipelines.load(
-        config["dataset"],
-        image_size=facts["data"]["image_shape"][0],
+        facts["data"]["name"],
+        task="classification",
+        image_size=shape[0] if len(shape) == 3 else None,
         batch_size=config["batch_size"],
         mean=facts["data"]["mean"],
         std=facts["data"]["std"],
         data_dir=data_dir or config["data_dir"],
+        data_memory=config["data_memory"],
+        on_bad_image=config["on_bad_image"],
+        max_bad=config["max_bad"],
     )
     classes = data.num_classes
     matrix = np.zeros((classes, classes), int)
