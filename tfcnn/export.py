@@ -1,8 +1,7 @@
 """From a trained run to files that serve it: `python -m tfcnn.export RUN`.
 
 A SavedModel is loaded by TensorFlow without tfcnn, and takes examples as they are: fitting to the size and
-standardising
-are inside. For images:
+standardising are inside. For images:
 
     serve        uint8 (batch, height, width, channels), any size; also the default signature
     serve_files  string (batch,): the bytes of JPEG, PNG, GIF or BMP files
@@ -57,7 +56,6 @@ def export_savedmodel(model, path: str | Path, facts: dict[str, Any]) -> None:
 
     archive = keras.export.ExportArchive()
     archive.track(model)
-    archive.add_endpoint("serve_ready", serve_ready, [tf.TensorSpec((None, *shape), tf.float32, "examples")])
     if len(shape) != 3:
         archive.add_endpoint("serve", serve, [tf.TensorSpec((None, *shape), tf.float32, "examples")])
     else:
@@ -77,6 +75,7 @@ def export_savedmodel(model, path: str | Path, facts: dict[str, Any]) -> None:
 
         archive.add_endpoint("serve", serve_images, [tf.TensorSpec((None, None, None, channels), tf.uint8, "images")])
         archive.add_endpoint("serve_files", serve_files, [tf.TensorSpec((None,), tf.string, "files")])
+    archive.add_endpoint("serve_ready", serve_ready, [tf.TensorSpec((None, *shape), tf.float32, "examples")])
     with writing(Path(path)) as draft:
         archive.write_out(str(draft), verbose=False)
 
