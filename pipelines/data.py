@@ -29,6 +29,7 @@ DATA_MEMORY = 2048  # MiB
 SMALLEST, USUAL = 32, 224  # default image size: of images of one size theirs, at least 32; of others 224
 BATCHWISE = 128 * 128  # pixels from which an example is augmented by itself: a batch of them is bound by memory
 MEASURED = 4096, 512  # training examples of which mean and std are taken: decoded ones, encoded ones
+AHEAD = 4  # batches that are ready before they are asked for
 CACHE_OVERHEAD = 256  # bytes that an image in the cache takes beside its pixels
 
 
@@ -89,7 +90,9 @@ class Data:
         source, prepare = self._source, self._preparation
         if self._batchwise:
             rows = numbers.flat_map(self._rows).skip(first_step)
-            batches = rows.map(lambda rows, luck: prepare.batch(source.gather("train", rows), luck), tf.data.AUTOTUNE)
+            batches = rows.map(
+                lambda rows, luck=None: prepare.batch(source.gather("train", rows), luck), tf.data.AUTOTUNE
+            )
         else:
             examples = numbers.flat_map(self._examples).skip(first_step * self.batch_size)
             batches = self._batched(examples.map(self._training_example, tf.data.AUTOTUNE))
@@ -100,7 +103,7 @@ class Data:
                 return mixing.mix(*batch, self.seed, step // steps, step % steps, self.augmentation)
 
             batches = batches.enumerate(start).map(mix, tf.data.AUTOTUNE)
-        return batches.prefetch(tf.data.AUTOTUNE)
+        return batches.prefetch(AHEAD)
 
     def evaluation(self, split: str = "test") -> tf.data.Dataset:
         """Every example of "train", "validation" or "test" once, in its own order, not augmented."""
@@ -113,7 +116,7 @@ class Data:
             batches = self._batched(batches)
         if split in self._cached_evaluation:
             batches = batches.cache()
-        return batches.prefetch(tf.data.AUTOTUNE)
+        return batches.prefetch(AHEAD)
 
     def counts(self, split: str = "train") -> np.ndarray:
         """How often each class is in a split, in examples, boxes or pixels: int64 (num_classes,)."""
@@ -133,6 +136,11 @@ class Data:
         pixels = np.prod(self.image_shape[:2]) if len(self.image_shape) == 3 else 0
         return isinstance(self._source, Decoded) and pixels < BATCHWISE
 
+    @property
+    def _augmented(self) -> bool:
+        """Whether chance decides anything about single examples."""
+        return dataclasses.replace(self.augmentation, mixup=0.0, cutmix=0.0) != Augmentation()
+
     def _order(self, epoch):
         """The numbers of the examples of an epoch, as many as whole batches take."""
         examples = self.sizes["train"]
@@ -142,10 +150,10 @@ class Data:
 
     def _rows(self, epoch):
         """The batches of an epoch as rows of the arrays in memory, each row with its luck."""
-        order, luck = self._order(epoch), draws(self.seed, epoch, self.sizes["train"])
-        batches = (self.steps_per_epoch, self.batch_size)
-        rows = tf.reshape(order, batches)
-        return tf.data.Dataset.from_tensor_slices((rows, tf.gather(luck, rows)))
+        rows = tf.reshape(self._order(epoch), (self.steps_per_epoch, self.batch_size))
+        if not self._augmented:
+            return tf.data.Dataset.from_tensor_slices((rows,))
+        return tf.data.Dataset.from_tensor_slices((rows, tf.gather(draws(self.seed, epoch, self.sizes["train"]), rows)))
 
     def _examples(self, epoch):
         """An epoch as its number with examples of a stream, or with numbers of examples."""
@@ -366,7 +374,9 @@ def _held(source, preparation: Preparation, memory: int):
         left, cached = left - validation, frozenset(["validation"])
         storage += f"; validation batches kept, {mebibytes(validation)}"
     pixels = tf.constant(source.shapes, tf.int64)
-    if preparation.crops:
+    if preparation.augmentation.margin:
+        pixels = pixels * preparation.enlarged // tf.reduce_min(pixels, axis=1, keepdims=True) + 1
+    elif preparation.crops:
         jpeg = source.columns["train"]["decoder"] == scan.TF_JPEG
         small = images.reduced(pixels, shape[0], preparation.augmentation.scale[0])[1]
         pixels = tf.where(jpeg[:, None], small, pixels)
@@ -376,4 +386,5 @@ def _held(source, preparation: Preparation, memory: int):
         storage += (
             f"; {first:,} of {len(taken):,} training images kept once decoded, {mebibytes(int(taken[first - 1]))}"
         )
-    return source, dataclasses.replace(preparation, cache=Cache(first)), cached, storage
+    largest = int(source.shapes.min(axis=1).max())
+    return source, dataclasses.replace(preparation, cache=Cache(first), largest=largest), cached, storage

@@ -65,18 +65,30 @@ def decode_reduced(encoded: tf.Tensor, ratio: tf.Tensor, channels: int) -> tf.Te
     return tf.switch_case(ratio, [lambda r=r: tf.io.decode_jpeg(encoded, channels, r, **FAST) for r in RATIOS])
 
 
-def decode_crop(encoded: tf.Tensor, ratio: tf.Tensor, window: tf.Tensor, channels: int) -> tf.Tensor:
-    """The part `window` (int32 y, x, height, width) of what `decode_reduced` gives, in less time."""
-    return tf.switch_case(
-        ratio, [lambda r=r: tf.image.decode_and_crop_jpeg(encoded, window, channels, r, **FAST) for r in RATIOS]
-    )
+def decode_crop(encoded: tf.Tensor, ratio: tf.Tensor | None, window: tf.Tensor, channels: int) -> tf.Tensor:
+    """The part `window` (int32 y, x, height, width) of what `decode_reduced` gives, in less time; None: ratio 0."""
+    parts = [lambda r=r: tf.image.decode_and_crop_jpeg(encoded, window, channels, r, **FAST) for r in RATIOS]
+    return parts[0]() if ratio is None else tf.switch_case(ratio, parts)
 
 
-def resize(pixels: tf.Tensor, side: int) -> tf.Tensor:
-    """A crop (height, width, channels) as float32 (side, side, channels), bilinear; smoothed if it shrinks a lot."""
+def at_scale(pixels: tf.Tensor, side: int) -> tf.Tensor:
+    """An image whose shorter side has become `side`, uint8 (height, width, channels), smoothed."""
+    shape = tf.cast(tf.shape(pixels)[:2], tf.float32)
+    size = tf.maximum(tf.cast(tf.round(shape * (side / tf.reduce_min(shape))), tf.int32), side)
+    resized = tf.image.resize(pixels, size, antialias=True)
+    return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+
+
+def resize(pixels: tf.Tensor, side: int, smoothed: bool = True) -> tf.Tensor:
+    """A crop (height, width, channels) as float32 (side, side, channels), bilinear.
+
+    Smoothed where it shrinks to less than half, which takes five times as long; `smoothed=False` if it never does.
+    """
+    if not smoothed:
+        return tf.image.resize(pixels, (side, side))
     resized = tf.cond(
         tf.reduce_min(tf.shape(pixels)[:2]) > 2 * side,
-        lambda: tf.image.resize(pixels, (side, side), antialias=True),  # takes five times as long
+        lambda: tf.image.resize(pixels, (side, side), antialias=True),
         lambda: tf.image.resize(pixels, (side, side)),
     )
     return tf.ensure_shape(resized, (side, side, pixels.shape[-1]))

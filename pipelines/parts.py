@@ -6,6 +6,7 @@ selecting, which TensorFlow does slowly when one condition is broadcast over an 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -20,6 +21,9 @@ def change(examples: tf.Tensor, choice: tf.Tensor, changes: list[Callable], *det
         changes: functions of some of the examples and of the same rows of `details`; shape and type stay.
     """
     choice, count = tf.cast(choice, tf.int32), 1 + len(changes)
+    if examples.shape[0] == 1:  # nothing to divide, and at 224 pixels the copies would take as long as a flip
+        branches = [lambda: examples, *(functools.partial(function, examples, *details) for function in changes)]
+        return tf.ensure_shape(tf.switch_case(choice[0], branches), examples.shape)
     rows = tf.dynamic_partition(tf.range(tf.shape(examples)[0]), choice, count)
     same, *others = tf.dynamic_partition(examples, choice, count)
     changed = [

@@ -12,12 +12,13 @@ NAMES = ("none", "light", "rand")
 class Augmentation:
     """What happens to training examples; `Augmentation()` is nothing.
 
-    `scale` and `ratio` are for `geometry.crop_window`, which chooses what is read; `mixup` and `cutmix` for
+    `scale`, `ratio` and `margin` are for `preparation`, which chooses what is read; `mixup` and `cutmix` for
     `mixing.mix`, on the finished batch; all others for `augment.augment`.
     """
 
     scale: tuple[float, float] = (1.0, 1.0)  # share of the area that a random resized crop keeps; (1, 1): no crop
     ratio: tuple[float, float] = (3 / 4, 4 / 3)  # width by height of that crop
+    margin: float = 0.0  # in place of that: a window of an image whose shorter side is larger than it by this share
     hflip: float = 0.0  # probability
     vflip: float = 0.0  # probability
     degrees: float = 0.0  # rotation, uniformly in +-degrees

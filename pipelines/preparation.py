@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import images, scan
+from pipelines import luck as column
 from pipelines.augment import augment, augment_volumes, augment_waveforms
 from pipelines.geometry import crop_boxes, crop_window
 from pipelines.policy import Augmentation
@@ -40,6 +41,7 @@ class Preparation:
         mask_first: value of the first class in the masks.
         mean, std: of each channel, in 0 ... 1.
         cache: of decoded training images.
+        largest: the longest of the training images' shorter sides; None: not known.
     """
 
     task: str
@@ -53,11 +55,18 @@ class Preparation:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     cache: Cache
+    largest: int | None = None
 
     @property
     def crops(self) -> bool:
         """Whether training images are cropped at random."""
-        return len(self.shape) == 3 and self.augmentation.scale != (1.0, 1.0)
+        a = self.augmentation
+        return len(self.shape) == 3 and (a.scale != (1.0, 1.0) or a.margin > 0)
+
+    @property
+    def enlarged(self) -> int:
+        """The shorter side of an image of which a window of fixed scale is cut."""
+        return round(self.shape[0] * (1 + self.augmentation.margin))
 
     def batch(self, examples: dict[str, tf.Tensor], luck: tf.Tensor | None) -> tuple:
         """Decoded examples to (inputs, targets); `luck` (batch, DRAWS) if they are for training."""
@@ -120,11 +129,15 @@ class Preparation:
     def _cropped(self, example, luck):
         """A random crop at the network's size."""
         side = self.shape[0]
-        if example["image"].dtype == tf.string:
+        if self.augmentation.margin:
+            pixels, window = self._window(example, luck)
+        elif example["image"].dtype == tf.string:
             pixels, window = self._decoded_crop(example, luck)
         else:
             pixels, window = self._crop(self._scaled(example)["image"], luck)
-        result = self.decoded(example | {"image": pixels}) | {"image": images.resize(pixels, side)}
+        result = self.decoded(example | {"image": pixels})
+        if not self.augmentation.margin:
+            result["image"] = images.resize(pixels, side, smoothed=self.largest is None or self.largest > 2 * side)
         if "mask" in result:
             scale = tf.cast(tf.tile(tf.shape(result["mask"])[:2], [2]), tf.float32)
             y, x, height, width = tf.unstack(tf.cast(tf.round(window * scale), tf.int32))
@@ -134,27 +147,46 @@ class Preparation:
             result = self._with_boxes(result, result["boxes"], window)
         return result
 
+    def _window(self, example, luck):
+        """A window at a random place of the image at a fixed scale, and the window in shares of that image."""
+
+        def at_scale():
+            decoded = self._reduced(example, self.enlarged, 1.0) if example["image"].dtype == tf.string else None
+            return images.at_scale(self._scaled(example)["image"] if decoded is None else decoded, self.enlarged)
+
+        pixels = self.cache(example["index"], at_scale, self.shape[-1])
+        shape, side = tf.shape(pixels)[:2], self.shape[0]
+        chance = tf.stack([luck[column.CROP_Y], luck[column.CROP_X]])
+        y, x = tf.unstack(tf.cast(tf.floor(chance * tf.cast(shape - side + 1, tf.float32)), tf.int32))
+        return pixels[y : y + side, x : x + side], _share(tf.stack([y, x, side, side]), shape)
+
+    def _reduced(self, example, side, area):
+        """A whole encoded image; a JPEG as small as crops of that share of its area allow."""
+        encoded, decoder, channels = example["image"], example["decoder"], self.shape[-1]
+
+        def jpeg():
+            ratio, _ = images.reduced(tf.io.extract_jpeg_shape(encoded)[:2], side, area)
+            return images.decode_reduced(encoded, ratio, channels)
+
+        def other():
+            return images.decode(encoded, decoder, example.get("image_path", ""), channels)
+
+        return tf.cond(decoder == scan.TF_JPEG, jpeg, other)
+
     def _decoded_crop(self, example, luck):
         """A crop of an encoded image: of a JPEG that is not kept in the cache only that part is decoded."""
         encoded, decoder, channels = example["image"], example["decoder"], self.shape[-1]
-
-        def reduced():
-            shape = tf.io.extract_jpeg_shape(encoded)[:2]
-            return images.reduced(shape, self.shape[0], self.augmentation.scale[0])
+        side, area = self.shape[0], self.augmentation.scale[0]
 
         def part():
-            ratio, shape = reduced()
+            shape, ratio = tf.io.extract_jpeg_shape(encoded)[:2], None
+            if self.largest is None or self.largest >= 2 * side:  # else none is decoded smaller
+                ratio, shape = images.reduced(shape, side, area)
             window = crop_window(shape[0], shape[1], luck, self.augmentation)
             return images.decode_crop(encoded, ratio, window, channels), _share(window, shape)
 
         def whole():
-            def jpeg():
-                return images.decode_reduced(encoded, reduced()[0], channels)
-
-            def other():
-                return images.decode(encoded, decoder, example.get("image_path", ""), channels)
-
-            decode = lambda: tf.cond(decoder == scan.TF_JPEG, jpeg, other)  # noqa: E731
+            decode = functools.partial(self._reduced, example, side, area)
             return self._crop(self.cache(example["index"], decode, channels), luck)
 
         return tf.cond((decoder == scan.TF_JPEG) & (example["index"] >= self.cache.first), part, whole)
