@@ -11,6 +11,7 @@ Order is a function of (seed, epoch, position), augmentation of (seed, epoch, ex
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,12 +88,9 @@ class Data:
         whether or not those before were read.
         """
         numbers = tf.data.Dataset.range(first_epoch, first_epoch + epochs)
-        source, prepare = self._source, self._preparation
         if self._batchwise:
             rows = numbers.flat_map(self._rows).skip(first_step)
-            batches = rows.map(
-                lambda rows, luck=None: prepare.batch(source.gather("train", rows), luck), tf.data.AUTOTUNE
-            )
+            batches = rows.map(functools.partial(self._batch, "train"), tf.data.AUTOTUNE)
         else:
             examples = numbers.flat_map(self._examples).skip(first_step * self.batch_size)
             batches = self._batched(examples.map(self._training_example, tf.data.AUTOTUNE))
@@ -107,13 +105,12 @@ class Data:
 
     def evaluation(self, split: str = "test") -> tf.data.Dataset:
         """Every example of "train", "validation" or "test" once, in its own order, not augmented."""
-        source, prepare = self._source, self._preparation
         if self._batchwise:
             rows = tf.data.Dataset.range(self.sizes[split]).batch(self.batch_size)
-            batches = rows.map(lambda rows: prepare.batch(source.gather(split, rows), None), tf.data.AUTOTUNE)
+            batches = rows.map(functools.partial(self._batch, split), tf.data.AUTOTUNE)
         else:
-            batches = self._in_order(split).map(lambda example: prepare.example(example, None), tf.data.AUTOTUNE)
-            batches = self._batched(batches)
+            prepare = functools.partial(self._preparation.example, luck=None)
+            batches = self._batched(self._in_order(split).map(prepare, tf.data.AUTOTUNE))
         if split in self._cached_evaluation:
             batches = batches.cache()
         return batches.prefetch(AHEAD)
@@ -136,11 +133,6 @@ class Data:
         pixels = np.prod(self.image_shape[:2]) if len(self.image_shape) == 3 else 0
         return isinstance(self._source, Decoded) and pixels < BATCHWISE
 
-    @property
-    def _augmented(self) -> bool:
-        """Whether chance decides anything about single examples."""
-        return dataclasses.replace(self.augmentation, mixup=0.0, cutmix=0.0) != Augmentation()
-
     def _order(self, epoch):
         """The numbers of the examples of an epoch, as many as whole batches take."""
         examples = self.sizes["train"]
@@ -151,9 +143,16 @@ class Data:
     def _rows(self, epoch):
         """The batches of an epoch as rows of the arrays in memory, each row with its luck."""
         rows = tf.reshape(self._order(epoch), (self.steps_per_epoch, self.batch_size))
-        if not self._augmented:
+        if not self.augmentation.changes_examples:
             return tf.data.Dataset.from_tensor_slices((rows,))
         return tf.data.Dataset.from_tensor_slices((rows, tf.gather(draws(self.seed, epoch, self.sizes["train"]), rows)))
+
+    def _batch(self, split, rows, luck=None):
+        """A batch of examples in memory by their rows."""
+        examples = self._source.gather(split, rows)
+        if "inputs" in examples:
+            return examples["inputs"], examples["targets"]
+        return self._preparation.batch(examples, luck)
 
     def _examples(self, epoch):
         """An epoch as its number with examples of a stream, or with numbers of examples."""
@@ -360,11 +359,15 @@ def _held(source, preparation: Preparation, memory: int):
     """Use what memory is left: (source, preparation, splits whose evaluation batches are kept, all this in words)."""
     shape = preparation.shape
     if isinstance(source, Decoded):
-        examples, side = sum(source.sizes.values()), source.shape[:2]
-        larger = len(shape) == 3 and side != shape[:2] and np.prod(shape[:2]) < BATCHWISE
-        simple = preparation.value_range == (0, 255) and preparation.task != "detection"
-        if larger and simple and examples * np.prod(shape) * 4 <= memory:
-            source = source.map(preparation.fitted)  # resized once and not in every epoch
+        fits = sum(source.sizes.values()) * np.prod(shape) * 4 <= memory
+        small = len(shape) == 3 and np.prod(shape[:2]) < BATCHWISE
+        if fits and small and preparation.task == "classification":
+            # Once and not in every epoch: all of it, or where examples are augmented the resizing.
+            if preparation.augmentation.changes_examples:
+                if source.shape != shape and preparation.value_range == (0, 255):
+                    source = source.map(preparation.fitted)
+            else:
+                source = source.map(preparation.finished)
         return source, preparation, frozenset(), source.storage()
     if isinstance(source, Stream):
         return source, preparation, frozenset(), source.storage()

@@ -30,6 +30,11 @@ class Augmentation:
     mixup: float = 0.0  # alpha of MixUp's Beta distribution; 0: none
     cutmix: float = 0.0  # alpha of CutMix's Beta distribution; 0: none
 
+    @property
+    def changes_examples(self) -> bool:
+        """Whether it changes single examples, and not only mixes them."""
+        return dataclasses.replace(self, mixup=0.0, cutmix=0.0) != Augmentation()
+
 
 def policy(name: str, *, side: int, characters: bool, hflip: float | None = None) -> Augmentation:
     """The augmentation called "none", "light" or "rand" for images of `side` pixels.

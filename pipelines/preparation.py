@@ -99,6 +99,12 @@ class Preparation:
             kept["mask"] = mask - self.mask_first  # 0 below the first class becomes 255
         return kept
 
+    def finished(self, examples: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """A batch of decoded examples that are not augmented, with "inputs" and "targets" in the place of "image"."""
+        inputs, targets = self.batch(examples, None)
+        rest = {name: value for name, value in examples.items() if name != "image"}
+        return rest | {"inputs": inputs, "targets": targets}
+
     def fitted(self, examples: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Images with their masks and boxes, one or a batch, at the network's size, their aspect kept."""
         height, width = (tf.shape(examples["image"])[axis] for axis in (-3, -2))

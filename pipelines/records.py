@@ -78,7 +78,7 @@ def read(builder, name: str, task: str | None, memory: int) -> Contents:
         datasets = {
             split: _dataset(builder, spec, columns, encoded=True).map(_with_decoder) for split, spec in splits.items()
         }
-        source = Stream(datasets, sizes, stored / examples)
+        source = Stream(datasets, sizes, stored / examples, memory)
     if columns.task == "classification" and not isinstance(source, Stream):
         _check_labels(source, columns, name)
     if columns.task == "segmentation" and not columns.class_names:

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from pipelines.catalogue import mebibytes
 
-SHUFFLE_BYTES = 2**28  # of encoded examples among which a stream draws the next
+SHUFFLE_BYTES = 2**24, 2**28  # least and most of the encoded examples among which a stream draws the next
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Decoded:
         self.columns = {
             split: {name: tf.constant(values) for name, values in columns.items()} for split, columns in splits.items()
         }
-        self.sizes = {split: len(columns["image"]) for split, columns in splits.items()}
-        self.shape = tuple(splits["train"]["image"].shape[1:])
+        self.sizes = {split: len(next(iter(columns.values()))) for split, columns in splits.items()}
+        self.shape = tuple(splits["train"].get("image", splits["train"].get("inputs")).shape[1:])
         self.bytes = sum(values.nbytes for columns in splits.values() for values in columns.values())
 
     def storage(self) -> str:
@@ -140,11 +140,13 @@ class Stream:
         splits: for each split a tf.data.Dataset of examples, their images and masks encoded.
         sizes: examples of each split.
         record_bytes: of an encoded example, on average.
+        memory: bytes that it may take.
     """
 
-    def __init__(self, splits: dict[str, tf.data.Dataset], sizes: dict[str, int], record_bytes: float):
+    def __init__(self, splits: dict[str, tf.data.Dataset], sizes: dict[str, int], record_bytes: float, memory: int):
         self.splits, self.sizes = splits, sizes
-        self.buffer = int(min(max(SHUFFLE_BYTES / max(record_bytes, 1), 1), max(sizes.values())))
+        least, most = SHUFFLE_BYTES
+        self.buffer = max(1, min(int(max(least, min(most, memory)) / record_bytes), sizes["train"]))
 
     def storage(self) -> str:
         return f"{sum(self.sizes.values()):,} records streamed from the disk, {self.buffer:,} at a time in memory"

@@ -445,3 +445,57 @@ def test_mixing_needs_images(tmp_path):
     np.savez(tmp_path / "sounds.npz", x=np.zeros((40, 100, 1), np.int16), y=np.repeat([0, 1], 20))
     with pytest.raises(pipelines.BadData, match="MixUp and CutMix are for the classification of images"):
         pipelines.load(str(tmp_path / "sounds.npz"), batch_size=8, overrides={"mixup": 0.2})
+
+
+def test_a_window_of_fixed_scale(photographs, tmp_path):
+    """The image at a shorter side of 64, of which 48 x 48 pixels at a random place are seen; kept small."""
+    ramp = np.tile((np.arange(400) // 2).astype(np.uint8)[None, :, None], (300, 1, 3))  # grey = x / 2
+    root = tmp_path / "ramps"
+    for label in "ab":
+        (root / label).mkdir(parents=True)
+        for i in range(10):
+            Image.fromarray(ramp).save(root / label / f"{i}.png")
+    data = pipelines.load(
+        str(root),
+        image_size=48,
+        batch_size=4,
+        hflip=0.0,
+        mean=(0,) * 3,
+        std=(1,) * 3,
+        overrides={"scale": (1.0, 1.0), "margin": 1 / 3},
+        data_dir=str(tmp_path),
+    )
+    first, later = (np.concatenate([inputs for inputs, _ in batches(data, 1, epoch)]) * 255 for epoch in (0, 1))
+    for inputs in (first, later):
+        assert inputs.shape == (16, 48, 48, 3)
+        slope = np.diff(inputs[:, 24, :, 0], axis=1)[:, 4:-4]
+        np.testing.assert_allclose(slope.mean(1), 300 / 64 / 2, rtol=0.05)
+        assert 10 < inputs[:, 24, 0, 0].std() < 40  # 0 ... 86 of the image's 200 grey levels
+    assert data._preparation.cache.table.size() == 16
+    kept = tf.io.parse_tensor(data._preparation.cache.table.lookup(tf.constant(0, tf.int64)), tf.uint8)
+    assert kept.shape == (64, 85, 3)
+
+
+def test_data_larger_than_memory_stream_through_it(prepared):
+    """Records of twice the allowed memory: three epochs later the process is no larger."""
+
+    def some(count):
+        for i in range(count):
+            yield {"image": RNG.integers(0, 256, (96, 96, 3), np.uint8), "label": i % 10}
+
+    folder = prepared("stl10", train=list(some(2500)), test=list(some(20)))
+    program = """
+import os, sys
+import pipelines
+data = pipelines.load("stl10", batch_size=50, image_size=96, data_dir=sys.argv[1], data_memory=32)
+print(data.storage)
+for _ in data.train(5):
+    print(int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20)
+"""
+    done = subprocess.run([sys.executable, "-c", program, folder], capture_output=True, text=True, check=True)
+    storage, *resident = done.stdout.splitlines()
+    assert "records streamed from the disk" in storage
+    resident = [int(value) for value in resident]
+    half = len(resident) // 2
+    assert len(resident) == 225
+    assert max(resident[half:]) - max(resident[:half]) < 16
