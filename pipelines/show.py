@@ -75,7 +75,8 @@ def _mixture(target, names) -> str:
 def _colour(number):
     from matplotlib import colormaps
 
-    return colormaps[PALETTE](number % 20)
+    number %= 20
+    return colormaps[PALETTE](2 * number if number < 10 else 2 * (number - 10) + 1)  # its light ones are every second
 
 
 def _patches(names):
@@ -87,7 +88,7 @@ def _patches(names):
 
 def _draw_mask(axis, mask, classes):
     colours = np.array([*(_colour(i) for i in range(classes)), (0, 0, 0, 1)])
-    colours[:, 3] = 0.6
+    colours[:, 3] = 0.5
     axis.imshow(colours[np.minimum(mask, classes)])
 
 

@@ -11,6 +11,7 @@ COMMANDS = {
     "tfcnn.export": "write a run's SavedModel",
     "tfcnn.arithmetic": "sizes of a convolution, the formula with its numbers, a drawing",
     "tfcnn.describe": "an architecture layer by layer, with its costs",
+    "pipelines.show": "draw an augmented batch of a data set, count its classes",
     "tuning.search": "search an architecture's hyperparameters",
 }
 

@@ -95,6 +95,12 @@ class Config:
     reprob: float | None = option(
         None, "share of training images a box of which is erased [that of --aa]", low=0, high=1
     )
+    crop_margin: float | None = option(
+        None,
+        "cut windows of a fixed scale from images larger by this share, not random crops [that of --aa]",
+        low=0,
+        high=1,
+    )
     mixup: float = option(0.0, "alpha of MixUp's Beta distribution; 0: none", low=0, high=10)
     cutmix: float = option(0.0, "alpha of CutMix's Beta distribution; 0: none", low=0, high=10)
     epochs: int = option(12, "passes over the training images", low=1)

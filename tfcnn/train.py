@@ -76,6 +76,8 @@ def load_data(config: Config):
     standardised = standard(config.arch, config.weights)
     overrides = {"color_jitter": config.color_jitter, "erase": config.reprob}
     overrides = {name: value for name, value in overrides.items() if value is not None}
+    if config.crop_margin is not None:
+        overrides |= {"margin": config.crop_margin, "scale": (1.0, 1.0)}
     return pipelines.load(
         config.dataset,
         task=models.family_of(config.arch).task,

@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -492,10 +493,14 @@ print(data.storage)
 for _ in data.train(5):
     print(int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20)
 """
-    done = subprocess.run([sys.executable, "-c", program, folder], capture_output=True, text=True, check=True)
+    # With an arena for each thread glibc keeps some 140 MB of freed records, which it reaches in twenty epochs.
+    environment = os.environ | {"MALLOC_ARENA_MAX": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, folder], capture_output=True, text=True, check=True, env=environment
+    )
     storage, *resident = done.stdout.splitlines()
     assert "records streamed from the disk" in storage
     resident = [int(value) for value in resident]
     half = len(resident) // 2
     assert len(resident) == 225
-    assert max(resident[half:]) - max(resident[:half]) < 16
+    assert max(resident[half:]) - max(resident[:half]) < 8

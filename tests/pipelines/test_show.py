@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+import pipelines
+from pipelines import show
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Runs the command with a picture to draw; returns its pixels."""
+
+    def draw(*arguments):
+        path = tmp_path / "batch.png"
+        assert show.main([*arguments, "--out", str(path)]) == 0
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB")).astype(int)
+
+    return draw
+
+
+def colours(pixels):
+    """The share of the pixels that are far from grey."""
+    return (pixels.max(-1) - pixels.min(-1) > 60).mean()
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    """Grey squares on black: images beside masks."""
+    for folder in ("images", "masks"):
+        (tmp_path / "scenes" / folder).mkdir(parents=True)
+    for i in range(12):
+        mask = np.zeros((40, 40), np.uint8)
+        mask[10:30, 10 + i : 25 + i] = 1
+        Image.fromarray(mask * 90).save(tmp_path / "scenes" / "images" / f"{i}.png")
+        Image.fromarray(mask).save(tmp_path / "scenes" / "masks" / f"{i}.png")
+    return str(tmp_path / "scenes")
+
+
+def test_a_batch_of_digits(drawn):
+    first, augmented, plain = drawn("--count", "8"), drawn("--count", "8", "--epoch", "1"), drawn("--split", "test")
+    assert colours(first) == 0
+    assert first.shape == augmented.shape
+    assert (first != augmented).any()
+    assert plain.shape != first.shape  # 32 in four rows
+
+
+def test_masks_are_drawn_over_their_images(drawn, scenes):
+    assert colours(drawn("--dataset", scenes, "--count", "4", "--image-size", "40")) > 0.1
+
+
+def test_boxes_are_drawn_and_named(tmp_path):
+    """One box on a black image, for each of two examples."""
+
+    class Two:
+        task, name, class_names, num_classes, mean, std = "detection", "two", ("cat", "dog"), 2, (0.0,), (1.0,)
+
+        def evaluation(self, split):
+            import tensorflow as tf
+
+            boxes = tf.constant([[[5.0, 10.0, 25.0, 20.0]], [[-1.0] * 4]])
+            targets = {"boxes": boxes, "labels": tf.constant([[1], [-1]])}
+            return tf.data.Dataset.from_tensor_slices((tf.zeros((2, 30, 30, 1)), targets)).batch(2)
+
+    path = tmp_path / "boxes.png"
+    show.draw_batch(Two(), path, "test")
+    with Image.open(path) as image:
+        left, right = np.array_split(np.asarray(image.convert("RGB")).astype(int), 2, axis=1)
+    assert colours(left) > 0.002
+    assert colours(right) == 0
+
+
+@pytest.mark.parametrize("shape", [(400, 1), (8, 8, 8, 1)])
+def test_sounds_and_volumes(drawn, tmp_path, shape):
+    rng = np.random.default_rng(0)
+    values = rng.integers(-9999, 9999, (30, *shape)).astype(np.int16)
+    inputs = values if len(shape) == 2 else (values > 0).astype(np.uint8) * 255
+    np.savez(tmp_path / "few.npz", x=inputs, y=np.arange(30) % 3)
+    assert drawn("--dataset", str(tmp_path / "few.npz"), "--count", "6").std() > 10
+
+
+def test_the_histogram(scenes, tmp_path):
+    data = pipelines.load("digits")
+    lines = show.histogram(data).splitlines()
+    assert lines[0].split() == ["examples", "train", "validation", "test"]
+    assert [int(line.split()[1].replace(",", "")) for line in lines[1:11]] == data.counts().tolist()
+    assert lines[-1].split() == ["1,257", "180", "360"]
+    masks = pipelines.load(scenes, batch_size=2, data_dir=str(tmp_path))
+    assert masks.counts("train").tolist() == [10 * (1600 - 300), 10 * 300]
+    assert show.histogram(masks).startswith("pixels")
+
+
+def test_bad_input(capsys, tmp_path):
+    assert show.main(["--dataset", "digitz", "--stats"]) == 2
+    assert capsys.readouterr().err == "error: unknown data set 'digitz'; did you mean digits? (--dataset)\n"
+    assert show.main(["--out", str(tmp_path / "nowhere" / "batch.png")]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        show.main([])
+    assert stop.value.code == 2
+    assert "give --out FILE.png, --stats, or both" in capsys.readouterr().err

@@ -1,0 +1,78 @@
+"""The flags of the data, from the command line to the run directory."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pipelines
+from tfcnn import evaluate, train
+from tfcnn.config import Config
+from tfcnn.recipes import resolve
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Dark and light pictures in two folders, and two files that are none."""
+    root = tmp_path / "shades"
+    for label, shade in (("dark", 30), ("light", 220)):
+        (root / label).mkdir(parents=True)
+        for i in range(20):
+            pixels = RNG.integers(shade - 30, shade + 30, (40, 48), np.uint8)
+            Image.fromarray(pixels).save(root / label / f"{i:02}.png")
+    (root / "dark" / "empty.jpg").touch()
+    (root / "light" / "page.png").write_text("<html>not found</html>")
+    return root
+
+
+@pytest.fixture
+def given(folder, tmp_path):
+    run = str(tmp_path / "run")
+    return {"arch": "lenet5", "dataset": str(folder), "data_dir": str(tmp_path), "image_size": 32, "out": run}
+
+
+def test_a_bad_file_stops_the_run_before_anything_is_written(given, tmp_path):
+    with pytest.raises(pipelines.BadData) as error:
+        train.run(resolve(given))
+    message = str(error.value)
+    assert "empty.jpg" in message
+    assert "dark" in message
+    assert "--on-bad-image" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_files_are_skipped_and_listed(given, folder, tmp_path, capsys):
+    more = {"on_bad_image": "skip", "epochs": 4, "batch_size": 8, "aa": "rand", "mixup": 0.2}
+    directory = train.run(resolve(given | more))
+    shown = capsys.readouterr().out
+    assert "left out   2 files that cannot be used: see bad_files.csv" in shown
+    assert "40 files read from the disk" in shown
+    with (directory.path / "bad_files.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["class"], row["path"].rsplit("/", 1)[1]) for row in rows] == [
+        ("dark", "empty.jpg"),
+        ("light", "page.png"),
+    ]
+    facts = directory.read_config()["data"]
+    assert (facts["class_names"], facts["bad"], facts["name"]) == (["dark", "light"], 2, str(folder))
+    assert facts["augmentation"]["randaugment"] == [2, 9.0]
+    assert directory.read_metrics()["test_accuracy"] == 1.0
+    assert evaluate.evaluate(directory, "validation", str(tmp_path))["accuracy"] == 1.0
+
+
+def test_too_many_bad_files(given):
+    with pytest.raises(pipelines.BadData, match=r"2 of 42 .*--max-bad"):
+        train.run(resolve(given | {"on_bad_image": "skip", "max_bad": 0.01}))
+
+
+def test_every_flag_of_augmentation_reaches_the_data(given):
+    flags = {"color_jitter": 0.3, "reprob": 0.2, "mixup": 0.4, "cutmix": 1.0, "crop_margin": 0.25, "hflip": 0.1}
+    data = train.load_data(Config(**given | flags | {"on_bad_image": "skip", "data_memory": 0, "batch_size": 4}))
+    a = data.augmentation
+    assert (a.color_jitter, a.erase, a.mixup, a.cutmix, a.margin, a.hflip) == (0.3, 0.2, 0.4, 1.0, 0.25, 0.1)
+    assert a.scale == (1.0, 1.0)
+    assert "kept" not in data.storage
+    assert train.load_data(Config(**given | {"on_bad_image": "skip", "aa": "none"})).augmentation.hflip == 0
