@@ -389,5 +389,10 @@ def _held(source, preparation: Preparation, memory: int):
         storage += (
             f"; {first:,} of {len(taken):,} training images kept once decoded, {mebibytes(int(taken[first - 1]))}"
         )
-    largest = int(source.shapes.min(axis=1).max())
-    return source, dataclasses.replace(preparation, cache=Cache(first), largest=largest), cached, storage
+    preparation = dataclasses.replace(
+        preparation,
+        cache=Cache(first),
+        largest=int(source.shapes.min(axis=1).max()),
+        plain=not first and bool((source.columns["train"]["decoder"].numpy() == scan.TF_JPEG).all()),
+    )
+    return source, preparation, cached, storage

@@ -42,6 +42,7 @@ class Preparation:
         mean, std: of each channel, in 0 ... 1.
         cache: of decoded training images.
         largest: the longest of the training images' shorter sides; None: not known.
+        plain: whether all training images are JPEGs that TensorFlow decodes, and none is kept.
     """
 
     task: str
@@ -56,6 +57,7 @@ class Preparation:
     std: tuple[float, ...]
     cache: Cache
     largest: int | None = None
+    plain: bool = False
 
     @property
     def crops(self) -> bool:
@@ -195,6 +197,8 @@ class Preparation:
             decode = functools.partial(self._reduced, example, side, area)
             return self._crop(self.cache(example["index"], decode, channels), luck)
 
+        if self.plain:  # a choice that is not in the graph takes no time
+            return part()
         return tf.cond((decoder == scan.TF_JPEG) & (example["index"] >= self.cache.first), part, whole)
 
     def _crop(self, pixels, luck):
