@@ -503,4 +503,5 @@ for _ in data.train(5):
     resident = [int(value) for value in resident]
     half = len(resident) // 2
     assert len(resident) == 225
-    assert max(resident[half:]) - max(resident[:half]) < 8
+    assert max(resident) - resident[0] < 60  # the buffers; the records alone are 69 MB, and decoded as much
+    assert max(resident[half:]) - max(resident[:half]) < 20
