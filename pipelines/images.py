@@ -17,13 +17,13 @@ FAST = {"dct_method": "INTEGER_FAST", "fancy_upscaling": False}
 RATIOS = (1, 2, 4, 8)  # the divisors of libjpeg's scaled decoding
 
 
-def decode(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor, channels: int) -> tf.Tensor:
+def decode(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor | None, channels: int) -> tf.Tensor:
     """A whole image of any kind.
 
     Args:
         encoded: string scalar, the bytes.
         decoder: uint8 scalar: scan.TF_JPEG, TF_IMAGE or PILLOW.
-        path: string scalar: of the file, for what only Pillow reads.
+        path: string scalar: of the file, for what only Pillow reads; None where there is no such image.
         channels: 1 or 3.
 
     Returns:
@@ -32,18 +32,22 @@ def decode(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor, channels: in
     readers = [
         lambda: tf.io.decode_jpeg(encoded, channels),
         lambda: tf.io.decode_image(encoded, channels, expand_animations=False),
-        lambda: tf.numpy_function(lambda name: scan.read(name.decode(), channels), [path], tf.uint8),
     ]
+    if path is not None:
+        readers.append(lambda: tf.numpy_function(lambda name: scan.read(name.decode(), channels), [path], tf.uint8))
     return tf.ensure_shape(tf.switch_case(tf.cast(decoder, tf.int32), readers), (None, None, channels))
 
 
-def decode_mask(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor) -> tf.Tensor:
+def decode_mask(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor | None) -> tf.Tensor:
     """A mask of class numbers, uint8 (height, width, 1); arguments as for `decode`."""
-    mask = tf.cond(
-        decoder == scan.PILLOW,
-        lambda: tf.numpy_function(lambda name: scan.read_mask(name.decode())[..., None], [path], tf.uint8),
-        lambda: tf.io.decode_image(encoded, 1, expand_animations=False),
-    )
+
+    def by_tensorflow():
+        return tf.io.decode_image(encoded, 1, expand_animations=False)
+
+    def by_pillow():
+        return tf.numpy_function(lambda name: scan.read_mask(name.decode())[..., None], [path], tf.uint8)
+
+    mask = by_tensorflow() if path is None else tf.cond(decoder == scan.PILLOW, by_pillow, by_tensorflow)
     return tf.ensure_shape(mask, (None, None, 1))
 
 

@@ -93,11 +93,11 @@ class Preparation:
         kept = {name: example[name] for name in INPUT_AND_TARGETS if name in example}
         if kept["image"].dtype == tf.string:
             decode = functools.partial(
-                images.decode, kept["image"], example["decoder"], example.get("image_path", ""), self.shape[-1]
+                images.decode, kept["image"], example["decoder"], example.get("image_path"), self.shape[-1]
             )
             kept["image"] = self.cache(example["index"], decode, self.shape[-1]) if cached else decode()
         if "mask" in kept and kept["mask"].dtype == tf.string:
-            mask = images.decode_mask(kept["mask"], example["mask_decoder"], example.get("mask_path", ""))
+            mask = images.decode_mask(kept["mask"], example["mask_decoder"], example.get("mask_path"))
             kept["mask"] = mask - self.mask_first  # 0 below the first class becomes 255
         return kept
 
@@ -177,7 +177,7 @@ class Preparation:
             return images.decode_reduced(encoded, ratio, channels)
 
         def other():
-            return images.decode(encoded, decoder, example.get("image_path", ""), channels)
+            return images.decode(encoded, decoder, example.get("image_path"), channels)
 
         return tf.cond(decoder == scan.TF_JPEG, jpeg, other)
 
