@@ -28,7 +28,6 @@ from pipelines.sources import Cache, Contents, Decoded, Encoded, Stream
 
 DATA_MEMORY = 2048  # MiB
 SMALLEST, USUAL = 32, 224  # default image size: of images of one size theirs, at least 32; of others 224
-BATCHWISE = 128 * 128  # pixels from which an example is augmented by itself: a batch of them is bound by memory
 MEASURED = 4096, 512  # training examples of which mean and std are taken: decoded ones, encoded ones
 AHEAD = 4  # batches that are ready before they are asked for
 CACHE_OVERHEAD = 256  # bytes that an image in the cache takes beside its pixels
@@ -130,8 +129,7 @@ class Data:
     @property
     def _batchwise(self) -> bool:
         """Whether a batch is augmented as a whole."""
-        pixels = np.prod(self.image_shape[:2]) if len(self.image_shape) == 3 else 0
-        return isinstance(self._source, Decoded) and pixels < BATCHWISE
+        return isinstance(self._source, Decoded) and self._preparation.batchwise
 
     def _order(self, epoch):
         """The numbers of the examples of an epoch, as many as whole batches take."""
@@ -360,8 +358,7 @@ def _held(source, preparation: Preparation, memory: int):
     shape = preparation.shape
     if isinstance(source, Decoded):
         fits = sum(source.sizes.values()) * np.prod(shape) * 4 <= memory
-        small = len(shape) == 3 and np.prod(shape[:2]) < BATCHWISE
-        if fits and small and preparation.task == "classification":
+        if fits and len(shape) == 3 and preparation.batchwise and preparation.task == "classification":
             # Once and not in every epoch: all of it, or where examples are augmented the resizing.
             if preparation.augmentation.changes_examples:
                 if source.shape != shape and preparation.value_range == (0, 255):

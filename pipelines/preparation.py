@@ -23,6 +23,7 @@ from pipelines.policy import Augmentation
 from pipelines.sources import Cache
 
 IGNORE = 255  # in a mask: belongs to no class; also what lies outside the image
+BATCHWISE = 128 * 128  # pixels from which an image is augmented by itself: a batch of them is bound by memory
 INPUT_AND_TARGETS = ("image", "label", "mask", "boxes", "labels")
 
 
@@ -64,6 +65,11 @@ class Preparation:
         """Whether training images are cropped at random."""
         a = self.augmentation
         return len(self.shape) == 3 and (a.scale != (1.0, 1.0) or a.margin > 0)
+
+    @property
+    def batchwise(self) -> bool:
+        """Whether decoded examples are augmented as a batch, and not one by one."""
+        return not self.crops and (len(self.shape) != 3 or self.shape[0] * self.shape[1] < BATCHWISE)
 
     @property
     def enlarged(self) -> int:

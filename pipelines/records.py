@@ -54,7 +54,7 @@ def read(builder, name: str, task: str | None, memory: int) -> Contents:
     feature = builder.info.features[columns.names["image"]]
     shape, dtype = _shape(feature), np.dtype(feature.np_dtype)
     examples = sum(sizes.values())
-    stored = sum(builder.info.splits[spec.split("[")[0]].num_bytes for spec in set(splits.values()))
+    stored = sum(builder.info.splits[base].num_bytes for base in {spec.split("[")[0] for spec in splits.values()})
     value_range = (0, 255) if dtype == np.uint8 else (0, 32768)
     if None not in shape and examples * np.prod(shape) * dtype.itemsize <= memory:
         arrays = {split: _arrays(_dataset(builder, spec, columns)) for split, spec in splits.items()}

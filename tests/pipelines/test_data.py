@@ -477,6 +477,11 @@ def test_a_window_of_fixed_scale(photographs, tmp_path):
     assert kept.shape == (64, 85, 3)
 
 
+def test_small_images_in_memory_can_be_cropped(cifar):
+    data = pipelines.load("cifar10", batch_size=10, data_dir=cifar, overrides={"margin": 0.25}, augmentation="none")
+    assert [inputs.shape for inputs, _ in batches(data)] == [(10, 32, 32, 3)] * 9
+
+
 def test_data_larger_than_memory_stream_through_it(prepared):
     """Records of twice the allowed memory: three epochs later the process is no larger."""
 
