@@ -75,7 +75,8 @@ class Checkpoints:
     """
 
     def __init__(self, model: keras.Model, folder: Path, averages: Sequence[keras.Variable] = ()):
-        model.optimizer.build(model.trainable_variables)
+        if not model.optimizer.built:  # a second time would make some of its variables anew
+            model.optimizer.build(model.trainable_variables)
         self.model, self.folder = model, Path(folder)
         with tf.device("CPU"):
             self.place = tf.Variable([0, 0], dtype=tf.int64)  # epochs done, steps done of the next

@@ -179,10 +179,12 @@ class RunDirectory:
         if not self.history.exists():
             return []
         try:
-            lines = list(csv.DictReader(self.history.read_text().splitlines(), strict=True))
+            lines = csv.DictReader(self.history.read_text().splitlines(), strict=True)
             rows = [{k: int(v) if k == "epoch" else float(v) for k, v in line.items()} for line in lines]
-            if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
-                raise ValueError("the epochs are not 1, 2, ...")
+            if "epoch" not in (lines.fieldnames or ()) or [row["epoch"] for row in rows] != list(
+                range(1, len(rows) + 1)
+            ):
+                raise ValueError("it has no epochs 1, 2, ...")
         except (ValueError, TypeError, KeyError, csv.Error) as error:
             raise BadInput(f"'{self.history}' is damaged: {error}") from error
         return rows

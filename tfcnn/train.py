@@ -275,7 +275,8 @@ def resumed(given: dict[str, Any]) -> Config:
     """The configuration of the run to continue. Raises BadInput if `given` flags say something else than it."""
     config, directory = Config(**given), RunDirectory.opened(given.get("out"))
     try:
-        saved = directory.read_config()["config"] | {"out": config.out, "resume": True}
+        facts = directory.read_config()
+        saved, _ = facts["config"] | {"out": config.out, "resume": True}, facts["data"]["fingerprint"]
         kept = Config(**saved)
     except (KeyError, TypeError) as error:
         raise BadInput(f"'{directory.config}' is damaged: {error!r}; train anew with another --out") from error
