@@ -7,15 +7,26 @@ keep or to lose.
 from __future__ import annotations
 
 import contextlib
+import json
 import math
+import re
+import shutil
+import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from tfcnn.command import DeferredSignals
 from tfcnn.config import TrainingFailed
 from tfcnn.run_directory import RunDirectory, writing
+
+KEPT = 2  # checkpoints: if the newest is damaged, there is the one before
+SECONDS_BETWEEN = 60.0  # checkpoints within an epoch
+SHARE = 0.02  # of the time, that checkpoints within an epoch may take
 
 
 def best_epoch(rows: list[dict[str, float]]) -> int | None:
@@ -40,42 +51,135 @@ def uncompiled(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.output, name=model.name)
 
 
-class Checkpoints:
-    """Everything that changes in training, saved after an epoch and restored to resume.
+class NotFinite(Exception):
+    """Training went wrong in step `step` (from 0) of `epoch` (from 0); `what` is not finite."""
 
-    Weights, moving statistics, seeds of random layers, the optimiser's state and the average of the weights where there
-    is one, by TensorFlow's CheckpointManager, which replaces a checkpoint only when the next one is complete.
+    def __init__(self, what: str, epoch: int, step: int):
+        super().__init__(f"{what} in step {step + 1} of epoch {epoch + 1}")
+        self.epoch, self.step = epoch, step
+
+
+class Checkpoints:
+    """Everything that changes in training, saved between any two steps, and restored to resume.
+
+    Weights, moving statistics, seeds of random layers, the optimiser's state, loss scale and accumulated gradients
+    included, the average of the weights where there is one, the metrics of the epoch under way, the history, and the
+    place in the data. In the format of tf.train.Checkpoint, which has a checksum for each tensor. The numbering is our
+    own: tf.train.CheckpointManager finds the newest checkpoint by a text file, without which, or with a damaged one, it
+    silently starts from nothing.
+
+    Args:
+        model: compiled, its metrics built (`tfcnn.loop.build_metrics`).
+        folder: for the files; made when the first is written.
+        averages: of `tfcnn.weight_average`.
     """
 
     def __init__(self, model: keras.Model, folder: Path, averages: Sequence[keras.Variable] = ()):
-        model.optimizer.build(model.trainable_variables)
-        self.epoch = tf.Variable(0, dtype=tf.int64)
-        variables = [variable.value for variable in [*model.variables, *model.optimizer.variables, *averages]]
-        checkpoint = tf.train.Checkpoint(epoch=self.epoch, variables=variables)
-        self.manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=2)
+        if not model.optimizer.built:  # a second time would make some of its variables anew
+            model.optimizer.build(model.trainable_variables)
+        self.model, self.folder = model, Path(folder)
+        with tf.device("CPU"):
+            self.place = tf.Variable([0, 0], dtype=tf.int64)  # epochs done, steps done of the next
+            self.rows = tf.Variable("[]", dtype=tf.string)
+        groups = {
+            "weights": model.variables,  # the seeds among them
+            "optimiser": model.optimizer.variables,
+            "averages": averages,
+            "metrics": model.metrics_variables,
+        }
+        groups = {name: [variable.value for variable in variables] for name, variables in groups.items()}
+        self.bytes = sum(v.shape.num_elements() * v.dtype.size for group in groups.values() for v in group)
+        self.checkpoint = tf.train.Checkpoint(place=self.place, rows=self.rows, **groups)
+        self.good: list[int] = []  # numbers of those that were written or read
 
-    def save(self, epochs_done: int) -> None:
-        self.epoch.assign(epochs_done)
-        self.manager.save(checkpoint_number=epochs_done)
+    def save(self, epoch: int, step: int, rows: list[dict[str, float]]) -> None:
+        """Write a checkpoint, then remove all but the newest two that are good.
 
-    def restore(self) -> int:
-        """The number of epochs that the newest checkpoint has behind it; 0 if there is none."""
-        self.manager.restore_or_initialize()
-        return int(self.epoch)
+        Args:
+            epoch: number of epochs done, validation included.
+            step: number of steps done of the next; all of them: its validation comes next.
+            rows: the history of the epochs done.
+
+        Raises:
+            NotFinite: a weight is not; nothing is written.
+            TrainingFailed: it cannot be written; those before are kept.
+        """
+        if not all(np.isfinite(v.numpy()).all() for v in self.model.variables if "float" in v.dtype):
+            raise NotFinite("a weight", epoch, step - 1)
+        self.place.assign([epoch, step])
+        self.rows.assign(json.dumps(rows))
+        number = max([*self._numbers(), *self.good], default=0) + 1
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self.checkpoint.write(str(self.folder / f"ckpt-{number}"))
+        except (OSError, tf.errors.OpError) as error:
+            self._remove_others()
+            raise TrainingFailed(
+                f"checkpoint '{self.folder / f'ckpt-{number}'}' of {self.bytes:,} bytes cannot be written "
+                f"({_first_line(error)}); make room, then continue with --resume"
+            ) from error
+        self.good = [*self.good, number][-KEPT:]
+        self._remove_others()
+
+    def restore(self) -> tuple[int, int, list[dict[str, float]]]:
+        """What was given to `save` last; (0, 0, []) if there is no checkpoint.
+
+        One that is damaged is named on stderr, and the one before it is taken.
+
+        Raises:
+            TrainingFailed: all are damaged.
+        """
+        numbers = self._numbers()
+        for number in reversed(numbers):
+            try:
+                self.checkpoint.read(str(self.folder / f"ckpt-{number}")).assert_existing_objects_matched()
+                rows = json.loads(self.rows.numpy())
+            except Exception as error:  # TensorFlow has one for each kind of damage: IndexError, DataLossError ...
+                path = self.folder / f"ckpt-{number}"
+                print(f"warning: checkpoint '{path}' cannot be read: {_first_line(error)}", file=sys.stderr)
+                continue
+            self.good = [number]
+            epoch, step = map(int, self.place.numpy())
+            return epoch, step, rows
+        if numbers:
+            raise TrainingFailed(f"no checkpoint in '{self.folder}' can be read; train anew with another --out")
+        return 0, 0, []
+
+    def _numbers(self) -> list[int]:
+        """The numbers of the checkpoints on the disk. The index is the last that TensorFlow writes of one."""
+        found = (re.fullmatch(r"ckpt-(\d+)\.index", file.name) for file in self.folder.glob("ckpt-*"))
+        return sorted(int(match[1]) for match in found if match)
+
+    def _remove_others(self) -> None:
+        """Remove older and damaged checkpoints, and what a process left that was killed while it wrote."""
+        for file in self.folder.glob("ckpt-*"):
+            if not file.name.startswith(tuple(f"ckpt-{number}." for number in self.good)) or "tempstate" in file.name:
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class Keeper(keras.callbacks.Callback):
-    """After each epoch: the history, the best model so far, a checkpoint; then early stopping.
+    """Checkpoints now and then within an epoch, and after each epoch the history, the best model and a checkpoint.
+
+    Then early stopping; and a signal that was deferred stops the run after a checkpoint.
 
     Args:
         run: where to write.
         checkpoints: what to save.
         rows: the history of the epochs already done; grows by a row an epoch.
         early_stop: epochs without a better one after which training stops; 0: never.
+        every: steps between the checkpoints within an epoch; None: a minute, or longer where they take more than a
+            fiftieth of the time.
         shipped: within shipped() the model has the weights that are kept as the best; default: those it has anyway.
+        signals: of the process.
 
     Raises:
-        TrainingFailed: the loss of an epoch is not finite.
+        NotFinite: the loss or a weight is not.
+        TrainingFailed: a file cannot be written.
+        KeyboardInterrupt: a signal came.
     """
 
     def __init__(
@@ -84,25 +188,43 @@ class Keeper(keras.callbacks.Callback):
         checkpoints: Checkpoints,
         rows: list[dict[str, float]],
         early_stop: int = 0,
+        *,
+        every: int | None = None,
         shipped: Callable = contextlib.nullcontext,
+        signals: DeferredSignals,
     ):
         super().__init__()
         self.run, self.checkpoints, self.rows, self.early_stop = run, checkpoints, rows, early_stop
-        self.shipped = shipped
+        self.every, self.shipped, self.signals = every, shipped, signals
+        self.due, self.steps = time.monotonic() + SECONDS_BETWEEN, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            raise NotFinite("the loss", self.epoch, batch)
+        self.steps += 1
+        due = self.steps % self.every == 0 if self.every else time.monotonic() >= self.due
+        if due or self.signals.noted:
+            started = time.monotonic()
+            self.checkpoints.save(self.epoch, batch + 1, self.rows)
+            now = time.monotonic()
+            self.due = now + max(SECONDS_BETWEEN, (now - started) / SHARE)
+        self.signals.deliver()
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.signals.deliver()
 
     def on_epoch_end(self, epoch, logs=None):
         rate = float(self.model.optimizer.learning_rate)
         row = {"epoch": epoch + 1} | {name: float(value) for name, value in logs.items()} | {"learning_rate": rate}
-        if not math.isfinite(row["loss"]):
-            raise TrainingFailed(
-                f"the loss of epoch {epoch + 1} is {row['loss']}; the best model so far, if any, is in "
-                f"'{self.run.path}'; try a lower --lr than the {rate:g} reached"
-            )
         self.rows.append(row)
         if best_epoch(self.rows) == len(self.rows) - 1:
             with writing(self.run.model) as path, self.shipped():
                 uncompiled(self.model).save(path)
         self.run.write_history(self.rows)
-        self.checkpoints.save(epoch + 1)
+        self.checkpoints.save(epoch + 1, 0, self.rows)
         if out_of_patience(self.rows, self.early_stop):
             self.model.stop_training = True
+        self.signals.deliver()

@@ -141,7 +141,10 @@ class Config:
     )
     seed: int = option(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1)
     out: str | None = option(None, "run directory to create [runs/ARCH-DATASET-TIME]")
-    resume: bool = option(False, "continue the run in --out after its last finished epoch")
+    resume: bool = option(False, "continue the run in --out where its newest checkpoint is")
+    checkpoint_every: int | None = option(
+        None, "steps between checkpoints within an epoch [a minute]; there is one after each epoch", low=1
+    )
     tensorboard: bool = option(False, "also write TensorBoard logs to the run directory")
 
     def __post_init__(self):

@@ -10,14 +10,18 @@ from __future__ import annotations
 import contextlib
 import csv
 import datetime
+import errno
+import fcntl
 import json
 import os
+import re
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tfcnn.config import BadInput
+from tfcnn.config import BadInput, TrainingFailed
 
 
 def default_path(arch: str, dataset: str) -> Path:
@@ -46,6 +50,7 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model.keras"
         self.saved_model = self.path / "saved_model"
+        self.lock = self.path / ".lock"
 
     @classmethod
     def opened(cls, path: str | os.PathLike) -> RunDirectory:
@@ -57,13 +62,62 @@ class RunDirectory:
 
     def check_new(self) -> None:
         """Raises BadInput if the directory exists or cannot be made. Writes nothing."""
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        self.check_free()
+        if self.path.exists() and (not self.path.is_dir() or list(self.path.glob("[!.]*"))):
             raise BadInput(f"'{self.path}' exists already; give another --out, or --resume to continue the run in it")
         parent = self.path.absolute()
         while not parent.exists():
             parent = parent.parent
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
             raise BadInput(f"'{self.path}' cannot be made: '{parent}' is not a folder that can be written to (--out)")
+
+    def make(self) -> None:
+        """Make the directory; an empty one may be there. Raises BadInput, or FileExistsError if another was faster."""
+        self.check_new()
+        if not self.path.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Within this context no other process trains into the directory; the kernel lets go when the process ends.
+
+        Raises BadInput, which names the process that does.
+        """
+        while True:
+            file = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(file)
+                self.check_free()
+                continue
+            if self.lock.exists() and os.path.samestat(os.fstat(file), os.stat(self.lock)):
+                break
+            os.close(file)  # of a process that removed it, done, between our two calls
+        try:
+            os.ftruncate(file, 0)
+            os.write(file, str(os.getpid()).encode())
+            yield
+        finally:
+            self.lock.unlink(missing_ok=True)
+            os.close(file)
+
+    def check_free(self) -> None:
+        """Raises BadInput if a process trains into the directory."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), self.lock.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BadInput(
+                    f"process {file.read()} trains into '{self.path}'; wait for its end, or give another --out"
+                ) from None
+
+    def remove_drafts(self) -> None:
+        """Remove what a process left that was killed while it wrote. For the holder of the lock."""
+        for file in self.path.glob(".*"):
+            if re.match(r"\.(draft|old)-\d+-", file.name):
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
 
     def read_config(self) -> dict[str, Any]:
         """config.json: {"config": the flags, "arguments": of the builder, "data": facts, ...}."""
@@ -103,6 +157,16 @@ class RunDirectory:
             writer.writeheader()
             writer.writerows(rows)
 
+    def restore_history(self, rows: list[dict[str, float]]) -> None:
+        """Make history.csv that of a checkpoint, of which a file that is damaged, and said so, may be the younger."""
+        try:
+            same = self.read_history() == rows
+        except BadInput as error:
+            print(f"warning: {error}; it is written anew", file=sys.stderr)
+            same = False
+        if not same:
+            self.write_history(rows) if rows else self.history.unlink(missing_ok=True)
+
     def write_bad_files(self, bad: Iterable[Any]) -> None:
         """bad_files.csv: path, class_name and reason of each file of the data that was left out; none, no file."""
         rows = [(file.path, file.class_name, file.reason) for file in bad]
@@ -111,16 +175,27 @@ class RunDirectory:
                 csv.writer(file).writerows([("path", "class", "reason"), *rows])
 
     def read_history(self) -> list[dict[str, float]]:
-        """The lines of history.csv, epochs as whole numbers; none if there is no file yet."""
+        """The lines of history.csv, epochs as whole numbers; none if there is no file yet. Raises BadInput."""
         if not self.history.exists():
             return []
-        with self.history.open(newline="") as file:
-            return [{k: int(v) if k == "epoch" else float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        try:
+            lines = csv.DictReader(self.history.read_text().splitlines(), strict=True)
+            rows = [{k: int(v) if k == "epoch" else float(v) for k, v in line.items()} for line in lines]
+            if "epoch" not in (lines.fieldnames or ()) or [row["epoch"] for row in rows] != list(
+                range(1, len(rows) + 1)
+            ):
+                raise ValueError("it has no epochs 1, 2, ...")
+        except (ValueError, TypeError, KeyError, csv.Error) as error:
+            raise BadInput(f"'{self.history}' is damaged: {error}") from error
+        return rows
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """A path to write a file or a folder to, which becomes `path` when the block ends without an error."""
+    """A path to write a file or a folder to, which becomes `path` when the block ends without an error.
+
+    Raises TrainingFailed where the disk is full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft, old = (path.with_name(f".{word}-{os.getpid()}-{path.name}") for word in ("draft", "old"))
     try:
@@ -128,6 +203,14 @@ def writing(path: Path) -> Iterator[Path]:
         if path.is_dir():  # a folder can be moved to no place that is taken
             os.replace(path, old)
         os.replace(draft, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        written = draft.stat().st_size if draft.is_file() else 0
+        raise TrainingFailed(
+            f"'{path}' cannot be written: {error.strerror} after {written:,} bytes; make room, then continue with "
+            f"--resume"
+        ) from error
     finally:
         for left in (draft, old):
             if left.is_dir():

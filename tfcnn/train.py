@@ -16,7 +16,7 @@ from typing import Any
 
 import pipelines
 from tfcnn import command, models, recipes
-from tfcnn.config import BadInput, Config, add_flags, flag_of
+from tfcnn.config import BadInput, Config, TrainingFailed, add_flags, flag_of
 from tfcnn.run_directory import BAD_FILES, RunDirectory, default_path, write_json, writing
 
 
@@ -28,7 +28,7 @@ def run(config: Config) -> RunDirectory:
 
     Raises:
         BadInput, pipelines.BadData: before anything is written.
-        TrainingFailed: the loss is not finite.
+        TrainingFailed: the loss is not finite; the disk is full; the data are broken under way.
         Interrupted: by Ctrl-C or SIGTERM; the run can be resumed.
     """
     started = time.monotonic()
@@ -37,20 +37,24 @@ def run(config: Config) -> RunDirectory:
     from tfcnn.export import export_savedmodel
 
     data = load_data(config)
+    check_same_data(config, data)
     model, facts = build_model(config, data)
     introduce(config, facts)
-    if not config.resume:
-        write_json(directory.config, facts)
-        directory.write_bad_files(data.bad)
-    try:
-        rows = fit(model, data, config, directory)
-        metrics = evaluate_best(model, data, rows, directory)
-        export_savedmodel(model, directory.saved_model, facts["data"])
-    except KeyboardInterrupt as stop:
-        raise command.Interrupted(
-            f"interrupted; continue with: python -m tfcnn.train --resume --out {directory.path}", stop
-        ) from stop
-    finish(metrics, facts, rows, directory, seconds=time.monotonic() - started)
+    directory = made(config, directory)
+    with directory.locked():
+        directory.remove_drafts()
+        if not config.resume:
+            write_json(directory.config, facts)
+            directory.write_bad_files(data.bad)
+        try:
+            rows = fit(model, data, config, directory)
+            metrics = evaluate_best(model, data, rows, directory)
+            export_savedmodel(model, directory.saved_model, facts["data"])
+            finish(metrics, facts, rows, directory, seconds=time.monotonic() - started)
+        except KeyboardInterrupt as stop:
+            raise command.Interrupted(
+                f"interrupted; continue with: python -m tfcnn.train --resume --out {directory.path}", stop
+            ) from stop
     return directory
 
 
@@ -63,9 +67,25 @@ def check(config: Config) -> RunDirectory:
     if config.weights not in (None, "imagenet") and not config.resume and not Path(config.weights).is_file():
         raise BadInput(f"no file '{config.weights}': give imagenet, or the path of a file with weights (--weights)")
     if config.resume:
-        return RunDirectory.opened(config.out)
+        directory = RunDirectory.opened(config.out)
+        directory.check_free()
+        return directory
     directory = RunDirectory(config.out or default_path(config.arch, config.dataset))
     directory.check_new()
+    return directory
+
+
+def made(config: Config, directory: RunDirectory) -> RunDirectory:
+    """The directory, made if the run is new; under another name if that of a run without --out was taken meanwhile."""
+    while not config.resume:
+        try:
+            directory.make()
+            break
+        except (BadInput, FileExistsError):
+            if config.out:
+                directory.check_new()
+                raise
+            directory = RunDirectory(default_path(config.arch, config.dataset))
     return directory
 
 
@@ -96,6 +116,17 @@ def load_data(config: Config):
     )
 
 
+def check_same_data(config: Config, data) -> None:
+    """Raises BadInput if a run to be continued was started with other data."""
+    if config.resume:
+        before = RunDirectory(config.out).read_config()["data"]["fingerprint"]
+        if data.fingerprint != before:
+            raise BadInput(
+                f"the data have changed since the run in '{config.out}' was started: fingerprint {before} then, "
+                f"{data.fingerprint} now (--dataset); bring them back, or train anew with another --out"
+            )
+
+
 def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     """The compiled network, and what config.json keeps: every decision that was taken, automatic ones included."""
     import keras
@@ -110,7 +141,7 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
         )
         model = models.build(config.arch, **arguments)
     loaded = None
-    if config.weights is not None and not (config.resume and RunDirectory(config.out).checkpoints.exists()):
+    if config.weights is not None and not (config.resume and any(RunDirectory(config.out).checkpoints.glob("*.index"))):
         loaded = str(weights.load(model, config.arch, config.weights, arguments, rgb=True))
     frozen = recipe.freeze(model, config.arch, config.freeze)
     peak = recipe.compile_model(model, config, data.steps_per_epoch, data.task, data.std)
@@ -157,37 +188,50 @@ def introduce(config: Config, facts: dict[str, Any]) -> None:
 def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, float]]:
     """Train to the end, from the newest checkpoint where there is one, and return the history."""
     import keras
+    import tensorflow as tf
 
+    from tfcnn import loop
     from tfcnn.checkpoint import Checkpoints, Keeper, out_of_patience
     from tfcnn.metrics import HEADLINES
     from tfcnn.progress import Progress
     from tfcnn.weight_average import WeightAverage
 
     average = WeightAverage(model, config.model_ema) if config.model_ema else None
+    loop.build_metrics(model, data)
     checkpoints = Checkpoints(model, directory.checkpoints, average.averages if average else ())
-    first_epoch = checkpoints.restore()
-    rows = directory.read_history()[:first_epoch]
-    if first_epoch == config.epochs or out_of_patience(rows, config.early_stop):
+    epoch, step, rows = checkpoints.restore()
+    directory.restore_history(rows)
+    if not checkpoints.good:
+        checkpoints.save(0, 0, [])  # a disk that is too small is told now; and where a step that fails is done again
+    if epoch == config.epochs or (step == 0 and out_of_patience(rows, config.early_stop)):
         return rows
-    callbacks = [
-        Progress(config.epochs, data.steps_per_epoch, config.batch_size, first_epoch, HEADLINES[data.task].name),
-        Keeper(directory, checkpoints, rows, config.early_stop, **({"shipped": average.in_place} if average else {})),
-    ]
+    callbacks = [Progress(config.epochs, data.steps_per_epoch, config.batch_size, epoch, HEADLINES[data.task].name)]
     if average:
         callbacks.append(average)
     if config.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(directory.path / "tensorboard"))
-    model.fit(
-        data.train(config.epochs - first_epoch, first_epoch),
-        steps_per_epoch=data.steps_per_epoch,
-        epochs=config.epochs,
-        initial_epoch=first_epoch,
-        validation_data=data.evaluation("validation"),
-        callbacks=callbacks,
-        shuffle=False,
-        verbose=0,
-    )
+    with command.DeferredSignals() as signals:
+        shipped = {"shipped": average.in_place} if average else {}
+        every = config.checkpoint_every
+        callbacks.append(
+            Keeper(directory, checkpoints, rows, config.early_stop, every=every, signals=signals, **shipped)
+        )
+        try:
+            loop.train(model, data, config.epochs, checkpoints, (epoch, step), callbacks)
+        except tf.errors.OpError as error:
+            if "IteratorGetNext" not in str(error):
+                raise
+            raise TrainingFailed(f"the data cannot be read any more: {fault_of(config, error)}") from error
     return rows
+
+
+def fault_of(config: Config, error: Exception) -> str:
+    """What is wrong with the data, by another look at them; what TensorFlow says if that sees nothing."""
+    try:
+        load_data(config)
+    except pipelines.BadData as found:
+        return str(found)
+    return next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
 
 
 def evaluate_best(model, data, rows: list[dict[str, float]], directory: RunDirectory) -> dict[str, Any]:
@@ -231,15 +275,20 @@ def finish(metrics: dict[str, Any], facts: dict[str, Any], rows, directory: RunD
 
 def resumed(given: dict[str, Any]) -> Config:
     """The configuration of the run to continue. Raises BadInput if `given` flags say something else than it."""
-    config = Config(**given)
-    saved = RunDirectory.opened(config.out).read_config()["config"] | {"out": config.out, "resume": True}
+    config, directory = Config(**given), RunDirectory.opened(given.get("out"))
+    try:
+        facts = directory.read_config()
+        saved, _ = facts["config"] | {"out": config.out, "resume": True}, facts["data"]["fingerprint"]
+        kept = Config(**saved)
+    except (KeyError, TypeError) as error:
+        raise BadInput(f"'{directory.config}' is damaged: {error!r}; train anew with another --out") from error
     for name in given:
         if getattr(config, name) != saved[name]:
             raise BadInput(
                 f"the run in '{config.out}' was started with {flag_of(name)} {saved[name]}, "
                 f"not {getattr(config, name)}; leave {flag_of(name)} out to continue it"
             )
-    return Config(**saved)
+    return kept
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import tfcnn
-from tfcnn.checkpoint import Checkpoints, Keeper, best_epoch, out_of_patience
+from tfcnn.checkpoint import Checkpoints, Keeper, NotFinite, best_epoch, out_of_patience
+from tfcnn.command import DeferredSignals
 from tfcnn.config import TrainingFailed
 from tfcnn.run_directory import RunDirectory
 
@@ -47,21 +48,109 @@ def compiled():
 def test_checkpoint_holds_weights_and_optimiser(tmp_path):
     images, labels = np.random.default_rng(0).normal(size=(8, 16, 16, 1)), np.arange(8) % 3
     model = compiled()
-    checkpoints = Checkpoints(model, tmp_path)
-    assert checkpoints.restore() == 0
+    checkpoints = Checkpoints(model, tmp_path / "checkpoints")
+    assert checkpoints.restore() == (0, 0, [])
     model.train_on_batch(images, labels)
-    checkpoints.save(1)
+    history = [{"epoch": 1, "val_loss": 0.1 + 0.2}, {"epoch": 2, "val_loss": math.inf}]
+    checkpoints.save(2, 5, history)
     expected = [model.train_on_batch(images, labels) for _ in range(3)]
 
     other = compiled()
-    assert Checkpoints(other, tmp_path).restore() == 1
-    assert [other.train_on_batch(images, labels) for _ in range(3)] == pytest.approx(expected, rel=1e-6)
+    assert Checkpoints(other, tmp_path / "checkpoints").restore() == (2, 5, history)
+    assert [other.train_on_batch(images, labels) for _ in range(3)] == expected
     assert int(other.optimizer.iterations) == 4
 
 
+@pytest.fixture
+def three(tmp_path):
+    """Three checkpoints of (epoch, 0, []), whose weights are all equal to `epoch`; a function that restores."""
+    model = compiled()
+    model.optimizer.build(model.trainable_variables)
+
+    def fill(value):
+        for variable in [*model.variables, *model.optimizer.variables]:
+            variable.assign(keras.ops.full(variable.shape, value, variable.dtype))
+
+    checkpoints = Checkpoints(model, tmp_path)
+    for epoch in (1, 2, 3):
+        fill(epoch)
+        checkpoints.save(epoch, 0, [])
+
+    def restored():
+        """The epoch that the checkpoint says, and the values that the variables have."""
+        fill(77)
+        epoch = Checkpoints(model, tmp_path).restore()[0]
+        values = {value for v in [*model.variables, *model.optimizer.variables] for value in np.unique(v.numpy())}
+        return epoch, values
+
+    return types.SimpleNamespace(folder=tmp_path, model=model, restored=restored)
+
+
+def test_two_are_kept(three):
+    assert sorted(file.name for file in three.folder.iterdir()) == [
+        *("ckpt-2.data-00000-of-00001", "ckpt-2.index", "ckpt-3.data-00000-of-00001", "ckpt-3.index")
+    ]
+    assert three.restored() == (3, {3})
+
+
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "zeroed"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(damage, part, three, capsys):
+    file = three.folder / f"ckpt-3.{part}"
+    content = file.read_bytes()
+    file.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "zeroed": bytes(len(content))}[damage])
+    assert three.restored() == (2, {2})
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"warning: checkpoint '{three.folder}/ckpt-3' cannot be read: ")
+    assert errors.count("\n") == 1
+
+    Checkpoints(three.model, three.folder).restore()
+    file.with_name(f"ckpt-2.{part}").write_bytes(b"")
+    with pytest.raises(TrainingFailed, match=r"no checkpoint in .* can be read; train anew with another --out"):
+        three.restored()
+
+
+def test_no_bit_flips_unseen(three, capsys):
+    """Of any bit: either the checkpoint is named, or what is read of it is right."""
+    rng, named = np.random.default_rng(0), 0
+    for part in ("index", "data-00000-of-00001"):
+        file = three.folder / f"ckpt-3.{part}"
+        content = file.read_bytes()
+        for place in rng.integers(len(content), size=20):
+            flipped = bytearray(content)
+            flipped[place] ^= 1 << int(rng.integers(8))
+            file.write_bytes(flipped)
+            found, errors = three.restored(), capsys.readouterr().err
+            assert found == ((2, {2}) if errors else (3, {3})), (part, place)
+            named += bool(errors)
+        file.write_bytes(content)
+    assert named > 30  # the rest is padding, and one end of the protocol buffer that describes the objects
+
+
+def test_after_a_damaged_one_the_good_one_stays_until_there_are_two(three, capsys):
+    (three.folder / "ckpt-3.index").write_bytes(b"")
+    (three.folder / "ckpt-4_temp").mkdir()  # of a process that was killed
+    checkpoints = Checkpoints(three.model, three.folder)
+    checkpoints.restore()
+    capsys.readouterr()
+    checkpoints.save(3, 1, [])
+    assert sorted({file.stem for file in three.folder.iterdir()}) == ["ckpt-2", "ckpt-4"]
+    checkpoints.save(3, 2, [])
+    assert sorted({file.stem for file in three.folder.iterdir()}) == ["ckpt-4", "ckpt-5"]
+
+
+def test_weights_that_are_not_finite_are_not_saved(three):
+    checkpoints = Checkpoints(three.model, three.folder)
+    checkpoints.restore()
+    three.model.weights[-1].assign(three.model.weights[-1] * np.nan)
+    with pytest.raises(NotFinite, match="a weight in step 7 of epoch 4"):
+        checkpoints.save(3, 7, [])
+    assert three.restored() == (3, {3})
+
+
 def keeper(tmp_path, **kwargs):
-    saved = types.SimpleNamespace(save=lambda epochs: None)
-    callback = Keeper(RunDirectory(tmp_path), saved, [], **kwargs)
+    saved = types.SimpleNamespace(save=lambda epoch, step, rows: None)
+    callback = Keeper(RunDirectory(tmp_path), saved, [], signals=DeferredSignals(), **kwargs)
     callback.set_model(compiled())
     return callback
 
@@ -81,14 +170,22 @@ def test_the_best_model_is_kept(tmp_path):
     assert [row["val_loss"] for row in run.read_history()] == [2.0, 1.0, 3.0]
 
 
-def test_a_loss_that_is_not_finite_keeps_what_was_good(tmp_path):
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite(loss, tmp_path):
+    callback = keeper(tmp_path)
+    callback.on_epoch_begin(1)
+    callback.on_train_batch_end(2, {"loss": 1e30})
+    with pytest.raises(NotFinite, match="the loss in step 4 of epoch 2"):
+        callback.on_train_batch_end(3, {"loss": loss})
+
+
+def test_an_epoch_whose_validation_is_not_finite_is_not_the_best(tmp_path):
     callback = keeper(tmp_path)
     callback.on_epoch_end(0, logs(1.0, 1.0))
     before = callback.run.model.read_bytes()
-    with pytest.raises(TrainingFailed, match="the loss of epoch 2 is nan"):
-        callback.on_epoch_end(1, logs(math.nan, math.nan))
+    callback.on_epoch_end(1, logs(1.0, math.nan))
     assert callback.run.model.read_bytes() == before
-    assert len(callback.run.read_history()) == 1
+    assert len(callback.run.read_history()) == 2
 
 
 def test_early_stop(tmp_path):

@@ -1,9 +1,14 @@
 import datetime
+import errno
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from tfcnn import run_directory
-from tfcnn.config import BadInput
+from tfcnn.config import BadInput, TrainingFailed
 from tfcnn.run_directory import RunDirectory, default_path, write_json, writing
 
 
@@ -72,3 +77,68 @@ def test_a_run_that_is_not_finished(tmp_path):
     write_json(run.config, {})
     with pytest.raises(BadInput, match=r"is not finished; tfcnn.train --resume --out"):
         run.check_trained()
+
+
+HOLDER = """
+import sys, time
+from tfcnn.run_directory import RunDirectory
+with RunDirectory(sys.argv[1]).locked():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_directory_in_use_is_refused_and_the_process_named(tmp_path):
+    run, command = RunDirectory(tmp_path), [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        for attempt in (run.check_new, run.check_free, run.locked().__enter__):
+            with pytest.raises(BadInput, match=rf"process {holder.pid} trains into '.*'; wait .* another --out"):
+                attempt()
+        holder.send_signal(signal.SIGKILL)  # the kernel lets go, the file stays
+    assert run.lock.exists()
+    run.check_new()
+    with run.locked():
+        assert run.lock.read_text() == str(os.getpid())
+        with pytest.raises(BadInput, match=f"process {os.getpid()} "):
+            RunDirectory(tmp_path).check_free()
+    assert not run.lock.exists()
+    run.check_free()
+
+
+def test_two_runs_of_one_second_get_two_directories(tmp_path, monkeypatch):
+    from tfcnn import train
+    from tfcnn.config import Config
+
+    monkeypatch.chdir(tmp_path)
+    taken = RunDirectory(tmp_path / "runs" / "a")  # free when its name was chosen, and taken since
+    taken.make()
+    taken.config.write_text("{}")
+    found = train.made(Config(arch="lenet5"), taken)
+    assert found.path.is_dir()
+    assert found.path != taken.path
+    with pytest.raises(BadInput, match="exists already"):
+        train.made(Config(arch="lenet5", out=str(taken.path)), taken)
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def write(text):
+        with writing(path) as draft:
+            draft.write_text(text)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(TrainingFailed, match="file' cannot be written: No space left on device after 3 bytes"):
+        write("new")
+    assert path.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_drafts_of_a_killed_process_are_removed(tmp_path):
+    for name in (".draft-12-model.keras", ".old-12-saved_model"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".mine").touch()
+    RunDirectory(tmp_path).remove_drafts()
+    assert [file.name for file in tmp_path.iterdir()] == [".mine"]

@@ -21,7 +21,7 @@ class Arrays:
     image_shape, mean, std, name = (16, 16, 1), (0.25,), (0.5,), "squares"
     sizes = {"train": 16, "validation": 4, "test": 4}  # noqa: RUF012
     value_range, fit, storage, notes, bad = (0, 255), "crop", "in memory", (), ()
-    steps_per_epoch = 4
+    steps_per_epoch, fingerprint = 4, "squares"
 
     def __init__(self, task):
         rng = np.random.default_rng(0)
@@ -40,14 +40,14 @@ class Arrays:
 
     def facts(self):
         fields = ("name", "task", "image_shape", "num_classes", "class_names", "sizes", "mean", "std")
-        fields += ("value_range", "fit", "storage", "notes", "bad")
+        fields += ("value_range", "fit", "storage", "notes", "bad", "fingerprint")
         return {name: getattr(self, name) for name in fields}
 
     def _part(self, part):
         return tf.data.Dataset.from_tensor_slices((self.images[part], self.targets[part])).batch(4)
 
-    def train(self, epochs=1, first_epoch=0):
-        return self._part(slice(0, 16)).repeat(epochs)
+    def train(self, epochs=1, first_epoch=0, first_step=0):
+        return self._part(slice(0, 16)).repeat(epochs).skip(first_step)
 
     def evaluation(self, split="test"):
         return self._part({"validation": slice(16, 20), "test": slice(20, 24)}[split])
@@ -146,7 +146,7 @@ def test_the_average_is_validated_kept_and_exported(run):
 
     trained, _ = train.build_model(Config(**directory.read_config()["config"]), data)
     average = WeightAverage(trained, 0.9)
-    assert Checkpoints(trained, directory.checkpoints, average.averages).restore() == 3
+    assert Checkpoints(trained, directory.checkpoints, average.averages).restore()[0] == 3
     assert abs(smoothed_cross_entropy(trained, *held_out) - rows[-1]["val_loss"]) > 1e-4
     with average.in_place():
         assert smoothed_cross_entropy(trained, *held_out) == pytest.approx(rows[-1]["val_loss"], rel=1e-5)

@@ -84,12 +84,12 @@ def test_a_checkpoint_keeps_both(tmp_path):
     model = network()
     average = WeightAverage(model, 0.9)
     fitted(model, average)
-    Checkpoints(model, tmp_path, average.averages).save(1)
+    Checkpoints(model, tmp_path, average.averages).save(1, 0, [])
     fitted(model, average)
 
     again = network()
     average_again = WeightAverage(again, 0.9)
-    assert Checkpoints(again, tmp_path, average_again.averages).restore() == 1
+    assert Checkpoints(again, tmp_path, average_again.averages).restore() == (1, 0, [])
     fitted(again, average_again)
     for a, b in zip([*model.weights, *average.averages], [*again.weights, *average_again.averages], strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())

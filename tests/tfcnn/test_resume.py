@@ -1,0 +1,155 @@
+"""A run that is stopped anywhere and continued is, bit for bit, the run that was not stopped."""
+
+import dataclasses
+import json
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import pipelines
+from tfcnn import train
+from tfcnn.checkpoint import Checkpoints
+from tfcnn.command import Terminated
+from tfcnn.config import Config
+from tfcnn.progress import Progress
+from tfcnn.run_directory import RunDirectory
+
+STOPS = {  # where SIGTERM arrives: the hook, and the batch
+    "first batch": ("on_train_batch_end", 0),
+    "mid-epoch": ("on_train_batch_end", 1),
+    "last batch": ("on_train_batch_end", 3),
+    "validation": ("on_test_batch_end", 0),
+    "epoch boundary": ("on_epoch_end", 0),
+}
+FAMILIES = {
+    "dropout, accumulated gradients": {
+        "arch": "nin",
+        "width": 0.1,
+        "arch_args": {"dropout": 0.3},
+        "grad_accum_steps": 2,
+    },
+    "mixed images": {"arch": "resnet20", "width": 0.25, "depth": 0.34, "mixup": 0.2},
+    "average of the weights": {"arch": "mobilenet", "width": 0.1, "model_ema": 0.9, "aa": "rand"},
+}
+
+
+class Runs:
+    """Runs of one compiled network: two epochs of four steps of 16 images of `digits`."""
+
+    def __init__(self, folder, **flags):
+        self.folder, self.monkeypatch = folder, pytest.MonkeyPatch()
+        self.config = Config(epochs=2, batch_size=16, warmup_epochs=0, **flags)
+        sizes = {"train": 70, "validation": 32, "test": 32}
+        self.data = dataclasses.replace(train.load_data(self.config), sizes=sizes)
+        self.model, _ = train.build_model(self.config, self.data)
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.variables = [*self.model.variables, *self.model.optimizer.variables]
+        self.start = [variable.numpy() for variable in self.variables]
+        (folder / "whole").mkdir(parents=True)
+        self.whole = self.run("whole")
+
+    def run(self, name):
+        """A run from the start; what its last checkpoint holds, and its best model."""
+        for variable, value in zip(self.variables, self.start, strict=True):
+            variable.assign(value)
+        return self.go_on(name)
+
+    def resume(self, name):
+        """The run goes on in a network that knows nothing of it."""
+        for variable in [*self.variables, *self.model.metrics_variables]:
+            variable.assign(tf.ones_like(variable) * 3)
+        return self.go_on(name)
+
+    def go_on(self, name):
+        run = RunDirectory(self.folder / name)
+        rows = train.fit(self.model, self.data, self.config, run)
+        assert run.read_history() == rows
+        reader = tf.train.load_checkpoint(str(max(run.checkpoints.glob("*.index"), key=number).with_suffix("")))
+        state = {key: reader.get_tensor(key) for key in reader.get_variable_to_shape_map()}
+        del state["_CHECKPOINTABLE_OBJECT_GRAPH"]
+        history = json.loads(state.pop("rows/.ATTRIBUTES/VARIABLE_VALUE"))
+        untimed = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in history]
+        best = run.load_model().get_weights()
+        return state | {"history": json.dumps(untimed)} | {f"best {i}": value for i, value in enumerate(best)}
+
+    def stop(self, name, hook, at):
+        """A run to which SIGTERM comes in the first epoch."""
+        (self.folder / name).mkdir()
+        before = getattr(Progress, hook, lambda *args: None)
+
+        def stopping(callback, number, logs=None):
+            before(callback, number, logs)
+            if number == at:
+                signal.raise_signal(signal.SIGTERM)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Progress, hook, stopping, raising=False)
+            with pytest.raises(Terminated):
+                self.run(name)
+
+
+def number(path):
+    return int(path.stem.split("-")[1])
+
+
+def differences(first, second):
+    assert first.keys() == second.keys()
+    return [key for key in first if np.asarray(first[key]).tobytes() != np.asarray(second[key]).tobytes()]
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_stop_is_without_a_trace(family, precision, tmp_path):
+    runs = Runs(tmp_path, precision=precision, **FAMILIES[family])
+    assert len(runs.whole) > 50
+    assert sum("averages" in key for key in runs.whole) == (len(runs.model.weights) if runs.config.model_ema else 0)
+    for name, (hook, at) in STOPS.items():
+        runs.stop(name, hook, at)
+        found = runs.resume(name)
+        assert differences(runs.whole, found) == [], name
+
+
+@pytest.fixture(scope="module")
+def controls(tmp_path_factory):
+    return Runs(tmp_path_factory.mktemp("controls"), **FAMILIES["dropout, accumulated gradients"])
+
+
+@pytest.mark.parametrize("left_out", ["nothing", "seeds", "optimiser", "metrics", "order", "place in the epoch"])
+def test_what_is_left_out_of_a_resume_is_seen(left_out, controls, monkeypatch):
+    name, restore, data_train = left_out, Checkpoints.restore, pipelines.data.Data.train
+    controls.stop(name, "on_train_batch_end", 1)
+    model = controls.model
+    lost = {
+        "seeds": [v for v in model.variables if v.dtype == "uint32"],
+        "optimiser": [v for v in model.optimizer.variables if "momentum" in v.name],
+        "metrics": model.metrics_variables,
+    }.get(left_out, [])
+    assert lost or left_out in ("nothing", "order", "place in the epoch")
+
+    def without(checkpoints):
+        epoch, step, rows = restore(checkpoints)
+        for variable in lost:
+            variable.assign(tf.zeros_like(variable))
+        return epoch, 0 if left_out == "place in the epoch" else step, rows
+
+    def shifted(data, epochs, epoch, step):
+        return data_train(data, epochs, epoch, step - 1 if left_out == "order" else step)
+
+    monkeypatch.setattr(Checkpoints, "restore", without)
+    monkeypatch.setattr(pipelines.data.Data, "train", shifted)
+    assert bool(differences(controls.whole, controls.resume(name))) is (left_out != "nothing")
+
+
+def test_checkpoints_within_an_epoch_change_nothing(controls):
+    config = controls.config
+    try:
+        controls.config = dataclasses.replace(config, checkpoint_every=1)
+        (controls.folder / "often").mkdir()
+        assert differences(controls.whole, controls.run("often")) == []
+    finally:
+        controls.config = config
+    files = sorted(path.name for path in (controls.folder / "often" / "checkpoints").iterdir())
+    # The first, four steps and an end for each of two epochs: eleven, of which two are kept.
+    assert files == [f"ckpt-{n}.{part}" for n in (10, 11) for part in ("data-00000-of-00001", "index")]

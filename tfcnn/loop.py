@@ -1,0 +1,118 @@
+"""The training loop: Keras' own steps, callbacks and evaluation, from any step of any epoch on.
+
+Keras' `fit` begins at the first step of an epoch, with its metrics at zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfcnn import graph
+from tfcnn.checkpoint import Checkpoints, NotFinite
+from tfcnn.config import TrainingFailed
+
+
+def build_metrics(model: keras.Model, data) -> None:
+    """Make the variables of the metrics, which Keras makes at the first step, so that they can be restored before."""
+    _, targets = data.evaluation("validation").element_spec
+    zeros = [tf.zeros([1, *spec.shape[1:]], spec.dtype) for spec in (targets, tf.TensorSpec(model.output_shape))]
+    model.compute_metrics(None, *zeros)
+    model.reset_metrics()
+
+
+def train(
+    model: keras.Model, data, epochs: int, checkpoints: Checkpoints, place: tuple[int, int], callbacks: list
+) -> None:
+    """Train to the end of the last epoch, or until a callback sets `model.stop_training` at the end of one.
+
+    Args:
+        model: compiled, its variables those of `place`.
+        data: the pipelines.data.Data.
+        epochs: of the whole run.
+        checkpoints: what a validation that is stopped leaves one in, and where a fault is looked for.
+        place: number of epochs done, and number of steps done of the next: as `Checkpoints.restore` gives it.
+        callbacks: the last is a tfcnn.checkpoint.Keeper.
+
+    Raises:
+        TrainingFailed: the loss or a weight is not finite; the message names the step and the layer.
+    """
+    first_epoch, step = place
+    steps, validation = data.steps_per_epoch, data.evaluation("validation")
+    hooks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=steps)
+    batches = _batches(data, epochs, place)
+    model.stop_training = False
+    model.make_train_function()
+    try:
+        hooks.on_train_begin()
+        for epoch in range(first_epoch, epochs):
+            if step == 0:
+                model.reset_metrics()
+            hooks.on_epoch_begin(epoch)
+            for batch in range(step, steps):
+                hooks.on_train_batch_begin(batch)
+                hooks.on_train_batch_end(batch, model.train_function(batches))
+            logs = {name: float(value) for name, value in model.get_metrics_result().items()}
+            state = [variable.numpy() for variable in model.metrics_variables]
+            try:
+                found = model.evaluate(validation, callbacks=hooks, return_dict=True, verbose=0)
+            except KeyboardInterrupt:
+                hooks.on_test_end()  # the callbacks take back what they changed for the validation
+                for variable, value in zip(model.metrics_variables, state, strict=True):
+                    variable.assign(value)
+                checkpoints.save(epoch, steps, callbacks[-1].rows)
+                raise
+            hooks.on_epoch_end(epoch, logs | {f"val_{name}": value for name, value in found.items()})
+            step = 0
+            if model.stop_training:
+                break
+        hooks.on_train_end()
+    except NotFinite as fault:
+        raise TrainingFailed(_report(model, data, epochs, checkpoints, fault)) from fault
+
+
+def _batches(data, epochs: int, place: tuple[int, int]):
+    epoch, step = place
+    if step == data.steps_per_epoch:
+        epoch, step = epoch + 1, 0
+    return iter(data.train(epochs - epoch, epoch, step))
+
+
+def _report(model, data, epochs, checkpoints, fault: NotFinite) -> str:
+    rate, scale = float(model.optimizer.learning_rate), getattr(model.optimizer, "dynamic_scale", None)
+    scale = "" if scale is None else f", loss scale {float(scale):g}"
+    where = _culprit(model, data, epochs, checkpoints, fault)
+    return (
+        f"{fault} is not finite (learning rate {rate:g}{scale}), first {where}; the last finite checkpoint and the "
+        f"best model so far are kept in '{checkpoints.folder.parent}'; try a lower --lr"
+    )
+
+
+def _culprit(model, data, epochs, checkpoints, fault: NotFinite) -> str:
+    """What was first not finite in a step that failed: the steps from the checkpoint before it are done again.
+
+    After the step itself nothing can be seen: the gradients have carried it to all weights.
+    """
+    epoch, step, _ = checkpoints.restore()
+    batches = _batches(data, epochs, (epoch, step))
+    for _ in range((fault.epoch - epoch) * data.steps_per_epoch + fault.step - step):
+        model.train_function(batches)
+    for weight in model.weights:
+        if not np.isfinite(weight.numpy()).all():
+            return f"in weight '{weight.path}', before the step"
+    applied = graph.read(model).steps
+    inputs, _ = next(batches)
+    if not _finite(inputs):
+        return "in the inputs of the network"
+    outputs = keras.Model(model.input, [step.outputs for step in applied])(inputs, training=True)
+    for step, output in zip(applied, outputs, strict=True):
+        if not _finite(output):
+            return f"in the output of layer '{step.operation.name}'"
+    return "in the loss or its gradients, all outputs of layers being finite"
+
+
+def _finite(values: Any) -> bool:
+    return all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in keras.tree.flatten(values))
