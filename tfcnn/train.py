@@ -6,8 +6,6 @@ model and SavedModel. TensorFlow is imported inside `run`, after everything that
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 import statistics
 import sys
 import time
@@ -168,7 +166,7 @@ def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, 
     if first_epoch == config.epochs or out_of_patience(rows, config.early_stop):
         return rows
     callbacks = [
-        Progress(config.epochs, data.steps_per_epoch, config.batch_size, first_epoch, HEADLINES[data.task].name),
+        Progress(config.epochs, data.steps_per_epoch, config.batch_size, HEADLINES[data.task].name),
         Keeper(directory, checkpoints, rows, config.early_stop, **({"shipped": average.in_place} if average else {})),
     ]
     if average:
@@ -208,11 +206,10 @@ def finish(metrics: dict[str, Any], facts: dict[str, Any], rows, directory: RunD
     """Write metrics and curves, and say how it went."""
     from tfcnn.metrics import HEADLINES
     from tfcnn.progress import duration
+    from tfcnn.provenance import provenance
     from tfcnn.visualize.curves import draw_curves
 
-    packages = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
-    versions = {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
-    write_json(directory.metrics, metrics | {"seconds": round(seconds, 1), **facts["cost"], "versions": versions})
+    write_json(directory.metrics, metrics | facts["cost"] | provenance(seconds))
     title = f"{facts['config']['arch']} on {facts['data']['name']}"
     headline = HEADLINES[facts["data"]["task"]]
     validation, test = (metrics[f"{split}_{headline.name}"] for split in ("val", "test"))

@@ -68,6 +68,8 @@ def test_run_directory(trained):
     best = min(rows, key=lambda row: float(row["val_loss"]))
     assert metrics["best_epoch"] == int(best["epoch"])
     assert metrics["val_accuracy"] == float(best["val_accuracy"])
+    assert metrics["seconds"] > sum(float(row["seconds"]) for row in rows)
+    assert {"parameters", "macs", "device", "command", "commit", "started", "versions"} <= set(metrics)
     with Image.open(trained.curves) as picture:
         assert picture.width > 800
     assert not [file for file in trained.path.rglob(".*")]
