@@ -18,7 +18,10 @@ FLOORS = {
         *("tfcnn.graph", "tfcnn.layer_windows", "tfcnn.receptive_field", "tfcnn.weights", "tfcnn.state_dict"),
         *("tfcnn.recipes", "tfcnn.weight_average", "tfcnn.provenance"),
     ),
-    2: ("tfcnn.train", "tfcnn.evaluate", "tfcnn.predict", "tfcnn.export", "tfcnn.describe", "tfcnn.__main__"),
+    2: (
+        *("tfcnn.train", "tfcnn.evaluate", "tfcnn.predict", "tfcnn.export", "tfcnn.describe", "tfcnn.__main__"),
+        *("tfcnn.compare",),
+    ),
     3: ("tuning",),
 }
 STANDARD_LIBRARY_ONLY = (

@@ -214,7 +214,7 @@ def finish(metrics: dict[str, Any], facts: dict[str, Any], rows, directory: RunD
     headline = HEADLINES[facts["data"]["task"]]
     validation, test = (metrics[f"{split}_{headline.name}"] for split in ("val", "test"))
     with writing(directory.curves) as path:
-        draw_curves(rows, path, title=title, headline=headline, test=test)
+        draw_curves(rows, path, title=title, headline=headline, best=metrics["best_epoch"], test=test)
     print(
         f"\nbest epoch         {metrics['best_epoch']} of {metrics['epochs']}, "
         f"validation {headline.label} {headline.form.format(validation)}\n"
