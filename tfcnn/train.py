@@ -6,6 +6,7 @@ model and SavedModel. TensorFlow is imported inside `run`, after everything that
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 import pipelines
 from tfcnn import command, models, recipes
-from tfcnn.config import BadInput, Config, add_flags, flag_of
+from tfcnn.config import BadInput, Config, add_flags, flag_of, seconds_of
 from tfcnn.run_directory import BAD_FILES, RunDirectory, default_path, write_json, writing
 
 
@@ -35,6 +36,8 @@ def run(config: Config) -> RunDirectory:
     from tfcnn.export import export_savedmodel
 
     data = load_data(config)
+    if config.time and not config.resume:
+        config = within_time(config, data, started)
     model, facts = build_model(config, data)
     introduce(config, facts)
     if not config.resume:
@@ -119,6 +122,42 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
         "cost": {"parameters": table.params, "macs": table.macs},
         "data": data.facts(),
     }
+
+
+def within_time(config: Config, data, started: float) -> Config:
+    """`config` with the epochs that its time budget, which began at `started`, allows.
+
+    They are measured on a network of their own, so that the run is that of `--epochs` with the same number.
+
+    Raises:
+        BadInput: fewer epochs than the warm-up takes.
+    """
+    import keras
+
+    from tfcnn import budget
+
+    budgeted = seconds_of(config.time)
+    building = time.monotonic()
+    model, _ = build_model(config, data)
+    building = time.monotonic() - building
+    speed = budget.measure(model, data, config, budgeted)
+    del model
+    policy = keras.config.dtype_policy()
+    keras.backend.clear_session()  # its memory, and the names of its layers
+    keras.config.set_dtype_policy(policy)
+    epoch = speed.epoch(data.steps_per_epoch, -(-data.sizes["validation"] // config.batch_size))
+    left = budgeted - (time.monotonic() - started)
+    epochs = budget.epochs_within(left, epoch, building + speed.compiling)
+    print(
+        f"time       {config.time}: {epochs} epoch{'s' if epochs > 1 else ''} of {epoch:.3g} s each in the "
+        f"{max(left, 0):,.0f} s that are left; a step takes {1000 * speed.step:,.3g} ms"
+    )
+    if config.warmup_epochs > epochs:
+        raise BadInput(
+            f"--time {config.time} allows {epochs} epochs, fewer than --warmup-epochs {config.warmup_epochs:g}: "
+            f"raise --time or lower --warmup-epochs"
+        )
+    return dataclasses.replace(config, epochs=epochs)
 
 
 def introduce(config: Config, facts: dict[str, Any]) -> None:
@@ -241,6 +280,8 @@ def main() -> None:
     parser = command.Parser(prog="python -m tfcnn.train", description=__doc__.split("\n\n")[1])
     add_flags(parser)
     given = vars(parser.parse_args())
+    if {"time", "epochs"} <= set(given) and not given.get("resume"):
+        raise BadInput(f"--time {given['time']} finds the number of epochs itself: leave --epochs or --time out")
     config = resumed(given) if given.get("resume") else recipes.resolve(given)
     if config.resume and (metrics := RunDirectory(config.out).metrics).exists():
         print(f"the run in '{config.out}' is finished: see {metrics}")
