@@ -16,7 +16,7 @@ FLOORS = {
     1: (
         *("tfcnn.models", "tfcnn.recipe", "tfcnn.checkpoint", "tfcnn.cost", "tfcnn.visualize", "tfcnn.progress"),
         *("tfcnn.graph", "tfcnn.layer_windows", "tfcnn.receptive_field", "tfcnn.weights", "tfcnn.state_dict"),
-        *("tfcnn.recipes", "tfcnn.weight_average", "tfcnn.provenance", "tfcnn.budget"),
+        *("tfcnn.recipes", "tfcnn.weight_average", "tfcnn.provenance", "tfcnn.budget", "tfcnn.tensorboard"),
     ),
     2: (
         *("tfcnn.train", "tfcnn.evaluate", "tfcnn.predict", "tfcnn.export", "tfcnn.describe", "tfcnn.__main__"),

@@ -14,7 +14,7 @@ from tfcnn.config import BadInput, choose
 from tfcnn.run_directory import RunDirectory, writing
 
 FORMATS = ("text", "markdown", "csv")
-OF_NO_ACCOUNT = ("out", "resume", "tensorboard", "data_dir", "data_memory")  # fields that change no result
+OF_NO_ACCOUNT = ("out", "resume", "tensorboard", "profile", "data_dir", "data_memory")  # fields that change no result
 
 
 class Column(NamedTuple):

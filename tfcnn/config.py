@@ -141,7 +141,12 @@ class Config:
     seed: int = option(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1)
     out: str | None = option(None, "run directory to create [runs/ARCH-DATASET-TIME]")
     resume: bool = option(False, "continue the run in --out after its last finished epoch")
-    tensorboard: bool = option(False, "also write TensorBoard logs to the run directory")
+    tensorboard: bool = option(
+        False, "also write scalars, graph and a batch of images for TensorBoard to tensorboard/ in the run directory"
+    )
+    profile: str | None = option(
+        None, "profile steps A-B of the run, counted from 1, for TensorBoard; with or without --tensorboard"
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -153,6 +158,8 @@ class Config:
                 f"--warmup-epochs {self.warmup_epochs:g} is more than --epochs {self.epochs}: "
                 f"lower one or raise the other"
             )
+        if self.profile is not None and not self.profiled_steps:
+            raise BadInput(f"--profile must be two steps A-B from 1 up, as in 20-25, got '{self.profile}'")
         for key, flag in {"input_shape": "--image-size", "num_classes": "--dataset"}.items():
             if key in self.arch_args:
                 raise BadInput(f"--arch-args cannot set {key}: it follows from {flag}")
@@ -166,6 +173,14 @@ class Config:
         """The arguments of the architecture's builder that this configuration sets."""
         drop_path = {} if self.drop_path is None else {"drop_path": self.drop_path}
         return {"width": self.width, "depth": self.depth} | drop_path | self.arch_args
+
+    @property
+    def profiled_steps(self) -> tuple[int, int] | None:
+        """The first and the last step to profile, from 1 up; None: no step."""
+        first, _, last = (self.profile or "").partition("-")
+        if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+            return None
+        return int(first), int(last)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name: what config.json holds and `Config(**fields)` takes."""

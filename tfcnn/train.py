@@ -7,6 +7,7 @@ model and SavedModel. TensorFlow is imported inside `run`, after everything that
 from __future__ import annotations
 
 import dataclasses
+import io
 import statistics
 import sys
 import time
@@ -34,10 +35,12 @@ def run(config: Config) -> RunDirectory:
     directory = check(config)
     command.import_tensorflow()
     from tfcnn.export import export_savedmodel
+    from tfcnn.tensorboard import check_profile
 
     data = load_data(config)
     if config.time and not config.resume:
         config = within_time(config, data, started)
+    check_profile(config.profiled_steps, config.epochs * data.steps_per_epoch)
     model, facts = build_model(config, data)
     introduce(config, facts)
     if not config.resume:
@@ -191,8 +194,6 @@ def introduce(config: Config, facts: dict[str, Any]) -> None:
 
 def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, float]]:
     """Train to the end, from the newest checkpoint where there is one, and return the history."""
-    import keras
-
     from tfcnn.checkpoint import Checkpoints, Keeper, out_of_patience
     from tfcnn.metrics import HEADLINES
     from tfcnn.progress import Progress
@@ -210,8 +211,7 @@ def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, 
     ]
     if average:
         callbacks.append(average)
-    if config.tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(directory.path / "tensorboard"))
+    callbacks += observers(data, config, directory)
     model.fit(
         data.train(config.epochs - first_epoch, first_epoch),
         steps_per_epoch=data.steps_per_epoch,
@@ -223,6 +223,22 @@ def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, 
         verbose=0,
     )
     return rows
+
+
+def observers(data, config: Config, directory: RunDirectory) -> list:
+    """The callbacks that write what --tensorboard and --profile ask for."""
+    from tfcnn.tensorboard import Profile, TensorBoard
+
+    folder, found = directory.path / "tensorboard", []
+    if config.tensorboard:
+        from pipelines.show import draw_batch
+
+        picture = io.BytesIO()
+        draw_batch(dataclasses.replace(data, batch_size=min(32, data.batch_size)), picture)
+        found.append(TensorBoard(folder, data.steps_per_epoch, picture.getvalue()))
+    if config.profiled_steps:
+        found.append(Profile(folder, *config.profiled_steps, data.steps_per_epoch))
+    return found
 
 
 def evaluate_best(model, data, rows: list[dict[str, float]], directory: RunDirectory) -> dict[str, Any]:

@@ -98,11 +98,6 @@ def test_early_stop(tmp_path):
     assert 3 <= epochs < 30
 
 
-def test_tensorboard(tmp_path):
-    run = train.run(Config(arch="lenet5", epochs=1, tensorboard=True, out=str(tmp_path / "run")))
-    assert list((run.path / "tensorboard").rglob("events.*"))
-
-
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_precision_by_flag(precision, tmp_path):
     run = train.run(Config(arch="resnet20", depth=0.34, epochs=2, precision=precision, out=str(tmp_path / "run")))
