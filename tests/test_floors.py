@@ -16,9 +16,13 @@ FLOORS = {
     1: (
         *("tfcnn.models", "tfcnn.recipe", "tfcnn.checkpoint", "tfcnn.cost", "tfcnn.visualize", "tfcnn.progress"),
         *("tfcnn.graph", "tfcnn.layer_windows", "tfcnn.receptive_field", "tfcnn.weights", "tfcnn.state_dict"),
-        *("tfcnn.recipes", "tfcnn.weight_average", "tfcnn.loop"),
+        *("tfcnn.recipes", "tfcnn.weight_average", "tfcnn.loop", "tfcnn.provenance"),
+        *("tfcnn.budget", "tfcnn.tensorboard"),
     ),
-    2: ("tfcnn.train", "tfcnn.evaluate", "tfcnn.predict", "tfcnn.export", "tfcnn.describe", "tfcnn.__main__"),
+    2: (
+        *("tfcnn.train", "tfcnn.evaluate", "tfcnn.predict", "tfcnn.export", "tfcnn.describe", "tfcnn.__main__"),
+        *("tfcnn.compare",),
+    ),
     3: ("tuning",),
 }
 STANDARD_LIBRARY_ONLY = (

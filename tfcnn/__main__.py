@@ -7,6 +7,7 @@ from tfcnn import command, models
 COMMANDS = {
     "tfcnn.train": "train an architecture on a data set: the main job",
     "tfcnn.evaluate": "accuracy and confusion matrix of a run",
+    "tfcnn.compare": "what differs between runs, and what came of it",
     "tfcnn.predict": "classify image files with a run",
     "tfcnn.export": "write a run's SavedModel",
     "tfcnn.arithmetic": "sizes of a convolution, the formula with its numbers, a drawing",

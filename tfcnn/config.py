@@ -104,6 +104,11 @@ class Config:
     mixup: float = option(0.0, "alpha of MixUp's Beta distribution; 0: none", low=0, high=10)
     cutmix: float = option(0.0, "alpha of CutMix's Beta distribution; 0: none", low=0, high=10)
     epochs: int = option(12, "passes over the training images", low=1)
+    time: str | None = option(
+        None,
+        "budget of training and validation, 90s, 10m or 2h: sets the number of epochs, in place of --epochs, from the "
+        "speed that is measured, and with it the length of the schedule",
+    )
     batch_size: int = option(32, "images per step", low=1)
     recipe: str = option(
         "default",
@@ -145,16 +150,25 @@ class Config:
     checkpoint_every: int | None = option(
         None, "steps between checkpoints within an epoch [a minute]; there is one after each epoch", low=1
     )
-    tensorboard: bool = option(False, "also write TensorBoard logs to the run directory")
+    tensorboard: bool = option(
+        False, "also write scalars, graph and a batch of images for TensorBoard to tensorboard/ in the run directory"
+    )
+    profile: str | None = option(
+        None, "profile steps A-B of the run, counted from 1, for TensorBoard; with or without --tensorboard"
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
-        if self.warmup_epochs > self.epochs:
+        if self.time is not None:  # and whether the warm-up fits is seen when the epochs are
+            seconds_of(self.time)
+        elif self.warmup_epochs > self.epochs:
             raise BadInput(
                 f"--warmup-epochs {self.warmup_epochs:g} is more than --epochs {self.epochs}: "
                 f"lower one or raise the other"
             )
+        if self.profile is not None and not self.profiled_steps:
+            raise BadInput(f"--profile must be two steps A-B from 1 up, as in 20-25, got '{self.profile}'")
         for key, flag in {"input_shape": "--image-size", "num_classes": "--dataset"}.items():
             if key in self.arch_args:
                 raise BadInput(f"--arch-args cannot set {key}: it follows from {flag}")
@@ -169,9 +183,29 @@ class Config:
         drop_path = {} if self.drop_path is None else {"drop_path": self.drop_path}
         return {"width": self.width, "depth": self.depth} | drop_path | self.arch_args
 
+    @property
+    def profiled_steps(self) -> tuple[int, int] | None:
+        """The first and the last step to profile, from 1 up; None: no step."""
+        first, _, last = (self.profile or "").partition("-")
+        if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+            return None
+        return int(first), int(last)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields by name: what config.json holds and `Config(**fields)` takes."""
         return dataclasses.asdict(self)
+
+
+def seconds_of(text: str) -> float:
+    """The value of --time in seconds. Raises BadInput.
+
+    >>> seconds_of("90s"), seconds_of("1.5m"), seconds_of("2h")
+    (90.0, 90.0, 7200.0)
+    """
+    number, unit = _number(text[:-1]), {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
+    if unit is None or number is None or number <= 0:
+        raise BadInput(f"--time must be a number above 0 with s, m or h, as in 90s, 10m or 2h, got '{text}'")
+    return float(number * unit)
 
 
 def flag_of(name: str) -> str:

@@ -6,8 +6,8 @@ model and SavedModel. TensorFlow is imported inside `run`, after everything that
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
+import dataclasses
+import io
 import statistics
 import sys
 import time
@@ -16,7 +16,7 @@ from typing import Any
 
 import pipelines
 from tfcnn import command, models, recipes
-from tfcnn.config import BadInput, Config, TrainingFailed, add_flags, flag_of
+from tfcnn.config import BadInput, Config, TrainingFailed, add_flags, flag_of, seconds_of
 from tfcnn.run_directory import BAD_FILES, RunDirectory, default_path, write_json, writing
 
 
@@ -35,9 +35,13 @@ def run(config: Config) -> RunDirectory:
     directory = check(config)
     command.import_tensorflow()
     from tfcnn.export import export_savedmodel
+    from tfcnn.tensorboard import check_profile
 
     data = load_data(config)
     check_same_data(config, data)
+    if config.time and not config.resume:
+        config = within_time(config, data, started)
+    check_profile(config.profiled_steps, config.epochs * data.steps_per_epoch)
     model, facts = build_model(config, data)
     introduce(config, facts)
     directory = made(config, directory)
@@ -156,6 +160,42 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     }
 
 
+def within_time(config: Config, data, started: float) -> Config:
+    """`config` with the epochs that its time budget, which began at `started`, allows.
+
+    They are measured on a network of their own, so that the run is that of `--epochs` with the same number.
+
+    Raises:
+        BadInput: fewer epochs than the warm-up takes.
+    """
+    import keras
+
+    from tfcnn import budget
+
+    budgeted = seconds_of(config.time)
+    building = time.monotonic()
+    model, _ = build_model(config, data)
+    building = time.monotonic() - building
+    speed = budget.measure(model, data, config, budgeted)
+    del model
+    policy = keras.config.dtype_policy()
+    keras.backend.clear_session()  # its memory, and the names of its layers
+    keras.config.set_dtype_policy(policy)
+    epoch = speed.epoch(data.steps_per_epoch, -(-data.sizes["validation"] // config.batch_size))
+    left = budgeted - (time.monotonic() - started)
+    epochs = budget.epochs_within(left, epoch, building + speed.compiling)
+    print(
+        f"time       {config.time}: {epochs} epoch{'s' if epochs > 1 else ''} of {epoch:.3g} s each in the "
+        f"{max(left, 0):,.0f} s that are left; a step takes {1000 * speed.step:,.3g} ms"
+    )
+    if config.warmup_epochs > epochs:
+        raise BadInput(
+            f"--time {config.time} allows {epochs} epochs, fewer than --warmup-epochs {config.warmup_epochs:g}: "
+            f"raise --time or lower --warmup-epochs"
+        )
+    return dataclasses.replace(config, epochs=epochs)
+
+
 def introduce(config: Config, facts: dict[str, Any]) -> None:
     """Say what is about to be trained, and which decisions were taken automatically."""
     data, arguments, recipe = facts["data"], facts["arguments"], facts["recipe"]
@@ -187,7 +227,6 @@ def introduce(config: Config, facts: dict[str, Any]) -> None:
 
 def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, float]]:
     """Train to the end, from the newest checkpoint where there is one, and return the history."""
-    import keras
     import tensorflow as tf
 
     from tfcnn import loop
@@ -205,11 +244,10 @@ def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, 
         checkpoints.save(0, 0, [])  # a disk that is too small is told now; and where a step that fails is done again
     if epoch == config.epochs or (step == 0 and out_of_patience(rows, config.early_stop)):
         return rows
-    callbacks = [Progress(config.epochs, data.steps_per_epoch, config.batch_size, epoch, HEADLINES[data.task].name)]
+    callbacks = [Progress(config.epochs, data.steps_per_epoch, config.batch_size, HEADLINES[data.task].name)]
     if average:
         callbacks.append(average)
-    if config.tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(directory.path / "tensorboard"))
+    callbacks += observers(data, config, directory)
     with command.DeferredSignals() as signals:
         shipped = {"shipped": average.in_place} if average else {}
         every = config.checkpoint_every
@@ -234,6 +272,22 @@ def fault_of(config: Config, error: Exception) -> str:
     return next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
 
 
+def observers(data, config: Config, directory: RunDirectory) -> list:
+    """The callbacks that write what --tensorboard and --profile ask for."""
+    from tfcnn.tensorboard import Profile, TensorBoard
+
+    folder, found = directory.path / "tensorboard", []
+    if config.tensorboard:
+        from pipelines.show import draw_batch
+
+        picture = io.BytesIO()
+        draw_batch(dataclasses.replace(data, batch_size=min(32, data.batch_size)), picture)
+        found.append(TensorBoard(folder, data.steps_per_epoch, picture.getvalue()))
+    if config.profiled_steps:
+        found.append(Profile(folder, *config.profiled_steps, data.steps_per_epoch))
+    return found
+
+
 def evaluate_best(model, data, rows: list[dict[str, float]], directory: RunDirectory) -> dict[str, Any]:
     """Load the best epoch's weights into `model`; its loss and metrics, and the run's speed."""
     from tfcnn.checkpoint import best_epoch, uncompiled
@@ -254,16 +308,15 @@ def finish(metrics: dict[str, Any], facts: dict[str, Any], rows, directory: RunD
     """Write metrics and curves, and say how it went."""
     from tfcnn.metrics import HEADLINES
     from tfcnn.progress import duration
+    from tfcnn.provenance import provenance
     from tfcnn.visualize.curves import draw_curves
 
-    packages = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
-    versions = {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
-    write_json(directory.metrics, metrics | {"seconds": round(seconds, 1), **facts["cost"], "versions": versions})
+    write_json(directory.metrics, metrics | facts["cost"] | provenance(seconds))
     title = f"{facts['config']['arch']} on {facts['data']['name']}"
     headline = HEADLINES[facts["data"]["task"]]
     validation, test = (metrics[f"{split}_{headline.name}"] for split in ("val", "test"))
     with writing(directory.curves) as path:
-        draw_curves(rows, path, title=title, headline=headline, test=test)
+        draw_curves(rows, path, title=title, headline=headline, best=metrics["best_epoch"], test=test)
     print(
         f"\nbest epoch         {metrics['best_epoch']} of {metrics['epochs']}, "
         f"validation {headline.label} {headline.form.format(validation)}\n"
@@ -295,6 +348,8 @@ def main() -> None:
     parser = command.Parser(prog="python -m tfcnn.train", description=__doc__.split("\n\n")[1])
     add_flags(parser)
     given = vars(parser.parse_args())
+    if {"time", "epochs"} <= set(given) and not given.get("resume"):
+        raise BadInput(f"--time {given['time']} finds the number of epochs itself: leave --epochs or --time out")
     config = resumed(given) if given.get("resume") else recipes.resolve(given)
     if config.resume and (metrics := RunDirectory(config.out).metrics).exists():
         print(f"the run in '{config.out}' is finished: see {metrics}")

@@ -15,22 +15,25 @@ class Stream(io.StringIO):
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What is shown of two epochs of four steps of 10 images, on a clock that a step moves by `seconds`."""
+    """What is shown of epochs of four steps of 10 images, on a clock that a step moves by `seconds(epoch, step)`."""
 
-    def run(terminal, seconds):
+    def run(terminal, seconds, epochs=2, validating=5, saving=0):
         clock = [100.0]
         monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
         stream = Stream(terminal)
-        callback = Progress(epochs=2, steps=4, batch_size=10, stream=stream)
+        callback = Progress(epochs=epochs, steps=4, batch_size=10, stream=stream)
         logs = []
-        for epoch in range(2):
+        for epoch in range(epochs):
             callback.on_epoch_begin(epoch)
             for step in range(4):
-                clock[0] += seconds
+                clock[0] += seconds(epoch, step) if callable(seconds) else seconds
                 callback.on_train_batch_end(step, {"loss": 1.0, "accuracy": 0.5})
-            clock[0] += 5  # validation, which is no training
+            for batch in range(validating):  # which is no training; the very first compiles
+                clock[0] += 60 if (epoch, batch) == (0, 0) and callable(seconds) else 1
+                callback.on_test_batch_end(batch)
             logs.append({"loss": 1.0, "accuracy": 0.5, "val_loss": 2.0, "val_accuracy": 0.25})
             callback.on_epoch_end(epoch, logs[-1])
+            clock[0] += saving
         return stream.getvalue(), logs
 
     return run
@@ -62,3 +65,31 @@ def test_rates_leave_out_compilation_and_validation(shown):
     _, logs = shown(False, seconds=2)
     assert [log["images_per_second"] for log in logs] == [5.0, 5.0]
     assert [log["seconds"] for log in logs] == [13.0, 13.0]
+
+
+def test_time_left_is_right_from_the_second_epoch_on(shown):
+    """Every line from then on, against what the clock took from it to the end; the first epoch compiles for 100 s."""
+
+    def seconds(epoch, step):
+        return 100 if (epoch, step) == (0, 0) else 2
+
+    text, _ = shown(True, seconds, epochs=5, validating=3, saving=7)
+    lines = re.findall(r"epoch (\d)/5  step (\d)/4 .*  (\S.*) left", text.replace("\r", "\n"))
+    assert len(lines) == 5 * 4 - 1
+    for epoch, step, left in lines[3:]:
+        if (epoch, step) != ("1", "4"):
+            after = 5 - int(epoch)
+            true = 2 * (4 - int(step) + 4 * after) + (3 + 7) * (after if step == "4" else after + 1)
+            assert left == progress.duration(true), (epoch, step)
+
+
+def test_the_rate_within_an_epoch_is_that_of_the_last_steps(shown, monkeypatch):
+    monkeypatch.setattr(progress, "RECENT", 1)
+    text, logs = shown(True, lambda epoch, step: 1 if step < 2 else 5)
+    assert re.findall(r"epoch 2/2  step (\d)/4 .* (\S+) images/s", text.replace("\r", "\n")) == [
+        ("1", "10"),
+        ("2", "10"),
+        ("3", "2"),
+        ("4", "3"),
+    ]
+    assert logs[1]["images_per_second"] == pytest.approx(40 / 12, abs=0.1)  # of the whole epoch

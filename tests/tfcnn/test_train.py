@@ -68,6 +68,8 @@ def test_run_directory(trained):
     best = min(rows, key=lambda row: float(row["val_loss"]))
     assert metrics["best_epoch"] == int(best["epoch"])
     assert metrics["val_accuracy"] == float(best["val_accuracy"])
+    assert metrics["seconds"] > sum(float(row["seconds"]) for row in rows)
+    assert {"parameters", "macs", "device", "command", "commit", "started", "versions"} <= set(metrics)
     with Image.open(trained.curves) as picture:
         assert picture.width > 800
     assert not [file for file in trained.path.rglob(".*")]
@@ -94,11 +96,6 @@ def test_early_stop(tmp_path):
     config = Config(arch="lenet5", epochs=30, lr=1e-12, warmup_epochs=0, early_stop=2, out=str(tmp_path / "run"))
     epochs = len(train.run(config).read_history())
     assert 3 <= epochs < 30
-
-
-def test_tensorboard(tmp_path):
-    run = train.run(Config(arch="lenet5", epochs=1, tensorboard=True, out=str(tmp_path / "run")))
-    assert list((run.path / "tensorboard").rglob("events.*"))
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])

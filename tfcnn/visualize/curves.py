@@ -1,4 +1,4 @@
-"""Learning curves."""
+"""Learning curves of one run, and of several beside each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from tfcnn.metrics import HEADLINES, Headline
 
-TRAINING, VALIDATION, TEST = "#4477aa", "#cc6633", "#555555"  # distinct without colour vision, too
+# Dark, light and a thin middle, solid, dashed and dotted: apart without colour vision and on a grey printer.
+TRAINING = {"color": "#1b3a6b", "linestyle": "-", "marker": "o"}
+VALIDATION = {"color": "#e07b1a", "linestyle": "--", "marker": "s", "markerfacecolor": "white"}
+TEST = {"color": "#555555", "linestyle": ":"}
+BEST = {"color": "#999999", "linewidth": 5, "alpha": 0.35}
+MARKED = 40  # epochs up to which each has its mark
 
 
 def draw_curves(
@@ -18,6 +23,7 @@ def draw_curves(
     *,
     title: str,
     headline: Headline = HEADLINES["classification"],
+    best: int | None = None,
     test: float | None = None,
 ) -> None:
     """Draw loss, the metric of the task and learning rate over the epochs.
@@ -27,42 +33,84 @@ def draw_curves(
         path: where the picture goes, as PNG.
         title: above the picture.
         headline: which metric.
-        test: its value on the test split, drawn as a level.
+        best: the epoch whose model was kept, marked.
+        test: the metric of that model on the test split, drawn as a level.
     """
-    epochs = [row["epoch"] for row in rows]
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    figure = Figure(figsize=(11, 4), layout="constrained")
     loss, metric, rate = figure.subplots(1, 3)
+    epochs = [row["epoch"] for row in rows]
+    size = {"markersize": 4 if len(epochs) <= MARKED else 0, "linewidth": 1.6}
     for axes, name in ((loss, "loss"), (metric, headline.name)):
-        axes.plot(
-            epochs,
-            [row[name] for row in rows],
-            "o-",
-            color=TRAINING,
-            markersize=3,
-            label="training, augmented",
-        )
-        axes.plot(
-            epochs,
-            [row[f"val_{name}"] for row in rows],
-            "s-",
-            color=VALIDATION,
-            markersize=3,
-            label="validation",
-        )
+        axes.plot(epochs, [row[name] for row in rows], **TRAINING, **size, label="training, augmented")
+        axes.plot(epochs, [row[f"val_{name}"] for row in rows], **VALIDATION, **size, label="validation")
     if test is not None:
-        metric.axhline(test, color=TEST, linestyle=":", label=f"test, best model: {headline.form.format(test)}")
+        metric.axhline(test, **TEST, label=f"test, best model: {headline.form.format(test)}")
+    rate.plot(epochs, [row["learning_rate"] for row in rows], **TEST | {"linestyle": "-", "marker": "o"}, **size)
+    rate.set_ylim(bottom=0)
+    losses = [row[name] for row in rows for name in ("loss", "val_loss")]
+    if min(losses) > 0 and max(losses) > 50 * min(losses):
+        loss.set_yscale("log")
+    _in_units(metric, headline)
+    for axes, name in ((loss, "loss"), (metric, headline.label), (rate, "learning rate at the epoch's end")):
+        axes.set_title(name, fontsize=11)
+        if best is not None:
+            axes.axvline(best, **BEST, zorder=0, label=f"best epoch: {best} of {len(rows)}")
+        _by_epoch(axes)
+    figure.suptitle(title, fontsize=13)
+    lines, labels = metric.get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside lower center", ncols=4, frameon=False)
+    figure.savefig(path, dpi=130, format="png")
+
+
+def _in_units(axes, headline):
     unit = headline.form.partition("}")[2]
-    metric.yaxis.set_major_formatter(
+    axes.yaxis.set_major_formatter(
         PercentFormatter(1.0) if "%" in headline.form else StrMethodFormatter("{x:g}" + unit)
     )
-    rate.plot(epochs, [row["learning_rate"] for row in rows], "o-", color=TEST, markersize=3)
-    rate.set_ylim(bottom=0)
-    for axes, name in ((loss, "loss"), (metric, headline.label), (rate, "learning rate at the epoch's end")):
-        axes.set(title=name, xlabel="epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    loss.legend(frameon=False)
-    metric.legend(frameon=False, loc="lower right")
-    figure.suptitle(title)
-    figure.savefig(path, dpi=110, format="png")
+
+
+def _by_epoch(axes):
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+# Told apart by each of colour, dashes and mark; the colours are Paul Tol's "bright", from dark to light.
+RUN_COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#888888")
+RUN_DASHES = ("-", "--", "-.", ":")
+RUN_MARKS = "osD^vP*Xp"
+
+
+def draw_comparison(
+    curves: dict[str, list[dict[str, float]]],
+    path: str | Path,
+    *,
+    headline: Headline = HEADLINES["classification"],
+) -> None:
+    """Draw the validation loss and metric of several runs over their epochs.
+
+    Args:
+        curves: the lines of each run's history.csv, by the name of the run; a run without any has a name only.
+        path: where the picture goes, as PNG.
+        headline: which metric.
+    """
+    lines = -(-len(curves) // 3)
+    figure = Figure(figsize=(11, 4.2 + 0.22 * lines), layout="constrained")
+    loss, metric = figure.subplots(1, 2)
+    for i, (name, rows) in enumerate(curves.items()):
+        style = {
+            "color": RUN_COLOURS[i % len(RUN_COLOURS)],
+            "linestyle": RUN_DASHES[i % len(RUN_DASHES)],
+            "marker": RUN_MARKS[i % len(RUN_MARKS)],
+            "markersize": 5 if len(rows) <= MARKED else 0,
+        }
+        epochs = [row["epoch"] for row in rows]
+        for axes, column in ((loss, "val_loss"), (metric, f"val_{headline.name}")):
+            axes.plot(epochs, [row[column] for row in rows], **style, label=name)
+    _in_units(metric, headline)
+    for axes, name in ((loss, "validation loss"), (metric, f"validation {headline.label}")):
+        axes.set_title(name, fontsize=11)
+        _by_epoch(axes)
+    figure.legend(*metric.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.savefig(path, dpi=130, format="png")

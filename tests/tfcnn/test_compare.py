@@ -1,0 +1,126 @@
+import csv
+import io
+
+import pytest
+from PIL import Image
+
+from tfcnn import compare
+from tfcnn.config import BadInput, Config
+from tfcnn.run_directory import RunDirectory, write_json
+
+TABLE = """
+run    arch_args         epochs done         best epoch  val accuracy  test accuracy  parameters       MACs  images/s  seconds
+small  {'dropout': 0.5}  3                            2        75.00%         70.00%       1,000*    20,000*       40        7
+large  {}                2                            2        87.50%*        90.00%*    123,456  2,469,120     1,040*       7
+cut    {}                1 of 3, unfinished           1        25.00%              -       1,000*    20,000*        -        -
+begun  {}                0 of 3, unfinished           -             -              -       1,000*    20,000*        -        -
+"""  # noqa: E501
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Writes a run directory as training leaves it: a validation accuracy an epoch; `test` is None: not finished."""
+
+    def make(
+        name, accuracies, test=None, task="classification", parameters=1000, speed=50.0, metric="accuracy", **flags
+    ):
+        run = RunDirectory(tmp_path / name)
+        config = Config(**flags).to_dict() | {"out": str(run.path)}
+        cost = {"parameters": parameters, "macs": 20 * parameters}
+        write_json(run.config, {"config": config, "cost": cost, "data": {"task": task}})
+        rows = [
+            {"epoch": i + 1, "val_loss": 1 - a, f"val_{metric}": a, "loss": 1.0, metric: a, "learning_rate": 0.1}
+            for i, a in enumerate(accuracies)
+        ]
+        if rows:
+            run.write_history(rows)
+        if test is not None:
+            best = max(rows, key=lambda row: row[f"val_{metric}"])
+            found = {f"val_{metric}": best[f"val_{metric}"], f"test_{metric}": test, "best_epoch": best["epoch"]}
+            write_json(run.metrics, found | cost | {"images_per_second": speed, "seconds": 7.25})
+        return run
+
+    return make
+
+
+def test_the_table_as_text(make_run):
+    runs = [
+        make_run("small", [0.5, 0.75, 0.7], test=0.7, speed=40.0, epochs=3, arch_args={"dropout": 0.5}),
+        make_run("large", [0.5, 0.875], test=0.9, parameters=123456, speed=1040.0, epochs=3),
+        make_run("cut", [0.25], epochs=3),
+        make_run("begun", [], epochs=3),
+    ]
+    assert compare.as_text(compare.compare(runs)) == TABLE.strip()
+
+
+def test_only_what_differs_is_a_column(make_run):
+    runs = [make_run("a", [0.5], 0.5, opt="sgd", seed=1), make_run("b", [0.5], 0.5, opt="adam", seed=1)]
+    comparison = compare.compare(runs)
+    assert [column.name for column in comparison.columns[:3]] == ["run", "opt", "epochs done"]  # and not seed, not out
+    assert [row[1] for row in comparison.rows] == ["sgd", "adam"]
+    assert "*" not in compare.as_text(comparison)  # as good as each other
+
+
+def test_flags_that_one_version_did_not_have_yet(make_run):
+    old, new = make_run("old", [0.5], 0.5), make_run("new", [0.5], 0.5)
+    facts = old.read_config()
+    del facts["config"]["seed"]
+    write_json(old.config, facts)
+    comparison = compare.compare([old, new])
+    assert [row[1] for row in comparison.rows] == [None, 0]
+    assert " - " in compare.as_text(comparison).splitlines()[1]
+
+
+def test_markdown_and_csv(make_run):
+    comparison = compare.compare([make_run("a", [0.5], 0.25), make_run("b", [0.75], 0.125), make_run("c", [])])
+    markdown = compare.as_markdown(comparison).splitlines()
+    assert markdown[2] == "| a | 1 | 1 | 50.00% | **25.00%** | 1,000 | 20,000 | 50 | 7 |"
+    assert {line.count("|") for line in markdown} == {10}
+    rows = list(csv.DictReader(io.StringIO(compare.as_csv(comparison))))
+    assert [row["val accuracy"] for row in rows] == ["0.5", "0.75", ""]
+    assert rows[0]["seconds"] == "7.25"
+
+
+def test_runs_of_one_name_are_told_apart(make_run):
+    runs = [make_run(name, [0.5], 0.5) for name in ("x/run", "y/run", "z")]
+    assert [row[0] for row in compare.compare(runs).rows] == [str(runs[0].path), str(runs[1].path), "z"]
+
+
+def test_each_task_has_its_metric(make_run):
+    run = make_run("r", [21.5], 22.0, task="reconstruction", metric="psnr", arch="conv_autoencoder")
+    text = compare.as_text(compare.compare([run]))
+    assert "test PSNR" in text
+    assert "22.00 dB" in text
+
+
+def test_runs_of_two_tasks_are_refused(make_run):
+    runs = [make_run("a", [0.5]), make_run("b", [0.5], task="segmentation", metric="mean_iou")]
+    with pytest.raises(BadInput, match=r"a' is for classification and the one in '.*b' for segmentation: give runs of"):
+        compare.compare(runs)
+
+
+def test_the_command(make_run, tmp_path, monkeypatch, capsys):
+    for name in "ab":
+        make_run(name, [0.5, 0.625], 0.5)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["compare", "a", "b", "a", "--out", "deep/c.png"])
+    compare.main()
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    with Image.open("deep/c.png") as picture:
+        assert picture.width > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a", "nowhere"], r"'nowhere' is not a run directory"),
+        (["a", "--format", "html"], r"unknown format 'html'; choose from text, markdown, csv \(--format\)"),
+        ([], r"the following arguments are required: RUN"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message, make_run, tmp_path, monkeypatch):
+    make_run("a", [0.5])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["compare", *arguments])
+    with pytest.raises(BadInput, match=message):
+        compare.main()

@@ -1,0 +1,155 @@
+"""What --tensorboard and --profile write, read back with TensorBoard's own reader."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.graph.keras_util import keras_model_to_graph_def
+
+import tfcnn
+from tfcnn import train
+from tfcnn.config import BadInput, Config
+from tfcnn.tensorboard import Profile, TensorBoard
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """A finished run of 20 steps an epoch, with TensorBoard and a profile."""
+    config = Config(
+        arch="lenet5", epochs=2, batch_size=62, tensorboard=True, profile="3-4", out=str(tmp_path_factory.mktemp("run"))
+    )
+    return train.run(config)
+
+
+def events(run, part):
+    found = EventAccumulator(str(run.path / "tensorboard" / part), size_guidance={"tensors": 0})
+    found.Reload()
+    return found
+
+
+def scalars(found, tag):
+    return {event.step: float(tf.make_ndarray(event.tensor_proto)) for event in found.Tensors(tag)}
+
+
+def test_metrics_of_epochs_are_those_of_the_history(watched):
+    rows = watched.read_history()
+    for part, name in (("train", "loss"), ("train", "accuracy"), ("validation", "loss"), ("validation", "accuracy")):
+        prefix = "val_" if part == "validation" else ""
+        values = list(scalars(events(watched, part), f"epoch_{name}").values())
+        np.testing.assert_allclose(values, [row[prefix + name] for row in rows], rtol=1e-6)
+
+
+def test_scalars_of_steps(watched):
+    found = events(watched, "train")
+    losses, rates = scalars(found, "step_loss"), scalars(found, "step_learning_rate")
+    assert list(losses) == list(rates) == [10, 20, 30, 40]
+    rows = watched.read_history()
+    assert losses[20] == pytest.approx(rows[0]["loss"])
+    assert losses[40] == pytest.approx(rows[1]["loss"])
+    assert rates[40] == pytest.approx(rows[1]["learning_rate"], abs=1e-9)
+    assert rates[10] == pytest.approx(6e-3 * (0.01 + 0.99 / 2))  # half of the warm-up
+
+
+def test_a_training_batch_as_a_picture(watched):
+    (event,) = events(watched, "train").Tensors("training batch, augmented")
+    width, height, picture = event.tensor_proto.string_val
+    pixels = tf.io.decode_png(picture).numpy()
+    assert pixels.shape[:2] == (int(height), int(width))
+    assert pixels.shape[1] > 8 * 100  # 8 images in a row
+    assert len(np.unique(pixels)) > 30
+
+
+def test_the_graph_has_the_layers(watched):
+    (event,) = events(watched, "train").Tensors("keras")
+    graph = keras_model_to_graph_def(json.loads(event.tensor_proto.string_val[0]))
+    names = {node.name.split("/")[1] for node in graph.node}
+    assert {"stage1", "stage2", "logits"} <= names
+
+
+@pytest.mark.parametrize("arch", ["resnet20", "mobilenet", "unet"])
+def test_graphs_with_branches_can_be_shown(arch):
+    with tfcnn.cost.weightless():
+        model = tfcnn.build(arch, (32, 32, 3), 4)
+    graph = keras_model_to_graph_def(json.loads(model.to_json()))
+    inputs = {node.name: list(node.input) for node in graph.node}
+    assert {f"{arch}/{layer.name}" for layer in model.layers} <= set(inputs)
+    for layer in model.layers:
+        merges = isinstance(layer, keras.layers.Add | keras.layers.Concatenate)
+        assert len(inputs[f"{arch}/{layer.name}"]) == (0 if layer is model.layers[0] else 2 if merges else 1)
+
+
+def test_a_profile_has_the_operations_of_the_steps(watched):
+    (file,) = (watched.path / "tensorboard").rglob("*.xplane.pb")
+    assert file.parts[-5:-2] == ("tensorboard", "plugins", "profile")
+    content = file.read_bytes()
+    assert b"Conv2DBackpropFilter" in content
+    assert b"AvgPool" in content
+
+
+class Steps:
+    """Calls a callback as Keras does for some steps an epoch, from an epoch on."""
+
+    def __init__(self, callback, steps):
+        self.callback, self.steps = callback, steps
+
+    def epoch(self, number):
+        self.callback.on_epoch_begin(number)
+        for batch in range(self.steps):
+            self.callback.on_train_batch_begin(batch)
+            self.callback.on_train_batch_end(batch, {"loss": 100.0 * number + batch})
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [(1, 1, ["start", 1, "stop"]), (4, 6, ["start", 4, 5, 6, "stop"]), (9, 20, ["start", 9, "stop"]), (10, 12, [])],
+)
+def test_the_steps_that_are_profiled(first, last, expected, monkeypatch, tmp_path):
+    seen = []
+
+    class Trace:
+        def __init__(self, name, step_num, _r):
+            self.step = step_num
+
+        def __enter__(self):
+            seen.append(self.step)
+
+        def __exit__(self, *error):
+            pass
+
+    monkeypatch.setattr(tf.profiler.experimental, "start", lambda folder: seen.append("start"))
+    monkeypatch.setattr(tf.profiler.experimental, "stop", lambda: seen.append("stop"))
+    monkeypatch.setattr(tf.profiler.experimental, "Trace", Trace)
+    callback = Profile(tmp_path, first, last, steps=3)
+    for epoch in range(3):
+        Steps(callback, 3).epoch(epoch)
+    callback.on_train_end()
+    assert seen == expected
+
+
+def test_a_resumed_run_counts_its_steps_on(tmp_path):
+    callback = TensorBoard(tmp_path, steps=20)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(optimizer=keras.optimizers.SGD(0.5), loss="mse")
+    callback.set_model(model)
+    callback.on_train_begin()
+    Steps(callback, 20).epoch(3)
+    callback.on_train_end()
+    found = EventAccumulator(str(tmp_path / "train")).Reload()
+    assert scalars(found, "step_loss") == {70: 309.0, 80: 319.0}
+    assert set(scalars(found, "step_learning_rate").values()) == {0.5}
+
+
+@pytest.mark.parametrize("steps", ["3", "0-4", "5-4", "a-b", "-3", "3-", "1-2-3"])
+def test_steps_to_profile_that_are_none(steps):
+    with pytest.raises(BadInput, match=rf"--profile must be two steps A-B from 1 up, as in 20-25, got '{steps}'"):
+        Config(profile=steps)
+
+
+def test_steps_beyond_the_run_are_refused_before_anything_is_written(tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(BadInput, match=r"the run has 78 steps, got 70-79 \(--profile\)"):
+        train.run(Config(arch="lenet5", epochs=2, profile="70-79", out=str(out)))
+    assert not out.exists()

@@ -1,0 +1,92 @@
+"""Where the numbers of a run come from: command line, source, versions, device, memory, time."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
+
+
+def provenance(seconds: float) -> dict[str, Any]:
+    """The facts of this process, whose work of `seconds` has just ended, for metrics.json.
+
+    Returns:
+        dict: "seconds"; "started" and "finished" (UTC, ISO 8601); "peak_memory_mib" of the process and
+        "peak_gpu_memory_mib" (None without a GPU); "device" in words; "command", quoted for a shell; "commit" of the
+        source, "-dirty" where it was changed since (None outside a git checkout); "versions".
+    """
+    finished = datetime.datetime.now(datetime.UTC)
+    started = finished - datetime.timedelta(seconds=seconds)
+    versions = {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "seconds": round(seconds, 1),
+        "started": started.isoformat(timespec="seconds"),
+        "finished": finished.isoformat(timespec="seconds"),
+        "peak_memory_mib": _peak_memory(),
+        "peak_gpu_memory_mib": _peak_gpu_memory(),
+        "device": device(),
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
+        "commit": commit(Path(__file__).parent),
+        "versions": versions,
+    }
+
+
+def device() -> str:
+    """What TensorFlow computes on: "NVIDIA H200", "2 of NVIDIA H200", "AMD EPYC 9354, 2 cores"."""
+    import tensorflow as tf
+
+    names = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    if names:
+        return names[0] if len(names) == 1 else f"{len(names)} of {names[0]}"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{_processor()}, {cores} core{'s' if cores > 1 else ''}"
+
+
+def commit(folder: Path) -> str | None:
+    """The git commit of a folder's files, "-dirty" where tracked files differ from it; None if git does not have them.
+
+    A package that is installed within the checkout of something else is not of that one's commit.
+    """
+    try:
+        _git(folder, "ls-files", "--error-unmatch", "__init__.py")
+        return _git(folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder, *arguments):
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    """The CPU's model; platform.processor() is empty or "x86_64" on Linux."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _peak_memory() -> int:
+    """MiB; the system counts in KiB on Linux and in bytes on macOS."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def _peak_gpu_memory() -> int | None:
+    """MiB, the most of any GPU."""
+    import tensorflow as tf
+
+    names = [device.name.partition("physical_device:")[2] for device in tf.config.list_physical_devices("GPU")]
+    return max((tf.config.experimental.get_memory_info(name)["peak"] >> 20 for name in names), default=None)

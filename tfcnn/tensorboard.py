@@ -1,0 +1,98 @@
+"""What TensorBoard shows of a run: scalars, the network as a graph, a batch as images, a profile of some steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from tfcnn.config import BadInput
+
+EVERY = 10  # steps between the scalars of steps: writing them takes 1 ms, a tenth of a step of LeNet-5
+
+
+class TensorBoard(keras.callbacks.TensorBoard):
+    """Keras' callback, which writes the metrics of epochs and the graph, with scalars of steps and a batch of images.
+
+    Keras' own scalars of steps count from 0 again in a run that is resumed, know no learning rate, and cost at every
+    step whether it is written or not.
+
+    Args:
+        folder: where to write: train/ and validation/ within it.
+        steps: in an epoch.
+        batch: a picture of a training batch, as PNG; None: none.
+    """
+
+    def __init__(self, folder: Path, steps: int, batch: bytes | None = None):
+        super().__init__(folder)
+        self.steps, self.batch = steps, batch
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        # A dozen operations one by one, 2 ms, are one call of a function.
+        self.rate = tf.function(lambda: tf.convert_to_tensor(self.model.optimizer.learning_rate))
+        if self.batch:
+            with self._train_writer.as_default():
+                tf.summary.image("training batch, augmented", tf.io.decode_png(self.batch)[None], step=0)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        self.before = epoch * self.steps
+
+    def on_train_batch_begin(self, batch, logs=None):
+        pass
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.before + batch + 1
+        if step % EVERY == 0:
+            with self._train_writer.as_default():
+                tf.summary.scalar("step_loss", logs["loss"], step)
+                tf.summary.scalar("step_learning_rate", self.rate(), step)
+
+
+class Profile(keras.callbacks.Callback):
+    """TensorFlow's profile of some steps: the time of each operation on each device, for TensorBoard's plugin "xprof".
+
+    Args:
+        folder: where to write: plugins/profile within it.
+        first, last: steps, counted from 1 over all epochs of the run.
+        steps: in an epoch.
+    """
+
+    def __init__(self, folder: Path, first: int, last: int, steps: int):
+        super().__init__()
+        self.folder, self.first, self.last, self.steps = folder, first, last, steps
+        self.running = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.before = epoch * self.steps
+
+    def on_train_batch_begin(self, batch, logs=None):
+        step = self.before + batch + 1
+        if step == self.first:
+            tf.profiler.experimental.start(str(self.folder))
+            self.running = True
+        if self.running:
+            self.trace = tf.profiler.experimental.Trace("train", step_num=step, _r=1)
+            self.trace.__enter__()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.running:
+            self.trace.__exit__(None, None, None)
+            if self.before + batch + 1 == self.last:
+                self._stop()
+
+    def on_train_end(self, logs=None):
+        if self.running:
+            self._stop()
+
+    def _stop(self):
+        tf.profiler.experimental.stop()
+        self.running = False
+
+
+def check_profile(steps: tuple[int, int] | None, total: int) -> None:
+    """Raises BadInput if the steps to profile are not all among the `total` of the run."""
+    if steps and steps[1] > total:
+        raise BadInput(f"the run has {total} steps, got {steps[0]}-{steps[1]} (--profile)")
