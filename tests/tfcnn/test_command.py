@@ -76,13 +76,24 @@ def test_bad_input_is_answered_in_one_line_without_tensorflow(flags, message, fo
 
 
 @pytest.mark.parametrize(("flags", "message"), BAD_LATER)
-def test_bad_input_that_needs_tensorflow_to_be_seen(flags, message, folder, run_command):
+def test_bad_input_that_needs_tensorflow_to_be_seen(flags, message, folder, monkeypatch, capsys):
     before = files(folder)
-    done = run_command("tfcnn.train", *flags.split(), cwd=folder)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["train", *flags.split()])
+    assert command.run(train.main) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert message in said.err
+    assert said.err.count("\n") == 1
     assert files(folder) == before
+
+
+def test_an_error_is_the_only_line_after_tensorflows_import(folder, run_command):
+    flags, message = BAD_LATER[0]
+    done = run_command("tfcnn.train", *flags.split(), cwd=folder)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert message in done.stderr
 
 
 def test_a_folder_that_cannot_be_written_to(folder, monkeypatch):

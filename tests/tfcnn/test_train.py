@@ -49,7 +49,11 @@ def test_the_main_job(run_command, tmp_path):
 
 @pytest.mark.parametrize(
     ("arch", "flags", "least"),
-    [("lenet5", {}, 0.97), ("resnet20", {}, 0.97), ("vgg11", {"width": 0.25}, 0.97)],
+    [
+        ("lenet5", {}, 0.97),
+        ("resnet20", {"depth": 0.34, "epochs": 6}, 0.97),
+        ("vgg11", {"width": 0.25, "epochs": 8}, 0.97),
+    ],
 )
 def test_defaults_learn(arch, flags, least, tmp_path):
     run = train.run(Config(arch=arch, out=str(tmp_path / "run"), **flags))
@@ -100,7 +104,8 @@ def test_early_stop(tmp_path):
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_precision_by_flag(precision, tmp_path):
-    run = train.run(Config(arch="resnet20", depth=0.34, epochs=2, precision=precision, out=str(tmp_path / "run")))
+    small = {"arch": "resnet20", "width": 0.5, "depth": 0.34, "epochs": 2}
+    run = train.run(Config(**small, precision=precision, out=str(tmp_path / "run")))
     assert run.read_config()["recipe"]["precision"] == precision
     assert run.load_model().layers[2].compute_dtype == precision.removeprefix("mixed_")
     assert keras.config.dtype_policy().name == "float32"
