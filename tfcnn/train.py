@@ -237,6 +237,7 @@ def evaluate_best(model, data, rows: list[dict[str, float]], directory: RunDirec
     from tfcnn.checkpoint import best_epoch, uncompiled
 
     best = rows[best_epoch(rows)]
+    rates = [row["images_per_second"] for row in rows if row["images_per_second"]]  # 0: resumed after its last step
     uncompiled(model).load_weights(directory.model)
     test = model.evaluate(data.evaluation("test"), return_dict=True, verbose=0)
     return {
@@ -244,7 +245,7 @@ def evaluate_best(model, data, rows: list[dict[str, float]], directory: RunDirec
         **{name: value for name, value in best.items() if name.startswith("val_")},
         "best_epoch": best["epoch"],
         "epochs": len(rows),
-        "images_per_second": statistics.median(row["images_per_second"] for row in rows),
+        "images_per_second": statistics.median(rates or [0.0]),
     }
 
 
