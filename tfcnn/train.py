@@ -236,7 +236,9 @@ def evaluate_best(model, data, rows: list[dict[str, float]], directory: RunDirec
     """Load the best epoch's weights into `model`; its loss and metrics, and the run's speed."""
     from tfcnn.checkpoint import best_epoch, uncompiled
 
-    best = rows[best_epoch(rows)]
+    if (index := best_epoch(rows)) is None:
+        raise TrainingFailed(f"no epoch has a finite validation loss, so that '{directory.path}' has no model")
+    best = rows[index]
     rates = [row["images_per_second"] for row in rows if row["images_per_second"]]  # 0: resumed after its last step
     uncompiled(model).load_weights(directory.model)
     test = model.evaluate(data.evaluation("test"), return_dict=True, verbose=0)
