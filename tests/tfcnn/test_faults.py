@@ -17,7 +17,6 @@ from tfcnn.config import BadInput, Config, TrainingFailed
 from tfcnn.progress import Progress
 from tfcnn.run_directory import RunDirectory
 
-
 # Of the table, a process each: the benchmark has them all.
 INJECTED = [faults.FAULTS[row] for row in (3, 5, 6, 8, 10, 11, 13)]
 
