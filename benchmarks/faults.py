@@ -128,14 +128,19 @@ def _python(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True)
 
 
+def weights(path: Path) -> dict[str, np.ndarray]:
+    """The arrays in a .keras file by name."""
+    found = {}
+    with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
 def digest(out: Path) -> str:
     """SHA-256 of the best model's weights and of the history, without what is timed."""
     directory, result = RunDirectory(out), hashlib.sha256()
-    with zipfile.ZipFile(directory.model) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
-        weights = {}
-        file.visititems(lambda name, item: weights.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    for name in sorted(weights):
-        result.update(name.encode() + np.asarray(weights[name]).tobytes())
+    for name, value in sorted(weights(directory.model).items()):
+        result.update(name.encode() + np.asarray(value).tobytes())
     rows = [{k: v for k, v in row.items() if k not in TIMES} for row in directory.read_history()]
     result.update(json.dumps(rows).encode())
     return result.hexdigest()

@@ -158,7 +158,9 @@ class Checkpoints:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """What an error says, without TensorFlow's names of its operations."""
+    line = (str(error).splitlines() or [""])[0]
+    return re.sub(r"^\{\{.*?\}\} | \[Op:\w+\]$", "", line) or type(error).__name__
 
 
 class Keeper(keras.callbacks.Callback):

@@ -292,7 +292,10 @@ def evaluate_best(model, data, rows: list[dict[str, float]], directory: RunDirec
     """Load the best epoch's weights into `model`; its loss and metrics, and the run's speed."""
     from tfcnn.checkpoint import best_epoch, uncompiled
 
-    best = rows[best_epoch(rows)]
+    if (index := best_epoch(rows)) is None:
+        raise TrainingFailed(f"no epoch has a finite validation loss, so that '{directory.path}' has no model")
+    best = rows[index]
+    rates = [row["images_per_second"] for row in rows if row["images_per_second"]]  # 0: resumed after its last step
     uncompiled(model).load_weights(directory.model)
     test = model.evaluate(data.evaluation("test"), return_dict=True, verbose=0)
     return {
@@ -300,7 +303,7 @@ def evaluate_best(model, data, rows: list[dict[str, float]], directory: RunDirec
         **{name: value for name, value in best.items() if name.startswith("val_")},
         "best_epoch": best["epoch"],
         "epochs": len(rows),
-        "images_per_second": statistics.median(row["images_per_second"] for row in rows),
+        "images_per_second": statistics.median(rates or [0.0]),
     }
 
 
