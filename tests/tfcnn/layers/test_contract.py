@@ -350,7 +350,8 @@ def built(case, dtype="float32"):
     layer = case.make()
     if dtype != "float32":
         layer = type(layer).from_config(layer.get_config() | {"dtype": dtype})
-    layer.build(case.shapes if len(case.shapes) > 1 else case.shapes[0])
+    arguments = [keras.ops.convert_to_tensor(x) for x in inputs_of(case, "float32")]
+    layer(arguments if len(arguments) > 1 else arguments[0])
     rng = np.random.default_rng(1)
     layer.set_weights([w + 0.1 * rng.normal(size=w.shape).astype(w.dtype) for w in layer.get_weights()])
     return layer
