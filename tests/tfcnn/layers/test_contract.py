@@ -504,7 +504,7 @@ def test_exports_to_litert_with_builtin_operators(case, tmp_path):
     model.export(path, format="litert", verbose=False)
     assert b"Flex" not in path.read_bytes(), "needs TensorFlow operators"
     interpreter = tf.lite.Interpreter(str(path))
-    details = sorted(interpreter.get_input_details(), key=lambda detail: detail["name"])
+    details = sorted(interpreter.get_input_details(), key=lambda detail: (len(detail["name"]), detail["name"]))  # 9, 10
     for detail, x in zip(details, inputs, strict=True):
         interpreter.resize_tensor_input(detail["index"], x.shape)
     interpreter.allocate_tensors()
