@@ -67,7 +67,7 @@ def mobilenet_v2(
         width: multiplier of all filters; below 1 not of the last convolution's.
         depth: multiplier of the repeats n.
         stem: "imagenet" (first convolution with stride 2) or "cifar" (stride 1).
-        form: "keras" or "torchvision"; see the module's docstring.
+        form: "keras", or "torchvision" and "timm", which are one; see the module's docstring.
         dropout: rate before the last layer (torchvision trains with 0.2).
         bn_momentum: share of the old value in the moving statistics.
 
