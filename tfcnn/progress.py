@@ -32,7 +32,7 @@ class Progress(keras.callbacks.Callback):
         self.stream = stream or sys.stdout
         self.terminal = self.stream.isatty()
         self.ends = deque(maxlen=RECENT + 1)  # times at which steps ended, after the time at which the first began
-        self.trained_until = self.ended = None
+        self.ended = None
         self.tested: list[float] = []  # times at which the batches of the first validation ended
         self.validating = self.saving = 0.0  # seconds of an epoch after its last step
 
@@ -43,6 +43,7 @@ class Progress(keras.callbacks.Callback):
             self.ends.clear()
             self.ends.append(now)
         self.epoch, self.epoch_started, self.timed_from, self.timed_steps = epoch, now, now, 0
+        self.trained_until = now  # a run that was stopped in a validation goes on with it, without a step
         self.last_shown = now
 
     def on_train_batch_end(self, batch, logs=None):
