@@ -68,7 +68,8 @@ CHANGES = {
 
 
 def test_every_field_is_tried():
-    assert set(CHANGES) == {field.name for field in dataclasses.fields(Augmentation)}
+    elsewhere = {"margin"}  # test_data.py: a window of fixed scale
+    assert set(CHANGES) | elsewhere == {field.name for field in dataclasses.fields(Augmentation)}
 
 
 @pytest.mark.parametrize("name", CHANGES)
