@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import keras
 
-from tfcnn.config import Config
+from tfcnn.config import BadInput, Config, seconds_of
 from tfcnn.weight_average import WeightAverage
 
 SHARE, LONGEST = 0.05, 20.0  # of the budget and at most these seconds go into measuring steps
@@ -37,6 +39,44 @@ def epochs_within(left: float, epoch: float, compiling: float) -> int:
     (10, 1)
     """
     return max(1, int((left * (1 - RESERVE) - compiling) / epoch))
+
+
+def within_time(config: Config, data, build: Callable, started: float) -> Config:
+    """`config` with the epochs that its time budget, which began at `started`, allows.
+
+    They are measured on a network of their own, so that the run is that of `--epochs` with the same number.
+
+    Args:
+        config: with a `time`.
+        data: pipelines.data.Data.
+        build: build(config, data) gives a compiled network first.
+        started: of time.monotonic().
+
+    Raises:
+        BadInput: fewer epochs than the warm-up takes.
+    """
+    budgeted = seconds_of(config.time)
+    building = time.monotonic()
+    model, *_ = build(config, data)
+    building = time.monotonic() - building
+    speed = measure(model, data, config, budgeted)
+    del model
+    policy = keras.config.dtype_policy()
+    keras.backend.clear_session()  # its memory, and the names of its layers
+    keras.config.set_dtype_policy(policy)
+    epoch = speed.epoch(data.steps_per_epoch, -(-data.sizes["validation"] // config.batch_size))
+    left = budgeted - (time.monotonic() - started)
+    epochs = epochs_within(left, epoch, building + speed.compiling)
+    print(
+        f"time       {config.time}: {epochs} epoch{'s' if epochs > 1 else ''} of {epoch:.3g} s each in the "
+        f"{max(left, 0):,.0f} s that are left; a step takes {1000 * speed.step:,.3g} ms"
+    )
+    if config.warmup_epochs > epochs:
+        raise BadInput(
+            f"--time {config.time} allows {epochs} epochs, fewer than --warmup-epochs {config.warmup_epochs:g}: "
+            f"raise --time or lower --warmup-epochs"
+        )
+    return dataclasses.replace(config, epochs=epochs)
 
 
 def measure(model: keras.Model, data, config: Config, seconds: float) -> Speed:

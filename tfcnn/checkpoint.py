@@ -108,7 +108,7 @@ class Checkpoints:
             raise NotFinite("a weight", epoch, step - 1)
         self.place.assign([epoch, step])
         self.rows.assign(json.dumps(rows))
-        number = max([*self._numbers(), *self.good], default=0) + 1
+        number = max([*self.found(self.folder), *self.good], default=0) + 1
         try:
             self.folder.mkdir(exist_ok=True)
             self.checkpoint.write(str(self.folder / f"ckpt-{number}"))
@@ -129,7 +129,7 @@ class Checkpoints:
         Raises:
             TrainingFailed: all are damaged.
         """
-        numbers = self._numbers()
+        numbers = self.found(self.folder)
         for number in reversed(numbers):
             try:
                 self.checkpoint.read(str(self.folder / f"ckpt-{number}")).assert_existing_objects_matched()
@@ -145,10 +145,11 @@ class Checkpoints:
             raise TrainingFailed(f"no checkpoint in '{self.folder}' can be read; train anew with another --out")
         return 0, 0, []
 
-    def _numbers(self) -> list[int]:
-        """The numbers of the checkpoints on the disk. The index is the last that TensorFlow writes of one."""
-        found = (re.fullmatch(r"ckpt-(\d+)\.index", file.name) for file in self.folder.glob("ckpt-*"))
-        return sorted(int(match[1]) for match in found if match)
+    @staticmethod
+    def found(folder: Path) -> list[int]:
+        """The numbers of the checkpoints in a folder. The index is the last that TensorFlow writes of one."""
+        names = (re.fullmatch(r"ckpt-(\d+)\.index", file.name) for file in Path(folder).glob("ckpt-*"))
+        return sorted(int(match[1]) for match in names if match)
 
     def _remove_others(self) -> None:
         """Remove older and damaged checkpoints, and what a process left that was killed while it wrote."""

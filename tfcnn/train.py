@@ -16,8 +16,8 @@ from typing import Any
 
 import pipelines
 from tfcnn import command, models, recipes
-from tfcnn.config import BadInput, Config, TrainingFailed, add_flags, flag_of, seconds_of
-from tfcnn.run_directory import BAD_FILES, RunDirectory, default_path, write_json, writing
+from tfcnn.config import BadInput, Config, TrainingFailed, add_flags, flag_of
+from tfcnn.run_directory import RunDirectory, default_path, write_json
 
 
 def run(config: Config) -> RunDirectory:
@@ -34,16 +34,17 @@ def run(config: Config) -> RunDirectory:
     started = time.monotonic()
     directory = check(config)
     command.import_tensorflow()
+    from tfcnn import budget, report
     from tfcnn.export import export_savedmodel
     from tfcnn.tensorboard import check_profile
 
     data = load_data(config)
     check_same_data(config, data)
     if config.time and not config.resume:
-        config = within_time(config, data, started)
+        config = budget.within_time(config, data, build_model, started)
     check_profile(config.profiled_steps, config.epochs * data.steps_per_epoch)
     model, facts = build_model(config, data)
-    introduce(config, facts)
+    report.introduce(config, facts)
     directory = made(config, directory)
     with directory.locked():
         directory.remove_drafts()
@@ -54,7 +55,7 @@ def run(config: Config) -> RunDirectory:
             rows = fit(model, data, config, directory)
             metrics = evaluate_best(model, data, rows, directory)
             export_savedmodel(model, directory.saved_model, facts["data"])
-            finish(metrics, facts, rows, directory, seconds=time.monotonic() - started)
+            report.finish(metrics, facts, rows, directory, seconds=time.monotonic() - started)
         except KeyboardInterrupt as stop:
             raise command.Interrupted(
                 f"interrupted; continue with: python -m tfcnn.train --resume --out {directory.path}", stop
@@ -136,6 +137,7 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     import keras
 
     from tfcnn import cost, recipe, weights
+    from tfcnn.checkpoint import Checkpoints
 
     recipe.check_drop_path(config)
     keras.utils.set_random_seed(config.seed)
@@ -145,7 +147,7 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
         )
         model = models.build(config.arch, **arguments)
     loaded = None
-    if config.weights is not None and not (config.resume and any(RunDirectory(config.out).checkpoints.glob("*.index"))):
+    if config.weights is not None and not (config.resume and Checkpoints.found(RunDirectory(config.out).checkpoints)):
         loaded = str(weights.load(model, config.arch, config.weights, arguments, rgb=True))
     frozen = recipe.freeze(model, config.arch, config.freeze)
     peak = recipe.compile_model(model, config, data.steps_per_epoch, data.task, data.std)
@@ -158,71 +160,6 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
         "cost": {"parameters": table.params, "macs": table.macs},
         "data": data.facts(),
     }
-
-
-def within_time(config: Config, data, started: float) -> Config:
-    """`config` with the epochs that its time budget, which began at `started`, allows.
-
-    They are measured on a network of their own, so that the run is that of `--epochs` with the same number.
-
-    Raises:
-        BadInput: fewer epochs than the warm-up takes.
-    """
-    import keras
-
-    from tfcnn import budget
-
-    budgeted = seconds_of(config.time)
-    building = time.monotonic()
-    model, _ = build_model(config, data)
-    building = time.monotonic() - building
-    speed = budget.measure(model, data, config, budgeted)
-    del model
-    policy = keras.config.dtype_policy()
-    keras.backend.clear_session()  # its memory, and the names of its layers
-    keras.config.set_dtype_policy(policy)
-    epoch = speed.epoch(data.steps_per_epoch, -(-data.sizes["validation"] // config.batch_size))
-    left = budgeted - (time.monotonic() - started)
-    epochs = budget.epochs_within(left, epoch, building + speed.compiling)
-    print(
-        f"time       {config.time}: {epochs} epoch{'s' if epochs > 1 else ''} of {epoch:.3g} s each in the "
-        f"{max(left, 0):,.0f} s that are left; a step takes {1000 * speed.step:,.3g} ms"
-    )
-    if config.warmup_epochs > epochs:
-        raise BadInput(
-            f"--time {config.time} allows {epochs} epochs, fewer than --warmup-epochs {config.warmup_epochs:g}: "
-            f"raise --time or lower --warmup-epochs"
-        )
-    return dataclasses.replace(config, epochs=epochs)
-
-
-def introduce(config: Config, facts: dict[str, Any]) -> None:
-    """Say what is about to be trained, and which decisions were taken automatically."""
-    data, arguments, recipe = facts["data"], facts["arguments"], facts["recipe"]
-    sizes = ", ".join(f"{count:,} {split}" for split, count in data["sizes"].items())
-    shape = "x".join(map(str, data["image_shape"]))
-    classes = f", {data['num_classes']} classes" if data["num_classes"] else ""
-    print(f"data       {data['name']}: {sizes} examples of {shape}{classes}; {data['storage']}")
-    if data["notes"]:
-        print("converted  " + ", ".join(f"{count:,} {what}" for what, count in data["notes"].items()))
-    if data["bad"]:
-        print(f"left out   {data['bad']:,} files that cannot be used: see {BAD_FILES} in the run directory")
-    print(
-        f"network    {config.arch}: {facts['cost']['parameters']:,} parameters, "
-        f"{facts['cost']['macs'] / 1e6:,.1f} million MACs an image"
-    )
-    if facts["weights"]["loaded"]:
-        print(f"weights    {facts['weights']['loaded']}")
-    if config.freeze != "none":
-        print(f"frozen     {facts['weights']['frozen_layers']} layers (--freeze {config.freeze})")
-    if arguments.get("stem") == "cifar" and "stem" not in config.arch_args:
-        print("stem       cifar: keeps the resolution of these small images (--arch-args stem=imagenet for the other)")
-    name = "" if config.recipe == "default" else f"{config.recipe}: "
-    print(
-        f"recipe     {name}{config.opt}, learning rate {recipe['learning_rate']:g}, {config.epochs} epochs of "
-        f"{recipe['steps_per_epoch']} steps of {config.batch_size} images, {recipe['precision']}",
-        flush=True,
-    )
 
 
 def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, float]]:
@@ -305,28 +242,6 @@ def evaluate_best(model, data, rows: list[dict[str, float]], directory: RunDirec
         "epochs": len(rows),
         "images_per_second": statistics.median(rates or [0.0]),
     }
-
-
-def finish(metrics: dict[str, Any], facts: dict[str, Any], rows, directory: RunDirectory, seconds: float) -> None:
-    """Write metrics and curves, and say how it went."""
-    from tfcnn.metrics import HEADLINES
-    from tfcnn.progress import duration
-    from tfcnn.provenance import provenance
-    from tfcnn.visualize.curves import draw_curves
-
-    write_json(directory.metrics, metrics | facts["cost"] | provenance(seconds))
-    title = f"{facts['config']['arch']} on {facts['data']['name']}"
-    headline = HEADLINES[facts["data"]["task"]]
-    validation, test = (metrics[f"{split}_{headline.name}"] for split in ("val", "test"))
-    with writing(directory.curves) as path:
-        draw_curves(rows, path, title=title, headline=headline, best=metrics["best_epoch"], test=test)
-    print(
-        f"\nbest epoch         {metrics['best_epoch']} of {metrics['epochs']}, "
-        f"validation {headline.label} {headline.form.format(validation)}\n"
-        f"{'test ' + headline.label:17}  {headline.form.format(test)} of {facts['data']['sizes']['test']:,} images\n"
-        f"images per second  {metrics['images_per_second']:,.0f} in training; {duration(seconds)} in all\n"
-        f"run directory      {directory.path}"
-    )
 
 
 def resumed(given: dict[str, Any]) -> Config:

@@ -1,0 +1,58 @@
+"""What the user is told of a run: what is about to be trained, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfcnn.config import Config
+from tfcnn.metrics import HEADLINES
+from tfcnn.progress import duration
+from tfcnn.provenance import provenance
+from tfcnn.run_directory import BAD_FILES, RunDirectory, write_json, writing
+from tfcnn.visualize.curves import draw_curves
+
+
+def introduce(config: Config, facts: dict[str, Any]) -> None:
+    """Say what is about to be trained, and which decisions were taken automatically."""
+    data, arguments, recipe = facts["data"], facts["arguments"], facts["recipe"]
+    sizes = ", ".join(f"{count:,} {split}" for split, count in data["sizes"].items())
+    shape = "x".join(map(str, data["image_shape"]))
+    classes = f", {data['num_classes']} classes" if data["num_classes"] else ""
+    print(f"data       {data['name']}: {sizes} examples of {shape}{classes}; {data['storage']}")
+    if data["notes"]:
+        print("converted  " + ", ".join(f"{count:,} {what}" for what, count in data["notes"].items()))
+    if data["bad"]:
+        print(f"left out   {data['bad']:,} files that cannot be used: see {BAD_FILES} in the run directory")
+    print(
+        f"network    {config.arch}: {facts['cost']['parameters']:,} parameters, "
+        f"{facts['cost']['macs'] / 1e6:,.1f} million MACs an image"
+    )
+    if facts["weights"]["loaded"]:
+        print(f"weights    {facts['weights']['loaded']}")
+    if config.freeze != "none":
+        print(f"frozen     {facts['weights']['frozen_layers']} layers (--freeze {config.freeze})")
+    if arguments.get("stem") == "cifar" and "stem" not in config.arch_args:
+        print("stem       cifar: keeps the resolution of these small images (--arch-args stem=imagenet for the other)")
+    name = "" if config.recipe == "default" else f"{config.recipe}: "
+    print(
+        f"recipe     {name}{config.opt}, learning rate {recipe['learning_rate']:g}, {config.epochs} epochs of "
+        f"{recipe['steps_per_epoch']} steps of {config.batch_size} images, {recipe['precision']}",
+        flush=True,
+    )
+
+
+def finish(metrics: dict[str, Any], facts: dict[str, Any], rows, directory: RunDirectory, seconds: float) -> None:
+    """Write metrics and curves, and say how it went."""
+    write_json(directory.metrics, metrics | facts["cost"] | provenance(seconds))
+    title = f"{facts['config']['arch']} on {facts['data']['name']}"
+    headline = HEADLINES[facts["data"]["task"]]
+    validation, test = (metrics[f"{split}_{headline.name}"] for split in ("val", "test"))
+    with writing(directory.curves) as path:
+        draw_curves(rows, path, title=title, headline=headline, best=metrics["best_epoch"], test=test)
+    print(
+        f"\nbest epoch         {metrics['best_epoch']} of {metrics['epochs']}, "
+        f"validation {headline.label} {headline.form.format(validation)}\n"
+        f"{'test ' + headline.label:17}  {headline.form.format(test)} of {facts['data']['sizes']['test']:,} images\n"
+        f"images per second  {metrics['images_per_second']:,.0f} in training; {duration(seconds)} in all\n"
+        f"run directory      {directory.path}"
+    )
