@@ -17,7 +17,7 @@ FLOORS = {
         *("tfcnn.models", "tfcnn.recipe", "tfcnn.checkpoint", "tfcnn.cost", "tfcnn.visualize", "tfcnn.progress"),
         *("tfcnn.graph", "tfcnn.layer_windows", "tfcnn.receptive_field", "tfcnn.weights", "tfcnn.state_dict"),
         *("tfcnn.recipes", "tfcnn.weight_average", "tfcnn.loop", "tfcnn.provenance"),
-        *("tfcnn.budget", "tfcnn.tensorboard", "tfcnn.report"),
+        *("tfcnn.budget", "tfcnn.tensorboard", "tfcnn.acceleration", "tfcnn.report"),
     ),
     2: (
         *("tfcnn.train", "tfcnn.evaluate", "tfcnn.predict", "tfcnn.export", "tfcnn.describe", "tfcnn.__main__"),

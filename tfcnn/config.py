@@ -144,6 +144,15 @@ class Config:
         "number format; auto: float32 on CPU, mixed on GPU",
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
     )
+    kernels: str = option(
+        "fused",
+        "what batch norms, convolutions and the optimiser run on; fused: TensorFlow's own kernels in one piece; keras: "
+        "Keras' many small operations",
+        choices=("fused", "keras"),
+    )
+    jit: str = option(
+        "auto", "compile the steps by XLA; auto: on a GPU, where the network can", choices=("auto", "on", "off")
+    )
     seed: int = option(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1)
     out: str | None = option(None, "run directory to create [runs/ARCH-DATASET-TIME]")
     resume: bool = option(False, "continue the run in --out where its newest checkpoint is")

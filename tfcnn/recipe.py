@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from tfcnn import losses, metrics
+from tfcnn.acceleration import accelerate_optimizer
 from tfcnn.config import BadInput, Config
 from tfcnn.graph import in_order, is_head
 from tfcnn.layers.constraints import MaxNorm, enforce
@@ -143,6 +144,8 @@ def optimizer(config: Config, rates: keras.optimizers.schedules.LearningRateSche
         gradient_accumulation_steps=config.grad_accum_steps if config.grad_accum_steps > 1 else None,
     )
     result.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "coefficient"])
+    if config.kernels == "fused":
+        accelerate_optimizer(result)
     return result
 
 
@@ -268,5 +271,6 @@ def compile_model(
         optimizer=optimizer(config, schedule(config, peak, steps_per_epoch)),
         loss=loss,
         metrics=metrics.metrics(task, model.output_shape[-1], std),
+        jit_compile={"auto": "auto", "on": True, "off": False}[config.jit],
     )
     return peak

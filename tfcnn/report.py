@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from tfcnn.config import Config
@@ -36,9 +37,13 @@ def introduce(config: Config, facts: dict[str, Any]) -> None:
     name = "" if config.recipe == "default" else f"{config.recipe}: "
     print(
         f"recipe     {name}{config.opt}, learning rate {recipe['learning_rate']:g}, {config.epochs} epochs of "
-        f"{recipe['steps_per_epoch']} steps of {config.batch_size} images, {recipe['precision']}",
-        flush=True,
+        f"{recipe['steps_per_epoch']} steps of {config.batch_size} images, {recipe['precision']}"
+        f"{', XLA' if recipe['jit'] else ''}"
     )
+    if any(recipe["fused_kernels"].values()):
+        fused = ", ".join(f"{count} {what}" for what, count in recipe["fused_kernels"].items() if count)
+        print(f"kernels    fused: {fused} (--kernels keras for Keras' own operations)")
+    sys.stdout.flush()
 
 
 def finish(metrics: dict[str, Any], facts: dict[str, Any], rows, directory: RunDirectory, seconds: float) -> None:

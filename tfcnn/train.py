@@ -136,7 +136,7 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     """The compiled network, and what config.json keeps: every decision that was taken, automatic ones included."""
     import keras
 
-    from tfcnn import cost, recipe, weights
+    from tfcnn import acceleration, cost, recipe, weights
     from tfcnn.checkpoint import Checkpoints
 
     recipe.check_drop_path(config)
@@ -150,13 +150,20 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     if config.weights is not None and not (config.resume and Checkpoints.found(RunDirectory(config.out).checkpoints)):
         loaded = str(weights.load(model, config.arch, config.weights, arguments, rgb=True))
     frozen = recipe.freeze(model, config.arch, config.freeze)
+    fused = acceleration.accelerate(model) if config.kernels == "fused" else {}
     peak = recipe.compile_model(model, config, data.steps_per_epoch, data.task, data.std)
     table = cost.cost_table(model)
     return model, {
         "config": config.to_dict() | {"resume": False},
         "arguments": arguments,
         "weights": {"loaded": loaded, "frozen_layers": frozen},
-        "recipe": {"precision": precision, "learning_rate": peak, "steps_per_epoch": data.steps_per_epoch},
+        "recipe": {
+            "precision": precision,
+            "learning_rate": peak,
+            "steps_per_epoch": data.steps_per_epoch,
+            "fused_kernels": fused,
+            "jit": bool(model.jit_compile),
+        },
         "cost": {"parameters": table.params, "macs": table.macs},
         "data": data.facts(),
     }

@@ -1,0 +1,171 @@
+"""Faster kernels give what Keras' own operations give."""
+
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from tfcnn import models
+from tfcnn.acceleration import accelerate, accelerate_optimizer
+
+RNG = np.random.default_rng(0)
+
+
+def twins(make, shape):
+    """A network of one layer as Keras runs it and accelerated, with the same weights, none of them 0 or 1."""
+    pair = []
+    for _ in range(2):
+        layer = make()
+        inputs = keras.Input(shape)
+        pair.append(keras.Model(inputs, layer(inputs)))
+    weights = [RNG.uniform(0.5, 1.5, weight.shape) for weight in pair[0].weights]
+    for model in pair:
+        model.set_weights(weights)
+    changed = accelerate(pair[1])
+    return (*pair, changed)
+
+
+def run(model, x, upstream, training):
+    """Output, gradients by the input and by the weights that train, and the weights after it."""
+
+    @tf.function
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = model(x, training=training)
+            total = tf.reduce_sum(tf.cast(y, tf.float32) * upstream)
+        return y, tape.gradient(total, [x, *(weight.value for weight in model.trainable_weights)])
+
+    output, gradients = step(tf.constant(x))
+    return [np.asarray(each, "float32") for each in (output, *gradients, *model.weights)]
+
+
+def check(first, second, x, training, rtol=1e-5):
+    upstream = RNG.normal(size=first.compute_output_shape(x.shape)).astype("float32")
+    expected, found = run(first, x, upstream, training), run(second, x, upstream, training)
+    assert len(expected) == len(found) > 2
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=rtol, atol=rtol * np.abs(a).max())
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"scale": False}, {"center": False}, {"momentum": 0.7, "epsilon": 0.1}, {"trainable": False}],
+    ids=str,
+)
+def test_batch_norm(arguments, training):
+    plain, fused, changed = twins(lambda: layers.BatchNormalization(**arguments), (5, 4, 3))
+    assert changed == {"batch norms": 1, "convolutions": 0}
+    before = [np.array(weight) for weight in plain.weights]
+    check(plain, fused, RNG.normal(3, 2, (6, 5, 4, 3)).astype("float32"), training)
+    moved = any((np.array(weight) != value).any() for weight, value in zip(fused.weights, before, strict=True))
+    assert moved is (training and arguments.get("trainable", True))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_batch_norm_in_mixed_precision_has_its_statistics_in_float32(policy):
+    """The mean of values around 300, with a spread of 1, is lost in bfloat16's 8 bits and float16's 11."""
+    plain, fused, _ = twins(lambda: layers.BatchNormalization(dtype=policy, momentum=0.0), (8, 8, 2))
+    x = RNG.normal(300, 1, (16, 8, 8, 2)).astype("float32")
+    for model in (plain, fused):
+        assert model(x, training=True).dtype == policy.removeprefix("mixed_")
+        assert all(weight.dtype == "float32" for weight in model.weights)
+    for a, b in zip(plain.weights, fused.weights, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5, (1, 4)], ids=str)
+def test_convolution(kernel, padding):
+    plain, fused, changed = twins(lambda: layers.Conv2D(4, kernel, padding=padding), (7, 6, 3))
+    assert changed == {"batch norms": 0, "convolutions": 1}
+    check(plain, fused, RNG.normal(size=(2, 7, 6, 3)).astype("float32"), True)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("size", [7, 6, 1])
+def test_pointwise_convolution_with_a_stride(size, padding):
+    plain, fused, changed = twins(lambda: layers.Conv2D(4, 1, 3, padding, activation="relu"), (size, 8, 3))
+    assert changed["convolutions"] == 1
+    check(plain, fused, RNG.normal(size=(2, size, 8, 3)).astype("float32"), True)
+
+
+def test_a_convolution_of_unknown_size_and_in_mixed_precision():
+    plain, fused, _ = twins(lambda: layers.Conv2D(4, 3, padding="same", dtype="mixed_bfloat16"), (None, None, 3))
+    check(plain, fused, RNG.normal(size=(2, 5, 9, 3)).astype("float32"), True, rtol=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (lambda: layers.Conv2D(4, 3, 2), (8, 8, 3)),
+        (lambda: layers.Conv2D(4, 3, groups=2), (8, 8, 2)),
+        (lambda: layers.Conv2D(4, 3, dilation_rate=2), (8, 8, 3)),
+        (lambda: layers.DepthwiseConv2D(3), (8, 8, 3)),
+        (lambda: layers.Conv1D(4, 3), (8, 3)),
+        (lambda: layers.BatchNormalization(), (3,)),
+        (lambda: layers.BatchNormalization(axis=1), (8, 8, 3)),
+        (lambda: layers.BatchNormalization(renorm=True), (8, 8, 3)),
+    ],
+)
+def test_what_has_no_faster_kernel_stays(layer, shape):
+    assert not any(twins(layer, shape)[-1].values())
+
+
+def test_layers_of_a_nested_network_are_found():
+    inner = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(2, 3), layers.BatchNormalization()])
+    assert accelerate(keras.Sequential([inner, layers.Flatten()])) == {"batch norms": 1, "convolutions": 1}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: keras.optimizers.Adam(0.1),
+        lambda: keras.optimizers.AdamW(0.1, weight_decay=0.5, epsilon=1e-3),
+        lambda: keras.optimizers.SGD(0.1, momentum=0.9),
+        lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True, gradient_accumulation_steps=2),
+    ],
+)
+def test_optimizers(make):
+    results = []
+    for fast in (False, True):
+        optimizer = make()
+        variables = [keras.Variable(np.ones(shape, "float32")) for shape in ((3, 2), (4,))]
+        assert not fast or accelerate_optimizer(optimizer)
+        rng = np.random.default_rng(1)
+        for _ in range(6):
+            optimizer.apply([tf.constant(rng.normal(size=v.shape), tf.float32) for v in variables], variables)
+        results.append([np.array(v) for v in (*variables, *optimizer.variables)])
+    assert np.abs(results[0][0] - 1).min() > 1e-3
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "make", [keras.optimizers.Lion, keras.optimizers.SGD, lambda: keras.optimizers.Adam(amsgrad=True)]
+)
+def test_other_optimizers_stay(make):
+    assert not accelerate_optimizer(make())
+
+
+def test_a_step_of_a_network_and_its_file(tmp_path):
+    """The loss and the gradients of MobileNet as Keras has them; the file that is saved knows nothing of it."""
+    x = RNG.normal(size=(4, 32, 32, 3)).astype("float32")
+    results = []
+    for fast in (False, True):
+        keras.utils.set_random_seed(0)
+        model = models.build("mobilenet", (32, 32, 3), 5, width=0.25, dropout=0.0)
+        if fast:
+            assert accelerate(model) == {"batch norms": 27, "convolutions": 14}
+        model.save(tmp_path / "network.keras")
+        results.append(run(model, x, np.ones((4, 5), "float32"), True))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-4 * max(np.abs(a).max(), 1))
+    with zipfile.ZipFile(tmp_path / "network.keras") as archive:
+        config = archive.read("config.json").decode()
+    assert config.count('"BatchNormalization"') == 27
+    assert "tfcnn" not in config
