@@ -299,20 +299,24 @@ def conv_cost(
 
 
 def scale_width(channels: int, width: float) -> int:
-    """`channels` times `width`, rounded to a multiple of 8, at least 8 and at least 90 % of the exact product.
+    """`channels` times `width`, rounded to a multiple of 8 and at least 90 % of the exact product.
 
-    The rule of MobileNet's and EfficientNet's authors; `width=1` leaves every count as the paper has it.
+    The rule of MobileNet's and EfficientNet's authors. `channels` that 8 does not divide are rounded to what they share
+    with it, LeNet's 6 to even numbers and DenseNet's 12 to multiples of 4: a lower width never gives more of them.
 
-    >>> scale_width(64, 0.5), scale_width(6, 1.0), scale_width(24, 0.6)
-    (32, 6, 16)
+    >>> scale_width(64, 0.5), scale_width(24, 0.6), scale_width(8, 0.1)
+    (32, 16, 8)
+    >>> scale_width(6, 1.0), scale_width(6, 0.5), scale_width(12, 0.75)
+    (6, 4, 12)
+
+    Raises:
+        ValueError: `width` is not above 0.
     """
     if width <= 0:
         raise ValueError(f"width must be above 0, got {width}")
-    if width == 1:
-        return channels
-    exact = channels * width
-    rounded = max(8, int(exact + 4) // 8 * 8)
-    return rounded if rounded >= 0.9 * exact else rounded + 8
+    step, exact = math.gcd(channels, 8), channels * width
+    rounded = max(step, int(exact + step / 2) // step * step)
+    return rounded if rounded >= 0.9 * exact else rounded + step
 
 
 def scale_depth(repeats: int, depth: float) -> int:

@@ -19,6 +19,7 @@ from tfcnn.config import BadInput, Config, add_flags, choose
 
 FORMATS = ("text", "markdown", "csv", "json")
 DEFAULT_BATCH = 32  # of --compare: the batch of tfcnn.train
+SMALL_STEM = "stem cifar, which keeps the resolution of small images (--arch-args stem=imagenet for the other)"
 UNKNOWN = "?"  # the receptive field behind a layer that is not known
 
 
@@ -54,7 +55,7 @@ def main() -> None:
     for config in configs:
         models.family_of(config.arch)
         if config.image_size is not None:
-            models.check_size(config.arch, (config.image_size, config.image_size))
+            models.check_size(config.arch, config.image_size)
 
     command.import_tensorflow()
     import keras
@@ -92,6 +93,8 @@ def _facts(config: Config, model, batch: int | None) -> dict:
     facts = {"arch": config.arch, "input": list(model.input_shape[1:]), "parameters": table.params}
     facts |= {name: getattr(table, name) for name in ("trainable", "macs", "multiplications", "additions")}
     facts |= {"activation_bytes": table.activation_bytes, "unpriced": list(table.unpriced)}
+    usual, used = (models.arguments(config.arch, shape).get("stem") for shape in (None, model.input_shape[1:]))
+    facts["small_stem"] = used != usual and "stem" not in config.arch_args
     try:
         facts["field"] = receptive_field.receptive_field(model)
         facts["field_of_windows"] = receptive_field.receptive_field(model, windows_only=True)
@@ -136,6 +139,8 @@ def _summary(facts: dict) -> list[str]:
         f"{_mib(facts['activation_bytes'])} MiB of activations for an image of {_size(facts['input'])}",
         f"receptive field of the last map: {_seen(facts)}",
     ]
+    if facts["small_stem"]:
+        lines.append(SMALL_STEM)
     if facts["unpriced"]:
         lines.append(f"not priced: {', '.join(facts['unpriced'])}")
     if memory := facts.get("memory"):
@@ -178,6 +183,7 @@ def _comparison(facts: list[dict], batch: int, form: str) -> str:
         memory = (_mib(one["memory"][what]) for what in ("training", "inference"))
         body.append((one["arch"], _size(one["input"]), *_counts(one), *memory, field))
     notes = [f"{one['arch']}: receptive field {_seen(one)}" for one in facts if one["field"] is None]
+    notes += [f"{one['arch']}: {SMALL_STEM}" for one in facts if one["small_stem"]]
     notes += [f"{one['arch']}: not priced: {', '.join(one['unpriced'])}" for one in facts if one["unpriced"]]
     return "\n".join([_table(head, body, None, form, words=2), *notes])
 

@@ -27,7 +27,7 @@ class Stored(NamedTuple):
 
 def library_of(path: str, family: str) -> str:
     """ "timm" or "torchvision": whose networks, where they differ, have a file's names. Raises BadInput: unreadable."""
-    return "timm" if family == "xception" or "conv_stem.weight" in _tensors(path) else "torchvision"
+    return "timm" if family == "xception" or "conv_stem.weight" in _tensors(path, values=False) else "torchvision"
 
 
 def read_state_dict(path: str, arch: str, ours: list[layers.Layer], arguments: dict[str, Any]) -> list[Stored]:
@@ -57,17 +57,19 @@ def read_state_dict(path: str, arch: str, ours: list[layers.Layer], arguments: d
     return stored
 
 
-def _tensors(path: str) -> dict[str, np.ndarray]:
+def _tensors(path: str, values: bool = True) -> dict[str, np.ndarray | None]:
+    """The file's arrays by their names; without `values` the names alone, which cost no time."""
     if not Path(path).is_file():
         raise BadInput(f"no weights at '{path}': give imagenet, or a file {FORMATS} (--weights)")
     try:
         if path.endswith(".npz"):
             with np.load(path, allow_pickle=False) as file:
-                tensors = dict(file)
+                tensors = {name: file[name] if values else None for name in file.files}
         else:
-            from safetensors.numpy import load_file
+            from safetensors import safe_open
 
-            tensors = load_file(path)
+            with safe_open(path, "numpy") as file:
+                tensors = {name: file.get_tensor(name) if values else None for name in file.keys()}  # noqa: SIM118
     except Exception as error:  # safetensors raises its own error, which is a bare Exception
         raise BadInput(f"'{path}' cannot be read: {first_line(error)} (--weights)") from error
     return {name.removeprefix("module."): array for name, array in tensors.items()}

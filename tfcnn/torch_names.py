@@ -16,7 +16,7 @@ def resnet(arguments: dict) -> Iterator[str]:
     convolutions, projected = (3, 1) if arguments["block"] == "bottleneck" else (2, 2)
     yield from ("conv1", "bn1")
     for stage, n in enumerate(arguments["repeats"], start=1):
-        for i in range(n):
+        for i in range(scale_depth(n, arguments["depth"])):
             block = f"layer{stage}.{i}"
             for k in range(1, convolutions + 1):
                 yield from (f"{block}.conv{k}", f"{block}.bn{k}")

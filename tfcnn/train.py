@@ -67,7 +67,7 @@ def check(config: Config) -> RunDirectory:
     """The run directory, once all that needs no TensorFlow is known to be right. Raises BadInput or BadData."""
     models.family_of(config.arch)
     if config.image_size is not None:
-        models.check_size(config.arch, (config.image_size, config.image_size))
+        models.check_size(config.arch, config.image_size)
     pipelines.check_name(config.dataset)
     if config.weights not in (None, "imagenet") and not config.resume and not Path(config.weights).is_file():
         raise BadInput(f"no file '{config.weights}': give imagenet, or the path of a file with weights (--weights)")

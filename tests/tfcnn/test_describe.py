@@ -47,6 +47,16 @@ def test_channels_and_classes(told):
     assert re.search(r"logits +Dense +7 ", text)
 
 
+def test_a_stem_that_the_size_of_the_images_chose_is_said(told):
+    for flags, said in (
+        (("--arch", "resnet18"), 0),
+        (("--arch", "resnet18", "--image-size", "63"), 1),
+        (("--arch", "resnet18", "--image-size", "63", "--arch-args", "stem=imagenet"), 0),
+        (("--compare", "resnet18", "resnet20", "lenet5", "--image-size", "32"), 1),
+    ):
+        assert told(*flags).count("stem cifar, which keeps the resolution of small images") == said
+
+
 def test_receptive_fields_and_memory(told):
     """VGG-16: the field grows by 2 strides a convolution and 1 a pooling; published for the last map: 212."""
     text = told("--arch", "vgg16", "--batch-size", "64")
@@ -119,6 +129,8 @@ def test_the_picture(told, tmp_path):
         ("--batch-size 0", "--batch-size must be a whole number at least 1, got '0'"),
         ("--compare vgg16 mobilnet", "did you mean mobilenet"),
         ("--compare vgg16 lenet5 --image-size 20", "too small for vgg16"),
+        ("--arch m5 --image-size 100", "sounds of 100 are too small for m5: it needs 1024 samples (--image-size)"),
+        ("--arch voxnet --image-size 9", "volumes of 9x9x9 are too small for voxnet: it needs 16 voxels a side"),
         ("--arch vgg16 --compare lenet5", "give --arch or --compare, not both"),
         ("--compare lenet5 --field a.png", "--field draws one network"),
         ("--layer conv1", "give --field FILE.png"),

@@ -3,9 +3,9 @@
 Names and limits are plain values, so that asking for them imports neither Keras nor a backend; a family's
 file is imported when one of its networks is built. Channels come last, networks return float32 logits.
 
-One meaning across families: `width` multiplies filters (rounded to multiples of 8, kept at 90 % or more:
-tfcnn.arithmetic.scale_width), `depth` multiplies the repeats of blocks (rounded up: scale_depth), and the resolution
-is the size of the input.
+One meaning across families: `width` multiplies filters (rounded to multiples of 8, or of what the paper's number shares
+with 8, and kept at 90 % or more: tfcnn.arithmetic.scale_width), `depth` multiplies the repeats of blocks (rounded up:
+scale_depth), and the resolution is the size of the input.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tfcnn.config import BadInput, choose
 # Below this many pixels a network that divides the image by 32 ends in a 1x1 map.
 SMALL_IMAGE = 64
 STAGES = tuple(f"stage{n}" for n in range(1, 6))
+KINDS = {1: ("sounds", "samples"), 2: ("images", "pixels a side"), 3: ("volumes", "voxels a side")}  # by their axes
 DILATED_MAPS = (*STAGES, *(f"layer{n}" for n in range(1, 9)))
 
 
@@ -30,6 +31,7 @@ class Family(NamedTuple):
     min_size: int  # the shortest side of the input that leaves every stage something to look at
     names: tuple[str, ...]
     features: tuple[str, ...] = STAGES  # the layers that `features_only` can give
+    axes: int = 2  # of space or time in its inputs
     small: int = SMALL_IMAGE  # below this many pixels a side a network that has a `stem` gets the one for small images
 
 
@@ -52,10 +54,10 @@ FAMILIES = (
     Family("inception_v3", "classification", 15, ("inception_v3",), small=75),
     Family("squeezenet", "classification", 8, ("squeezenet1_0", "squeezenet1_1")),
     Family("lecture_cnn", "classification", 16, ("lecture_cnn",)),
-    Family("audio", "classification", 1024, ("m3", "m5", "m11", "m18")),
-    Family("voxnet", "classification", 16, ("voxnet",)),
+    Family("audio", "classification", 1024, ("m3", "m5", "m11", "m18"), axes=1),
+    Family("voxnet", "classification", 16, ("voxnet",), axes=3),
     Family("unet", "segmentation", 16, ("unet",)),
-    Family("unet3d", "segmentation", 8, ("unet3d",)),
+    Family("unet3d", "segmentation", 8, ("unet3d",), axes=3),
     Family("fcn", "segmentation", 32, ("fcn32s", "fcn16s", "fcn8s")),
     Family("segnet", "segmentation", 32, ("segnet",)),
     Family("deconvnet", "segmentation", 32, ("deconvnet",)),
@@ -75,12 +77,19 @@ def family_of(arch: str) -> Family:
     return ARCHS[choose("architecture", arch, ARCHS, flag="--arch")]
 
 
-def check_size(arch: str, image_size: tuple[int, ...]) -> None:
-    """Raises BadInput when an image (its spatial sides, in pixels; None: any) is too small for the architecture."""
-    minimum = family_of(arch).min_size
-    if any(side < minimum for side in image_size if side is not None):
-        size = "x".join(map(str, image_size))
-        raise BadInput(f"images of {size} are too small for {arch}: it needs {minimum} pixels a side (--image-size)")
+def check_size(arch: str, size: int | tuple[int | None, ...]) -> None:
+    """Raises BadInput when an input is too small for the architecture.
+
+    `size` is that of its spatial axes, in pixels, samples or voxels (None: any), or one number for all of them.
+    """
+    family = family_of(arch)
+    sides = (size,) * family.axes if isinstance(size, int) else size
+    if any(side < family.min_size for side in sides if side is not None):
+        inputs, unit = KINDS[family.axes]
+        needed = f"{family.min_size} {unit}"
+        raise BadInput(
+            f"{inputs} of {'x'.join(map(str, sides))} are too small for {arch}: it needs {needed} (--image-size)"
+        )
 
 
 def builder_of(arch: str) -> Callable:

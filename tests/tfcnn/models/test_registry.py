@@ -1,6 +1,7 @@
 import importlib
 import json
 import math
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -15,30 +16,7 @@ from tfcnn.config import BadInput
 REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())["rows"]
 # Names without a row there, with counts of trainable parameters that somebody else printed.
 ALSO_PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text())["rows"]
-SMALLER = {
-    "lenet": {},
-    "vgg": {"width": 0.05},
-    "resnet": {"width": 0.125},
-    "mobilenet": {"width": 0.25},
-    "alexnet": {"width": 0.05},
-    "nin": {"width": 0.25},
-    "googlenet": {"width": 0.1, "depth": 0.2},
-    "inception_v3": {"width": 0.1, "depth": 0.25},
-    "squeezenet": {"width": 0.25},
-    "lecture_cnn": {"width": 0.25},
-    "densenet": {"width": 0.25, "depth": 0.1},
-    **{family: {"width": 0.25, "depth": 0.1} for family in ("mobilenet_v2", "mobilenet_v3", "efficientnet")},
-    "xception": {"width": 0.05, "depth": 0.1},
-    "audio": {"width": 0.05},
-    "voxnet": {"width": 0.25},
-    "unet": {"width": 0.125, "depth": 0.5},
-    "unet3d": {"width": 0.125, "depth": 0.5},
-    "fcn": {"width": 0.02, "depth": 0.3},
-    "segnet": {"width": 0.05, "depth": 0.3},
-    "deconvnet": {"width": 0.05, "depth": 0.3},
-    "dilated": {"width": 0.02, "depth": 0.3},
-    "autoencoder": {"width": 0.5},
-}
+SMALLER = json.loads((Path(__file__).parent / "small.json").read_text())  # arguments for each family
 
 # One name for each row table and block; the others differ in numbers alone, which the published counts check.
 KINDS = [
@@ -53,6 +31,12 @@ KINDS = [
 def weightless(arch, *args, **overrides):
     with cost.weightless():
         return tfcnn.build(arch, *args, **overrides)
+
+
+@cache
+def priced(arch, **scale):
+    """A network of the paper's size, or scaled."""
+    return cost.cost_table(weightless(arch, **scale))
 
 
 def shape_of(arch, height, width, channels):
@@ -77,7 +61,7 @@ def test_published_counts(row):
 
 @pytest.mark.parametrize("row", ALSO_PUBLISHED, ids=lambda row: row["arch"])
 def test_other_published_counts(row):
-    trainable = cost.cost_table(weightless(row["arch"])).trainable
+    trainable = priced(row["arch"]).trainable
     if "millions" in row:
         assert trainable / 1e6 == pytest.approx(row["millions"], rel=0.02)
     else:
@@ -109,17 +93,21 @@ def test_minimum_size(arch):
     channels = 3 if models.family_of(arch).task == "reconstruction" else 7
     assert model.output_shape[-1] == channels
     assert all(math.prod(row.output_shape) > 0 for row in cost.cost_table(model).rows)
-    with pytest.raises(BadInput, match=f"needs {size} pixels"):
+    with pytest.raises(BadInput, match=rf"needs {size} (pixels|voxels|samples)"):
         tfcnn.build(arch, (*(size + 9,) * (rank - 1), size - 1, 3), 7)
 
 
-@pytest.mark.parametrize("arch", KINDS)
+@pytest.mark.parametrize("arch", tfcnn.list_archs())
 def test_depth_and_width_scale_every_network(arch):
-    plain, wide, deep = (cost.cost_table(weightless(arch, **scale)) for scale in ({}, {"width": 2}, {"depth": 1.2}))
-    assert wide.macs > 2 * plain.macs
-    assert deep.macs > plain.macs
-    assert len(deep.rows) > len(plain.rows)
-    assert len(wide.rows) == len(plain.rows)
+    form = {"form": "same"} if arch == "unet3d" else {}  # or the depth decides
+    shallow, wide = priced(arch, depth=0.3, **form), priced(arch, depth=0.3, width=2, **form)
+    deep = priced(arch, **form)
+    if len(deep.rows) == len(shallow.rows):  # one block a stage stays one
+        deep = priced(arch, depth=1.2, **form)
+    assert wide.macs > 2 * shallow.macs
+    assert deep.macs > shallow.macs
+    assert len(deep.rows) > len(shallow.rows)
+    assert len(wide.rows) == len(shallow.rows)
 
 
 @pytest.mark.parametrize("family", models.FAMILIES, ids=lambda family: family.module)
