@@ -34,7 +34,7 @@ def accelerate(model: keras.Model) -> dict[str, int]:
             layer.call = partial(_batch_norm, layer)
             changed["batch norms"] += 1
         elif on_cpu and _gradient_is_a_convolution(layer):
-            layer.convolution_op = partial(_convolution, stride=layer.strides[0], padding=layer.padding)
+            layer.convolution_op = partial(convolution, stride=layer.strides[0], padding=layer.padding)
             changed["convolutions"] += 1
     return changed
 
@@ -92,11 +92,20 @@ def _gradient_is_a_convolution(layer) -> bool:
     )
 
 
-def _convolution(inputs, kernel, *, stride, padding):
+def convolution(inputs, kernel, *, stride, padding):
     """The convolution of stride 1, or of 1x1 with any, with the gradient by its input as a convolution of its own.
 
     The gradient by the input is the upstream gradient, convolved with the kernel turned by half a turn, its channels
     exchanged, in a border of (kernel - 1 - border) (Dumoulin & Visin 2016, relationship 8).
+
+    Args:
+        inputs: (n, h, w, c), floats.
+        kernel: (rows, columns, c, filters), of the same dtype.
+        stride: of both axes; 1 unless the kernel is 1x1.
+        padding: "same" or "valid".
+
+    Returns:
+        (n, h', w', filters), h' and w' as keras.layers.Conv2D has them.
     """
     inputs, kernel = keras.ops.convert_to_tensor(inputs), keras.ops.convert_to_tensor(kernel)
     if stride > 1:  # of 1x1: the positions between are not looked at

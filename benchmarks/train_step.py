@@ -1,0 +1,242 @@
+"""The speed of a training step: `python -m benchmarks.train_step [--rows mobilenet@96 ...] [--rounds 10]`.
+
+Contenders, each in a process of its own, on the same random batches, with AdamW and label smoothing:
+
+    fit            Keras' model.fit; the network of keras.applications where it has it, else ours of Keras' own layers
+    keras kernels  tfcnn.train's step with --kernels keras
+    ours           tfcnn.train's step as it is by default
+    PyTorch        timm's or torchvision's network where they have it, eager, channels last
+    compiled       the same under torch.compile
+
+Rounds are interleaved, some steps of each contender a round, so that what else the machine does meets them alike. The
+ratio is fit's median time to the contender's, the middle half that of the single rounds; CPU is the ratio of the
+processors' time, which other work disturbs less. Memory is the peak of the process. PyTorch comes with
+`make test-torch`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.parity import import_torch
+from tfcnn import command
+
+CLASSES = 10
+RATE = 1e-3
+WARM_UP = 3  # steps before the first that is timed
+SECONDS = 1.0  # a contender's part of a round, of the fastest
+
+
+class Row(NamedTuple):
+    """A network at a size, and its twins: of keras.applications, and of torchvision or timm ("library:name")."""
+
+    arch: str
+    size: int
+    batch: int
+    channels: int = 3
+    arguments: dict = {}  # noqa: RUF012
+    keras: tuple[str, dict] | None = None
+    torch: str | None = None
+
+
+MOBILENET = {"keras": ("MobileNet", {}), "torch": "timm:mobilenetv1_100"}
+QUARTER = {"arguments": {"width": 0.25}, "keras": ("MobileNet", {"alpha": 0.25}), "torch": "timm:mobilenetv1_100:0.25"}
+ROWS = {
+    "lenet5@28": Row("lenet5", 28, 128, 1),
+    "mobilenet@32": Row("mobilenet", 32, 64, **MOBILENET),
+    "mobilenet@96": Row("mobilenet", 96, 32, **MOBILENET),
+    "mobilenet@224": Row("mobilenet", 224, 16, **MOBILENET),
+    "mobilenet-0.25@32": Row("mobilenet", 32, 64, **QUARTER),
+    "mobilenet-0.25@96": Row("mobilenet", 96, 32, **QUARTER),
+    "mobilenet-0.25@224": Row("mobilenet", 224, 16, **QUARTER),
+    "resnet18@64": Row("resnet18", 64, 32, torch="torchvision:resnet18"),
+    "resnet50@64": Row("resnet50", 64, 32, keras=("ResNet50", {}), torch="torchvision:resnet50"),
+    "vgg11@32": Row("vgg11", 32, 64, torch="timm:vgg11"),
+    "unet-0.25@96": Row("unet", 96, 8, arguments={"width": 0.25}),
+}
+CONTENDERS = ("fit", "keras kernels", "ours", "PyTorch", "compiled")
+
+
+def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
+    """A function that does so many steps, and the number of parameters."""
+    command.import_tensorflow()
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from tfcnn import acceleration, losses, models, recipe
+    from tfcnn.config import Config
+
+    shape = (row.size, row.size, row.channels)
+    if contender == "fit" and row.keras:
+        name, options = row.keras
+        options = options | {"weights": None, "classes": CLASSES, "classifier_activation": None}
+        model = getattr(keras.applications, name)(input_shape=shape, **options)
+    else:
+        stem = {"stem": "imagenet"} if "stem" in models.arguments(row.arch) else {}
+        model = models.build(row.arch, shape, CLASSES, **row.arguments | stem)
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(4 * row.batch, *shape)).astype("float32")
+    targets = rng.integers(0, CLASSES, (4 * row.batch, *model.output_shape[1:-1]))
+    task = models.family_of(row.arch).task
+    if task == "classification":
+        targets = np.eye(CLASSES, dtype="float32")[targets]
+    batches = tf.data.Dataset.from_tensor_slices((images, targets)).batch(row.batch).cache().repeat().prefetch(2)
+    if contender == "fit":
+        optimizer = keras.optimizers.AdamW(RATE, weight_decay=0.05)
+        model.compile(optimizer, losses.loss(task, None, 0.1), metrics=["accuracy"])
+
+        def steps(count):
+            model.fit(batches, steps_per_epoch=count, verbose=0, shuffle=False)
+    else:
+        kernels = "fused" if contender == "ours" else "keras"
+        if kernels == "fused":
+            acceleration.accelerate(model)
+        recipe.compile_model(model, Config(arch=row.arch, kernels=kernels, lr=RATE), 1000, task)
+        iterator = iter(batches)
+        model.make_train_function()
+
+        def steps(count):
+            for _ in range(count):
+                float(model.train_function(iterator)["loss"])
+
+    return steps, model.count_params()
+
+
+def of_torch(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
+    """The same with PyTorch."""
+    library, name, *width = row.torch.split(":")
+    torch = import_torch()
+    if library == "timm":
+        import timm
+
+        options = {"channel_multiplier": float(width[0])} if width else {}
+        model = timm.create_model(name, num_classes=CLASSES, **options)
+    else:
+        import torchvision
+
+        model = getattr(torchvision.models, name)(num_classes=CLASSES)
+    model = model.train().to(memory_format=torch.channels_last)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(4, row.batch, row.channels, row.size, row.size, generator=generator)
+    images = [each.to(memory_format=torch.channels_last) for each in images]
+    targets = torch.randint(0, CLASSES, (4, row.batch), generator=generator)
+    optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.05)
+    loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
+    parameters = sum(p.numel() for p in model.parameters())
+    if contender == "compiled":
+        model = torch.compile(model)
+
+    def steps(count):
+        for number in range(count):
+            optimizer.zero_grad()
+            loss = loss_of(model(images[number % 4]), targets[number % 4])
+            loss.backward()
+            optimizer.step()
+            loss.item()
+
+    return steps, parameters
+
+
+def serve(row: Row, contender: str) -> None:
+    """Do as many steps as each line on standard input says; answer with wall and CPU seconds."""
+    make = of_torch if contender in ("PyTorch", "compiled") else of_keras
+    steps, parameters = make(row, contender)
+    steps(WARM_UP)
+    print("parameters", parameters, flush=True)
+    for line in sys.stdin:
+        wall, cpu = time.perf_counter(), time.process_time()
+        steps(int(line))
+        print(time.perf_counter() - wall, time.process_time() - cpu, _peak(), flush=True)
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+class Child:
+    """A contender in its process."""
+
+    def __init__(self, row: str, contender: str):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.train_step", "--serve", row, contender],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).resolve().parents[1],
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+        self.parameters = next((int(line.split()[1]) for line in self.process.stdout if "parameters" in line), None)
+        if self.parameters is None:
+            raise SystemExit(f"error: {contender} of {row} failed: {self.process.communicate()[1]}")
+        self.wall: list[float] = []
+        self.cpu: list[float] = []
+
+    def steps(self, count: int) -> float:
+        """Seconds a step."""
+        print(count, file=self.process.stdin, flush=True)
+        wall, cpu, self.peak = map(float, self.process.stdout.readline().split())
+        self.wall.append(wall / count)
+        self.cpu.append(cpu / count)
+        return wall / count
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure(name: str, contenders: list[str], rounds: int) -> None:
+    """Print the rows of the table of one network."""
+    row = ROWS[name]
+    children = {contender: Child(name, contender) for contender in contenders}
+    count = max(1, round(SECONDS / min(child.steps(2) for child in children.values())))
+    for child in children.values():
+        child.wall.clear(), child.cpu.clear()
+    for _ in range(rounds):
+        for child in children.values():
+            child.steps(count)
+    fit = children["fit"]
+    for contender, child in children.items():
+        single = sorted(a / b for a, b in zip(fit.wall, child.wall, strict=True))
+        ratio, cpu = (
+            statistics.median(a) / statistics.median(b) for a, b in ((fit.wall, child.wall), (fit.cpu, child.cpu))
+        )
+        images = row.batch / statistics.median(child.wall)
+        print(
+            f"| {name}, batches of {row.batch} | {contender} | {ratio:.2f} | {single[rounds // 4]:.2f} to "
+            f"{single[-rounds // 4 - 1]:.2f} | {cpu:.2f} | {images:,.0f} | {child.peak:,.0f} | {child.parameters:,} |",
+            flush=True,
+        )
+        child.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), help="networks [%(default)s]")
+    parser.add_argument("--contenders", nargs="+", default=CONTENDERS[:4], choices=CONTENDERS)
+    parser.add_argument("--rounds", type=int, default=10, help="of each network [%(default)s]")
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.serve:
+        serve(ROWS[given.serve[0]], given.serve[1])
+        return
+    print("| network | contender | ratio | middle half | CPU | images/s | peak MiB | parameters |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
+    for name in given.rows:
+        with_torch = importlib.util.find_spec("torch") and ROWS[name].torch
+        measure(name, [c for c in given.contenders if with_torch or c not in ("PyTorch", "compiled")], given.rounds)
+
+
+if __name__ == "__main__":
+    main()
