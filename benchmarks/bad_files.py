@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines import scan
+from pipelines.examination import PILLOW, TF_IMAGE, TF_JPEG, Bad, Facts
 
 HEIGHT, WIDTH = 24, 36
 y, x = np.mgrid[:HEIGHT, :WIDTH]
@@ -196,70 +197,70 @@ KINDS = [
     refused("folder", "a.jpg", lambda path: path.mkdir(), "a folder"),
     refused("pipe", "a.jpg", lambda path: os.mkfifo(path), "not a regular file"),
     # What can be used as it is
-    used("JPEG", "a.jpg", JPEG, scan.TF_JPEG, "", PHOTO, LOSSY),
-    used("grey JPEG", "a.JPG", encoded(GREY, "JPEG", quality=95), scan.TF_JPEG, "", GREY, LOSSY),
-    used("progressive JPEG", "a.jpeg", PROGRESSIVE, scan.TF_JPEG, "", PHOTO, LOSSY),
-    used("JPEG with bytes after its end", "a.jpg", JPEG + b"\0" * 99, scan.TF_JPEG, "", PHOTO, LOSSY),
+    used("JPEG", "a.jpg", JPEG, TF_JPEG, "", PHOTO, LOSSY),
+    used("grey JPEG", "a.JPG", encoded(GREY, "JPEG", quality=95), TF_JPEG, "", GREY, LOSSY),
+    used("progressive JPEG", "a.jpeg", PROGRESSIVE, TF_JPEG, "", PHOTO, LOSSY),
+    used("JPEG with bytes after its end", "a.jpg", JPEG + b"\0" * 99, TF_JPEG, "", PHOTO, LOSSY),
     used("JPEG without its Huffman tables", "a.jpg", JPEG.replace(b"\xff\xc4", b"\xff\xe9"), 0, "", PHOTO, LOSSY),
     used("JPEG with broken EXIF", "a.jpg", encoded(PHOTO, "JPEG", quality=95, exif=b"Exif\0\0MM\0*\xff\xff\0\0"), 0,
          "", PHOTO, LOSSY),
-    used("two JPEGs in one (MPO)", "a.jpg", frames("MPO"), scan.TF_JPEG, "", PHOTO, 30),
-    Kind("JPEG, a byte of its middle wrong", "a.jpg", bytes_of(flipped(JPEG, MIDDLE)), scan.TF_JPEG, ""),
-    used("PNG", "a.png", PNG, scan.TF_IMAGE, "", NOISE[..., :3]),
-    used("grey PNG", "a.png", encoded(GREY, "PNG"), scan.TF_IMAGE, "", GREY),
-    used("interlaced PNG", "a.png", png(adam7(NOISE[..., :3]), 8, 2, interlaced=1), scan.TF_IMAGE, "", NOISE[..., :3]),
-    used("BMP", "a.bmp", encoded(NOISE[..., :3], "BMP"), scan.TF_IMAGE, "", NOISE[..., :3]),
+    used("two JPEGs in one (MPO)", "a.jpg", frames("MPO"), TF_JPEG, "", PHOTO, 30),
+    Kind("JPEG, a byte of its middle wrong", "a.jpg", bytes_of(flipped(JPEG, MIDDLE)), TF_JPEG, ""),
+    used("PNG", "a.png", PNG, TF_IMAGE, "", NOISE[..., :3]),
+    used("grey PNG", "a.png", encoded(GREY, "PNG"), TF_IMAGE, "", GREY),
+    used("interlaced PNG", "a.png", png(adam7(NOISE[..., :3]), 8, 2, interlaced=1), TF_IMAGE, "", NOISE[..., :3]),
+    used("BMP", "a.bmp", encoded(NOISE[..., :3], "BMP"), TF_IMAGE, "", NOISE[..., :3]),
     # What is converted
-    used("CMYK JPEG", "a.jpg", encoded(CMYK, "JPEG", quality=95), scan.PILLOW, "CMYK", LIGHT, LOSSY),
-    used("photograph on its side", "a.jpg", encoded(ORIENTED[8], "JPEG", quality=95, exif=exif(6)), scan.PILLOW,
+    used("CMYK JPEG", "a.jpg", encoded(CMYK, "JPEG", quality=95), PILLOW, "CMYK", LIGHT, LOSSY),
+    used("photograph on its side", "a.jpg", encoded(ORIENTED[8], "JPEG", quality=95, exif=exif(6)), PILLOW,
          "EXIF orientation", PHOTO, LOSSY),
-    used("PNG with orientation", "a.png", encoded(PHOTO, "PNG", exif=exif(3)), scan.PILLOW, "EXIF orientation",
+    used("PNG with orientation", "a.png", encoded(PHOTO, "PNG", exif=exif(3)), PILLOW, "EXIF orientation",
          ORIENTED[3]),
-    used("TIFF with orientation", "a.tif", encoded(PHOTO, "TIFF", exif=exif(6)), scan.PILLOW,
+    used("TIFF with orientation", "a.tif", encoded(PHOTO, "TIFF", exif=exif(6)), PILLOW,
          "EXIF orientation, TIFF", ORIENTED[6]),
-    used("PNG named .jpg", "a.jpg", PNG, scan.TF_IMAGE, "extension of another format", NOISE[..., :3]),
-    used("JPEG named .png", "a.png", JPEG, scan.TF_JPEG, "extension of another format", PHOTO, LOSSY),
-    used("PNG of 1 bit", "a.png", encoded(BITS, "PNG"), scan.TF_IMAGE, "1 bit", BITS * np.uint8(255)),
-    used("grey PNG of 2 bits", "a.png", png(scanlines(GREY // 64, 2), 2, 0), scan.TF_IMAGE, "", GREY // 64 * 85),
-    used("grey PNG of 4 bits", "a.png", png(scanlines(GREY // 16, 4), 4, 0), scan.TF_IMAGE, "", GREY // 16 * 17),
-    used("grey PNG of 16 bits", "a.png", png(scanlines(DEEP[..., 0], 16), 16, 0), scan.PILLOW, "16 bits",
+    used("PNG named .jpg", "a.jpg", PNG, TF_IMAGE, "extension of another format", NOISE[..., :3]),
+    used("JPEG named .png", "a.png", JPEG, TF_JPEG, "extension of another format", PHOTO, LOSSY),
+    used("PNG of 1 bit", "a.png", encoded(BITS, "PNG"), TF_IMAGE, "1 bit", BITS * np.uint8(255)),
+    used("grey PNG of 2 bits", "a.png", png(scanlines(GREY // 64, 2), 2, 0), TF_IMAGE, "", GREY // 64 * 85),
+    used("grey PNG of 4 bits", "a.png", png(scanlines(GREY // 16, 4), 4, 0), TF_IMAGE, "", GREY // 16 * 17),
+    used("grey PNG of 16 bits", "a.png", png(scanlines(DEEP[..., 0], 16), 16, 0), PILLOW, "16 bits",
          np.rint(DEEP[..., 0] / 257).astype(np.uint8)),
-    used("PNG of 16 bits", "a.png", png(scanlines(DEEP, 16), 16, 2), scan.TF_IMAGE, "16 bits",
+    used("PNG of 16 bits", "a.png", png(scanlines(DEEP, 16), 16, 2), TF_IMAGE, "16 bits",
          (DEEP >> 8).astype(np.uint8)),
-    used("grey TIFF of 16 bits", "a.tif", encoded(DEEP[..., 0], "TIFF"), scan.PILLOW, "TIFF, 16 bits",
+    used("grey TIFF of 16 bits", "a.tif", encoded(DEEP[..., 0], "TIFF"), PILLOW, "TIFF, 16 bits",
          np.rint(DEEP[..., 0] / 257).astype(np.uint8)),
-    used("grey PGM of 16 bits", "a.pgm", b"P5 36 24 65535\n" + DEEP[..., 0].astype(">u2").tobytes(), scan.PILLOW,
+    used("grey PGM of 16 bits", "a.pgm", b"P5 36 24 65535\n" + DEEP[..., 0].astype(">u2").tobytes(), PILLOW,
          "PPM, 16 bits", np.rint(DEEP[..., 0] / 257).astype(np.uint8)),
-    used("palette PNG", "a.png", encoded(paletted(NOISE[..., 0]), "PNG"), scan.TF_IMAGE, "palette",
+    used("palette PNG", "a.png", encoded(paletted(NOISE[..., 0]), "PNG"), TF_IMAGE, "palette",
          COLOURS[NOISE[..., 0]]),
     used("palette PNG with transparency", "a.png",
-         encoded(paletted(NOISE[..., 0]), "PNG", transparency=bytes(range(256))), scan.TF_IMAGE, "palette",
+         encoded(paletted(NOISE[..., 0]), "PNG", transparency=bytes(range(256))), TF_IMAGE, "palette",
          COLOURS[NOISE[..., 0]]),
-    used("PNG with alpha", "a.png", encoded(NOISE, "PNG"), scan.TF_IMAGE, "alpha", NOISE[..., :3]),
-    used("grey PNG with alpha", "a.png", png(scanlines(NOISE[..., :2]), 8, 4), scan.TF_IMAGE, "alpha", NOISE[..., 0]),
+    used("PNG with alpha", "a.png", encoded(NOISE, "PNG"), TF_IMAGE, "alpha", NOISE[..., :3]),
+    used("grey PNG with alpha", "a.png", png(scanlines(NOISE[..., :2]), 8, 4), TF_IMAGE, "alpha", NOISE[..., 0]),
     used("PNG with a transparent colour", "a.png", encoded(NOISE[..., :3], "PNG", transparency=(1, 2, 3)),
-         scan.TF_IMAGE, "", NOISE[..., :3]),
-    used("BMP with bytes after its end", "a.bmp", encoded(PHOTO, "BMP") + b"\0\0", scan.PILLOW, "", PHOTO),
-    used("BMP of OS/2", "a.bmp", os2(PHOTO), scan.PILLOW, "", PHOTO),
-    used("palette BMP", "a.bmp", encoded(paletted(NOISE[..., 0]), "BMP"), scan.PILLOW, "palette",
+         TF_IMAGE, "", NOISE[..., :3]),
+    used("BMP with bytes after its end", "a.bmp", encoded(PHOTO, "BMP") + b"\0\0", PILLOW, "", PHOTO),
+    used("BMP of OS/2", "a.bmp", os2(PHOTO), PILLOW, "", PHOTO),
+    used("palette BMP", "a.bmp", encoded(paletted(NOISE[..., 0]), "BMP"), PILLOW, "palette",
          COLOURS[NOISE[..., 0]]),
-    used("grey BMP", "a.bmp", encoded(GREY, "BMP"), scan.PILLOW, "", GREY),
-    used("still GIF", "a.gif", encoded(paletted(NOISE[..., 0]), "GIF"), scan.PILLOW, "GIF, palette",
+    used("grey BMP", "a.bmp", encoded(GREY, "BMP"), PILLOW, "", GREY),
+    used("still GIF", "a.gif", encoded(paletted(NOISE[..., 0]), "GIF"), PILLOW, "GIF, palette",
          COLOURS[NOISE[..., 0]]),
-    used("WebP", "a.webp", WEBP, scan.PILLOW, "WEBP", NOISE[..., :3]),
-    used("TIFF", "a.tiff", encoded(NOISE[..., :3], "TIFF", compression="tiff_lzw"), scan.PILLOW, "TIFF",
+    used("WebP", "a.webp", WEBP, PILLOW, "WEBP", NOISE[..., :3]),
+    used("TIFF", "a.tiff", encoded(NOISE[..., :3], "TIFF", compression="tiff_lzw"), PILLOW, "TIFF",
          NOISE[..., :3]),
-    used("CMYK TIFF", "a.tif", encoded(CMYK, "TIFF"), scan.PILLOW, "TIFF, CMYK", LIGHT, 1),
-    used("PPM", "a.ppm", encoded(NOISE[..., :3], "PPM"), scan.PILLOW, "PPM", NOISE[..., :3]),
+    used("CMYK TIFF", "a.tif", encoded(CMYK, "TIFF"), PILLOW, "TIFF, CMYK", LIGHT, 1),
+    used("PPM", "a.ppm", encoded(NOISE[..., :3], "PPM"), PILLOW, "PPM", NOISE[..., :3]),
     # Masks
-    used("grey mask", "a.png", encoded(CLASSES, "PNG"), scan.TF_IMAGE, "", CLASSES, mask=True),
-    used("palette mask", "a.png", encoded(paletted(CLASSES), "PNG"), scan.PILLOW, "palette", CLASSES, mask=True),
-    used("mask of 1 bit", "a.png", encoded(CLASSES > 3, "PNG"), scan.PILLOW, "1 bit", CLASSES // 4, mask=True),
-    used("mask of 2 bits", "a.png", png(scanlines(CLASSES // 2, 2), 2, 0), scan.PILLOW, "", CLASSES // 2, mask=True),
-    used("mask of 4 bits", "a.png", png(scanlines(CLASSES, 4), 4, 0), scan.PILLOW, "", CLASSES, mask=True),
-    used("mask of 16 bits", "a.png", encoded(CLASSES.astype(np.uint16), "PNG"), scan.PILLOW, "16 bits", CLASSES,
+    used("grey mask", "a.png", encoded(CLASSES, "PNG"), TF_IMAGE, "", CLASSES, mask=True),
+    used("palette mask", "a.png", encoded(paletted(CLASSES), "PNG"), PILLOW, "palette", CLASSES, mask=True),
+    used("mask of 1 bit", "a.png", encoded(CLASSES > 3, "PNG"), PILLOW, "1 bit", CLASSES // 4, mask=True),
+    used("mask of 2 bits", "a.png", png(scanlines(CLASSES // 2, 2), 2, 0), PILLOW, "", CLASSES // 2, mask=True),
+    used("mask of 4 bits", "a.png", png(scanlines(CLASSES, 4), 4, 0), PILLOW, "", CLASSES, mask=True),
+    used("mask of 16 bits", "a.png", encoded(CLASSES.astype(np.uint16), "PNG"), PILLOW, "16 bits", CLASSES,
          mask=True),
-    used("BMP mask", "a.bmp", encoded(CLASSES, "BMP"), scan.PILLOW, "", CLASSES, mask=True),
+    used("BMP mask", "a.bmp", encoded(CLASSES, "BMP"), PILLOW, "", CLASSES, mask=True),
     refused("mask with class 300", "a.png", encoded(CLASSES.astype(np.uint16) + 293, "PNG"),
             "class number 300 in a mask", mask=True),
     refused("mask in colours", "a.png", PNG, "a mask has one channel of class numbers", mask=True),
@@ -270,7 +271,7 @@ KINDS = [
 ]  # fmt: skip
 
 
-def outcome(kind: Kind, folder: Path) -> scan.Facts | scan.Bad:
+def outcome(kind: Kind, folder: Path) -> Facts | Bad:
     """Make a file of this kind in an empty folder and look at it."""
     path = folder / kind.file
     kind.make(path)
@@ -279,15 +280,15 @@ def outcome(kind: Kind, folder: Path) -> scan.Facts | scan.Bad:
 
 def main() -> None:
     decoders = {
-        scan.TF_JPEG: "used: decode_jpeg",
-        scan.TF_IMAGE: "used: decode_image",
-        scan.PILLOW: "used: Pillow",
+        TF_JPEG: "used: decode_jpeg",
+        TF_IMAGE: "used: decode_image",
+        PILLOW: "used: Pillow",
     }
     print("| kind | outcome | message |\n|---|---|---|")
     for kind in KINDS:
         with tempfile.TemporaryDirectory() as folder:
             found = outcome(kind, Path(folder))
-        if isinstance(found, scan.Bad):
+        if isinstance(found, Bad):
             print(f"| {kind.name} | left out | {found.reason} |")
         else:
             print(f"| {kind.name} | {decoders[found.decoder]} | {', '.join(found.notes)} |")

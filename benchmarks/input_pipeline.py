@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 SIDE, BATCH = 224, 32
+STEPS = 60  # of large images in a round
 SMALL_BATCH = 128
 MEAN, STD = np.array([0.485, 0.456, 0.406], "float32"), np.array([0.229, 0.224, 0.225], "float32")
 
@@ -110,7 +111,9 @@ def memory(root: Path, count: int):
 
 
 def write_photographs(root: Path, count: int) -> None:
-    """JPEGs cut from scikit-learn's two photographs, in two folders."""
+    """JPEGs cut from scikit-learn's two photographs, in two folders; those that are there already stay."""
+    if len(list(root.rglob("*.jpg"))) == count:
+        return
     from PIL import Image
     from sklearn.datasets import load_sample_images
 
@@ -198,7 +201,7 @@ def folder(root: Path, count: int):
             "windows of a fixed scale", 4096, scale=(1.0, 1.0), margin=1 / 7
         ),
     }
-    return [(f"a folder of {count:,} JPEGs of 500x375 to 224x224", contenders, BATCH, 2 * count // BATCH)]
+    return [(f"a folder of {count:,} JPEGs of 500x375 to 224x224", contenders, BATCH, STEPS)]
 
 
 class Photographs:
@@ -232,8 +235,7 @@ def records(root: Path, count: int):
     import pipelines
 
     photographs = root / "photographs"
-    if not photographs.exists():
-        write_photographs(photographs, count)
+    write_photographs(photographs, count)
 
     class BenchmarkPhotographs(tfds.core.GeneratorBasedBuilder):
         VERSION = tfds.core.Version("1.0.0")
@@ -279,7 +281,7 @@ def records(root: Path, count: int):
         "ours, streamed": lambda: ours(0),
         "ours, kept": lambda: ours(4096),
     }
-    return [(f"{count:,} JPEGs of 500x375 as TFDS records to 224x224", contenders, BATCH, 2 * count // BATCH)]
+    return [(f"{count:,} JPEGs of 500x375 as TFDS records to 224x224", contenders, BATCH, STEPS)]
 
 
 def measure(title: str, contenders: dict, batch: int, steps: int, rounds: int) -> None:
@@ -310,10 +312,11 @@ def main() -> None:
         "--parts", nargs="+", choices=("memory", "folder", "records"), default=("memory", "folder", "records")
     )
     parser.add_argument("--images", type=int, default=1500, help="JPEGs")
+    parser.add_argument("--files", metavar="FOLDER", help="where JPEGs and records are kept [a temporary folder]")
     given = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with tempfile.TemporaryDirectory() as root:
-        root = Path(root)
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(given.files or temporary)
         for part in given.parts:
             tables = {"memory": memory, "folder": folder, "records": records}
             for title, contenders, batch, steps in tables[part](root, given.images):

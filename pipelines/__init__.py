@@ -14,7 +14,7 @@ __all__ = ["EMBEDDED", "BadData", "check_name", "load"]
 
 
 def load(*args, **kwargs):
-    """Load a data set: see `pipelines.data.load`, to which this forwards."""
-    from pipelines.data import load
+    """Load a data set: see `pipelines.loading.load`, to which this forwards."""
+    from pipelines.loading import load
 
     return load(*args, **kwargs)

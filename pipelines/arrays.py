@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.catalogue import BadData
-from pipelines.scan import IGNORE
+from pipelines.examination import IGNORE
 from pipelines.splits import PERIOD, SPLITS, cut
 
 KEYS = {  # the names of inputs and labels of each split, the first that is found

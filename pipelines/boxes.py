@@ -49,17 +49,16 @@ class Boxes(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        return {name: self._generate_examples(split) for split, name in enumerate(drawing.SPLITS)}
+        return drawing.examples(drawing.SPLITS, self._generate_examples)
 
-    def _generate_examples(self, split):
-        for number in range(list(drawing.SPLITS.values())[split]):
-            scene = drawing.scene(self.builder_config, split, number)
-            spans = [[side / drawing.SIDE for side in box] for box in bounds(scene)]
-            objects = [
-                {"bbox": tfds.features.BBox(*box), "label": figure.kind}
-                for box, figure in zip(spans, scene.figures, strict=True)
-            ]
-            yield number, {"image": scene.image, "objects": objects}
+    def _generate_examples(self, split, number):
+        scene = drawing.scene(self.builder_config, split, number)
+        spans = [[side / drawing.SIDE for side in box] for box in bounds(scene)]
+        objects = [
+            {"bbox": tfds.features.BBox(*box), "label": figure.kind}
+            for box, figure in zip(spans, scene.figures, strict=True)
+        ]
+        return {"image": scene.image, "objects": objects}
 
 
 def bounds(scene: drawing.Scene) -> list[tuple[int, int, int, int]]:

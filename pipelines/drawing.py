@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,16 @@ DIFFICULTIES = (  # the first is the default
         occlusion=0.7,
     ),
 )
+
+
+def examples(sizes: dict[str, int], example: Callable[[int, int], dict]) -> dict[str, Iterator[tuple[int, dict]]]:
+    """What a builder's `_split_generators` returns, where `example(split, number)` draws one example."""
+
+    def drawn(split, size):
+        for number in range(size):
+            yield number, example(split, number)
+
+    return {name: drawn(split, size) for split, (name, size) in enumerate(sizes.items())}
 
 
 class Figure(NamedTuple):

@@ -1,37 +1,23 @@
-"""Images on the disk: which files a folder or a .csv file names, their classes, and their splits.
-
-Four layouts:
-
-    root/CLASS/**.jpg                             one folder a class, at any depth below it
-    root/{train,validation,test}/CLASS/**.jpg     the same in splits; also val, valid
-    root/images/**.jpg + root/masks/**.png        segmentation, paired by name without extension; in splits as
-                                                  train/images + train/masks or images/train + masks/train
-    list.csv                                      columns path, label and perhaps split; paths relative to the file
+"""Images on the disk: the usable ones of a folder or a .csv file (`layouts`), with their classes, in three splits.
 
 The classes of masks stand in `classes.txt` in the root, one a line, or are named by their numbers; the classes of
 images are their names in order. What a layout lacks of validation and test is cut from its training images by
-`splits.cut`, which sees the names in order and the classes, so that a file left out moves no other file. Hidden files
-and folders, and files whose name is not that of an image, are left alone.
+`splits.cut`, which sees the names in order and the classes, so that a file left out moves no other file.
 """
 
 from __future__ import annotations
 
 import collections
-import csv
 import dataclasses
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
 
-from pipelines import scan
+from pipelines import examination, layouts, scan
 from pipelines.catalogue import BadData
+from pipelines.layouts import Example
 from pipelines.splits import PERIOD, SPLITS, cut
-
-SPLIT_OF = {"train": "train", "test": "test", **dict.fromkeys(("val", "valid", "validation"), "validation")}
-LAYOUTS = "one folder for each class, train/ and test/ with such folders, or images/ and masks/"
-JUNK = ("__MACOSX", "@eaDir")  # what archives from a Mac and Synology's servers put beside the files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +28,8 @@ class Files:
     labels: np.ndarray | None  # int64 (n,), of classification
     masks: list[str] | None  # absolute, of segmentation
     shapes: np.ndarray  # int32 (n, 2): height and width as decoded, upright
-    decoders: np.ndarray  # uint8 (n,): scan.TF_JPEG, scan.TF_IMAGE or scan.PILLOW
-    mask_decoders: np.ndarray | None  # uint8 (n,): scan.TF_IMAGE or scan.PILLOW
+    decoders: np.ndarray  # uint8 (n,): examination.TF_JPEG, examination.TF_IMAGE or examination.PILLOW
+    mask_decoders: np.ndarray | None  # uint8 (n,): examination.TF_IMAGE or examination.PILLOW
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,20 +40,9 @@ class Listing:
     class_names: tuple[str, ...]
     channels: int  # 1 if every image is grey, else 3
     splits: dict[str, Files]  # train, validation, test
-    bad: tuple[scan.Bad, ...]  # the files left out
+    bad: tuple[examination.Bad, ...]  # the files left out
     notes: dict[str, int]  # how many images are converted, by what is odd about them, and how many files left alone
     fingerprint: str  # of relative path, split, label and content of every used file: the same after moving them
-
-
-@dataclasses.dataclass(frozen=True)
-class Example:
-    """One image as its place in the layout, or its line in the list, tells it."""
-
-    name: str  # relative path
-    path: str
-    split: str = "train"
-    label: str = ""  # the name of its class
-    mask: str | None = None  # absolute path
 
 
 def read_folder(
@@ -90,9 +65,9 @@ def read_folder(
         raise BadData(f"bad images are an error or skip, not '{on_bad_image}' (--on-bad-image)")
     root, notes = Path(path).expanduser().absolute(), collections.Counter()
     if root.suffix.lower() == ".csv" and not root.is_dir():
-        examples = _listed(root)
+        examples = layouts.listed(root)
     elif root.is_dir():
-        examples = _found(root, notes)
+        examples = layouts.found(root, notes)
     else:
         raise BadData(f"no such folder or .csv file: '{path}' (--dataset)")
     examples = _divided(sorted(examples, key=lambda example: example.name), root)
@@ -137,166 +112,6 @@ def read_folder(
     )
 
 
-# The layouts
-
-
-def _found(root: Path, notes: collections.Counter) -> list[Example]:
-    """The examples of a folder, by its layout."""
-    folders = _folders(root)
-    splits = _split_folders(root, folders)
-    if splits:
-        notes["outside the split folders"] += len(_images(root, collections.Counter(), deep=False))
-        inner = {split: _folders(root / folder) for split, folder in splits.items()}
-        if any({"images", "masks"} <= set(folders) for folders in inner.values()):
-            places = {split: (root / folder / "images", root / folder / "masks") for split, folder in splits.items()}
-            return _pairs(root, places, notes)
-        examples = []
-        for split, folder in splits.items():
-            examples += _of_classes(root, root / folder, inner[split], split, notes)
-        return examples
-    if {"images", "masks"} <= set(folders):
-        splits = _split_folders(root / "images", _folders(root / "images"))
-        if splits:
-            notes["outside the split folders"] += len(_images(root / "images", collections.Counter(), deep=False))
-        splits = splits or {"train": ""}
-        return _pairs(root, {split: (root / "images" / f, root / "masks" / f) for split, f in splits.items()}, notes)
-    others = [folder for folder in folders if folder.lower() not in SPLIT_OF]
-    if "train" in folders and _folders(root / "train") and not any(map(scan.is_image_name, os.listdir(root / "train"))):
-        raise BadData(f"'{root}' holds train/ and also '{others[0]}', no split: expected {LAYOUTS} (--dataset)")
-    return _of_classes(root, root, folders, "train", notes)
-
-
-def _split_folders(root: Path, folders: list[str]) -> dict[str, str]:
-    """The folder of each split, if all folders are those of splits."""
-    if not folders or not all(folder.lower() in SPLIT_OF for folder in folders):
-        return {}
-    splits = {SPLIT_OF[folder.lower()]: folder for folder in sorted(folders, key=lambda name: name.lower() != "train")}
-    if len(splits) < len(folders):
-        raise BadData(f"'{root}' holds one split twice: {', '.join(folders)} (--dataset)")
-    if "train" not in splits:
-        raise BadData(f"'{root}' holds {', '.join(folders)}, but no train/ (--dataset)")
-    return splits
-
-
-def _of_classes(root: Path, place: Path, classes: list[str], split: str, notes: collections.Counter) -> list[Example]:
-    found = {name: _images(place / name, notes) for name in classes}
-    loose = _images(place, notes, deep=False)
-    if not any(found.values()):
-        held = f"{len(classes)} folders without images" if classes else "no folders"
-        raise BadData(f"'{place}' holds {held} and {len(loose)} loose images: expected {LAYOUTS} (--dataset)")
-    empty = next((name for name, images in found.items() if not images), None)
-    if empty is not None and split == "train":
-        raise BadData(f"class '{empty}' has no image in '{place / empty}' (--dataset)")
-    if loose:
-        notes["outside the class folders"] += len(loose)
-    return [Example(os.path.relpath(path, root), path, split, name) for name, paths in found.items() for path in paths]
-
-
-def _pairs(root: Path, places: dict[str, tuple[Path, Path]], notes: collections.Counter) -> list[Example]:
-    examples = []
-    for split, (image_folder, mask_folder) in places.items():
-        for folder in (image_folder, mask_folder):
-            if not folder.is_dir():
-                raise BadData(f"no folder '{folder}': images/ and masks/ go together (--dataset)")
-        images, masks = (_by_stem(folder, notes) for folder in (image_folder, mask_folder))
-        if not images and not masks:
-            raise BadData(f"the {split} split has no image in '{image_folder}' (--dataset)")
-        for stem in sorted(set(images) ^ set(masks)):
-            kind, folder = ("mask", mask_folder) if stem in images else ("image", image_folder)
-            alone = images.get(stem) or masks[stem]
-            raise BadData(f"'{alone}' has no {kind} of that name in '{folder}' (--dataset)")
-        for stem, path in images.items():
-            examples.append(Example(os.path.relpath(path, root), path, split, mask=masks[stem]))
-    return examples
-
-
-def _by_stem(folder: Path, notes: collections.Counter) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for path in _images(folder, notes):
-        first = found.setdefault(os.path.splitext(os.path.relpath(path, folder))[0], path)
-        if first != path:
-            raise BadData(f"'{first}' and '{path}' have one name, so that their pair is not known (--dataset)")
-    return found
-
-
-def _folders(place: Path) -> list[str]:
-    return sorted(entry.name for entry in place.iterdir() if entry.is_dir() and _visible_folder(entry.name))
-
-
-def _visible_folder(name: str) -> bool:
-    return not name.startswith(".") and name not in JUNK and not scan.is_image_name(name)
-
-
-def _images(folder: Path, notes: collections.Counter, deep: bool = True) -> list[str]:
-    """The paths in a folder and, if deep, below it that are named as images. Links are followed, but in no circle."""
-
-    def refuse(error):
-        raise BadData(f"folder '{error.filename}' cannot be read: {error.strerror} (--dataset)")
-
-    found, seen = [], set()
-    for here, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
-        real = os.path.realpath(here)
-        named = [name for name in folders if scan.is_image_name(name) and not name.startswith(".")]
-        folders[:] = [name for name in folders if _visible_folder(name)] if deep and real not in seen else []
-        if real in seen:
-            continue
-        seen.add(real)
-        images = [name for name in files if scan.is_image_name(name) and not name.startswith(".")]
-        notes["not an image by name"] += len(files) - len(images)
-        found += [os.path.join(here, name) for name in images + named]
-    return sorted(found)
-
-
-def _listed(file: Path) -> list[Example]:
-    """The examples of a .csv file."""
-    if not file.exists():
-        raise BadData(f"no such file: '{file}' (--dataset)")
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.reader(lines, strict=True)
-            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadData(f"'{file}' cannot be read as comma-separated text: {error} (--dataset)") from None
-    if not rows:
-        raise BadData(f"'{file}' has no lines (--dataset)")
-
-    columns = [cell.lower() for cell in rows[0][1]]
-    if {"path", "label"} <= set(columns):
-        rows = rows[1:]
-    elif len(columns) in (2, 3) and scan.is_image_name(columns[0]):
-        columns = ["path", "label", "split"][: len(columns)]
-    else:
-        raise BadData(
-            f"'{file}' begins with '{','.join(rows[0][1])}': neither the columns path,label or path,label,split "
-            f"nor an image's path and label (--dataset)"
-        )
-    examples, line_of = [], {}
-    for line, row in rows:
-        where = f"'{file}', line {line}"
-        if len(row) != len(columns):
-            raise BadData(f"{where}: {len(row)} values, but the file has {len(columns)} columns (--dataset)")
-        cells = dict(zip(columns, row, strict=True))
-        for column in ("path", "label"):
-            if not cells[column]:
-                raise BadData(f"{where}: the {column} is empty (--dataset)")
-        split = cells.get("split", "train")
-        if split.lower() not in SPLIT_OF:
-            raise BadData(f"{where}: split '{split}' is none of {', '.join(SPLIT_OF)} (--dataset)")
-        path = os.path.normpath(file.parent / cells["path"])
-        if path in line_of:
-            raise BadData(f"{where}: '{cells['path']}' stands in line {line_of[path]} already (--dataset)")
-        line_of[path] = line
-        examples.append(Example(os.path.relpath(path, file.parent), path, SPLIT_OF[split.lower()], cells["label"]))
-    if not examples:
-        raise BadData(f"'{file}' names no image (--dataset)")
-    if not any(example.split == "train" for example in examples):
-        raise BadData(f"'{file}' has no line of the split train (--dataset)")
-    return examples
-
-
-# From the layout to what is used
-
-
 def _divided(examples: list[Example], root: Path) -> list[Example]:
     """The examples with those of the splits that are lacking cut from the training ones."""
     lacking = [split for split in SPLITS if not any(example.split == split for example in examples)]
@@ -316,14 +131,14 @@ def _divided(examples: list[Example], root: Path) -> list[Example]:
 
 def _looked_at(
     examples: list[Example], root: Path, cache_dir: str | None
-) -> tuple[dict[str, scan.Facts], dict[str, scan.Facts], dict[str, scan.Bad]]:
+) -> tuple[dict[str, examination.Facts], dict[str, examination.Facts], dict[str, examination.Bad]]:
     """The facts of each image and of each mask by path, and the files that cannot be used."""
     bad, facts = {}, []
     mask_paths = [example.mask for example in examples if example.mask]
     for paths, are_masks in (([example.path for example in examples], False), (mask_paths, True)):
         found = scan.scan(paths, str(root), cache_dir, masks=are_masks)
-        facts.append({one.path: one for one in found if isinstance(one, scan.Facts)})
-        bad |= {one.path: one for one in found if isinstance(one, scan.Bad)}
+        facts.append({one.path: one for one in found if isinstance(one, examination.Facts)})
+        bad |= {one.path: one for one in found if isinstance(one, examination.Bad)}
     images, masks = facts
     for example in examples:
         if example.path in bad:
@@ -332,13 +147,13 @@ def _looked_at(
             image, mask = images[example.path], masks[example.mask]
             if (image.height, image.width) != (mask.height, mask.width):
                 sizes = f"a mask of {mask.width}×{mask.height} pixels, but its image has {image.width}×{image.height}"
-                bad[example.mask] = scan.Bad(example.mask, "", sizes)
+                bad[example.mask] = examination.Bad(example.mask, "", sizes)
     return images, masks, bad
 
 
-def _mask_classes(root: Path, masks: dict[str, scan.Facts], bad: dict[str, scan.Bad]) -> tuple[str, ...]:
+def _mask_classes(root: Path, masks: dict[str, examination.Facts], bad: dict[str, examination.Bad]) -> tuple[str, ...]:
     """The names of the classes of masks. Masks with a class that classes.txt does not name are added to `bad`."""
-    largest = {path: max(set(facts.values) - {scan.IGNORE}, default=0) for path, facts in masks.items()}
+    largest = {path: max(set(facts.values) - {examination.IGNORE}, default=0) for path, facts in masks.items()}
     file = root / "classes.txt"
     if not file.is_file():
         return tuple(str(number) for number in range(max(largest.values(), default=0) + 1))
@@ -346,12 +161,12 @@ def _mask_classes(root: Path, masks: dict[str, scan.Facts], bad: dict[str, scan.
         names = [line.strip() for line in file.read_text(encoding="utf-8-sig").rstrip().split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise BadData(f"'{file}' cannot be read: {error} (--dataset)") from None
-    if not 2 <= len(set(names)) == len(names) <= scan.IGNORE or "" in names:
-        raise BadData(f"'{file}' must hold 2 ... {scan.IGNORE} different names, one a line (--dataset)")
+    if not 2 <= len(set(names)) == len(names) <= examination.IGNORE or "" in names:
+        raise BadData(f"'{file}' must hold 2 ... {examination.IGNORE} different names, one a line (--dataset)")
     for path, number in largest.items():
         if number >= len(names):
             reason = f"class number {number} in a mask, but classes.txt names 0 ... {len(names) - 1}"
-            bad.setdefault(path, scan.Bad(path, "", reason))
+            bad.setdefault(path, examination.Bad(path, "", reason))
     return tuple(names)
 
 
@@ -359,7 +174,7 @@ def _check_classes(class_names: tuple[str, ...], examples: list[Example], root: 
     """Two classes at least, and of images each with one to train on; a class of masks may be in few of them."""
     segmentation = any(example.mask for example in examples)
     if len(class_names) < 2:
-        hint = f"; in masks {scan.IGNORE} is for pixels to ignore" if segmentation else ""
+        hint = f"; in masks {examination.IGNORE} is for pixels to ignore" if segmentation else ""
         raise BadData(f"'{root}' has class '{class_names[0]}' alone; at least two are needed{hint} (--dataset)")
     trained = {example.label for example in examples if example.split == "train"}
     for name in class_names:
@@ -367,7 +182,7 @@ def _check_classes(class_names: tuple[str, ...], examples: list[Example], root: 
             raise BadData(f"class '{name}' has no image in the training split of '{root}' that can be used (--dataset)")
 
 
-def _judge(bad: list[scan.Bad], files: int, on_bad_image: str, max_bad: float) -> None:
+def _judge(bad: list[examination.Bad], files: int, on_bad_image: str, max_bad: float) -> None:
     if not bad:
         return
     of_class = f" (class '{bad[0].class_name}')" if bad[0].class_name else ""

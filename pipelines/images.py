@@ -10,7 +10,7 @@ import math
 
 import tensorflow as tf
 
-from pipelines import scan
+from pipelines import examination
 
 # A few grey levels off at sharp edges of colour, and faster: for training images.
 FAST = {"dct_method": "INTEGER_FAST", "fancy_upscaling": False}
@@ -22,7 +22,7 @@ def decode(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor | None, chann
 
     Args:
         encoded: string scalar, the bytes.
-        decoder: uint8 scalar: scan.TF_JPEG, TF_IMAGE or PILLOW.
+        decoder: uint8 scalar: examination.TF_JPEG, TF_IMAGE or PILLOW.
         path: string scalar: of the file, for what only Pillow reads; None where there is no such image.
         channels: 1 or 3.
 
@@ -34,7 +34,9 @@ def decode(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor | None, chann
         lambda: tf.io.decode_image(encoded, channels, expand_animations=False),
     ]
     if path is not None:
-        readers.append(lambda: tf.numpy_function(lambda name: scan.read(name.decode(), channels), [path], tf.uint8))
+        readers.append(
+            lambda: tf.numpy_function(lambda name: examination.read(name.decode(), channels), [path], tf.uint8)
+        )
     return tf.ensure_shape(tf.switch_case(tf.cast(decoder, tf.int32), readers), (None, None, channels))
 
 
@@ -45,9 +47,9 @@ def decode_mask(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor | None) 
         return tf.io.decode_image(encoded, 1, expand_animations=False)
 
     def by_pillow():
-        return tf.numpy_function(lambda name: scan.read_mask(name.decode())[..., None], [path], tf.uint8)
+        return tf.numpy_function(lambda name: examination.read_mask(name.decode())[..., None], [path], tf.uint8)
 
-    mask = by_tensorflow() if path is None else tf.cond(decoder == scan.PILLOW, by_pillow, by_tensorflow)
+    mask = by_tensorflow() if path is None else tf.cond(decoder == examination.PILLOW, by_pillow, by_tensorflow)
     return tf.ensure_shape(mask, (None, None, 1))
 
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import images, scan
+from pipelines import examination, images
 from pipelines import luck as column
 from pipelines.augment import augment, augment_volumes, augment_waveforms
 from pipelines.geometry import crop_boxes, crop_window
@@ -185,7 +185,7 @@ class Preparation:
         def other():
             return images.decode(encoded, decoder, example.get("image_path"), channels)
 
-        return tf.cond(decoder == scan.TF_JPEG, jpeg, other)
+        return tf.cond(decoder == examination.TF_JPEG, jpeg, other)
 
     def _decoded_crop(self, example, luck):
         """A crop of an encoded image: of a JPEG that is not kept in the cache only that part is decoded."""
@@ -205,7 +205,7 @@ class Preparation:
 
         if self.plain:  # a choice that is not in the graph takes no time
             return part()
-        return tf.cond((decoder == scan.TF_JPEG) & (example["index"] >= self.cache.first), part, whole)
+        return tf.cond((decoder == examination.TF_JPEG) & (example["index"] >= self.cache.first), part, whole)
 
     def _crop(self, pixels, luck):
         """A random crop of decoded pixels, and its window in shares of the image."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from pipelines import scan
+from pipelines import examination
 from pipelines.catalogue import CHARACTERS, BadData
 from pipelines.sources import Contents, Decoded, Encoded, Stream
 
@@ -191,17 +191,21 @@ def _arrays(dataset: tf.data.Dataset) -> dict[str, np.ndarray]:
 
 def _with_decoders(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     jpeg = [image.startswith(b"\xff\xd8\xff") for image in columns["image"]]
-    decoders = {"decoder": np.where(jpeg, scan.TF_JPEG, scan.TF_IMAGE).astype("uint8")}
+    decoders = {"decoder": np.where(jpeg, examination.TF_JPEG, examination.TF_IMAGE).astype("uint8")}
     if "mask" in columns:
-        decoders["mask_decoder"] = np.full(len(jpeg), scan.TF_IMAGE, "uint8")
+        decoders["mask_decoder"] = np.full(len(jpeg), examination.TF_IMAGE, "uint8")
     return columns | decoders
 
 
 def _with_decoder(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     jpeg = tf.io.is_jpeg(example["image"])
-    decoders = {"decoder": tf.where(jpeg, tf.constant(scan.TF_JPEG, tf.uint8), tf.constant(scan.TF_IMAGE, tf.uint8))}
+    decoders = {
+        "decoder": tf.where(
+            jpeg, tf.constant(examination.TF_JPEG, tf.uint8), tf.constant(examination.TF_IMAGE, tf.uint8)
+        )
+    }
     if "mask" in example:
-        decoders["mask_decoder"] = tf.constant(scan.TF_IMAGE, tf.uint8)
+        decoders["mask_decoder"] = tf.constant(examination.TF_IMAGE, tf.uint8)
     return example | decoders
 
 

@@ -48,16 +48,12 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        return {name: self._generate_examples(split) for split, name in enumerate(drawing.SPLITS)}
+        return drawing.examples(drawing.SPLITS, self._generate_examples)
 
-    def _generate_examples(self, split):
-        for number in range(list(drawing.SPLITS.values())[split]):
-            scene = drawing.scene(self.builder_config, split, number)
-            yield (
-                number,
-                {
-                    "image": scene.image,
-                    "segmentation_mask": scene.classes[..., None],
-                    "instance_mask": scene.instances[..., None],
-                },
-            )
+    def _generate_examples(self, split, number):
+        scene = drawing.scene(self.builder_config, split, number)
+        return {
+            "image": scene.image,
+            "segmentation_mask": scene.classes[..., None],
+            "instance_mask": scene.instances[..., None],
+        }

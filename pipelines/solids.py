@@ -21,6 +21,8 @@ import tensorflow_datasets as tfds
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
+from pipelines import drawing
+
 SIDE = 32  # voxels
 CLASSES = ("ball", "cube", "cylinder", "cone", "torus", "pyramid", "tetrahedron", "cross")
 SPLITS = {"train": 800, "validation": 100, "test": 200}
@@ -91,12 +93,11 @@ class Solids(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        return {name: self._generate_examples(split) for split, name in enumerate(SPLITS)}
+        return drawing.examples(SPLITS, self._generate_examples)
 
-    def _generate_examples(self, split):
-        for number in range(list(SPLITS.values())[split]):
-            label = number % len(CLASSES)
-            yield number, {"volume": volume(self.builder_config, label, split, number)[..., None], "label": label}
+    def _generate_examples(self, split, number):
+        label = number % len(CLASSES)
+        return {"volume": volume(self.builder_config, label, split, number)[..., None], "label": label}
 
 
 def volume(config: SolidConfig, label: int, split: int, number: int) -> np.ndarray:

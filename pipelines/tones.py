@@ -22,6 +22,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from scipy.ndimage import gaussian_filter1d
 
+from pipelines import drawing
+
 RATE = SAMPLES = 8000  # Hz; one second
 CLASSES = (
     *("sine", "square", "sawtooth", "triangle", "rising", "falling"),
@@ -91,12 +93,11 @@ class Tones(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        return {name: self._generate_examples(split) for split, name in enumerate(SPLITS)}
+        return drawing.examples(SPLITS, self._generate_examples)
 
-    def _generate_examples(self, split):
-        for number in range(list(SPLITS.values())[split]):
-            label = number % len(CLASSES)
-            yield number, {"audio": recording(self.builder_config, label, split, number), "label": label}
+    def _generate_examples(self, split, number):
+        label = number % len(CLASSES)
+        return {"audio": recording(self.builder_config, label, split, number), "label": label}
 
 
 def recording(config: ToneConfig, label: int, split: int, number: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.bad_files import CMYK, JPEG, encoded, exif
-from pipelines import scan
+from pipelines import examination
 from pipelines.catalogue import BadData
 from pipelines.folder import read_folder
 from pipelines.splits import cut
@@ -67,7 +67,7 @@ def test_one_folder_a_class(tmp_path):
         assert [listing.class_names[label] for label in files.labels] == [Path(p).parent.name for p in files.paths]
         assert (files.labels.dtype, files.shapes.dtype, files.decoders.dtype) == (np.int64, np.int32, np.uint8)
         assert files.shapes.tolist() == [[6, 8]] * len(files.paths)
-        assert set(files.decoders) == {scan.TF_IMAGE}
+        assert set(files.decoders) == {examination.TF_IMAGE}
         assert files.masks is files.mask_decoders is None
         assert all(os.path.isabs(path) for path in files.paths)
 
@@ -151,11 +151,11 @@ def test_notes_decoders_shapes_and_channels(tmp_path):
     classes(tmp_path, {"a": 12, "b": 12}, "train")
     classes(tmp_path, {"a": 2, "b": 2}, "validation")
     odd = {
-        "0.jpg": (JPEG, scan.TF_JPEG, [24, 36]),
-        "1.jpg": (encoded(CMYK, "JPEG"), scan.PILLOW, [24, 36]),
-        "2.jpg": (encoded(picture(), "JPEG", exif=exif(6)), scan.PILLOW, [8, 6]),
-        "3.jpg": (encoded(picture(), "JPEG", exif=exif(3)), scan.PILLOW, [6, 8]),
-        "4.png": (encoded(picture()[..., 0], "PNG"), scan.TF_IMAGE, [6, 8]),
+        "0.jpg": (JPEG, examination.TF_JPEG, [24, 36]),
+        "1.jpg": (encoded(CMYK, "JPEG"), examination.PILLOW, [24, 36]),
+        "2.jpg": (encoded(picture(), "JPEG", exif=exif(6)), examination.PILLOW, [8, 6]),
+        "3.jpg": (encoded(picture(), "JPEG", exif=exif(3)), examination.PILLOW, [6, 8]),
+        "4.png": (encoded(picture()[..., 0], "PNG"), examination.TF_IMAGE, [6, 8]),
     }
     for name, (content, _, _) in odd.items():
         put(tmp_path / "test" / "a" / name, content)
@@ -222,8 +222,8 @@ def test_a_bad_image_is_an_error_that_names_it(spoilt):
 def test_bad_images_are_left_out_if_asked(spoilt):
     listing = read_folder(spoilt, on_bad_image="skip")
     assert listing.bad == (
-        scan.Bad(f"{spoilt}/cat/003.png", "cat", "truncated"),
-        scan.Bad(f"{spoilt}/dog/004.png", "dog", "truncated"),
+        examination.Bad(f"{spoilt}/cat/003.png", "cat", "truncated"),
+        examination.Bad(f"{spoilt}/dog/004.png", "dog", "truncated"),
     )
     assert sum(len(files.paths) for files in listing.splits.values()) == 38
 
@@ -342,7 +342,7 @@ def test_images_and_masks(tmp_path):
     for files in listing.splits.values():
         assert files.labels is None
         assert [p.replace("/images/", "/masks/") for p in files.paths] == files.masks
-        assert set(files.mask_decoders) == {scan.TF_IMAGE}
+        assert set(files.mask_decoders) == {examination.TF_IMAGE}
 
 
 @pytest.mark.parametrize("places", ["{split}/images {split}/masks", "images/{split} masks/{split}"])
@@ -396,7 +396,9 @@ def test_palette_masks_are_decoded_with_pillow(tmp_path):
         for files in listing.splits.values()
         for path, decoder in zip(files.masks, files.mask_decoders, strict=True)
     }
-    assert [path for path, decoder in decoders.items() if decoder == scan.PILLOW] == [f"{tmp_path}/masks/000.png"]
+    assert [path for path, decoder in decoders.items() if decoder == examination.PILLOW] == [
+        f"{tmp_path}/masks/000.png"
+    ]
 
 
 def test_the_fingerprint_is_also_of_the_masks(tmp_path):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from benchmarks import bad_files
 from benchmarks.bad_files import JPEG, KINDS, ORIENTED, PHOTO, PNG, PROGRESSIVE, encoded, exif, outcome
-from pipelines import scan
+from pipelines import examination, scan
 
 
 def look(path, **kwargs):
@@ -29,7 +29,7 @@ def test_the_table_is_long_and_has_each_kind_once():
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.decoder is None], ids=lambda kind: kind.name)
 def test_what_cannot_be_used_is_told_why(kind, tmp_path):
     found = outcome(kind, tmp_path)
-    assert isinstance(found, scan.Bad)
+    assert isinstance(found, examination.Bad)
     assert kind.says in found.reason
     assert "\n" not in found.reason
     assert found.path == str(tmp_path / kind.file)
@@ -38,32 +38,32 @@ def test_what_cannot_be_used_is_told_why(kind, tmp_path):
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.decoder is not None], ids=lambda kind: kind.name)
 def test_what_can_be_used_is_read_as_it_was_made(kind, tmp_path):
     found = outcome(kind, tmp_path)
-    assert isinstance(found, scan.Facts), found
+    assert isinstance(found, examination.Facts), found
     assert (found.decoder, ", ".join(found.notes)) == (kind.decoder, kind.says)
     data = Path(found.path).read_bytes()
     assert found.digest == hashlib.blake2b(data, digest_size=16).hexdigest()
     if kind.mask:
-        mask = scan.read_mask(found.path)
+        mask = examination.read_mask(found.path)
         np.testing.assert_array_equal(mask, kind.pixels)
         assert mask.dtype == np.uint8
         assert (found.height, found.width, *found.values) == (*kind.pixels.shape, *np.unique(kind.pixels))
-        if kind.decoder == scan.TF_IMAGE:
+        if kind.decoder == examination.TF_IMAGE:
             np.testing.assert_array_equal(tf.io.decode_image(data, expand_animations=False)[..., 0], kind.pixels)
         return
 
     for channels in {found.channels, 3}:
         warned = pytest.warns(UserWarning, match="Corrupt EXIF") if "broken EXIF" in kind.name else nullcontext()
         with warned:
-            image = scan.read(found.path, channels)
+            image = examination.read(found.path, channels)
         assert (image.shape, image.dtype) == ((found.height, found.width, channels), np.uint8)
         if kind.pixels is not None:
             assert found.channels == (3 if kind.pixels.ndim == 3 else 1)
             expected = np.atleast_3d(kind.pixels).astype(int)
             assert np.abs(image - expected).max() <= kind.within
-        if kind.decoder == scan.TF_IMAGE:
+        if kind.decoder == examination.TF_IMAGE:
             decoded = tf.io.decode_image(data, channels=channels, expand_animations=False)
             np.testing.assert_array_equal(decoded, image)
-        if kind.decoder == scan.TF_JPEG:
+        if kind.decoder == examination.TF_JPEG:
             decoded = tf.io.decode_jpeg(data, channels=channels)
             assert np.abs(decoded.numpy().astype(int) - image).max() <= 4  # the fast inverse transform is its default
 
@@ -76,17 +76,17 @@ def test_images_are_turned_upright(form, within, orientation, tmp_path):
     path.write_bytes(encoded(PHOTO, form, exif=exif(orientation), **options))
     found, upright = look(path), ORIENTED[orientation]
     assert (found.height, found.width) == upright.shape[:2]
-    assert np.abs(scan.read(str(path), 3) - upright.astype(int)).max() <= within
+    assert np.abs(examination.read(str(path), 3) - upright.astype(int)).max() <= within
     assert ("EXIF orientation" in found.notes) == (orientation != 1)
-    assert (found.decoder == scan.PILLOW) == (orientation != 1 or form in ("TIFF", "WEBP"))
+    assert (found.decoder == examination.PILLOW) == (orientation != 1 or form in ("TIFF", "WEBP"))
 
 
 def test_a_mask_is_turned_as_its_image_is(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(encoded(bad_files.CLASSES, "PNG", exif=exif(6)))
     found = look(path, masks=True)
-    assert (found.height, found.width, found.decoder) == (36, 24, scan.PILLOW)
-    np.testing.assert_array_equal(scan.read_mask(str(path)), np.rot90(bad_files.CLASSES, -1))
+    assert (found.height, found.width, found.decoder) == (36, 24, examination.PILLOW)
+    np.testing.assert_array_equal(examination.read_mask(str(path)), np.rot90(bad_files.CLASSES, -1))
 
 
 @pytest.mark.parametrize("data", [JPEG, PROGRESSIVE, PNG], ids=["JPEG", "progressive", "PNG"])
@@ -100,16 +100,16 @@ def test_tensorflow_decodes_whatever_damaged_file_passes(data, tmp_path):
     for path, content in zip(paths, damaged, strict=True):
         path.write_bytes(content)
     found = scan.scan(list(map(str, paths)), str(tmp_path), str(tmp_path / "cache"))
-    passed = [content for content, one in zip(damaged, found, strict=True) if isinstance(one, scan.Facts)]
+    passed = [content for content, one in zip(damaged, found, strict=True) if isinstance(one, examination.Facts)]
     for content in passed:
         assert tf.io.decode_image(content, channels=3, expand_animations=False).shape[2] == 3
     cut = found[:59]
-    assert all(isinstance(one, scan.Bad) for one in cut)
+    assert all(isinstance(one, examination.Bad) for one in cut)
 
 
 def test_a_name_that_is_not_utf8():
     path = os.fsdecode(b"/nowhere/\xff.jpg")
-    assert scan.scan([path], "/nowhere") == [scan.Bad(path, "", "its name is not UTF-8")]
+    assert scan.scan([path], "/nowhere") == [examination.Bad(path, "", "its name is not UTF-8")]
 
 
 def test_a_file_that_may_not_be_read_is_bad_until_it_may(tmp_path, monkeypatch):
@@ -122,7 +122,7 @@ def test_a_file_that_may_not_be_read_is_bad_until_it_may(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", deny)  # permissions do not bind the superuser
         assert look(path).reason == "cannot be read: Permission denied"
-    assert isinstance(look(path), scan.Facts)
+    assert isinstance(look(path), examination.Facts)
 
 
 def test_results_are_in_the_order_of_the_paths(tmp_path):
@@ -194,8 +194,8 @@ def test_a_file_that_changed_is_read_again(folder, looks, tmp_path, change):
 def test_images_and_masks_are_kept_apart(folder, looks):
     images = folder()
     masks = folder(masks=True)
-    assert isinstance(images[1], scan.Facts)
-    assert isinstance(masks[1], scan.Bad)
+    assert isinstance(images[1], examination.Facts)
+    assert isinstance(masks[1], examination.Bad)
     assert (folder(), folder(masks=True), len(looks)) == (images, masks, 6)
 
 
@@ -294,7 +294,7 @@ def test_pillow_reads_what_it_would_warn_of(tmp_path):
     image = Image.fromarray(bad_files.CLASSES)
     image.putpalette(bad_files.COLOURS.tobytes())
     path.write_bytes(encoded(image, "PNG", transparency=bytes(256)))
-    np.testing.assert_array_equal(scan.read(str(path), 3), bad_files.COLOURS[bad_files.CLASSES])
+    np.testing.assert_array_equal(examination.read(str(path), 3), bad_files.COLOURS[bad_files.CLASSES])
 
 
 def test_the_command_prints_the_table(run_command):

@@ -1,0 +1,43 @@
+"""What belongs to an image goes through the preparation with it: here the image shows its own mask."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pipelines
+
+SHADE = 100  # grey levels a class
+
+
+@pytest.fixture(scope="module")
+def shaded(tmp_path_factory):
+    """Twelve images of 90x120 in three classes, each of rows and columns of its own, with a mask that says so."""
+    root = tmp_path_factory.mktemp("shaded")
+    for part in ("images", "masks"):
+        (root / part).mkdir()
+    for number in range(12):
+        mask = np.zeros((90, 120), np.uint8)
+        mask[10 + 3 * number :, 20 + 5 * number :] = 1
+        mask[60:, :50] = 2
+        Image.fromarray(mask).save(root / "masks" / f"{number:02}.png")
+        Image.fromarray(SHADE * mask).save(root / "images" / f"{number:02}.png")
+    return root
+
+
+@pytest.mark.parametrize("crop", [{"scale": (0.1, 0.5)}, {"margin": 0.5}], ids=["resized", "window"])
+def test_a_mask_is_cropped_as_its_image_is(shaded, crop, tmp_path):
+    data = pipelines.load(
+        str(shaded),
+        image_size=48,
+        batch_size=8,
+        augmentation="none",
+        overrides={"hflip": 0.5, **crop},
+        data_dir=str(tmp_path),
+    )
+    seen = set()
+    for inputs, masks in data.train(6).as_numpy_iterator():
+        shown = np.round((inputs * data.std + data.mean)[..., 0] * 255 / SHADE)
+        for image, mask in zip(shown, masks, strict=True):
+            assert (image == mask).mean() > 0.9  # all but the blurred edges of the classes
+            seen.add((mask == 1).mean().round(2))
+    assert len(seen) > 10  # and the crops differ
