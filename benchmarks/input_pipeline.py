@@ -8,10 +8,12 @@
 
 Keras' augmentation for a folder is its tutorial's kind: RandomFlip, RandomTranslation and RandomZoom of batches.
 PyTorch's is torchvision's RandomResizedCrop and RandomHorizontalFlip with Pillow, in two workers. Decode only is the
-ceiling of all that decodes: read and decode each file in parallel, keep nothing. Rounds are interleaved, and each
-contender runs until its buffers are drained before it is timed. The table gives the median of the ratios of single
-rounds to the first row, the middle half of them, and the median rate. "kept" is our later epochs, when all decoded
-images are in memory.
+ceiling of all that decodes: read each file and decode it whole with tf.io.decode_jpeg as it is, in parallel, keep
+nothing. Resample only is that of all that crops kept images at random: resize decoded crops of 330x280, keep nothing.
+"kept" is our later epochs, when all decoded images are in memory.
+
+Rounds are interleaved, and each contender runs until its buffers are drained before it is timed. The table gives the
+median of the ratios of single rounds to the first row, the middle half of them, and the median rate.
 """
 
 import argparse
@@ -149,14 +151,7 @@ def folder(root: Path, count: int):
             data_memory=memory,
             data_dir=str(root),
         )
-        batches = iter(data.train(10_000))
-        if memory:  # the first epoch fills the cache
-            started = time.perf_counter()
-            for _ in range(data.steps_per_epoch):
-                next(batches)
-            rate = data.steps_per_epoch * BATCH / (time.perf_counter() - started)
-            print(f"{name}: the first epoch, which fills the cache, {rate:,.0f} images/s")
-        return batches
+        return filled(data, name) if memory else iter(data.train(10_000))
 
     def keras_directory(*layers):
         data = keras.utils.image_dataset_from_directory(
@@ -170,6 +165,12 @@ def folder(root: Path, count: int):
     def decode_only():
         data = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files)).repeat()
         data = data.map(lambda file: tf.reduce_sum(tf.io.decode_jpeg(tf.io.read_file(file), 3)[0, 0]), tf.data.AUTOTUNE)
+        return iter(data.batch(BATCH).prefetch(tf.data.AUTOTUNE))
+
+    def resample_only():
+        crops = tf.stack([tf.io.decode_jpeg(tf.io.read_file(file), 3)[40:320, 60:390] for file in files[:BATCH]])
+        data = tf.data.Dataset.range(BATCH).repeat()
+        data = data.map(lambda row: tf.image.resize(crops[row], (SIDE, SIDE))[0, 0, 0], tf.data.AUTOTUNE)
         return iter(data.batch(BATCH).prefetch(tf.data.AUTOTUNE))
 
     def torch_loader():
@@ -195,6 +196,7 @@ def folder(root: Path, count: int):
         "image_dataset_from_directory, no augmentation": keras_directory,
         "PyTorch DataLoader, torchvision, 2 workers": torch_loader,
         "decode only": decode_only,
+        "resample only": resample_only,
         "ours": lambda: ours("", 0),
         "ours, kept": lambda: ours("random crops", 4096),
         "ours, kept, windows of a fixed scale": lambda: ours(
@@ -202,6 +204,17 @@ def folder(root: Path, count: int):
         ),
     }
     return [(f"a folder of {count:,} JPEGs of 500x375 to 224x224", contenders, BATCH, STEPS)]
+
+
+def filled(data, name: str):
+    """The batches after the first epoch, in which the decoded images are kept, and the rate of that epoch in print."""
+    batches = iter(data.train(10_000))
+    started = time.perf_counter()
+    for _ in range(data.steps_per_epoch):
+        next(batches)
+    rate = data.steps_per_epoch * BATCH / (time.perf_counter() - started)
+    print(f"\n{name}: the first epoch, in which decoded images are kept, {rate:,.0f} images/s")
+    return batches
 
 
 class Photographs:
@@ -261,7 +274,7 @@ def records(root: Path, count: int):
         data = pipelines.load(
             "benchmark_photographs", batch_size=BATCH, mean=MEAN, std=STD, data_memory=memory, data_dir=str(root)
         )
-        return iter(data.train(10_000))
+        return filled(data, "records") if memory else iter(data.train(10_000))
 
     def plain():
         def prepared(example):
@@ -319,6 +332,7 @@ def main() -> None:
         root = Path(given.files or temporary)
         for part in given.parts:
             tables = {"memory": memory, "folder": folder, "records": records}
+            root.mkdir(parents=True, exist_ok=True)
             for title, contenders, batch, steps in tables[part](root, given.images):
                 measure(title, contenders, batch, steps, given.rounds)
 

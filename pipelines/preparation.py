@@ -179,7 +179,7 @@ class Preparation:
         encoded, decoder, channels = example["image"], example["decoder"], self.shape[-1]
 
         def jpeg():
-            ratio, _ = images.reduced(tf.io.extract_jpeg_shape(encoded)[:2], side, area)
+            ratio, _ = images.reduced(_jpeg_shape(example), side, area)
             return images.decode_reduced(encoded, ratio, channels)
 
         def other():
@@ -193,7 +193,7 @@ class Preparation:
         side, area = self.shape[0], self.augmentation.scale[0]
 
         def part():
-            shape, ratio = tf.io.extract_jpeg_shape(encoded)[:2], None
+            shape, ratio = _jpeg_shape(example), None
             if self.largest is None or self.largest >= 2 * side:  # else none is decoded smaller
                 ratio, shape = images.reduced(shape, side, area)
             window = crop_window(shape[0], shape[1], luck, self.augmentation)
@@ -258,6 +258,11 @@ class Preparation:
         if self.task == "detection":
             return inputs, {"boxes": examples["boxes"], "labels": examples["labels"]}
         return inputs, inputs
+
+
+def _jpeg_shape(example):
+    """Height and width, known from the scan; of a stream's example from its header."""
+    return example["shape"] if "shape" in example else tf.io.extract_jpeg_shape(example["image"])[:2]
 
 
 def _share(window, shape):

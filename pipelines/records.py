@@ -79,7 +79,7 @@ def read(builder, name: str, task: str | None, memory: int) -> Contents:
             split: _dataset(builder, spec, columns, encoded=True).map(_with_decoder) for split, spec in splits.items()
         }
         source = Stream(datasets, sizes, stored / examples, memory)
-    if columns.task == "classification" and not isinstance(source, Stream):
+    if columns.task == "classification":
         _check_labels(source, columns, name)
     if columns.task == "segmentation" and not columns.class_names:
         columns = dataclasses.replace(columns, class_names=_classes_in_masks(builder, splits["train"], columns))
@@ -209,9 +209,14 @@ def _with_decoder(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return example | decoders
 
 
-def _check_labels(source: Decoded | Encoded, columns: Columns, name: str) -> None:
-    for split, values in source.columns.items():
-        labels = values["label"].numpy()
+def _check_labels(source: Decoded | Encoded | Stream, columns: Columns, name: str) -> None:
+    """Of a stream the first examples of each split: TFDS itself writes no label beyond its classes but -1, unknown."""
+    for split in source.sizes:
+        if isinstance(source, Stream):
+            labels = source.splits[split].take(READ_AT_ONCE).map(lambda example: example["label"])
+            labels = np.array(list(labels.as_numpy_iterator()))
+        else:
+            labels = source.columns[split]["label"].numpy()
         wrong = labels[(labels < 0) | (labels >= len(columns.class_names))]
         if len(wrong):
             raise BadData(

@@ -116,6 +116,7 @@ class Encoded:
         }
         self.sizes = {split: len(columns["image"]) for split, columns in splits.items()}
         self.shapes, self.files = shapes, files
+        self.columns["train"]["shape"] = tf.constant(shapes, tf.int32)
         held = [value for columns in splits.values() for name in ("image", "mask") for value in columns.get(name, ())]
         self.bytes = sum(map(len, held))
 

@@ -350,6 +350,17 @@ def test_labels_that_are_no_class(prepared):
         pipelines.load("kmnist", data_dir=folder)
 
 
+def test_labels_of_a_stream_that_are_no_class(prepared):
+    def some(count, label):
+        return [{"image": jpeg(20, 24), "label": label} for _ in range(count)]
+
+    folder = prepared("food101", train=some(20, 1), validation=some(5, -1))
+    with pytest.raises(
+        pipelines.BadData, match=r"5 of 5 labels in its test split are no class: -1, allowed 0 \.\.\. 100"
+    ):
+        pipelines.load("food101", data_dir=folder, data_memory=0)
+
+
 def test_an_empty_split(prepared):
     one = [{"image": np.zeros((28, 28, 1), np.uint8), "label": 1}]
     folder = prepared("fashion_mnist", train=one, test=one)

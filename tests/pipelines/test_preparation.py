@@ -5,6 +5,9 @@ import pytest
 from PIL import Image
 
 import pipelines
+from pipelines.policy import Augmentation
+from pipelines.preparation import Preparation
+from pipelines.sources import Cache
 
 SHADE = 100  # grey levels a class
 
@@ -41,3 +44,25 @@ def test_a_mask_is_cropped_as_its_image_is(shaded, crop, tmp_path):
             assert (image == mask).mean() > 0.9  # all but the blurred edges of the classes
             seen.add((mask == 1).mean().round(2))
     assert len(seen) > 10  # and the crops differ
+
+
+def test_an_object_that_is_cut_off_has_no_label():
+    """Of an image of 40x80 the middle is left: x from 20 to 60."""
+    preparation = Preparation(
+        task="detection",
+        shape=(40, 40, 3),
+        num_classes=3,
+        fit="crop",
+        augmentation=Augmentation(),
+        fill_mode="CONSTANT",
+        value_range=(0, 255),
+        mask_first=0,
+        mean=(0.0,) * 3,
+        std=(1.0,) * 3,
+        cache=Cache(),
+    )
+    boxes = np.array([[0.0, 0.1, 0.2, 0.9], [0.5, 0.25, 0.625, 0.5], [0.25, 0.0, 0.5, 1.0]], "float32")
+    example = {"image": np.zeros((40, 80, 3), np.uint8), "boxes": boxes, "labels": np.array([0, 1, 2])}
+    _, target = preparation.example(example, None)
+    np.testing.assert_allclose(target["boxes"], [[-1] * 4, [20, 10, 30, 20], [0, 0, 20, 40]], atol=1e-4)
+    np.testing.assert_array_equal(target["labels"], [-1, 1, 2])
