@@ -1,7 +1,7 @@
 """What of a run is kept on the disk while it trains: its history, its best model, and what a resumed run starts from.
 
-The best epoch and the patience of early stopping are functions of the history, so that there is no other state to
-keep or to lose.
+The best epoch, the patience of early stopping and the plateaus of the learning rate are functions of the history, so
+that there is no other state to keep or to lose.
 """
 
 from __future__ import annotations
@@ -44,6 +44,36 @@ def out_of_patience(rows: list[dict[str, float]], patience: int) -> bool:
     """Whether the last `patience` epochs brought none better than those before. Never, if `patience` is 0."""
     best = best_epoch(rows)
     return patience > 0 and len(rows) - 1 - (-1 if best is None else best) >= patience
+
+
+def plateaus(rows: list[dict[str, float]], patience: int) -> int:
+    """How often `patience` epochs in a row brought no val_loss below all before them, counted anew after each time."""
+    lowest, waited, count = math.inf, 0, 0
+    for row in rows:
+        if row["val_loss"] < lowest:
+            lowest, waited = row["val_loss"], 0
+        else:
+            waited += 1
+            if waited == patience:
+                waited, count = 0, count + 1
+    return count
+
+
+class Plateau(keras.callbacks.Callback):
+    """Before each epoch, a tenth of the learning rate for each of the `plateaus` so far.
+
+    Args:
+        share: of a schedule "plateau" of `tfcnn.recipe`.
+        rows: the history, which another callback makes longer.
+        patience: epochs.
+    """
+
+    def __init__(self, share: keras.Variable, rows: list[dict[str, float]], patience: int):
+        super().__init__()
+        self.share, self.rows, self.patience = share, rows, patience
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.share.assign(0.1 ** plateaus(self.rows, self.patience))
 
 
 def uncompiled(model: keras.Model) -> keras.Model:

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 OPTIMISERS = ("adamw", "adam", "sgd", "momentum", "rmsprop", "lamb", "lion")
-SCHEDULES = ("cosine", "step", "constant")
+SCHEDULES = ("cosine", "step", "constant", "plateau")
 RECIPES = ("default", "fast", "paper")
 # By task, the default first; tfcnn.losses builds them.
 LOSS_NAMES = {
@@ -116,7 +116,14 @@ class Config:
         choices=RECIPES,
     )
     opt: str = option("adamw", "optimiser; sgd is with Nesterov's momentum, momentum without", choices=OPTIMISERS)
-    sched: str = option("cosine", "learning rate; step: a tenth at 50 % and 75 % of the run", choices=SCHEDULES)
+    sched: str = option(
+        "cosine",
+        "learning rate; step: a tenth at 50 % and 75 % of the run; plateau: a tenth, see --patience-epochs",
+        choices=SCHEDULES,
+    )
+    patience_epochs: int = option(
+        3, "epochs without a lower validation loss after which --sched plateau takes a tenth of the rate", low=1
+    )
     lr: float | None = option(None, "peak learning rate [what suits the architecture and optimiser]", above=0, high=100)
     weight_decay: float | None = option(
         None, "decoupled weight decay, on kernels only [what suits the optimiser]", low=0, high=10

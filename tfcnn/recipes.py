@@ -1,11 +1,11 @@
 """Recipes: values for the flags that the user did not give.
 
 A recipe is data: fields of `tfcnn.config.Config`. "paper" has what the paper says and this program can do, and leaves
-the rest at its defaults; where a paper lowers the rate when the error no longer falls, the step schedule stands for it.
-The weight decay of these papers is a term of the gradient, which is `l2` here, and their SGD is without Nesterov's look
-ahead unless they say so. Left out are families whose schedule has no counterpart here (GoogLeNet, SqueezeNet,
-Inception-v3, Xception, MobileNetV2 and V3, EfficientNet) and those whose paper gives no recipe. Imports neither Keras
-nor a backend.
+the rest at its defaults; where a paper lowers the rate when the error no longer falls, that is the schedule "plateau",
+whose patience no paper names. The weight decay of these papers is a term of the gradient, which is `l2` here, and
+their SGD is without Nesterov's look ahead unless they say so. Left out are families whose schedule has no counterpart
+here (GoogLeNet, SqueezeNet, Inception-v3, Xception, MobileNetV2 and V3, EfficientNet) and those whose paper gives no
+recipe. Imports neither Keras nor a backend.
 """
 
 from __future__ import annotations
@@ -19,27 +19,30 @@ FAST = {"epochs": 4, "width": 0.5, "warmup_epochs": 0.5}
 
 PUBLISHED = {"warmup_epochs": 0.0, "smoothing": 0.0, "weight_decay": 0.0}
 SGD = PUBLISHED | {"opt": "momentum", "sched": "step"}
+PLATEAU = SGD | {"sched": "plateau", "patience_epochs": 5}
 
 # By family (the file in tfcnn/models); a name's own row goes before its family's.
 PAPER = {
-    # Krizhevsky et al. 2012, section 5: "roughly 90 cycles", the rate divided by 10 three times.
-    "alexnet": SGD | {"lr": 0.01, "l2": 5e-4, "batch_size": 128, "epochs": 90},
-    # Zeiler & Fergus 2013, section 3; it has no weight decay.
-    "zfnet": SGD | {"lr": 0.01, "batch_size": 128, "epochs": 70},
-    # Simonyan & Zisserman 2014, section 3.1: 370,000 iterations, 74 epochs.
-    "vgg": SGD | {"lr": 0.01, "l2": 5e-4, "batch_size": 256, "epochs": 74},
-    # Lin et al. 2013, section 4.1, after Krizhevsky et al.: the rate falls twice, to a hundredth; it names no rate.
-    "nin": SGD | {"batch_size": 128},
-    # He et al. 2015, section 3.4: 600,000 iterations of ImageNet, 120 epochs.
-    "resnet": SGD | {"lr": 0.1, "l2": 1e-4, "batch_size": 256, "epochs": 120},
-    # He et al. 2015, section 4.2: 64,000 iterations, a tenth from 32,000 and from 48,000 on.
+    # Krizhevsky et al. 2012, section 5: some 90 epochs; three times a tenth when the validation error stood still.
+    "alexnet": PLATEAU | {"lr": 0.01, "l2": 5e-4, "batch_size": 128, "epochs": 90},
+    # Zeiler & Fergus 2013, section 3.1: the rate lowered by hand at plateaus; it names no weight decay.
+    "zfnet": PLATEAU | {"lr": 0.01, "batch_size": 128, "epochs": 70},
+    # Simonyan & Zisserman 2014, section 3.1: 370,000 iterations, 74 epochs; thrice a tenth at plateaus of accuracy.
+    "vgg": PLATEAU | {"lr": 0.01, "l2": 5e-4, "batch_size": 256, "epochs": 74},
+    # Lin et al. 2013, section 4.1, after Krizhevsky et al.: at plateaus of the training accuracy the rate falls, twice;
+    # it names no rate.
+    "nin": PLATEAU | {"batch_size": 128},
+    # He et al. 2015, section 3.4: 600,000 iterations of ImageNet, 120 epochs; a tenth at plateaus of the error.
+    "resnet": PLATEAU | {"lr": 0.1, "l2": 1e-4, "batch_size": 256, "epochs": 120},
+    # He et al. 2015, section 4.2: 64,000 iterations of 50,000 images, a tenth from 32,000 and from 48,000 on.
     **dict.fromkeys(
         ("resnet20", "resnet32", "resnet44", "resnet56"),
         SGD | {"lr": 0.1, "l2": 1e-4, "batch_size": 128, "epochs": 164},
     ),
     # The same; 0.1 is too large for its first 400 iterations.
     "resnet110": SGD | {"lr": 0.1, "l2": 1e-4, "batch_size": 128, "epochs": 164, "warmup_epochs": 1.0},
-    # Huang et al. 2016, section 4.2: ImageNet; then CIFAR, a tenth from 50 % and from 75 % of the epochs on.
+    # Huang et al. 2016, section 4.2: ImageNet, there with a tenth from epochs 30 and 60 of 90 on, here from 45 and 67;
+    # then CIFAR, a tenth from 50 % and from 75 % of the epochs on.
     "densenet": SGD | {"opt": "sgd", "lr": 0.1, "l2": 1e-4, "batch_size": 256, "epochs": 90},
     **dict.fromkeys(
         ("densenet40", "densenet_bc100"),
@@ -51,8 +54,8 @@ PAPER = {
     "fcn": SGD | {"sched": "constant", "lr": 1e-4, "l2": 5e-4, "batch_size": 20},
     # Badrinarayanan et al. 2015, section 3.2: a fixed rate; without its weights of classes.
     "segnet": SGD | {"sched": "constant", "lr": 0.1, "batch_size": 12},
-    # Noh et al. 2015, section 5.1.
-    "deconvnet": SGD | {"lr": 0.01, "l2": 5e-4, "batch_size": 64},
+    # Noh et al. 2015, section 5.1: a tenth when the validation accuracy does not improve.
+    "deconvnet": PLATEAU | {"lr": 0.01, "l2": 5e-4, "batch_size": 64},
     # Yu & Koltun 2016, section 4: the front end.
     "dilated_vgg16": SGD | {"sched": "constant", "lr": 1e-3, "batch_size": 14},
     # Maturana & Scherer 2015, section III: 0.001 times the squared norm; the rate of volumes other than LiDAR's.

@@ -173,8 +173,8 @@ def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, 
     """Train to the end, from the newest checkpoint where there is one, and return the history."""
     import tensorflow as tf
 
-    from tfcnn import loop
-    from tfcnn.checkpoint import Checkpoints, Keeper, out_of_patience
+    from tfcnn import loop, recipe
+    from tfcnn.checkpoint import Checkpoints, Keeper, Plateau, out_of_patience
     from tfcnn.metrics import HEADLINES
     from tfcnn.progress import Progress
     from tfcnn.weight_average import WeightAverage
@@ -191,6 +191,8 @@ def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, 
     callbacks = [Progress(config.epochs, data.steps_per_epoch, config.batch_size, HEADLINES[data.task].name)]
     if average:
         callbacks.append(average)
+    if config.sched == "plateau":
+        callbacks.append(Plateau(recipe.schedule_of(model).share, rows, config.patience_epochs))
     callbacks += observers(data, config, directory)
     with command.DeferredSignals() as signals:
         shipped = {"shipped": average.in_place} if average else {}

@@ -1,12 +1,15 @@
+import errno
 import math
 import types
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfcnn
-from tfcnn.checkpoint import Checkpoints, Keeper, NotFinite, best_epoch, out_of_patience
+from tfcnn.checkpoint import Checkpoints, Keeper, NotFinite, best_epoch, out_of_patience, plateaus
 from tfcnn.command import DeferredSignals
 from tfcnn.config import TrainingFailed
 from tfcnn.run_directory import RunDirectory
@@ -36,6 +39,21 @@ def test_best_epoch(losses, best):
 )
 def test_out_of_patience(losses, patience, stop):
     assert out_of_patience(rows(*losses), patience) is stop
+
+
+@pytest.mark.parametrize("patience", [1, 2, 3])
+def test_plateaus_are_those_of_keras(patience):
+    losses = [3, 2, 2, 2.5, 1, 1, math.nan, 1, 1, 1, 0.5, math.inf, *np.random.default_rng(0).uniform(0.4, 0.6, 30)]
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1.0))
+    keras_own = keras.callbacks.ReduceLROnPlateau(factor=0.1, patience=patience, min_delta=0)
+    keras_own.set_model(model)
+    keras_own.on_train_begin()
+    for epoch, loss in enumerate(losses):
+        keras_own.on_epoch_end(epoch, {"val_loss": loss})
+        count = plateaus(rows(*losses[: epoch + 1]), patience)
+        assert float(model.optimizer.learning_rate) == pytest.approx(0.1**count, rel=1e-5), epoch
+    assert count > 3
 
 
 def compiled():
@@ -137,6 +155,24 @@ def test_after_a_damaged_one_the_good_one_stays_until_there_are_two(three, capsy
     assert sorted({file.stem for file in three.folder.iterdir()}) == ["ckpt-2", "ckpt-4"]
     checkpoints.save(3, 2, [])
     assert sorted({file.stem for file in three.folder.iterdir()}) == ["ckpt-4", "ckpt-5"]
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_none_of_those_before(three, monkeypatch):
+    checkpoints = Checkpoints(three.model, three.folder)
+    checkpoints.restore()
+    before = {file.name: file.read_bytes() for file in three.folder.iterdir()}
+
+    def write(checkpoint, path):
+        Path(f"{path}.data-00000-of-00001").write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tf.train.Checkpoint, "write", write)
+    with pytest.raises(TrainingFailed, match=r"ckpt-4' of [\d,]+ bytes cannot be written .*No space left.*--resume"):
+        checkpoints.save(3, 1, [])
+    kept = {file.name: file.read_bytes() for file in three.folder.iterdir()}
+    assert kept == {name: content for name, content in before.items() if name in kept}
+    assert set(kept) >= {"ckpt-3.data-00000-of-00001", "ckpt-3.index"}
+    assert three.restored() == (3, {3})
 
 
 def test_weights_that_are_not_finite_are_not_saved(three):

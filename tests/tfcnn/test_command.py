@@ -1,6 +1,7 @@
 """What a user sees of every command: one line for bad input, exit codes, quiet imports, speed of an answer."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -183,3 +184,22 @@ def test_a_failing_import_shows_what_it_said(tmp_path, run_command):
     )
     assert done.returncode == 1
     assert "a library is missing" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, command.Terminated)])
+def test_a_signal_waits_and_a_second_one_does_not(number, kind):
+    def handlers():
+        return [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+
+    def within():
+        with command.DeferredSignals() as signals:
+            signals.deliver()
+            signal.raise_signal(number)
+            assert type(signals.noted) is kind
+            assert handlers() == [signal.SIG_DFL] * 2  # the kernel ends the process at the next one
+
+    before = handlers()
+    with pytest.raises(kind) as caught:
+        within()
+    assert type(caught.value) is kind
+    assert handlers() == before

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tfcnn
-from tfcnn import recipe
+from tfcnn import losses, recipe
 from tfcnn.config import OPTIMISERS, SCHEDULES, BadInput, Config
 
 
@@ -32,8 +32,11 @@ def test_schedule_that_is_warm_up_only():
     assert float(rates(4)) == pytest.approx(0.001 + 0.099 * 4 / 5)
 
 
+SHARES = [("step", (1, 0.1, 0.01)), ("constant", (1, 1, 1)), ("plateau", (1, 1, 1))]
+
+
 @pytest.mark.parametrize("warmup", [0, 2])
-@pytest.mark.parametrize(("sched", "share"), [("step", (1, 0.1, 0.01)), ("constant", (1, 1, 1))])
+@pytest.mark.parametrize(("sched", "share"), SHARES)
 def test_step_and_constant_schedules(sched, share, warmup):
     """Twenty batches of warm-up or none, of 200; a tenth from batch 100, a hundredth from 150 on."""
     rates = recipe.schedule(Config(epochs=20, warmup_epochs=warmup, sched=sched), 0.4, steps_per_epoch=10)
@@ -325,6 +328,45 @@ def test_automatic_precision_by_device(capability, expected, monkeypatch):
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
     assert recipe.precision(Config()) == expected
     assert recipe.precision(Config(precision="float32")) == "float32"
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_what_is_float32_in_mixed_precision(precision):
+    """Logits, losses, and the statistics of batch norm, of values whose squares half precision cannot hold."""
+    config = Config(arch="resnet20", precision=precision)
+    with recipe.policy(config):
+        model = tfcnn.build("resnet20", (32, 32, 3), 10, depth=0.34, width=0.25)
+    recipe.compile_model(model, config, steps_per_epoch=10)
+    assert model.output.dtype == "float32"
+    assert {variable.dtype for variable in model.variables if "float" in variable.dtype} == {"float32"}
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) is (precision == "mixed_float16")
+    for rows in losses.LOSSES.values():
+        assert {make(0.0).dtype for make in rows.values()} == {"float32"}
+
+    layer = next(layer for layer in model.layers if "BatchNormalization" in type(layer).__name__)
+    assert layer.compute_dtype == precision.removeprefix("mixed_")
+    x = np.random.default_rng(0).normal(400, 8, (8, 16, 16, layer.input.shape[-1]))
+    x = tf.cast(x, layer.compute_dtype)
+    seen = tf.cast(x, "float64").numpy()
+    layer.momentum = 0.0
+    layer(x, training=True)
+    np.testing.assert_allclose(layer.moving_mean, seen.mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, seen.var((0, 1, 2)), rtol=1e-2)
+
+
+def test_the_loss_scale_is_dynamic():
+    config = Config(arch="lenet5", precision="mixed_float16")
+    with recipe.policy(config):
+        model = tfcnn.build("lenet5", (32, 32, 1), 10)
+    recipe.compile_model(model, config, steps_per_epoch=10)
+    optimizer, gradients = model.optimizer, [tf.zeros(v.shape) for v in model.trainable_variables]
+    optimizer.build(model.trainable_variables)
+    before = float(optimizer.dynamic_scale)
+    optimizer.step_counter.assign(optimizer.dynamic_growth_steps - 1)  # finite ones in a row
+    optimizer.apply(gradients)
+    assert float(optimizer.dynamic_scale) == 2 * before
+    optimizer.apply([gradients[0] + math.inf, *gradients[1:]])
+    assert float(optimizer.dynamic_scale) == before
 
 
 def test_policy_is_restored():

@@ -29,7 +29,7 @@ def test_resolving_what_was_resolved_changes_nothing():
     ("arch", "published"),
     [
         ("alexnet_2012", {"lr": 0.01, "l2": 5e-4, "batch_size": 128, "opt": "momentum", "weight_decay": 0}),
-        ("vgg16", {"lr": 0.01, "l2": 5e-4, "batch_size": 256}),
+        ("vgg16", {"lr": 0.01, "l2": 5e-4, "batch_size": 256, "sched": "plateau"}),
         ("resnet50", {"lr": 0.1, "l2": 1e-4, "batch_size": 256, "warmup_epochs": 0}),
         ("resnet56", {"lr": 0.1, "l2": 1e-4, "batch_size": 128, "epochs": 164, "sched": "step", "smoothing": 0}),
         ("resnet110", {"lr": 0.1, "warmup_epochs": 1}),

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import pipelines
 from benchmarks import faults
-from tfcnn import train
+from tfcnn import checkpoint, train
 from tfcnn.checkpoint import Checkpoints
 from tfcnn.command import Terminated
 from tfcnn.config import Config
@@ -23,6 +23,13 @@ STOPS = {  # where SIGTERM arrives: the hook, and the batch
     "last batch": ("on_train_batch_end", 3),
     "validation": ("on_test_batch_end", 0),
     "epoch boundary": ("on_epoch_end", 0),
+}
+PLACES = {  # epochs done, steps done of the next, of the checkpoint that the stop leaves
+    "first batch": [0, 1],
+    "mid-epoch": [0, 2],
+    "last batch": [0, 4],
+    "validation": [0, 4],
+    "epoch boundary": [1, 0],
 }
 FAMILIES = {
     "dropout, accumulated gradients": {
@@ -39,9 +46,9 @@ FAMILIES = {
 class Runs:
     """Runs of one compiled network: two epochs of four steps of 16 images of `digits`."""
 
-    def __init__(self, folder, **flags):
-        self.folder, self.monkeypatch = folder, pytest.MonkeyPatch()
-        self.config = Config(epochs=2, batch_size=16, warmup_epochs=0, **flags)
+    def __init__(self, folder, epochs=2, **flags):
+        self.folder = folder
+        self.config = Config(epochs=epochs, batch_size=16, warmup_epochs=0, **flags)
         sizes = {"train": 70, "validation": 32, "test": 32}
         self.data = dataclasses.replace(train.load_data(self.config), sizes=sizes)
         self.model, _ = train.build_model(self.config, self.data)
@@ -75,14 +82,19 @@ class Runs:
         best = {f"best {name}": value for name, value in faults.weights(run.model).items()}
         return state | {"history": json.dumps(untimed)} | best
 
-    def stop(self, name, hook, at):
-        """A run to which SIGTERM comes in the first epoch."""
+    def place(self, name):
+        """Where the newest checkpoint goes on."""
+        newest = max((self.folder / name / "checkpoints").glob("*.index"), key=number).with_suffix("")
+        return tf.train.load_checkpoint(str(newest)).get_tensor("place/.ATTRIBUTES/VARIABLE_VALUE").tolist()
+
+    def stop(self, name, hook, at, epoch=0):
+        """A run to which SIGTERM comes."""
         (self.folder / name).mkdir()
         before = getattr(Progress, hook, lambda *args: None)
 
         def stopping(callback, number, logs=None):
             before(callback, number, logs)
-            if number == at:
+            if number == at and callback.epoch == epoch:
                 signal.raise_signal(signal.SIGTERM)
 
         with pytest.MonkeyPatch.context() as patch:
@@ -108,6 +120,7 @@ def test_every_stop_is_without_a_trace(family, precision, tmp_path):
     assert sum("averages" in key for key in runs.whole) == (len(runs.model.weights) if runs.config.model_ema else 0)
     for name, (hook, at) in STOPS.items():
         runs.stop(name, hook, at)
+        assert runs.place(name) == PLACES[name]
         found = runs.resume(name)
         assert differences(runs.whole, found) == [], name
 
@@ -141,6 +154,18 @@ def test_what_is_left_out_of_a_resume_is_seen(left_out, controls, monkeypatch):
     monkeypatch.setattr(Checkpoints, "restore", without)
     monkeypatch.setattr(pipelines.data.Data, "train", shifted)
     assert bool(differences(controls.whole, controls.resume(name))) is (left_out != "nothing")
+
+
+def test_plateaus_of_the_learning_rate_are_resumed(tmp_path, monkeypatch):
+    """From this rate the network gets worse: it falls after the second epoch; the run is stopped in the third."""
+    runs = Runs(tmp_path, 3, arch="lenet5", opt="momentum", lr=0.5, sched="plateau", patience_epochs=1)
+    rates = [row["learning_rate"] for row in json.loads(runs.whole["history"])]
+    assert rates == pytest.approx([0.5, 0.5, 0.05])
+    for name in ("kept", "forgotten"):
+        runs.stop(name, "on_train_batch_end", 1, epoch=2)
+        if name == "forgotten":
+            monkeypatch.setattr(checkpoint, "plateaus", lambda rows, patience: 0)
+        assert bool(differences(runs.whole, runs.resume(name))) is (name == "forgotten")
 
 
 def test_checkpoints_within_an_epoch_change_nothing(controls):

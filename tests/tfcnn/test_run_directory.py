@@ -121,6 +121,13 @@ def test_two_runs_of_one_second_get_two_directories(tmp_path, monkeypatch):
         train.made(Config(arch="lenet5", out=str(taken.path)), taken)
 
 
+def test_a_directory_that_another_process_makes_meanwhile_is_not_shared(tmp_path, monkeypatch):
+    monkeypatch.setattr(RunDirectory, "check_new", lambda run: None)
+    monkeypatch.setattr(run_directory.Path, "exists", lambda path: False)
+    with pytest.raises(FileExistsError):
+        RunDirectory(tmp_path).make()
+
+
 def test_a_full_disk_is_told_in_one_line(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
