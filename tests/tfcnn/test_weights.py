@@ -111,8 +111,8 @@ def test_one_grey_channel_gets_the_sum_over_three(tmp_path):
     reference = network()
     found = network(channels=1, weights=write(reference, tmp_path / "m.weights.h5"))
     grey = IMAGES[..., :1]
-    expected = reference(np.repeat(grey, 3, axis=-1), training=False)
-    np.testing.assert_allclose(found(grey, training=False), expected, atol=1e-5)
+    expected = np.array(reference(np.repeat(grey, 3, axis=-1), training=False))
+    np.testing.assert_allclose(found(grey, training=False), expected, atol=1e-4 * expected.std())  # they are small
 
 
 def edited(path, tensors):
