@@ -157,6 +157,13 @@ def test_after_a_damaged_one_the_good_one_stays_until_there_are_two(three, capsy
     assert sorted({file.stem for file in three.folder.iterdir()}) == ["ckpt-4", "ckpt-5"]
 
 
+def test_what_a_killed_writer_left_is_no_checkpoint(three, capsys):
+    (three.folder / "ckpt-4.data-00000-of-00001").write_bytes(b"whole or half: its index was not written")
+    assert three.restored() == (3, {3})
+    assert capsys.readouterr().err == ""
+    assert Checkpoints.found(three.folder) == [2, 3]
+
+
 def test_a_checkpoint_that_cannot_be_written_costs_none_of_those_before(three, monkeypatch):
     checkpoints = Checkpoints(three.model, three.folder)
     checkpoints.restore()
