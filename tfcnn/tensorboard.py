@@ -32,8 +32,11 @@ class TensorBoard(keras.callbacks.TensorBoard):
         super().on_train_begin(logs)
         # A dozen operations one by one, 2 ms, are one call of a function.
         self.rate = tf.function(lambda: tf.convert_to_tensor(self.model.optimizer.learning_rate))
-        if self.batch:
-            with self._train_writer.as_default():
+        with self._train_writer.as_default():
+            # The page "Graphs" opens with the graph of operations; Keras writes the one of layers alone.
+            examples = tf.TensorSpec(self.model.input_shape, self.model.inputs[0].dtype, "examples")
+            tf.summary.graph(tf.function(self.model).get_concrete_function(examples, training=False).graph)
+            if self.batch:
                 tf.summary.image("training batch, augmented", tf.io.decode_png(self.batch)[None], step=0)
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -67,6 +67,9 @@ def test_the_graph_has_the_layers(watched):
     graph = keras_model_to_graph_def(json.loads(event.tensor_proto.string_val[0]))
     names = {node.name.split("/")[1] for node in graph.node}
     assert {"stage1", "stage2", "logits"} <= names
+    operations = {node.name for node in events(watched, "train").Graph().node}  # of TensorFlow
+    assert any("/stage1" in name for name in operations)
+    assert any("/logits" in name and "MatMul" in name for name in operations)
 
 
 @pytest.mark.parametrize("arch", ["resnet20", "mobilenet", "unet"])
