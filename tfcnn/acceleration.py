@@ -107,7 +107,8 @@ def convolution(inputs, kernel, *, stride, padding):
     Returns:
         (n, h', w', filters), h' and w' as keras.layers.Conv2D has them.
     """
-    inputs, kernel = keras.ops.convert_to_tensor(inputs), keras.ops.convert_to_tensor(kernel)
+    # Eagerly Keras leaves a variable a variable, which a custom gradient does not take.
+    inputs, kernel = (tf.convert_to_tensor(keras.ops.convert_to_tensor(each)) for each in (inputs, kernel))
     if stride > 1:  # of 1x1: the positions between are not looked at
         inputs = inputs[:, ::stride, ::stride]
     sides = kernel.shape[:2]

