@@ -164,7 +164,7 @@ def test_other_optimizers_stay(make):
 
 
 def test_a_step_of_a_network_and_its_file(tmp_path):
-    """Logits, gradients and statistics of MobileNet are as Keras has them; the file that is saved knows nothing of it."""
+    """MobileNet has the logits, gradients and statistics that Keras gives it; the saved file knows nothing of this."""
     x = np.random.default_rng(2).normal(size=(16, 32, 32, 3)).astype("float32")
     results = []
     for fast in (False, True):
