@@ -51,8 +51,8 @@ Written by `python -m benchmarks.faults`. Each row is a run of
     {command}
 
 to which something happens, and its continuation with `--resume`. An exit code below 0 is a signal: -9 SIGKILL, -15
-SIGTERM, -25 the kernel's for a file that got too large. "Equal" is a SHA-256 of the best model's weights and of the
-history, which has to be that of the run to which nothing happens.
+SIGTERM, -25 the kernel's for a file that got too large. TensorFlow's own lines on stderr are left out. "Equal" is a
+SHA-256 of the best model's weights and of the history, which has to be that of the run to which nothing happens.
 
 | fault | times | exit code | said on stderr | after it is continued |
 |---|---|---|---|---|"""
@@ -314,7 +314,8 @@ def main() -> None:
         for number, (name, act) in enumerate(rows.items()):
             if given.only in name:
                 found = act(folder / str(number), expected)
-                said = " ".join(found.said.replace(f"{folder}/{number}", "RUN").replace(f"{folder}/", "").split())
+                lines = [line for line in found.said.splitlines() if line.startswith(("error:", "warning:"))]
+                said = " ".join(lines).replace(f"{folder}/{number}", "RUN").replace(f"{folder}/", "")
                 print(f"| {name} | 1 | {found.code} | {said} | {found.after} |", flush=True)
         if given.only in RANDOM:
             for kills, after in killed_at_random(given.kills, folder, seconds, expected):
