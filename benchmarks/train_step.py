@@ -3,8 +3,8 @@
 Contenders, each in a process of its own, on the same random batches, with AdamW and label smoothing:
 
     fit            Keras' model.fit; the network of keras.applications where it has it, else ours of Keras' own layers
-    keras kernels  tfcnn.train's step with --kernels keras
-    ours           tfcnn.train's step as it is by default
+    keras kernels  tfcnn.train's steps with --kernels keras
+    ours           tfcnn.train's steps as they are by default
     PyTorch        timm's or torchvision's network where they have it, eager, channels last
     compiled       the same under torch.compile
 
@@ -23,6 +23,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,12 +70,13 @@ CONTENDERS = ("fit", "keras kernels", "ours", "PyTorch", "compiled")
 
 def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
     """A function that does so many steps, and the number of parameters."""
-    command.import_tensorflow()
+    if contender != "fit":  # which has TensorFlow as its user has it
+        command.import_tensorflow()
     import keras
     import numpy as np
     import tensorflow as tf
 
-    from tfcnn import acceleration, losses, models, recipe
+    from tfcnn import acceleration, loop, losses, models, recipe
     from tfcnn.config import Config
 
     shape = (row.size, row.size, row.channels)
@@ -103,12 +105,14 @@ def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
         if kernels == "fused":
             acceleration.accelerate(model)
         recipe.compile_model(model, Config(arch=row.arch, kernels=kernels, lr=RATE), 1000, task)
-        iterator = iter(batches)
-        model.make_train_function()
+        model.optimizer.build(model.trainable_variables)
+        model.compute_metrics(None, targets[:1], np.zeros((1, *model.output_shape[1:]), "float32"))
+        iterator, several = iter(batches), loop.several_steps(model)
 
         def steps(count):
-            for _ in range(count):
-                float(model.train_function(iterator)["loss"])
+            while count:
+                done, _ = several(iterator, min(count, loop.MOST_STEPS))
+                count -= int(done)
 
     return steps, model.count_params()
 
@@ -168,18 +172,20 @@ class Child:
     """A contender in its process."""
 
     def __init__(self, row: str, contender: str):
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (a pipe that nobody reads would fill)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.train_step", "--serve", row, contender],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.errors,
             text=True,
             cwd=Path(__file__).resolve().parents[1],
             env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
         )
         self.parameters = next((int(line.split()[1]) for line in self.process.stdout if "parameters" in line), None)
         if self.parameters is None:
-            raise SystemExit(f"error: {contender} of {row} failed: {self.process.communicate()[1]}")
+            self.errors.seek(0)
+            raise SystemExit(f"error: {contender} of {row} failed: {self.errors.read()}")
         self.wall: list[float] = []
         self.cpu: list[float] = []
 

@@ -1,9 +1,10 @@
 """The same network and the same optimiser by faster TensorFlow kernels, while they train.
 
 Keras 3 composes batch norm and its optimisers of elementwise operations, each of which reads and writes its whole
-array. TensorFlow has one kernel for each. And TensorFlow's kernel for the gradient of a convolution by its input takes
-up to eight times as long as the same sum written as a convolution, where maps are small and channels many, on CPUs on
-which oneDNN is not switched on by default (`python -m benchmarks.convolution_gradient`).
+array. TensorFlow has one kernel for each. And TensorFlow's kernels for the gradients of a convolution take up to eight
+times as long as the same sums written as convolutions, where maps are small and channels many: the one by the input on
+CPUs on which oneDNN is not switched on by default, the one by the kernel on all; and oneDNN's for a depthwise kernel
+ten to thirty times as long on maps that are not larger than the kernel (`python -m benchmarks.convolution_gradient`).
 
 What is changed are single layers and optimisers in memory, not their classes: weights, configuration and the saved file
 stay Keras' own. The results differ by rounding alone.
@@ -14,7 +15,13 @@ from __future__ import annotations
 from functools import partial
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+from tfcnn.arithmetic import same_padding
+
+# A map so small, of so many channels, has the gradient by its kernel as a convolution.
+FEW_POSITIONS, MANY_CHANNELS = 256, 64
 
 
 def accelerate(model: keras.Model) -> dict[str, int]:
@@ -25,9 +32,9 @@ def accelerate(model: keras.Model) -> dict[str, int]:
             keep the kernels that they were traced with.
 
     Returns:
-        How many layers were changed, by what: {"batch norms": 27, "convolutions": 14}.
+        How many layers were changed, by what: {"batch norms": 27, "convolutions": 14, "depthwise convolutions": 4}.
     """
-    changed = {"batch norms": 0, "convolutions": 0}
+    changed = {"batch norms": 0, "convolutions": 0, "depthwise convolutions": 0}
     on_cpu = not tf.config.list_physical_devices("GPU")  # cuDNN's gradients are fast
     for layer in model._flatten_layers():
         if _one_kernel_normalises(layer):
@@ -36,7 +43,17 @@ def accelerate(model: keras.Model) -> dict[str, int]:
         elif on_cpu and _gradient_is_a_convolution(layer):
             layer.convolution_op = partial(convolution, stride=layer.strides[0], padding=layer.padding)
             changed["convolutions"] += 1
+        elif on_cpu and onednn() and _sees_a_small_map(layer):
+            layer.call = partial(_with_a_border, layer)
+            changed["depthwise convolutions"] += 1
     return changed
+
+
+def onednn() -> bool:
+    """Whether TensorFlow runs oneDNN's kernels in this process, by itself or by TF_ENABLE_ONEDNN_OPTS."""
+    from tensorflow.python.util import _pywrap_util_port  # TensorFlow has no public name for it
+
+    return _pywrap_util_port.IsMklEnabled()
 
 
 def accelerate_optimizer(optimizer: keras.optimizers.Optimizer) -> bool:
@@ -92,11 +109,33 @@ def _gradient_is_a_convolution(layer) -> bool:
     )
 
 
+def _sees_a_small_map(layer) -> bool:
+    if type(layer) not in (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D):
+        return False
+    sides = layer._inbound_nodes[0].input_tensors[0].shape[1:3]
+    plain = layer.padding == "same" and layer.data_format == "channels_last" and layer.dilation_rate in (1, (1, 1))
+    return plain and None not in sides and any(n <= k for n, k in zip(sides, layer.kernel_size, strict=True))
+
+
+def _with_a_border(layer, inputs):
+    """What the layer's own call gives, by the same kernel without padding on a map that has its border already."""
+    axes = zip(inputs.shape[1:3], layer.kernel_size, layer.strides, strict=True)
+    inputs = keras.ops.pad(inputs, [(0, 0), *(same_padding(n, k, s) for n, k, s in axes), (0, 0)])
+    if type(layer) is keras.layers.SeparableConv2D:
+        kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
+        outputs = keras.ops.separable_conv(inputs, *kernels, layer.strides, "valid")
+    else:
+        outputs = keras.ops.depthwise_conv(inputs, layer.kernel, layer.strides, "valid")
+    return layer.activation(outputs + layer.bias if layer.use_bias else outputs)
+
+
 def convolution(inputs, kernel, *, stride, padding):
-    """The convolution of stride 1, or of 1x1 with any, with the gradient by its input as a convolution of its own.
+    """The convolution of stride 1, or of 1x1 with any, with its gradients as convolutions of their own.
 
     The gradient by the input is the upstream gradient, convolved with the kernel turned by half a turn, its channels
-    exchanged, in a border of (kernel - 1 - border) (Dumoulin & Visin 2016, relationship 8).
+    exchanged, in a border of (kernel - 1 - border) (Dumoulin & Visin 2016, relationship 8). The gradient by the kernel
+    is a sum over examples and positions: the input, its channels as examples and its examples as channels, convolved
+    with the upstream gradient as the kernel; of 1x1 a product of matrices.
 
     Args:
         inputs: (n, h, w, c), floats.
@@ -124,6 +163,11 @@ def convolution(inputs, kernel, *, stride, padding):
             if sides == (1, 1):
                 rows = (tf.reshape(each, [-1, each.shape[-1]]) for each in (x, upstream))
                 return by_input, tf.reshape(tf.matmul(*rows, transpose_a=True), kernel.shape)
+            positions = np.prod(x.shape[1:3]) if None not in x.shape[1:3] else FEW_POSITIONS + 1
+            # Not in half precision, whose sums over examples and positions TensorFlow's kernel takes in float32.
+            if positions <= FEW_POSITIONS and x.shape[3] >= MANY_CHANNELS and x.dtype == tf.float32:
+                by_kernel = _convolve(tf.transpose(x, [3, 1, 2, 0]), tf.transpose(upstream, [1, 2, 0, 3]), border)
+                return by_input, tf.transpose(by_kernel, [1, 2, 0, 3])
             return by_input, tf.raw_ops.Conv2DBackpropFilter(
                 input=x, filter_sizes=kernel.shape, out_backprop=upstream, **_window(border)
             )

@@ -204,8 +204,8 @@ class Keeper(keras.callbacks.Callback):
         checkpoints: what to save.
         rows: the history of the epochs already done; grows by a row an epoch.
         early_stop: epochs without a better one after which training stops; 0: never.
-        every: steps between the checkpoints within an epoch; None: a minute, or longer where they take more than a
-            fiftieth of the time.
+        every: steps between the checkpoints within an epoch, at whose multiples a call of several steps ends; None: a
+            minute, or longer where they take more than a fiftieth of the time.
         shipped: within shipped() the model has the weights that are kept as the best; default: those it has anyway.
         signals: of the process.
 
@@ -234,10 +234,13 @@ class Keeper(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 
+    def on_train_batch_begin(self, batch, logs=None):
+        self.first = batch
+
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
             raise NotFinite("the loss", self.epoch, batch)
-        self.steps += 1
+        self.steps += batch + 1 - self.first
         due = self.steps % self.every == 0 if self.every else time.monotonic() >= self.due
         if due or self.signals.noted:
             started = time.monotonic()

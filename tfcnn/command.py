@@ -122,7 +122,9 @@ def run(main: Callable[[], None]) -> int:
 def import_tensorflow() -> None:
     """Import TensorFlow and Keras without their start-up lines on stderr, which no environment variable removes.
 
-    What was caught is shown if the import fails.
+    What was caught is shown if the import fails. oneDNN's kernels are used also on CPUs on which TensorFlow does not
+    use them by itself (those without AVX512_VNNI), unless TF_ENABLE_ONEDNN_OPTS says something else: a training step
+    takes up to a third of the time (`python -m benchmarks.train_step`).
     """
     if "tensorflow" in sys.modules:
         return
@@ -131,6 +133,7 @@ def import_tensorflow() -> None:
             f"the commands run on TensorFlow, but KERAS_BACKEND is '{os.environ['KERAS_BACKEND']}': unset it"
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # runtime notes below errors, for the rest of the process
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as caught:

@@ -160,6 +160,11 @@ class Config:
     jit: str = option(
         "auto", "compile the steps by XLA; auto: on a GPU, where the network can", choices=("auto", "on", "off")
     )
+    steps_per_execution: str = option(
+        "auto",
+        "training steps in one call of TensorFlow, which changes no result; auto: as many as take a tenth of a second, "
+        "1 with --model-ema, --tensorboard or --profile, which look at each",
+    )
     seed: int = option(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1)
     out: str | None = option(None, "run directory to create [runs/ARCH-DATASET-TIME]")
     resume: bool = option(False, "continue the run in --out where its newest checkpoint is")
@@ -190,8 +195,32 @@ class Config:
                 raise BadInput(f"--arch-args cannot set {key}: it follows from {flag}")
         if self.freeze not in ("none", "backbone") and not (self.freeze.isascii() and self.freeze.isdigit()):
             raise BadInput(f"--freeze must be none, backbone or a number of stages, got '{self.freeze}'")
+        if self.steps_per_execution != "auto":
+            self._check_steps_per_execution()
         if self.resume and self.out is None:
             raise BadInput("--resume needs the run directory to continue: --out DIR")
+
+    def _check_steps_per_execution(self) -> None:
+        given = self.steps_per_execution
+        if not (given.isascii() and given.isdigit() and int(given) >= 1):
+            raise BadInput(f"--steps-per-execution must be auto or a whole number at least 1, got '{given}'")
+        if int(given) > 1 and self.steps_looked_at:
+            raise BadInput(
+                f"--steps-per-execution {given} hides single steps from {flag_of(self.steps_looked_at[0])}: "
+                f"leave one of them out"
+            )
+
+    @property
+    def steps_looked_at(self) -> list[str]:
+        """The fields that ask for something after each training step."""
+        return [name for name in ("model_ema", "tensorboard", "profile") if getattr(self, name)]
+
+    @property
+    def steps_per_call(self) -> int | None:
+        """Training steps in one call of TensorFlow; None: as many as are worth it."""
+        if self.steps_per_execution == "auto":
+            return 1 if self.steps_looked_at else None
+        return int(self.steps_per_execution)
 
     @property
     def overrides(self) -> dict[str, Any]:

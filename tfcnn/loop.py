@@ -1,10 +1,14 @@
-"""The training loop: Keras' own steps, callbacks and evaluation, from any step of any epoch on.
+"""The training loop: Keras' own step, callbacks and evaluation, from any step of any epoch on.
 
-Keras' `fit` begins at the first step of an epoch, with its metrics at zero.
+Keras' `fit` begins at the first step of an epoch, with its metrics at zero; and its `steps_per_execution` is a number
+that is fixed when the function is traced, so that no run could be stopped between its multiples.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -15,6 +19,9 @@ from tfcnn import graph
 from tfcnn.checkpoint import Checkpoints, NotFinite
 from tfcnn.config import TrainingFailed
 
+CALL_SECONDS = 0.1  # of a call of several steps at most, after which a signal is looked at
+MOST_STEPS = 32  # in a call; the call costs about as much as a step of the smallest networks
+
 
 def build_metrics(model: keras.Model, data) -> None:
     """Make the variables of the metrics, which Keras makes at the first step, so that they can be restored before."""
@@ -24,8 +31,39 @@ def build_metrics(model: keras.Model, data) -> None:
     model.reset_metrics()
 
 
+def several_steps(model: keras.Model) -> Callable:
+    """A function that trains a compiled model for some steps in one call of TensorFlow.
+
+    Returns:
+        steps(batches, count) -> (done, logs): the number of steps done and the metrics after the last, as tensors.
+        `batches` is an iterator of a tf.data.Dataset, `count` a whole number from 1 up. It stops after a step whose
+        loss is not finite. How steps are divided into calls changes no bit of what they give: each is a turn of the
+        same loop.
+    """
+    step = tf.function(model.train_step, autograph=False, jit_compile=model.jit_compile)
+
+    @partial(tf.function, autograph=False)
+    def steps(batches, count):
+        logs = step.get_concrete_function(batches.element_spec).structured_outputs
+        nothing = {name: tf.zeros(each.shape, each.dtype) for name, each in logs.items()}
+
+        def more(done, logs):
+            return (done < count) & tf.math.is_finite(logs["loss"])
+
+        return tf.while_loop(more, lambda done, logs: (done + 1, step(next(batches))), (0, nothing))
+
+    return lambda batches, count: steps(batches, tf.constant(count))
+
+
 def train(
-    model: keras.Model, data, epochs: int, checkpoints: Checkpoints, place: tuple[int, int], callbacks: list
+    model: keras.Model,
+    data,
+    epochs: int,
+    checkpoints: Checkpoints,
+    place: tuple[int, int],
+    callbacks: list,
+    steps_per_call: int | None = None,
+    every: int | None = None,
 ) -> None:
     """Train to the end of the last epoch, or until a callback sets `model.stop_training` at the end of one.
 
@@ -35,7 +73,10 @@ def train(
         epochs: of the whole run.
         checkpoints: what a validation that is stopped leaves one in, and where a fault is looked for.
         place: number of epochs done, and number of steps done of the next: as `Checkpoints.restore` gives it.
-        callbacks: the last is a tfcnn.checkpoint.Keeper.
+        callbacks: the last is a tfcnn.checkpoint.Keeper. `on_train_batch_begin` gets the first batch of a call of
+            TensorFlow and `on_train_batch_end` the last.
+        steps_per_call: steps in a call; None: as many as take `CALL_SECONDS`. Fewer at the end of an epoch.
+        every: steps, counted from the first of this process, at whose multiples a call ends.
 
     Raises:
         TrainingFailed: the loss or a weight is not finite; the message names the step and the layer.
@@ -43,18 +84,26 @@ def train(
     first_epoch, step = place
     steps, validation = data.steps_per_epoch, data.evaluation("validation")
     hooks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=steps)
-    batches = _batches(data, epochs, place)
+    batches, take = _batches(data, epochs, place), several_steps(model)
     model.stop_training = False
-    model.make_train_function()
+    size, taken = 1, 0  # the first call compiles
     try:
         hooks.on_train_begin()
         for epoch in range(first_epoch, epochs):
             if step == 0:
                 model.reset_metrics()
             hooks.on_epoch_begin(epoch)
-            for batch in range(step, steps):
-                hooks.on_train_batch_begin(batch)
-                hooks.on_train_batch_end(batch, model.train_function(batches))
+            while step < steps:
+                started = time.monotonic()
+                hooks.on_train_batch_begin(step)
+                count = min(size, steps - step, every - taken % every if every else size)
+                done, logs = take(batches, count)
+                done = int(done)
+                step, taken = step + done, taken + done
+                if taken > 1:
+                    seconds = (time.monotonic() - started) / done
+                    size = steps_per_call or min(max(int(CALL_SECONDS / seconds), 1), MOST_STEPS)
+                hooks.on_train_batch_end(step - 1, logs)
             logs = {name: float(value) for name, value in model.get_metrics_result().items()}
             state = [variable.numpy() for variable in model.metrics_variables]
             try:
@@ -71,7 +120,7 @@ def train(
                 break
         hooks.on_train_end()
     except NotFinite as fault:
-        raise TrainingFailed(_report(model, data, epochs, checkpoints, fault)) from fault
+        raise TrainingFailed(_report(model, data, epochs, checkpoints, take, fault)) from fault
 
 
 def _batches(data, epochs: int, place: tuple[int, int]):
@@ -81,17 +130,17 @@ def _batches(data, epochs: int, place: tuple[int, int]):
     return iter(data.train(epochs - epoch, epoch, step))
 
 
-def _report(model, data, epochs, checkpoints, fault: NotFinite) -> str:
+def _report(model, data, epochs, checkpoints, take, fault: NotFinite) -> str:
     rate, scale = float(model.optimizer.learning_rate), getattr(model.optimizer, "dynamic_scale", None)
     scale = "" if scale is None else f", loss scale {float(scale):g}"
-    where = _culprit(model, data, epochs, checkpoints, fault)
+    where = _culprit(model, data, epochs, checkpoints, take, fault)
     return (
         f"{fault} is not finite (learning rate {rate:g}{scale}), first {where}; the last finite checkpoint and the "
         f"best model so far are kept in '{checkpoints.folder.parent}'; try a lower --lr"
     )
 
 
-def _culprit(model, data, epochs, checkpoints, fault: NotFinite) -> str:
+def _culprit(model, data, epochs, checkpoints, take, fault: NotFinite) -> str:
     """What was first not finite in a step that failed: the steps from the checkpoint before it are done again.
 
     After the step itself nothing can be seen: the gradients have carried it to all weights.
@@ -99,7 +148,7 @@ def _culprit(model, data, epochs, checkpoints, fault: NotFinite) -> str:
     epoch, step, _ = checkpoints.restore()
     batches = _batches(data, epochs, (epoch, step))
     for _ in range((fault.epoch - epoch) * data.steps_per_epoch + fault.step - step):
-        model.train_function(batches)
+        take(batches, 1)
     for weight in model.weights:
         if not np.isfinite(weight.numpy()).all():
             return f"in weight '{weight.path}', before the step"

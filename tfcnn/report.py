@@ -40,9 +40,13 @@ def introduce(config: Config, facts: dict[str, Any]) -> None:
         f"{recipe['steps_per_epoch']} steps of {config.batch_size} images, {recipe['precision']}"
         f"{', XLA' if recipe['jit'] else ''}"
     )
-    if any(recipe["fused_kernels"].values()):
-        fused = ", ".join(f"{count} {what}" for what, count in recipe["fused_kernels"].items() if count)
-        print(f"kernels    fused: {fused} (--kernels keras for Keras' own operations)")
+    fused = ", ".join(f"{count} {what}" for what, count in recipe["fused_kernels"].items() if count)
+    kernels = [f"fused: {fused} (--kernels keras for Keras' own operations)"] if fused else []
+    kernels += ["oneDNN (TF_ENABLE_ONEDNN_OPTS=0 for none)"] if recipe["onednn"] else []
+    if kernels:
+        print(f"kernels    {'; '.join(kernels)}")
+    calls = {None: "as many as take a tenth of a second", 1: "one"}.get(config.steps_per_call, config.steps_per_call)
+    print(f"steps      in one call of TensorFlow: {calls} (--steps-per-execution)")
     sys.stdout.flush()
 
 

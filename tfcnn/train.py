@@ -163,6 +163,7 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
             "steps_per_epoch": data.steps_per_epoch,
             "fused_kernels": fused,
             "jit": bool(model.jit_compile),
+            "onednn": acceleration.onednn(),
         },
         "cost": {"parameters": table.params, "macs": table.macs},
         "data": data.facts(),
@@ -201,7 +202,7 @@ def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, 
             Keeper(directory, checkpoints, rows, config.early_stop, every=every, signals=signals, **shipped)
         )
         try:
-            loop.train(model, data, config.epochs, checkpoints, (epoch, step), callbacks)
+            loop.train(model, data, config.epochs, checkpoints, (epoch, step), callbacks, config.steps_per_call, every)
         except tf.errors.OpError as error:
             if "IteratorGetNext" not in str(error):
                 raise

@@ -217,6 +217,7 @@ def test_the_best_model_is_kept(tmp_path):
 def test_a_loss_that_is_not_finite(loss, tmp_path):
     callback = keeper(tmp_path)
     callback.on_epoch_begin(1)
+    callback.on_train_batch_begin(2)
     callback.on_train_batch_end(2, {"loss": 1e30})
     with pytest.raises(NotFinite, match="the loss in step 4 of epoch 2"):
         callback.on_train_batch_end(3, {"loss": loss})

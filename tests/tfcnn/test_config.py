@@ -66,6 +66,10 @@ def test_round_trip():
         ({"grad_accum_steps": 0}, "'0'", "at least 1", "--grad-accum-steps"),
         ({"model_ema": 1}, "'1'", "at most 0.999999", "--model-ema"),
         ({"drop_path": 1}, "'1'", "at most 0.99", "--drop-path"),
+        ({"steps_per_execution": "0"}, "'0'", "auto or a whole number at least 1", "--steps-per-execution"),
+        ({"steps_per_execution": "2.5"}, "'2.5'", "auto or a whole number", "--steps-per-execution"),
+        ({"steps_per_execution": "4", "model_ema": 0.9}, "4", "leave one of them out", "--model-ema"),
+        ({"steps_per_execution": "4", "profile": "2-3"}, "4", "leave one of them out", "--profile"),
         ({"arch": 3}, "'3'", "text", "--arch"),
         ({"tensorboard": "yes"}, "'yes'", "true or false", "--tensorboard"),
         ({"warmup_epochs": 9, "epochs": 3}, "9", "lower one", "--warmup-epochs"),
@@ -81,6 +85,14 @@ def test_bad_values_are_refused_in_one_line(values, received, allowed, flag):
     assert allowed in message
     assert flag in message
     assert "\n" not in message
+
+
+def test_steps_of_a_call():
+    assert Config().steps_per_call is None
+    assert Config(steps_per_execution="4").steps_per_call == 4
+    for flags in ({"model_ema": 0.9}, {"tensorboard": True}, {"profile": "2-3"}):
+        assert Config(**flags).steps_per_call == 1
+        assert Config(**flags, steps_per_execution="1").steps_per_call == 1
 
 
 @pytest.mark.parametrize("argument", ["width", "=3", "two words=1"])

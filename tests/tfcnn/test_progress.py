@@ -27,6 +27,7 @@ def shown(monkeypatch):
             callback.on_epoch_begin(epoch)
             for step in range(4):
                 clock[0] += seconds(epoch, step) if callable(seconds) else seconds
+                callback.on_train_batch_begin(step)
                 callback.on_train_batch_end(step, {"loss": 1.0, "accuracy": 0.5})
             for batch in range(validating):  # which is no training; the very first compiles
                 clock[0] += 60 if (epoch, batch) == (0, 0) and callable(seconds) else 1

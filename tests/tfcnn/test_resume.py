@@ -1,6 +1,7 @@
 """A run that is stopped anywhere and continued is, bit for bit, the run that was not stopped."""
 
 import dataclasses
+import functools
 import json
 import signal
 
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 import pipelines
 from benchmarks import faults
-from tfcnn import checkpoint, train
+from tfcnn import checkpoint, loop, train
 from tfcnn.checkpoint import Checkpoints
 from tfcnn.command import Terminated
 from tfcnn.config import Config
@@ -43,11 +44,20 @@ FAMILIES = {
 }
 
 
+@pytest.fixture(autouse=True, scope="module")
+def traced_once():
+    """Runs of one network share its function: to trace it takes longer than the runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "several_steps", functools.lru_cache(maxsize=2)(loop.several_steps))
+        yield
+
+
 class Runs:
     """Runs of one compiled network: two epochs of four steps of 16 images of `digits`."""
 
     def __init__(self, folder, epochs=2, **flags):
         self.folder = folder
+        flags = {"steps_per_execution": "1"} | flags
         self.config = Config(epochs=epochs, batch_size=16, warmup_epochs=0, **flags)
         sizes = {"train": 70, "validation": 32, "test": 32}
         self.data = dataclasses.replace(train.load_data(self.config), sizes=sizes)
@@ -154,6 +164,19 @@ def test_what_is_left_out_of_a_resume_is_seen(left_out, controls, monkeypatch):
     monkeypatch.setattr(Checkpoints, "restore", without)
     monkeypatch.setattr(pipelines.data.Data, "train", shifted)
     assert bool(differences(controls.whole, controls.resume(name))) is (left_out != "nothing")
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_steps_in_one_call_are_the_steps_one_by_one(precision, tmp_path):
+    """Stopped where a call of three ends, which is within the epoch, and continued by calls of two."""
+    family = FAMILIES["dropout, accumulated gradients"]
+    single = Runs(tmp_path / "single", precision=precision, **family)
+    runs = Runs(tmp_path / "several", precision=precision, steps_per_execution="3", **family)
+    assert differences(single.whole, runs.whole) == []
+    runs.stop("stopped", "on_train_batch_end", 3)
+    assert runs.place("stopped") == [0, 4]
+    runs.config = dataclasses.replace(runs.config, steps_per_execution="2")
+    assert differences(single.whole, runs.resume("stopped")) == []
 
 
 def test_plateaus_of_the_learning_rate_are_resumed(tmp_path, monkeypatch):

@@ -120,6 +120,14 @@ def test_mixed_precision_reaches_the_accuracy_of_float32(precision, trained, tmp
     assert run.read_metrics()["test_accuracy"] > trained.read_metrics()["test_accuracy"] - noise
 
 
+def test_steps_compiled_by_xla_are_those_of_fused_kernels(tmp_path):
+    small = {"arch": "lenet5", "epochs": 1, "batch_size": 128, "aa": "none"}
+    runs = [train.run(Config(**small, jit=jit, out=str(tmp_path / jit))) for jit in ("off", "on")]
+    assert [run.read_config()["recipe"]["jit"] for run in runs] == [False, True]
+    losses = [run.read_history()[0]["loss"] for run in runs]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
 def test_a_loss_that_is_not_finite(tmp_path):
     config = Config(arch="lenet5", epochs=3, opt="sgd", lr=100, warmup_epochs=0, out=str(tmp_path / "run"))
     with pytest.raises(TrainingFailed, match=r"the loss in step \d+ of epoch .* try a lower --lr"):
