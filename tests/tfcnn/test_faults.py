@@ -71,7 +71,8 @@ def test_kills_at_random_moments(whole, tmp_path):
 
 def network(**flags):
     """A compiled network of convolutions and its data: 64 `digits` for training, in steps of 16."""
-    config = Config(arch="lenet5", epochs=2, batch_size=16, warmup_epochs=0, steps_per_execution="1", **flags)
+    flags = {"steps_per_execution": "1"} | flags
+    config = Config(arch="lenet5", epochs=2, batch_size=16, warmup_epochs=0, **flags)
     sizes = {"train": 64, "validation": 32, "test": 32}
     data = dataclasses.replace(train.load_data(config), sizes=sizes)
     return config, data, train.build_model(config, data)[0]
@@ -95,8 +96,9 @@ def outputs(model, images):
         yield layer.name, keras.ops.convert_to_numpy(images)
 
 
-def test_a_run_that_diverges_names_the_step_and_the_layer(tmp_path):
-    flags = {"opt": "sgd", "lr": 100, "sched": "constant"}
+@pytest.mark.parametrize("steps", ["1", "4"])
+def test_a_run_that_diverges_names_the_step_and_the_layer(steps, tmp_path):
+    flags = {"opt": "sgd", "lr": 100, "sched": "constant", "steps_per_execution": steps}
     config, data, model = network(**flags)
     with pytest.raises(TrainingFailed) as caught:
         train.fit(model, data, config, RunDirectory(tmp_path))

@@ -177,6 +177,11 @@ def test_steps_in_one_call_are_the_steps_one_by_one(precision, tmp_path):
     assert runs.place("stopped") == [0, 4]
     runs.config = dataclasses.replace(runs.config, steps_per_execution="2")
     assert differences(single.whole, runs.resume("stopped")) == []
+    runs.config = dataclasses.replace(runs.config, steps_per_execution="3", checkpoint_every=2)
+    (runs.folder / "often").mkdir()
+    assert differences(single.whole, runs.run("often")) == []
+    numbers = [number(path) for path in (runs.folder / "often" / "checkpoints").glob("*.index")]
+    assert max(numbers) == 1 + 2 * (2 + 1)  # the first; after two steps, four and the end of each of two epochs
 
 
 def test_plateaus_of_the_learning_rate_are_resumed(tmp_path, monkeypatch):
