@@ -4,7 +4,7 @@ Keras 3 composes batch norm and its optimisers of elementwise operations, each o
 array. TensorFlow has one kernel for each. And TensorFlow's kernels for the gradients of a convolution take up to eight
 times as long as the same sums written as convolutions, where maps are small and channels many: the one by the input on
 CPUs on which oneDNN is not switched on by default, the one by the kernel on all; and oneDNN's for a depthwise kernel
-ten to thirty times as long on maps that are not larger than the kernel (`python -m benchmarks.convolution_gradient`).
+ten to thirty times as long on maps that are smaller than the kernel (`python -m benchmarks.convolution_gradient`).
 
 What is changed are single layers and optimisers in memory, not their classes: weights, configuration and the saved file
 stay Keras' own. The results differ by rounding alone.
@@ -114,7 +114,8 @@ def _sees_a_small_map(layer) -> bool:
         return False
     sides = layer._inbound_nodes[0].input_tensors[0].shape[1:3]
     plain = layer.padding == "same" and layer.data_format == "channels_last" and layer.dilation_rate in (1, (1, 1))
-    return plain and None not in sides and any(n <= k for n, k in zip(sides, layer.kernel_size, strict=True))
+    axes = zip(sides, layer.kernel_size, layer.strides, strict=True)
+    return plain and None not in sides and any(n < k + s - 1 for n, k, s in axes)  # from there on oneDNN is slow
 
 
 def _with_a_border(layer, inputs):

@@ -1,0 +1,107 @@
+"""What a run takes beside its steps: `python -m benchmarks.overhead [--rounds 5]`.
+
+The steps of LeNet-5 on `digits`, the smallest network and so the dearest comparison, with all that goes on between them
+in tfcnn.train (progress, checkpoints within an epoch every minute, looking for signals) against the same calls alone,
+interleaved. Then the whole command against TensorFlow's import and its training, and `--help`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tfcnn import command
+from tfcnn.config import Config
+
+COMMAND = ("-m", "tfcnn.train", "--arch", "lenet5", "--batch-size", "128", "--epochs", "3")
+
+
+def ratio(before: list[float], after: list[float]) -> str:
+    single = sorted(b / a for a, b in zip(before, after, strict=True))
+    quarter = len(single) // 4
+    middle = f"{single[quarter]:.3f} to {single[-1 - quarter]:.3f}"
+    return f"{statistics.median(after) / statistics.median(before):.3f} ({middle})"
+
+
+def steps(rounds: int) -> None:
+    """Print how long an epoch's steps take with the callbacks of a run, against without them."""
+    command.import_tensorflow()
+    from tfcnn import loop, train
+    from tfcnn.checkpoint import Checkpoints, Keeper
+    from tfcnn.progress import Progress
+    from tfcnn.run_directory import RunDirectory
+
+    config = Config(arch="lenet5", batch_size=32)
+    data = train.load_data(config)
+    model, _ = train.build_model(config, data)
+    loop.build_metrics(model, data)
+    take, batches = loop.several_steps(model), iter(data.train(1000))
+    size = 8
+    times: dict[str, list[float]] = {"alone": [], "with callbacks": []}
+    with tempfile.TemporaryDirectory() as folder, command.DeferredSignals() as signals:
+        run = RunDirectory(folder)
+        keeper = Keeper(run, Checkpoints(model, run.checkpoints), [], signals=signals)
+        progress = Progress(1000, data.steps_per_epoch, config.batch_size)
+        keeper.set_model(model)
+        for number in range(2 * rounds + 2):
+            name = ("alone", "with callbacks")[number % 2]
+            hooks = [progress, keeper] if name == "with callbacks" else []
+            for hook in (progress, keeper):
+                hook.on_epoch_begin(0)
+            started = time.perf_counter()
+            for first in range(0, 10 * size, size):
+                for hook in hooks:
+                    hook.on_train_batch_begin(first)
+                done, logs = take(batches, size)
+                int(done)
+                for hook in hooks:
+                    hook.on_train_batch_end(first + size - 1, logs)
+            if number >= 2:
+                times[name].append(time.perf_counter() - started)
+    print(f"steps with callbacks against alone: {ratio(*times.values())}")
+
+
+def whole(rounds: int) -> None:
+    """Print what the whole command takes beyond TensorFlow's import and the epochs."""
+    importing, beyond, helping = [], [], []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import tensorflow, keras"], capture_output=True, check=True)
+        importing.append(time.perf_counter() - started)
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "run"
+            started = time.perf_counter()
+            subprocess.run([sys.executable, *COMMAND, "--out", str(out)], capture_output=True, check=True)
+            seconds = time.perf_counter() - started
+            rows = (out / "history.csv").read_text().splitlines()
+            at = rows[0].split(",").index("seconds")
+            training = sum(float(row.split(",")[at]) for row in rows[1:])
+            assert json.loads((out / "metrics.json").read_text())["epochs"] == len(rows) - 1
+            beyond.append(seconds - training - importing[-1])
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "tfcnn.train", "--help"], capture_output=True, check=True)
+        helping.append(time.perf_counter() - started)
+    for what, found in (
+        ("TensorFlow's import", importing),
+        ("the command beyond that and its epochs", beyond),
+        ("--help", helping),
+    ):
+        print(f"{what}: {statistics.median(found):.2f} s ({min(found):.2f} to {max(found):.2f})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    whole(given.rounds)
+    steps(5 * given.rounds)
+
+
+if __name__ == "__main__":
+    main()
