@@ -172,7 +172,8 @@ class Preparation:
         shape, side = tf.shape(pixels)[:2], self.shape[0]
         chance = tf.stack([luck[column.CROP_Y], luck[column.CROP_X]])
         y, x = tf.unstack(tf.cast(tf.floor(chance * tf.cast(shape - side + 1, tf.float32)), tf.int32))
-        return pixels[y : y + side, x : x + side], _share(tf.stack([y, x, side, side]), shape)
+        window = tf.ensure_shape(pixels[y : y + side, x : x + side], (side, side, None))
+        return window, _share(tf.stack([y, x, side, side]), shape)
 
     def _reduced(self, example, side, area):
         """A whole encoded image; a JPEG as small as crops of that share of its area allow."""

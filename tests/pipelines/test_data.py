@@ -488,8 +488,11 @@ def test_a_window_of_fixed_scale(photographs, tmp_path):
     assert kept.shape == (64, 85, 3)
 
 
-def test_small_images_in_memory_can_be_cropped(cifar):
-    data = pipelines.load("cifar10", batch_size=10, data_dir=cifar, overrides={"margin": 0.25}, augmentation="none")
+@pytest.mark.parametrize("augmentation", ["none", "light", "rand"])
+def test_small_images_in_memory_can_be_cropped(augmentation, cifar):
+    """And then moved: that of small images is by shares of their size."""
+    more = {"overrides": {"margin": 0.25}, "augmentation": augmentation}
+    data = pipelines.load("cifar10", batch_size=10, data_dir=cifar, **more)
     assert [inputs.shape for inputs, _ in batches(data)] == [(10, 32, 32, 3)] * 9
 
 
