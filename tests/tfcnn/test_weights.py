@@ -128,6 +128,11 @@ def other_family(tmp_path):
     return write(tfcnn.build("resnet20", (32, 32, 3), 7, depth=0.34), tmp_path / "resnet.keras")
 
 
+def deeper(tmp_path):
+    """The same first layers; the first that differs is in the middle."""
+    return write(network(depth=2.0), tmp_path / "deep.keras")
+
+
 def broken(tmp_path):
     (tmp_path / "broken.keras").write_bytes(b"PK no archive")
     return str(tmp_path / "broken.keras")
@@ -160,6 +165,7 @@ def broken_tensors(tmp_path):
         (lambda folder: str(folder / "none.keras"), "no weights at .*none.keras"),
         (other_model, r"tensor .* is 16 in the file and 8 in the network; nothing was loaded"),
         (other_family, r"kernel of .* is 3x3x3x16 in the file and 3x3x3x8 in the network; nothing was loaded"),
+        (deeper, r"of .* is .*128 in the file and .*256 in the network; nothing was loaded"),
         (broken, "cannot be read"),
         (cut, "cannot be read"),
         (pickled, "safetensors.torch.save_file"),
