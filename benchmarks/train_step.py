@@ -1,4 +1,4 @@
-"""The speed of a training step: `python -m benchmarks.train_step [--rows mobilenet@96 ...] [--rounds 10]`.
+"""The speed of a training step: `python -m benchmarks.train_step > docs/training_step.md` (half an hour).
 
 Contenders, each in a process of its own, on the same random batches, with AdamW and label smoothing:
 
@@ -65,6 +65,16 @@ ROWS = {
     "vgg11@32": Row("vgg11", 32, 64, torch="timm:vgg11"),
     "unet-0.25@96": Row("unet", 96, 8, arguments={"width": 0.25}),
 }
+HEAD = """# A training step
+
+Written by `python -m benchmarks.train_step` on {device}. Float32, AdamW, label smoothing; each contender in a process of
+its own, {rounds} rounds, interleaved. "fit" is Keras' `model.fit` of keras.applications' network (where it has none, of ours of
+Keras' own layers), with TensorFlow as its user has it; "ours" what `tfcnn.train` does by itself; "PyTorch" timm's or
+torchvision's network, eager, channels last. The ratio is fit's median time to the contender's, the middle half that of
+single rounds, CPU the ratio of the processors' time. Absolute numbers mean little: the machine is shared.
+
+| network | contender | ratio | middle half | CPU | images/s | peak MiB | parameters |
+|---|---|---|---|---|---|---|---|"""
 CONTENDERS = ("fit", "keras kernels", "ours", "PyTorch", "compiled")
 
 
@@ -230,15 +240,17 @@ def measure(name: str, contenders: list[str], rounds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", nargs="+", default=list(ROWS), help="networks [%(default)s]")
-    parser.add_argument("--contenders", nargs="+", default=CONTENDERS[:4], choices=CONTENDERS)
+    parser.add_argument("--contenders", nargs="+", default=("fit", "ours", "PyTorch"), choices=CONTENDERS)
     parser.add_argument("--rounds", type=int, default=10, help="of each network [%(default)s]")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
         serve(ROWS[given.serve[0]], given.serve[1])
         return
-    print("| network | contender | ratio | middle half | CPU | images/s | peak MiB | parameters |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
+    command.import_tensorflow()
+    from tfcnn.provenance import device
+
+    print(HEAD.format(device=device(), rounds=given.rounds), flush=True)
     for name in given.rows:
         with_torch = importlib.util.find_spec("torch") and ROWS[name].torch
         measure(name, [c for c in given.contenders if with_torch or c not in ("PyTorch", "compiled")], given.rounds)
