@@ -32,6 +32,7 @@ from typing import NamedTuple
 from benchmarks.parity import import_torch
 from tfcnn import command
 
+ENVIRONMENT = dict(os.environ)  # as it is before TensorFlow is imported here, which sets some of it
 CLASSES = 10
 RATE = 1e-3
 WARM_UP = 3  # steps before the first that is timed
@@ -67,11 +68,12 @@ ROWS = {
 }
 HEAD = """# A training step
 
-Written by `python -m benchmarks.train_step` on {device}. Float32, AdamW, label smoothing; each contender in a process of
-its own, {rounds} rounds, interleaved. "fit" is Keras' `model.fit` of keras.applications' network (where it has none, of ours of
-Keras' own layers), with TensorFlow as its user has it; "ours" what `tfcnn.train` does by itself; "PyTorch" timm's or
-torchvision's network, eager, channels last. The ratio is fit's median time to the contender's, the middle half that of
-single rounds, CPU the ratio of the processors' time. Absolute numbers mean little: the machine is shared.
+Written by `python -m benchmarks.train_step` on {device}. Float32, AdamW, label smoothing; each contender in a
+process of its own, {rounds} rounds, interleaved. "fit" is Keras' `model.fit` of keras.applications' network (where it
+has none, of ours of Keras' own layers), with TensorFlow as its user has it; "ours" what `tfcnn.train` does by itself;
+"PyTorch" timm's or torchvision's network, eager, channels last. The ratio is fit's median time to the contender's, the
+middle half that of single rounds, CPU the ratio of the processors' time. Absolute numbers mean little: the machine is
+shared.
 
 | network | contender | ratio | middle half | CPU | images/s | peak MiB | parameters |
 |---|---|---|---|---|---|---|---|"""
@@ -190,7 +192,7 @@ class Child:
             stderr=self.errors,
             text=True,
             cwd=Path(__file__).resolve().parents[1],
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+            env=ENVIRONMENT | {"TF_CPP_MIN_LOG_LEVEL": "3"},
         )
         self.parameters = next((int(line.split()[1]) for line in self.process.stdout if "parameters" in line), None)
         if self.parameters is None:
