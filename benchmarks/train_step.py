@@ -54,7 +54,7 @@ class Row(NamedTuple):
 MOBILENET = {"keras": ("MobileNet", {}), "torch": "timm:mobilenetv1_100"}
 QUARTER = {"arguments": {"width": 0.25}, "keras": ("MobileNet", {"alpha": 0.25}), "torch": "timm:mobilenetv1_100:0.25"}
 ROWS = {
-    "lenet5@28": Row("lenet5", 28, 128, 1),
+    "lenet5@28": Row("lenet5", 28, 128, 1, torch="here:lenet5"),
     "mobilenet@32": Row("mobilenet", 32, 64, **MOBILENET),
     "mobilenet@96": Row("mobilenet", 96, 32, **MOBILENET),
     "mobilenet@224": Row("mobilenet", 224, 16, **MOBILENET),
@@ -64,7 +64,7 @@ ROWS = {
     "resnet18@64": Row("resnet18", 64, 32, torch="torchvision:resnet18"),
     "resnet50@64": Row("resnet50", 64, 32, keras=("ResNet50", {}), torch="torchvision:resnet50"),
     "vgg11@32": Row("vgg11", 32, 64, torch="timm:vgg11"),
-    "unet-0.25@96": Row("unet", 96, 8, arguments={"width": 0.25}),
+    "unet-0.25@96": Row("unet", 96, 8, arguments={"width": 0.25}, torch="here:unet"),
 }
 HEAD = """# A training step
 
@@ -133,11 +133,16 @@ def of_torch(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
     """The same with PyTorch."""
     library, name, *width = row.torch.split(":")
     torch = import_torch()
-    if library == "timm":
+    if library == "here":
+        model = {"lenet5": torch_lenet, "unet": torch_unet}[name](torch.nn, row.size)
+    elif width:
+        from timm.models.efficientnet import _gen_mobilenet_v1  # timm registers none of this width
+
+        model = _gen_mobilenet_v1(name, channel_multiplier=float(width[0]), num_classes=CLASSES)
+    elif library == "timm":
         import timm
 
-        options = {"channel_multiplier": float(width[0])} if width else {}
-        model = timm.create_model(name, num_classes=CLASSES, **options)
+        model = timm.create_model(name, num_classes=CLASSES)
     else:
         import torchvision
 
@@ -146,7 +151,8 @@ def of_torch(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(4, row.batch, row.channels, row.size, row.size, generator=generator)
     images = [each.to(memory_format=torch.channels_last) for each in images]
-    targets = torch.randint(0, CLASSES, (4, row.batch), generator=generator)
+    places = (row.size, row.size) if name == "unet" else ()
+    targets = torch.randint(0, CLASSES, (4, row.batch, *places), generator=generator)
     optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.05)
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
     parameters = sum(p.numel() for p in model.parameters())
@@ -162,6 +168,46 @@ def of_torch(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
             loss.item()
 
     return steps, parameters
+
+
+def torch_lenet(nn, size):
+    side = ((size - 4) // 2 - 4) // 2
+    return nn.Sequential(
+        *(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.AvgPool2d(2)),
+        *(nn.Flatten(), nn.Linear(16 * side**2, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, CLASSES)),
+    )
+
+
+def torch_unet(nn, size):
+    """With the widths of `width=0.25`."""
+    import torch
+
+    filters = [16, 32, 64, 128, 256]
+
+    def convs(before, after, drop=0.0):
+        two = ((before, after), (after, after))
+        each = [layer for a, b in two for layer in (nn.Conv2d(a, b, 3, padding=1), nn.ReLU())]
+        return nn.Sequential(*each, *([nn.Dropout(drop)] if drop else []))
+
+    class UNet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            pairs = zip([3, *filters], filters, (0, 0, 0, 0.5, 0.5), strict=False)
+            self.down = nn.ModuleList(convs(*row) for row in pairs)
+            self.up = nn.ModuleList(nn.ConvTranspose2d(2 * f, f, 2, 2) for f in filters[-2::-1])
+            self.joined = nn.ModuleList(convs(2 * f, f) for f in filters[-2::-1])
+            self.last, self.pool = nn.Conv2d(filters[0], CLASSES, 1), nn.MaxPool2d(2)
+
+        def forward(self, x):
+            skips = []
+            for level, block in enumerate(self.down):
+                x = block(self.pool(x) if level else x)
+                skips.append(x)
+            for up, block, skip in zip(self.up, self.joined, skips[-2::-1], strict=True):
+                x = block(torch.cat([skip, up(x)], 1))
+            return self.last(x)
+
+    return UNet()
 
 
 def serve(row: Row, contender: str) -> None:
