@@ -1,8 +1,8 @@
 """The bridge: Optuna's samplers, pruners and storages as a keras-tuner oracle.
 
-A user sees keras-tuner's `HyperParameters`, `Tuner` and `Trial`; keras-tuner's own oracles take a diverged trial for the
-best one, lose trials and hang. Here Optuna's study is the only state. A trial's values are a function of (seed of the
-study, number of the trial, trials before it): the sampler is made anew for each of them, so that a study that was
+A user sees keras-tuner's `HyperParameters`, `Tuner` and `Trial`; keras-tuner's own oracles take a diverged trial for
+the best one, lose trials and hang. Here Optuna's study is the only state. A trial's values are a function of (seed of
+the study, number of the trial, trials before it): the sampler is made anew for each of them, so that a study that was
 stopped and goes on with one worker is the study that was not stopped.
 """
 
@@ -44,11 +44,11 @@ STATUS = {
 class OptunaOracle(keras_tuner.Oracle):
     """An oracle for `keras_tuner.Tuner`, or for a loop of one's own over its three calls.
 
-    `create_trial` gives a trial whose values were never given before, or one with status "STOPPED" when `max_trials` are
-    done or the space has no more values. `update_trial(id, metrics, step)` gives the trial back with status "STOPPED"
-    where the pruner ends it. `end_trial(trial)` takes "COMPLETED" (a score that is not finite makes it "FAILED"),
-    "STOPPED" (pruned), "FAILED", or "INVALID": given out again, `max_retries_per_trial` times. The score is the value
-    that was reported last.
+    `create_trial` gives a trial whose values were never given before, or one with status "STOPPED" when `max_trials`
+    are done or the space has no more values. `update_trial(id, metrics, step)` gives the trial back with status
+    "STOPPED" where the pruner ends it. `end_trial(trial)` takes "COMPLETED" (a score that is not finite makes it
+    "FAILED"), "STOPPED" (pruned), "FAILED", or "INVALID": given out again, `max_retries_per_trial` times. The score is
+    the value that was reported last.
 
     Args:
         objective: keras_tuner.Objective, or a list of them for a Pareto front.
@@ -61,8 +61,8 @@ class OptunaOracle(keras_tuner.Oracle):
         space: function of HyperParameters that asks for the values of a trial; default: those in `hyperparameters`, or
             that a Tuner's hypermodel asked for.
         accept: of what `space` returns, whether it may become a trial; one that may not costs none.
-        mine: of a trial that is running in the storage when the oracle is made, whether the process that ran it is known
-            to be dead: it is given out again, unless that was its second start.
+        mine: of a trial that is running in the storage when the oracle is made, whether the process that ran it is
+            known to be dead: it is given out again, unless that was its second start.
         labels: attributes of each trial that is given out.
         **kwargs: of keras_tuner.Oracle.
 
@@ -183,6 +183,16 @@ class OptunaOracle(keras_tuner.Oracle):
             self._tell(frozen, state, values, reason=known.message if known.status == "FAILED" else None)
             self.end_order.append(trial.trial_id)
 
+    def attributes(self, trial) -> dict[str, Any]:
+        """What is noted of a trial that is being run, and in "origin" the number under which it was first started."""
+        frozen = self.storage.get_trial(self._asked[trial.trial_id]._trial_id)
+        return frozen.user_attrs | {"origin": origin(frozen)}
+
+    def note(self, trial, **attributes) -> None:
+        """Keep values of a trial that is being run in the study, as they are in JSON."""
+        for key, value in attributes.items():
+            self._asked[trial.trial_id].set_user_attr(key, value)
+
     def release(self, trial) -> None:
         """Give a trial back that was stopped and not ended: it is given out again, and this start does not count."""
         with self._mutex:
@@ -291,7 +301,7 @@ class _Draw(keras_tuner.HyperParameters):
         with quiet():
             self.sampler = SAMPLERS[oracle.sampler if guided else "random"](seed_of(oracle.seed, frozen.number, draw))
             self.study = _Lessons(oracle.study.study_name, oracle.storage, self.sampler)
-            # Optuna notes what a sampler needs of the study in the attributes of the trial, so it has to see the true one.
+            # What a sampler notes in the attributes of the trial it notes of the true one, by its id.
             self.frozen = copy.copy(frozen)
             self.frozen.params, self.frozen.distributions = {}, {}
             space = self.sampler.infer_relative_search_space(self.study, self.frozen)
