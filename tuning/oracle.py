@@ -8,13 +8,11 @@ stopped and goes on with one worker is the study that was not stopped.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import math
 import threading
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras_tuner
@@ -26,8 +24,7 @@ from optuna import distributions
 from optuna.trial import FrozenTrial, TrialState
 
 from tfcnn.config import BadInput
-
-optuna.logging.set_verbosity(optuna.logging.ERROR)
+from tuning.study import origin, quiet
 
 DRAWS = 1000  # proposals for one trial, after which the space counts as exhausted
 GUIDED = 50  # of them by the sampler; then at random, as a sampler that has settled proposes the same again and again
@@ -381,11 +378,6 @@ def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0] % 2**31)
 
 
-def origin(trial: FrozenTrial) -> int:
-    """The number under which a trial was first started, on whatever machine."""
-    return trial.system_attrs.get("failed_trial", trial.number)
-
-
 def check_sampler(sampler: str, pruner: str, objectives: int) -> None:
     """Raises BadInput if they do not go together, or need a package that is not installed."""
     if pruner != "none" and objectives > 1:
@@ -398,15 +390,6 @@ def check_sampler(sampler: str, pruner: str, objectives: int) -> None:
             __import__(package)
     except ImportError:
         raise BadInput(f"--sampler {sampler} needs the package {package}: pip install {package}") from None
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without Optuna's warnings that something is experimental; its version is pinned."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        warnings.filterwarnings("ignore", "Heartbeat of storage is supposed", UserWarning)
-        yield
 
 
 def _name(hp) -> str:

@@ -15,7 +15,6 @@ from tuning import spaces
 from tuning.study import Found, Study
 from tuning.worker import train
 
-
 COMPARED = ("val_", "test_", "parameters", "macs")  # metrics of a run, by how their names begin
 
 

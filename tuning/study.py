@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import platform
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -121,8 +122,6 @@ class Study:
         import optuna
         from optuna.storages import JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
         from optuna.storages.journal import JournalFileBackend
-
-        from tuning.oracle import quiet
 
         with self.readable(), quiet():
             if self.url is None:
@@ -233,6 +232,23 @@ def found(trial) -> Found:
         began=trial.datetime_start,
         seconds=seconds,
     )
+
+
+def origin(trial) -> int:
+    """The number under which a trial was first started, on whatever machine."""
+    return trial.system_attrs.get("failed_trial", trial.number)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without Optuna's warnings that something is experimental; its version is pinned."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", "Heartbeat of storage is supposed", UserWarning)
+        yield
 
 
 def best_first(trials: list[Found], objectives: list[tuple[str, str]]) -> list[Found]:
