@@ -26,6 +26,8 @@ from optuna.trial import FrozenTrial, TrialState
 from tfcnn.config import BadInput
 from tuning.study import origin, quiet
 
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
 DRAWS = 1000  # proposals for one trial, after which the space counts as exhausted
 GUIDED = 50  # of them by the sampler; then at random, as a sampler that has settled proposes the same again and again
 STARTS = 2  # of a trial that kills its process: it may be the machine's fault once

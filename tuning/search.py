@@ -21,7 +21,7 @@ from tfcnn import command, models, recipes, train
 from tfcnn.config import BadInput, Config, TrainingFailed, add_flags, choose, flag_of
 from tuning import budgets, spaces
 from tuning.budgets import COSTS, Budgets
-from tuning.study import HEARTBEAT, Found, Study, best_first
+from tuning.study import HEARTBEAT, Found, Study, best_first, values_of, written
 from tuning.worker import ending_of, work
 
 SAMPLERS = ("random", "grid", "tpe", "gp", "nsga2", "cmaes")
@@ -337,24 +337,6 @@ class Crew:
                     worker.trial = None
                 else:
                     self._heard(name, *message)
-
-
-def values_of(values: dict[str, Any]) -> str:
-    """What was sampled, as text."""
-    return ", ".join(
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
-    )
-
-
-def written(objective: str, value: float) -> str:
-    """The value of an objective, as text.
-
-    >>> written("val_accuracy", 0.9312), written("macs", 31_500_000), written("val_psnr", 21.234)
-    ('93.12 %', '31.5M', '21.23')
-    """
-    if objective in COSTS:
-        return budgets.written(objective, value)
-    return f"{100 * value:.2f} %" if objective in ("val_accuracy", "val_mean_iou") else f"{value:.4g}"
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from tfcnn.config import BadInput, Config, flag_of
 from tfcnn.run_directory import RunDirectory, write_json
+from tuning import budgets
 
 HEARTBEAT, GRACE = 20, 120  # seconds: between signs of life in a database, and without one until a trial is given up
 
@@ -276,6 +277,24 @@ def dominates(a: list[float], b: list[float]) -> bool:
     (True, False, False)
     """
     return all(x <= y for x, y in zip(a, b, strict=True)) and any(x < y for x, y in zip(a, b, strict=True))
+
+
+def values_of(values: dict[str, Any]) -> str:
+    """What was sampled, as text."""
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
+    )
+
+
+def written(objective: str, value: float) -> str:
+    """The value of an objective, as text.
+
+    >>> written("val_accuracy", 0.9312), written("macs", 31_500_000), written("val_psnr", 21.234)
+    ('93.12 %', '31.5M', '21.23')
+    """
+    if objective in budgets.COSTS:
+        return budgets.written(objective, value)
+    return f"{100 * value:.2f} %" if objective in ("val_accuracy", "val_mean_iou") else f"{value:.4g}"
 
 
 def command_of(config: Config) -> str:
