@@ -103,9 +103,6 @@ def timing(trials: list[Found]) -> Figure:
     for trial in timed:
         begun = (trial.began - start).total_seconds()
         color = MARKS.get(trial.state, {"color": "#777777"})["color"]
-            (trial.began - start).total_seconds(),
-            MARKS[trial.state]["color"] if trial.state in MARKS else "#777777",
-        )
         axes.barh(trial.number, trial.seconds, left=begun, color=color, height=0.7)
     axes.invert_yaxis()
     _label(axes, "seconds since the first trial", "trial")
