@@ -110,7 +110,7 @@ class OptunaOracle(keras_tuner.Oracle):
                 if trial.user_attrs.get("starts", 0) < STARTS:
                     self._again.append(trial.number)
                 else:
-                    self._tell(trial, TrialState.FAIL, reason=f"ended its process {STARTS} times")
+                    self._tell(trial, TrialState.FAIL, reason=f"killed: its process ended {STARTS} times")
 
     def create_trial(self, tuner_id):
         with self._mutex:
@@ -149,7 +149,8 @@ class OptunaOracle(keras_tuner.Oracle):
                 if not trial.metrics.exists(metric):
                     known = {each.name: each.direction for each in self.objectives}
                     trial.metrics.register(metric, direction=known.get(metric, "max"))
-                trial.metrics.update(metric, value, step=step)
+                if not math.isnan(value):  # of which keras-tuner warns
+                    trial.metrics.update(metric, value, step=step)
             trial.score, trial.best_step = self._score(metrics), step
             if len(self.objectives) == 1:
                 if step not in self.storage.get_trial(asked._trial_id).intermediate_values:  # of a run that was resumed

@@ -16,6 +16,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import optuna
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from optuna import distributions
@@ -117,6 +118,8 @@ def parallel(trials: list[Found], objectives: Objectives) -> Figure:
         axes = plots.plot_parallel_coordinate(shown, target=lambda t: t.values[0], target_name=objectives[0][0])
         axes.set_title("")
         figure = axes.figure
+        for lines in figure.findobj(LineCollection):
+            lines.set_cmap("viridis_r" if objectives[0][1] == "max" else "viridis")  # dark is good
         figure.set_size_inches(max(9, 1.5 * len({name for t in trials for name in t.values})), 4.5)
         for each in figure.axes:
             each.tick_params(axis="x", labelrotation=20)

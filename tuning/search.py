@@ -184,6 +184,7 @@ class Crew:
         finally:
             for worker in filter(None, self.workers.values()):
                 worker.process.kill()
+                worker.process.join()
 
     def _give(self, name: str) -> None:
         """A trial for a worker that has none, if there is one left."""
