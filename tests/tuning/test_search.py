@@ -4,14 +4,16 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 import types
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from benchmarks import search_faults
+from benchmarks.search_faults import in_process, starts, values
 from tfcnn import train
 from tfcnn.config import BadInput, Config, TrainingFailed
 from tuning import best, rerun
@@ -19,93 +21,13 @@ from tuning.report import report
 from tuning.search import search
 from tuning.study import Study, command_of
 
-ROOT = Path(__file__).resolve().parents[2]
-# Scores are a function of the values; what goes wrong is in plan.json: by trial, what each start of it does.
-STANDIN = """
-import json, os, signal, time
-from pathlib import Path
-from tfcnn.config import TrainingFailed
-
-def space(hp):
-    return {"lr": hp.Float("lr", 1e-4, 1.0, sampling="log"), "width": hp.Choice("width", [0.5, 1.0, 2.0])}
-
-def trainer(config, go_on):
-    study, number = Path(config.out).parent, Path(config.out).name.split("-")[1]
-    starts = study.with_suffix(".starts")
-    before = starts.read_text().split().count(number) if starts.exists() else 0
-    with starts.open("a") as file:
-        file.write(number + "\\n")
-    with study.with_suffix(".pids").open("a") as file:
-        file.write(f"{os.getpid()}\\n")
-    plan = json.loads(study.with_suffix(".plan").read_text()) if study.with_suffix(".plan").exists() else {}
-    what = (plan.get(number, []) + ["train"] * 9)[before]
-    if what == "raise":
-        raise ZeroDivisionError("of a layer")
-    if what == "memory":
-        raise MemoryError("3 GiB")
-    if what == "diverge":
-        raise TrainingFailed("the loss in step 3 of epoch 1 is not finite")
-    if what == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if what == "kill parent":
-        os.kill(os.getppid(), signal.SIGKILL)
-    if what == "exit":
-        os._exit(3)
-    if what == "wait" or what == "kill parent":
-        time.sleep(60)
-    score = 1 / (1 + abs(config.lr - 0.01)) / config.width
-    for epoch in (1, 2, 3):
-        go_on(epoch, {"val_accuracy": score * epoch / 3, "val_loss": 1 / score})
-    time.sleep(plan.get("seconds", 0))
-    return {"val_accuracy": float("nan") if what == "nan" else score, "macs": int(1000 * config.width), "epochs": 3}
-"""
-
-
-DATA = {"task": "classification", "image_shape": (32, 32, 1), "num_classes": 10}
-
 
 @pytest.fixture
 def standin(tmp_path, monkeypatch):
     """(function that searches with the stand-in, folder): plans are of the study with that name."""
-    monkeypatch.setattr(train, "load_data", lambda config: types.SimpleNamespace(**DATA))
-    file = tmp_path / "standin.py"
-    file.write_text(STANDIN)
-    settings = {"space": f"{file}:space", "trainer": f"{file}:trainer"}
-
-    def searched(name, trials, plan=None, **more):
-        if plan is not None:
-            (tmp_path / f"{name}.plan").write_text(json.dumps(plan))
-        return search(Study(tmp_path / name), Config(arch="lenet5", seed=3), trials, **settings | more)
-
-    return searched, tmp_path
-
-
-def starts(folder, name):
-    return [int(number) for number in (folder / f"{name}.starts").read_text().split()]
-
-
-def values(study):
-    return [(trial.number, trial.values, trial.config["seed"]) for trial in study.trials()]
-
-
-def in_process(folder, name, trials):
-    """A search in a process of its own, as the command has it."""
-    script = (
-        "import sys, types\nfrom tfcnn import command, train\nfrom tfcnn.config import Config\n"
-        "from tuning.search import search\nfrom tuning.study import Study\n"
-        f"def main():\n    train.load_data = lambda config: types.SimpleNamespace(**{DATA})\n"
-        f"    search(Study({str(folder / name)!r}), Config(arch='lenet5', seed=3), {trials},\n"
-        f"        space={f'{folder}/standin.py:space'!r}, trainer={f'{folder}/standin.py:trainer'!r})\n"
-        "if __name__ == '__main__':\n    sys.exit(command.run(main))\n"
-    )
-    (folder / "run.py").write_text(script)
-    return subprocess.Popen(
-        [sys.executable, folder / "run.py"],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    monkeypatch.setattr(train, "load_data", lambda config: types.SimpleNamespace(**search_faults.DATA))
+    (tmp_path / "standin.py").write_text(search_faults.STANDIN)
+    return partial(search_faults.searched, tmp_path), tmp_path
 
 
 def ended(pid):
@@ -213,7 +135,7 @@ def test_a_study_is_continued_with_its_own_settings_only(standin):
         searched("kept", 3)
     assert len(searched("kept", 4, workers=2)) == 4
     assert starts(folder, "kept")[:2] == [0, 1]
-    (folder / "standin.py").write_text(STANDIN.replace("1e-4", "1e-3"))
+    (folder / "standin.py").write_text(search_faults.STANDIN.replace("1e-4", "1e-3"))
     with pytest.raises(BadInput, match=r"--space standin\.py:space [0-9a-f]{12}, not standin\.py:space [0-9a-f]{12};"):
         searched("kept", 5)
 
