@@ -8,6 +8,7 @@ stopped and goes on with one worker is the study that was not stopped.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import math
@@ -24,7 +25,7 @@ from optuna import distributions
 from optuna.trial import FrozenTrial, TrialState
 
 from tfcnn.config import BadInput
-from tuning.study import origin, quiet
+from tuning.study import NO_SIGN, origin, quiet
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -154,7 +155,8 @@ class OptunaOracle(keras_tuner.Oracle):
             trial.score, trial.best_step = self._score(metrics), step
             if len(self.objectives) == 1:
                 if step not in self.storage.get_trial(asked._trial_id).intermediate_values:  # of a run that was resumed
-                    asked.report(trial.score, step)
+                    with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+                        asked.report(trial.score, step)
                 trial.status = "STOPPED" if asked.should_prune() else trial.status
             return trial
 
@@ -164,6 +166,9 @@ class OptunaOracle(keras_tuner.Oracle):
             known.hyperparameters, known.message, known.status = trial.hyperparameters, trial.message, trial.status
             self.ongoing_trials = {k: t for k, t in self.ongoing_trials.items() if t.trial_id != trial.trial_id}
             frozen = self.storage.get_trial(self._asked.pop(trial.trial_id)._trial_id)
+            if frozen.state.is_finished():
+                known.status, known.message = "FAILED", NO_SIGN
+                return
             if known.status == "INVALID":
                 if frozen.user_attrs["starts"] <= self.max_retries_per_trial:
                     self._again.append(frozen.number)
@@ -190,8 +195,9 @@ class OptunaOracle(keras_tuner.Oracle):
 
     def note(self, trial, **attributes) -> None:
         """Keep values of a trial that is being run in the study, as they are in JSON."""
-        for key, value in attributes.items():
-            self._asked[trial.trial_id].set_user_attr(key, value)
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another machine gave it up
+            for key, value in attributes.items():
+                self._asked[trial.trial_id].set_user_attr(key, value)
 
     def release(self, trial) -> None:
         """Give a trial back that was stopped and not ended: it is given out again, and this start does not count."""
@@ -210,11 +216,11 @@ class OptunaOracle(keras_tuner.Oracle):
 
     def beat(self) -> None:
         """Tell a storage with heartbeats that the trials of this oracle are alive; re-queue those of dead machines."""
-        if optuna.storages._heartbeat.is_heartbeat_enabled(self.storage):
-            with self._mutex, quiet():
+        with self._mutex, quiet():
+            if hasattr(self.storage, "record_heartbeat"):
                 for asked in self._asked.values():
                     self.storage.record_heartbeat(asked._trial_id)
-                optuna.storages.fail_stale_trials(self.study)
+            optuna.storages.fail_stale_trials(self.study)
 
     def save(self):
         """Nothing: the storage has it all, at every moment."""

@@ -18,7 +18,7 @@ import numpy as np
 import optuna
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter, PercentFormatter
 from optuna import distributions
 from optuna.trial import TrialState
 
@@ -43,13 +43,13 @@ def best_so_far(trials: list[Found], objectives: Objectives) -> Figure:
         numbers, scores = [t.number for t in done], [t.scores[index] for t in done]
         axes.scatter(numbers, scores, s=22, **MARKS["COMPLETED"], label="completed")
         axes.step(numbers, list(itertools.accumulate(scores, max if way == "max" else min)), where="post", **LINE)
-        if len(objectives) == 1:
-            pruned = [t for t in trials if t.state == "PRUNED" and t.curve]
+        pruned = [t for t in trials if t.state == "PRUNED" and t.curve]  # of one objective
+        if pruned:
             last = [t.curve[max(t.curve)] for t in pruned]
             axes.scatter([t.number for t in pruned], last, s=22, **MARKS["PRUNED"], label="pruned, last value")
-        failed = [t.number for t in trials if t.state == "FAILED"]
-        bottom = axes.get_ylim()[0]
-        axes.scatter(failed, [bottom] * len(failed), s=30, **MARKS["FAILED"], clip_on=False, label="failed")
+        if failed := [t.number for t in trials if t.state == "FAILED"]:
+            bottom = [axes.get_ylim()[0]] * len(failed)
+            axes.scatter(failed, bottom, s=30, **MARKS["FAILED"], clip_on=False, label="failed")
         _label(axes, "trial", name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, labels = panels[0].get_legend_handles_labels()
@@ -59,21 +59,21 @@ def best_so_far(trials: list[Found], objectives: Objectives) -> Figure:
 
 def front(trials: list[Found], objectives: Objectives) -> Figure:
     """All completed trials by two objectives, those that no other is better than in both joined."""
-    (first, way), (second, _) = objectives[:2]
+    (first, _), (second, _) = objectives[:2]
     done = [trial for trial in trials if trial.state == "COMPLETED"]
     best = sorted(best_first(trials, objectives), key=lambda trial: trial.scores[1])
     figure, (axes,) = _figure(1)
     axes.scatter(*_points(done), s=24, facecolor="white", edgecolor="#777777", label="other trials")
     if len(objectives) == 2:
-        step = {"max": "steps-post", "min": "steps-post"}[way]
-        axes.plot(*_points(best), **LINE, drawstyle=step, label="Pareto front")
+        axes.plot(*_points(best), **LINE, drawstyle="steps-post", label="Pareto front")
     axes.scatter(*_points(best), s=34, color="#1b3a6b", zorder=3)
     for trial in best:
         axes.annotate(str(trial.number), _point(trial), xytext=(4, 5), textcoords="offset points", fontsize=8)
-    _label(axes, second, first)
     values = [trial.scores[1] for trial in done]
     if values and min(values) > 0 and max(values) > 5 * min(values):
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    _label(axes, second, first)
     axes.legend(fontsize=9, frameon=False)
     return figure
 
@@ -229,11 +229,11 @@ def _figure(panels: int) -> tuple[Figure, list]:
 
 def _label(axes, x: str, y: str) -> None:
     for axis, name, setter in ((axes.xaxis, x, axes.set_xlabel), (axes.yaxis, y, axes.set_ylabel)):
-        setter(name.replace("val_", "validation ").replace("_", " "))
+        setter(name.replace("val_", "validation ").replace("_", " ").replace("macs", "MACs"))
         if name in ("val_accuracy", "val_mean_iou"):
             axis.set_major_formatter(PercentFormatter(1))
         elif name in COSTS and name != "latency":
-            axis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
+            axis.set_major_formatter(EngFormatter(sep=""))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
 

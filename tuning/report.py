@@ -56,10 +56,9 @@ def report(study: Study) -> list[Section]:
         rows = [[str(t.number), f"`{command_of(Config(**t.config))}`"] for t in shown]
         sections.append(Section("The commands that train them", table=(["trial", "command"], rows)))
         sections.append(Section("Best so far", picture=pictures.svg(pictures.best_so_far(trials, objectives))))
-        if len(best_first(trials, objectives[:1])) > 1 and len({t.scores for t in trials if t.scores}) > 1:
-            sections.append(
-                Section("Parallel coordinates", picture=pictures.svg(pictures.parallel(trials, objectives)))
-            )
+        if pictures.presentable(trials, objectives).trials[0].params:
+            picture = pictures.svg(pictures.parallel(trials, objectives))
+            sections.append(Section("Parallel coordinates", picture=picture))
         if shares := pictures.importances(trials, objectives):
             text = "The share of the score's variance that each value accounts for (fANOVA)."
             picture = pictures.svg(pictures.importance_bars(shares))
@@ -198,20 +197,20 @@ def main() -> None:
     sections = report(study)
     trials, objectives = study.trials(), study.objectives()
     title = f"Search: {study.name}"
-    written_files = [study.path / name for name in ("report.html", "report.md", "trials.csv")]
-    with writing(written_files[0]) as path:
+    files = [study.path / name for name in ("report.html", "report.md", "trials.csv")]
+    with writing(files[0]) as path:
         path.write_text(to_html(title, sections))
-    with writing(written_files[1]) as path:
+    with writing(files[1]) as path:
         path.write_text(to_markdown(title, sections))
-    with writing(written_files[2]) as path:
+    with writing(files[2]) as path:
         to_csv(trials, objectives, path)
     if len(objectives) > 1 and best_first(trials, objectives):
         from tuning import pictures
 
-        written_files.append(study.path / "front.png")
-        with writing(written_files[-1]) as path:
+        files.append(study.path / "front.png")
+        with writing(files[-1]) as path:
             pictures.front(trials, objectives).savefig(path, format="png", dpi=120)
-    print("\n".join(map(str, written_files)))
+    print("\n".join(map(str, files)))
 
 
 if __name__ == "__main__":

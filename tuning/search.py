@@ -11,6 +11,7 @@ import dataclasses
 import json
 import multiprocessing
 import multiprocessing.connection
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -68,6 +69,7 @@ def search(
         Interrupted: by Ctrl-C or SIGTERM; the study can be continued.
         TrainingFailed: no trial was completed.
     """
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # the first process would take all of a GPU's memory
     command.import_tensorflow()
     import keras_tuner
 
@@ -95,10 +97,9 @@ def search(
         "name": study.name,
         "max_retries_per_trial": RETRIES,
     }
-    if study.exists():
-        study.check_spec(spec)
-    elif OptunaOracle(**settings).create_trial("probe").status == "STOPPED":
+    if not study.exists() and OptunaOracle(**settings).create_trial("probe").status == "STOPPED":
         raise BadInput(priced.tightest())
+    study.check_spec(spec)
     study.make()
     with study.locked():
         with study.readable():

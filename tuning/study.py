@@ -24,6 +24,8 @@ from tuning import budgets
 
 HEARTBEAT, GRACE = 20, 120  # seconds: between signs of life in a database, and without one until a trial is given up
 
+NO_SIGN = "killed: no sign of life from its machine; begun again under another number"
+
 
 class Found(NamedTuple):
     """A trial as it stands in the study."""
@@ -153,15 +155,23 @@ class Study:
 
     def optuna(self):
         """The Optuna study. Raises BadInput if it cannot be read, or is not there."""
+        if (study := self._loaded()) is None:
+            raise BadInput(f"the study in '{self.path}' has no trial yet: there is none in {self.place}")
+        return study
+
+    def _loaded(self):
+        """The Optuna study; None where a search was not begun, or killed before it had a trial."""
         import optuna
 
         if self.url is None and not self.journal.is_file():
-            raise BadInput(f"the study in '{self.path}' has no trial yet: {self.place} is missing")
+            return None
+        storage = self.storage()
         with self.readable():
             try:
-                return optuna.load_study(study_name=self.name, storage=self.storage())
+                study = optuna.load_study(study_name=self.name, storage=storage)
             except KeyError:
-                raise BadInput(f"no study '{self.name}' in {self.place}") from None
+                return None
+            return study if "spec" in study.user_attrs else None
 
     def trials(self) -> list[Found]:
         """The trials that were given values, in the order of their numbers."""
@@ -180,8 +190,10 @@ class Study:
         return list(zip(study.user_attrs["spec"]["objectives"], ways, strict=True))
 
     def check_spec(self, spec: dict[str, Any]) -> None:
-        """Raises BadInput, with the difference, if the study was made with another spec."""
-        kept = self.spec()
+        """Raises BadInput, with the difference, if the study was made with another spec, here or on another machine."""
+        if (study := self._loaded()) is None:
+            return
+        kept = study.user_attrs["spec"]
         flags = {"objectives": "--objective", "budgets": "--budget-..."}
         pairs = [(flags.get(key, f"--{key}"), kept[key], spec[key]) for key in spec if key != "config"]
         pairs += [(flag_of(key), kept["config"].get(key), value) for key, value in spec["config"].items()]
@@ -225,7 +237,7 @@ def found(trial) -> Found:
         state=names.get(trial.state.name, trial.state.name),
         values=attrs["values"],
         scores=tuple(trial.values) if trial.state.name == "COMPLETE" else None,
-        reason=attrs.get("reason"),
+        reason=attrs.get("reason") or (NO_SIGN if trial.state.name == "FAIL" else None),
         config=attrs.get("config", {}),
         metrics=attrs.get("metrics", {}),
         curve=dict(trial.intermediate_values),
@@ -298,14 +310,14 @@ def written(objective: str, value: float) -> str:
 
 
 def command_of(config: Config) -> str:
-    """The command that trains a configuration: the flags that differ from the defaults."""
+    """The command that trains a configuration: architecture, data, and the flags that differ from the defaults."""
     import shlex
 
     parts = ["python -m tfcnn.train"]
     for field in dataclasses.fields(Config):
         value = getattr(config, field.name)
         default = {} if field.type == "dict" else field.default
-        if value == default and type(value) is type(default):
+        if value == default and field.name not in ("arch", "dataset"):
             continue
         if field.type == "dict":
             pairs = [shlex.quote(f"{key}={_literal(each)}") for key, each in value.items()]

@@ -2,13 +2,16 @@
 
 import itertools
 import math
+import time
 
 import keras_tuner
 import optuna
 import pytest
 
 from tfcnn.config import BadInput
+from tuning import study as study_room
 from tuning.oracle import DRAWS, SAMPLERS, OptunaOracle, check_sampler, distribution_of, seed_of
+from tuning.study import NO_SIGN, Study, found
 
 SCORE = keras_tuner.Objective("score", "max")
 
@@ -131,6 +134,41 @@ def test_a_killed_trial_that_runs_again_leaves_no_trace():
     first.create_trial("tuner")
     again = OptunaOracle(SCORE, "tpe", max_trials=14, space=mixed, storage=storage, mine=lambda trial: True)
     assert searched(again) == whole
+
+
+def test_a_trial_of_a_dead_machine_is_begun_again_by_another(tmp_path, monkeypatch):
+    """Signs of life a second apart at most, in a database that two machines share."""
+    monkeypatch.setattr(study_room, "HEARTBEAT", 1)
+    monkeypatch.setattr(study_room, "GRACE", 1)
+
+    def oracle(folder):
+        study = Study(tmp_path / folder / "study", f"sqlite:///{tmp_path / 'trials.db'}")
+        settings = {"max_trials": 2, "space": mixed, "mine": study.mine, "labels": {"owner": study.owner}}
+        return OptunaOracle(SCORE, "random", storage=study.storage(), name="study", **settings)
+
+    here, there = oracle("here"), oracle("there")
+    first, second = here.create_trial("tuner"), there.create_trial("tuner")
+    assert (first.trial_id, second.trial_id) == ("0", "1")
+    here.beat()
+    assert oracle("elsewhere").create_trial("tuner").status == "STOPPED"  # both are running
+    time.sleep(2.5)
+    there.beat()
+    second.status, second.message = "FAILED", "raised"
+    there.end_trial(second)
+    again = there.create_trial("tuner")
+    assert (again.trial_id, again.hyperparameters.values) == ("2", first.hyperparameters.values)
+    assert there.attributes(again)["origin"] == 0
+    there.update_trial("2", {"score": 1.0})
+    again.status = "COMPLETED"
+    there.end_trial(again)
+    assert there.create_trial("tuner").status == "STOPPED"
+    # The machine was only slow: what it says of its trial comes too late.
+    here.update_trial("0", {"score": 2.0}, step=1)
+    here.note(first, seconds=1)
+    first.status = "COMPLETED"
+    here.end_trial(first)
+    assert [trial.state.name for trial in there.study.trials] == ["FAIL", "FAIL", "COMPLETE"]
+    assert found(there.study.trials[0]).reason == NO_SIGN
 
 
 def test_workers_have_a_trial_each_and_no_values_come_twice():

@@ -184,6 +184,9 @@ def test_several_objectives(standin):
         )
     }
     assert {trial.number for trial in front} == expected
+    section = next(s for s in report(Study(folder / "front")) if s.title == "The Pareto front")
+    assert {int(row[0]) for row in section.table[1]} == expected
+    assert section.picture.startswith("<svg")
     with pytest.raises(BadInput, match="unknown objective 'val_acuracy'; did you mean val_accuracy"):
         searched("front2", 1, objectives=["val_acuracy"])
     assert not (folder / "front2").exists()
