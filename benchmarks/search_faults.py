@@ -146,7 +146,7 @@ def row(folder: Path, name: str, what: str, times: int, whole: list[tuple] | Non
     recorded = "; ".join(f"{count} x {reason}" for reason, count in failed.items()) or "-"
     done = sum(trial.state == "COMPLETED" for trial in trials)
     most = max(collections.Counter(begun).values())
-    same = "-" if failed else ("yes" if values(Study(folder / name)) == whole else "NO")
+    same = "-" if failed or whole is None else ("yes" if values(Study(folder / name)) == whole else "NO")
     return f"| {what} | {times} | {recorded} | {done} of {len(trials)} | {len(begun)}, {most} at most each | {same} |"
 
 

@@ -121,7 +121,9 @@ class OptunaOracle(keras_tuner.Oracle):
                 number = self._again.pop(0)
                 (frozen,) = (t for t in self.study.get_trials(deepcopy=False) if t.number == number)
                 asked = optuna.Trial(self.study, frozen._trial_id)
-            elif self._started() >= (self.max_trials or math.inf) or self.study.user_attrs.get("exhausted"):
+            elif not self._waiting() and (
+                self._started() >= (self.max_trials or math.inf) or self.study.user_attrs.get("exhausted")
+            ):
                 return Trial(keras_tuner.HyperParameters(), status="STOPPED")
             else:
                 with quiet():
@@ -234,6 +236,10 @@ class OptunaOracle(keras_tuner.Oracle):
     def _started(self) -> int:
         """How many trials there are, one that another machine took over counted once."""
         return len({origin(t) for t in self.study.get_trials(deepcopy=False) if "values" in t.user_attrs})
+
+    def _waiting(self) -> bool:
+        """Whether a trial of a dead machine is to be begun again, which `ask` gives before any other."""
+        return bool(self.study.get_trials(deepcopy=False, states=[TrialState.WAITING]))
 
     def _known(self, frozen: FrozenTrial) -> None:
         """Add a finished trial of the storage to keras-tuner's."""
