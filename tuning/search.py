@@ -30,6 +30,7 @@ PRUNERS = ("none", "median", "asha", "hyperband")
 NOT_SHARED = ("out", "resume", "time", "tensorboard", "profile", "checkpoint_every")  # fields of Config
 QUICK = {"epochs": 4, "warmup_epochs": 0.5}  # of a trial, unless flags say otherwise
 RETRIES = 1  # of a trial whose process was killed
+SECONDS_TO_LISTEN = 0.5  # until a signal is seen
 SECONDS_TO_STOP = 120.0  # for a worker to finish its step and write a checkpoint
 
 
@@ -75,6 +76,7 @@ def search(
 
     from tuning.oracle import OptunaOracle, check_sampler
 
+    study.check_free()
     data = train.load_data(config)
     named = named_objectives(objectives, data.task)
     check_sampler(sampler, pruner, len(named))
@@ -138,7 +140,7 @@ def configured(config: Config, space: str | None, shape, given: frozenset[str]) 
         taken = sorted(given.intersection(fields) - {"arch_args"})
         taken += [f"arch_args {key}" for key in config.arch_args if key in fields["arch_args"]]
         if taken:
-            flags = " and ".join(map(flag_of, taken)).replace("arch-args ", "arch-args ")
+            flags = " and ".join(map(flag_of, taken))
             raise BadInput(f"the space searches {flags}: leave it out, or give a space of your own (--space)")
         fields["arch_args"] = config.arch_args | fields["arch_args"]
         return dataclasses.replace(config, **fields)
@@ -165,18 +167,20 @@ class Crew:
         self.trials, self.trainer = trials, trainer
         self.workers: dict[str, Worker | None] = {f"worker{n}": None for n in range(workers)}
         self.took: list[float] = []  # seconds of the trials of this call
-        self.started = time.monotonic()
+        self.beat = time.monotonic()
 
     def run(self) -> None:
-        """Until all trials are done. Raises Interrupted."""
+        """Until all trials are done. Raises Interrupted; a signal waits until what is being stored is stored."""
         try:
-            while True:
-                for name in self.workers:
-                    self._give(name)
-                busy = [worker for worker in self.workers.values() if worker and worker.trial]
-                if not busy:
-                    break
-                self._listen(busy)
+            with command.DeferredSignals() as signals:
+                while True:
+                    signals.deliver()
+                    for name in self.workers:
+                        self._give(name)
+                    busy = [worker for worker in self.workers.values() if worker and worker.trial]
+                    if not busy:
+                        break
+                    self._listen(busy)
         except KeyboardInterrupt as stop:
             self._stop()
             raise command.Interrupted(
@@ -223,9 +227,11 @@ class Crew:
         return Worker(process, ours)
 
     def _listen(self, busy: list[Worker]) -> None:
-        """Wait for something of a worker, or for the time of the next sign of life."""
-        ready = multiprocessing.connection.wait([worker.connection for worker in busy], timeout=HEARTBEAT)
-        self.oracle.beat()
+        """Wait a moment for something of a worker; give a sign of life where it is time for one."""
+        ready = multiprocessing.connection.wait([worker.connection for worker in busy], timeout=SECONDS_TO_LISTEN)
+        if time.monotonic() >= self.beat:
+            self.beat = time.monotonic() + HEARTBEAT
+            self.oracle.beat()
         for name, worker in self.workers.items():
             if worker and worker.connection in ready:
                 try:
@@ -292,13 +298,9 @@ class Crew:
         if ended.status == "COMPLETED":
             from tuning.tensorboard import write_hparams
 
-            folder, values = self.study.path / "tensorboard", trial.hyperparameters.values
-            write_hparams(
-                folder,
-                trial.trial_id,
-                values,
-                {name: trial.metrics.get_best_value(name) for name, _ in self.objectives},
-            )
+            scores = ended.score if isinstance(ended.score, list) else [ended.score]
+            scores = {name: score for (name, _), score in zip(self.objectives, scores, strict=True)}
+            write_hparams(self.study.path / "tensorboard", trial.trial_id, trial.hyperparameters.values, scores)
 
     def _line(self, trial, status: str, reason: str | None) -> str:
         """trial 7 of 20  93.10 %  best 96.09 % (trial 4)  3:20 left  width 0.5, lr 0.01 ..."""
@@ -398,7 +400,7 @@ def main() -> None:
         own["study"] or f"runs/search-{config.arch}-{Path(config.dataset).stem or config.dataset}", own["storage"]
     )
     if not study.exists():
-        train.check(dataclasses.replace(config, out=str(study.path)))
+        train.check(dataclasses.replace(config, out=str(study.run(0).path)))
     best = search(
         study,
         config,

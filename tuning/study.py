@@ -84,10 +84,14 @@ class Study:
     def log(self, number: int) -> Path:
         return self.path / f"trial-{number}.log"
 
+    def check_free(self) -> None:
+        """Raises BadInput if the folder is taken by something else than a study."""
+        if not self.exists() and self.path.exists() and (not self.path.is_dir() or list(self.path.glob("[!.]*"))):
+            raise BadInput(f"'{self.path}' exists and is no study; give another --study")
+
     def make(self) -> None:
         """Make the folder. Raises BadInput if it is taken by something else."""
-        if self.path.exists() and not self.exists() and list(self.path.glob("[!.]*")):
-            raise BadInput(f"'{self.path}' exists and is no study; give another --study")
+        self.check_free()
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.exists():
             write_json(self.file, {"storage": self._without_password()})

@@ -192,6 +192,15 @@ def test_several_objectives(standin):
     assert not (folder / "front2").exists()
 
 
+def test_a_folder_that_is_no_study_is_left_alone(standin):
+    searched, folder = standin
+    (folder / "photos").mkdir()
+    (folder / "photos" / "one.jpg").touch()
+    with pytest.raises(BadInput, match="photos' exists and is no study; give another --study"):
+        searched("photos", 1)
+    assert [file.name for file in (folder / "photos").iterdir()] == ["one.jpg"]
+
+
 def test_nothing_completed_is_a_failure(standin):
     searched, _ = standin
     with pytest.raises(TrainingFailed, match=r"no trial of .* was completed"):
