@@ -186,7 +186,7 @@ def main() -> None:
             plan = {str(number): [action] * often for number in range(3, TRIALS, 3)}
             name = f"fault{index}"
             tell(name, what, len(plan), whole, lambda name=name, plan=plan: searched(folder, name, plan=plan) and 0)
-        what = "the search is killed (SIGKILL) at random moments"
+        what = "the search is killed (SIGKILL) up to 0.4 s after it began a trial; two kills can meet the same one"
         tell("killed", what, KILLS, whole, lambda: killed_at_random(folder, "killed", KILLS))
         tell("four", "four workers", 1, None, lambda: searched(folder, "four", plan={"seconds": 0.2}, workers=4) and 0)
         for name, wreck in (
