@@ -17,12 +17,14 @@ SCORE = keras_tuner.Objective("score", "max")
 
 
 def mixed(hp):
-    """One of each kind; `units` has other bounds under each of two conditions."""
+    """One of each kind; `units` and `style` are others under each of two conditions."""
     kind = hp.Choice("kind", ["a", "b", "c"])
     with hp.conditional_scope("kind", ["a"]):
         few = hp.Int("units", 1, 4)
+        hp.Choice("style", ["thin", "flat"])
     with hp.conditional_scope("kind", ["b", "c"]):
         many = hp.Int("units", 10, 40, step=10)
+        hp.Choice("style", ["bold", "round"])
     return {
         "units": few if kind == "a" else many,
         "rate": hp.Float("rate", 1e-4, 1.0, sampling="log"),
@@ -90,6 +92,7 @@ def test_conditions_decide_what_is_asked():
     seen = searched(OptunaOracle(SCORE, "random", max_trials=40, space=mixed)).values()
     for values in seen:
         assert values["units"] in (range(1, 5) if values["kind"] == "a" else range(10, 41, 10))
+        assert values["style"] in (("thin", "flat") if values["kind"] == "a" else ("bold", "round"))
         assert values["fixed"] == "always"
     assert {values["kind"] for values in seen} == {"a", "b", "c"}
 
