@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import keras
 
-from tfcnn.arithmetic import scale_depth, scale_width
 from tfcnn.config import choose
 from tfcnn.models.classifier import classify
 from tfcnn.models.convolution import Style, conv_bn
 from tfcnn.models.inverted_residual import inverted_residual, squeeze_excite
+from tfcnn.scaling import scale_depth, scale_width
 
 # Table 1, stages 2 to 8: expansion, kernel, filters, repeats, stride of the first. A stage here shares one resolution.
 STAGES = (
