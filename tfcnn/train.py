@@ -11,6 +11,7 @@ import io
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,12 @@ from tfcnn.config import BadInput, Config, TrainingFailed, add_flags, flag_of
 from tfcnn.run_directory import RunDirectory, default_path, write_json
 
 
-def run(config: Config) -> RunDirectory:
+def run(config: Config, callbacks: Sequence = ()) -> RunDirectory:
     """Train as `config` says.
+
+    Args:
+        config: the run.
+        callbacks: of Keras, called before what the epoch has brought is kept; what they raise ends the run.
 
     Returns:
         RunDirectory: the files of the run; its `read_metrics()` has the test accuracy.
@@ -52,7 +57,7 @@ def run(config: Config) -> RunDirectory:
             write_json(directory.config, facts)
             directory.write_bad_files(data.bad)
         try:
-            rows = fit(model, data, config, directory)
+            rows = fit(model, data, config, directory, callbacks)
             metrics = evaluate_best(model, data, rows, directory)
             export_savedmodel(model, directory.saved_model, facts["data"])
             report.finish(metrics, facts, rows, directory, seconds=time.monotonic() - started)
@@ -170,7 +175,7 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     }
 
 
-def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, float]]:
+def fit(model, data, config: Config, directory: RunDirectory, others: Sequence = ()) -> list[dict[str, float]]:
     """Train to the end, from the newest checkpoint where there is one, and return the history."""
     import tensorflow as tf
 
@@ -194,7 +199,7 @@ def fit(model, data, config: Config, directory: RunDirectory) -> list[dict[str, 
         callbacks.append(average)
     if config.sched == "plateau":
         callbacks.append(Plateau(recipe.schedule_of(model).share, rows, config.patience_epochs))
-    callbacks += observers(data, config, directory)
+    callbacks += [*observers(data, config, directory), *others]
     with command.DeferredSignals() as signals:
         shipped = {"shipped": average.in_place} if average else {}
         every = config.checkpoint_every

@@ -1,8 +1,8 @@
 """The bridge: Optuna's samplers, pruners and storages as a keras-tuner oracle.
 
-A user sees keras-tuner's `HyperParameters`, `Tuner` and `Trial`; keras-tuner's own oracles take a diverged trial for the
-best one, lose trials and hang. Here Optuna's study is the only state. A trial's values are a function of (seed of the
-study, number of the trial, trials before it): the sampler is made anew for each of them, so that a study that was
+A user sees keras-tuner's `HyperParameters`, `Tuner` and `Trial`; keras-tuner's own oracles take a diverged trial for
+the best one, lose trials and hang. Here Optuna's study is the only state. A trial's values are a function of (seed of
+the study, number of the trial, trials before it): the sampler is made anew for each of them, so that a study that was
 stopped and goes on with one worker is the study that was not stopped.
 """
 
@@ -13,8 +13,7 @@ import copy
 import json
 import math
 import threading
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras_tuner
@@ -26,6 +25,7 @@ from optuna import distributions
 from optuna.trial import FrozenTrial, TrialState
 
 from tfcnn.config import BadInput
+from tuning.study import NO_SIGN, origin, quiet
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -44,11 +44,11 @@ STATUS = {
 class OptunaOracle(keras_tuner.Oracle):
     """An oracle for `keras_tuner.Tuner`, or for a loop of one's own over its three calls.
 
-    `create_trial` gives a trial whose values were never given before, or one with status "STOPPED" when `max_trials` are
-    done or the space has no more values. `update_trial(id, metrics, step)` gives the trial back with status "STOPPED"
-    where the pruner ends it. `end_trial(trial)` takes "COMPLETED" (a score that is not finite makes it "FAILED"),
-    "STOPPED" (pruned), "FAILED", or "INVALID": given out again, `max_retries_per_trial` times. The score is the value
-    that was reported last.
+    `create_trial` gives a trial whose values were never given before, or one with status "STOPPED" when `max_trials`
+    are done or the space has no more values. `update_trial(id, metrics, step)` gives the trial back with status
+    "STOPPED" where the pruner ends it. `end_trial(trial)` takes "COMPLETED" (a score that is not finite makes it
+    "FAILED"), "STOPPED" (pruned), "FAILED", or "INVALID": given out again, `max_retries_per_trial` times. The score is
+    the value that was reported last.
 
     Args:
         objective: keras_tuner.Objective, or a list of them for a Pareto front.
@@ -61,8 +61,8 @@ class OptunaOracle(keras_tuner.Oracle):
         space: function of HyperParameters that asks for the values of a trial; default: those in `hyperparameters`, or
             that a Tuner's hypermodel asked for.
         accept: of what `space` returns, whether it may become a trial; one that may not costs none.
-        mine: of a trial that is running in the storage when the oracle is made, whether the process that ran it is known
-            to be dead: it is given out again, unless that was its second start.
+        mine: of a trial that is running in the storage when the oracle is made, whether the process that ran it is
+            known to be dead: it is given out again, unless that was its second start.
         labels: attributes of each trial that is given out.
         **kwargs: of keras_tuner.Oracle.
 
@@ -111,7 +111,7 @@ class OptunaOracle(keras_tuner.Oracle):
                 if trial.user_attrs.get("starts", 0) < STARTS:
                     self._again.append(trial.number)
                 else:
-                    self._tell(trial, TrialState.FAIL, reason=f"ended its process {STARTS} times")
+                    self._tell(trial, TrialState.FAIL, reason=f"killed: its process ended {STARTS} times")
 
     def create_trial(self, tuner_id):
         with self._mutex:
@@ -121,7 +121,9 @@ class OptunaOracle(keras_tuner.Oracle):
                 number = self._again.pop(0)
                 (frozen,) = (t for t in self.study.get_trials(deepcopy=False) if t.number == number)
                 asked = optuna.Trial(self.study, frozen._trial_id)
-            elif self._started() >= (self.max_trials or math.inf) or self.study.user_attrs.get("exhausted"):
+            elif not self._waiting() and (
+                self._started() >= (self.max_trials or math.inf) or self.study.user_attrs.get("exhausted")
+            ):
                 return Trial(keras_tuner.HyperParameters(), status="STOPPED")
             else:
                 with quiet():
@@ -150,11 +152,13 @@ class OptunaOracle(keras_tuner.Oracle):
                 if not trial.metrics.exists(metric):
                     known = {each.name: each.direction for each in self.objectives}
                     trial.metrics.register(metric, direction=known.get(metric, "max"))
-                trial.metrics.update(metric, value, step=step)
+                if not math.isnan(value):  # of which keras-tuner warns
+                    trial.metrics.update(metric, value, step=step)
             trial.score, trial.best_step = self._score(metrics), step
             if len(self.objectives) == 1:
                 if step not in self.storage.get_trial(asked._trial_id).intermediate_values:  # of a run that was resumed
-                    asked.report(trial.score, step)
+                    with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+                        asked.report(trial.score, step)
                 trial.status = "STOPPED" if asked.should_prune() else trial.status
             return trial
 
@@ -164,6 +168,9 @@ class OptunaOracle(keras_tuner.Oracle):
             known.hyperparameters, known.message, known.status = trial.hyperparameters, trial.message, trial.status
             self.ongoing_trials = {k: t for k, t in self.ongoing_trials.items() if t.trial_id != trial.trial_id}
             frozen = self.storage.get_trial(self._asked.pop(trial.trial_id)._trial_id)
+            if frozen.state.is_finished():
+                known.status, known.message = "FAILED", NO_SIGN
+                return
             if known.status == "INVALID":
                 if frozen.user_attrs["starts"] <= self.max_retries_per_trial:
                     self._again.append(frozen.number)
@@ -183,6 +190,17 @@ class OptunaOracle(keras_tuner.Oracle):
             self._tell(frozen, state, values, reason=known.message if known.status == "FAILED" else None)
             self.end_order.append(trial.trial_id)
 
+    def attributes(self, trial) -> dict[str, Any]:
+        """What is noted of a trial that is being run, and in "origin" the number under which it was first started."""
+        frozen = self.storage.get_trial(self._asked[trial.trial_id]._trial_id)
+        return frozen.user_attrs | {"origin": origin(frozen)}
+
+    def note(self, trial, **attributes) -> None:
+        """Keep values of a trial that is being run in the study, as they are in JSON."""
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another machine gave it up
+            for key, value in attributes.items():
+                self._asked[trial.trial_id].set_user_attr(key, value)
+
     def release(self, trial) -> None:
         """Give a trial back that was stopped and not ended: it is given out again, and this start does not count."""
         with self._mutex:
@@ -200,11 +218,11 @@ class OptunaOracle(keras_tuner.Oracle):
 
     def beat(self) -> None:
         """Tell a storage with heartbeats that the trials of this oracle are alive; re-queue those of dead machines."""
-        if optuna.storages._heartbeat.is_heartbeat_enabled(self.storage):
-            with self._mutex, quiet():
+        with self._mutex, quiet():
+            if hasattr(self.storage, "record_heartbeat"):
                 for asked in self._asked.values():
                     self.storage.record_heartbeat(asked._trial_id)
-                optuna.storages.fail_stale_trials(self.study)
+            optuna.storages.fail_stale_trials(self.study)
 
     def save(self):
         """Nothing: the storage has it all, at every moment."""
@@ -218,6 +236,10 @@ class OptunaOracle(keras_tuner.Oracle):
     def _started(self) -> int:
         """How many trials there are, one that another machine took over counted once."""
         return len({origin(t) for t in self.study.get_trials(deepcopy=False) if "values" in t.user_attrs})
+
+    def _waiting(self) -> bool:
+        """Whether a trial of a dead machine is to be begun again, which `ask` gives before any other."""
+        return bool(self.study.get_trials(deepcopy=False, states=[TrialState.WAITING]))
 
     def _known(self, frozen: FrozenTrial) -> None:
         """Add a finished trial of the storage to keras-tuner's."""
@@ -291,7 +313,7 @@ class _Draw(keras_tuner.HyperParameters):
         with quiet():
             self.sampler = SAMPLERS[oracle.sampler if guided else "random"](seed_of(oracle.seed, frozen.number, draw))
             self.study = _Lessons(oracle.study.study_name, oracle.storage, self.sampler)
-            # Optuna notes what a sampler needs of the study in the attributes of the trial, so it has to see the true one.
+            # What a sampler notes in the attributes of the trial it notes of the true one, by its id.
             self.frozen = copy.copy(frozen)
             self.frozen.params, self.frozen.distributions = {}, {}
             space = self.sampler.infer_relative_search_space(self.study, self.frozen)
@@ -371,11 +393,6 @@ def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0] % 2**31)
 
 
-def origin(trial: FrozenTrial) -> int:
-    """The number under which a trial was first started, on whatever machine."""
-    return trial.system_attrs.get("failed_trial", trial.number)
-
-
 def check_sampler(sampler: str, pruner: str, objectives: int) -> None:
     """Raises BadInput if they do not go together, or need a package that is not installed."""
     if pruner != "none" and objectives > 1:
@@ -388,15 +405,6 @@ def check_sampler(sampler: str, pruner: str, objectives: int) -> None:
             __import__(package)
     except ImportError:
         raise BadInput(f"--sampler {sampler} needs the package {package}: pip install {package}") from None
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without Optuna's warnings that something is experimental; its version is pinned."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        warnings.filterwarnings("ignore", "Heartbeat of storage is supposed", UserWarning)
-        yield
 
 
 def _name(hp) -> str:

@@ -1,31 +1,269 @@
+"""The search with real worker processes: faults, kills, continuing, refusals. Most trials train nothing."""
+
+import json
+import os
 import re
+import signal
+import sys
+import time
+import types
+from functools import partial
+from pathlib import Path
 
-import keras_tuner
+import pytest
 
-from tfcnn.run_directory import RunDirectory
-from tuning import spaces
-
-
-def test_a_study_is_searched_and_continued(tmp_path, run_command):
-    flags = ("--arch", "lenet5", "--epochs", "1", "--study", tmp_path / "study")
-    done = run_command("tuning.search", *flags, "--trials", "1")
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split("configuration\n")[1].splitlines()) == 1
-
-    done = run_command("tuning.search", *flags, "--trials", "2")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("run directory") == 1  # one trial was left to do
-    table = done.stdout.split("configuration\n")[1].splitlines()
-    assert len(table) == 2
-    shares = [float(line.split("%")[0]) for line in table]
-    assert shares == sorted(shares, reverse=True)
-    best = RunDirectory(table[0].split()[-1])
-    assert table[0].split()[0] == f"{best.read_metrics()['val_accuracy']:.2%}"
-    values = dict(re.findall(r"(\w+) ([\d.e-]+)", table[0].split("%")[2]))
-    assert best.read_config()["config"]["width"] == float(values["width"])
+from benchmarks import search_faults
+from benchmarks.search_faults import in_process, starts, values
+from tfcnn import train
+from tfcnn.config import BadInput, Config, TrainingFailed
+from tuning import best, rerun
+from tuning.report import report
+from tuning.search import search
+from tuning.study import Study, command_of
 
 
-def test_the_default_space_samples_fields_of_the_configuration():
-    from tfcnn.config import Config
+@pytest.fixture
+def standin(tmp_path, monkeypatch):
+    """(function that searches with the stand-in, folder): plans are of the study with that name."""
+    monkeypatch.setattr(train, "load_data", lambda config: types.SimpleNamespace(**search_faults.DATA))
+    (tmp_path / "standin.py").write_text(search_faults.STANDIN)
+    return partial(search_faults.searched, tmp_path), tmp_path
 
-    Config(**spaces.default(keras_tuner.HyperParameters()))
+
+def ended(pid):
+    """Whether a process is gone or only waits to be noticed."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_no_fault_of_a_trial_ends_the_search(standin, capsys):
+    searched, folder = standin
+    plan = {"1": ["raise"], "2": ["memory"], "3": ["nan"], "4": ["kill"], "5": ["kill"] * 9, "6": ["exit"] * 9}
+    plan |= {"7": ["diverge"]}
+    found = searched("faults", 10, plan)
+    trials = {trial.number: trial for trial in Study(folder / "faults").trials()}
+    assert list(trials) == list(range(10))
+    assert {n: t.reason for n, t in trials.items() if t.state == "FAILED"} == {
+        1: "raised ZeroDivisionError: of a layer",
+        2: "out of memory: 3 GiB",
+        3: "val_accuracy is nan",
+        5: "killed: its process ended by SIGKILL, by hand or for lack of memory",
+        6: "killed: its process ended with exit code 3",
+        7: "diverged: the loss in step 3 of epoch 1 is not finite",
+    }
+    assert starts(folder, "faults") == [0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 7, 8, 9]
+    done = [n for n, trial in trials.items() if trial.state == "COMPLETED"]
+    assert done == [0, 4, 8, 9]
+    scores = {n: 1 / (1 + abs(t.values["lr"] - 0.01)) / t.values["width"] for n, t in trials.items() if n in done}
+    assert [t.number for t in found] == sorted(done, key=scores.get, reverse=True)
+    assert "raise ZeroDivisionError" in (folder / "faults" / "trial-1.log").read_text()
+    assert "SIGKILL, by hand or for lack of memory; once more" in capsys.readouterr().out
+
+    section = next(s for s in report(Study(folder / "faults")) if s.title == "Failures by reason")
+    assert {row[0]: row[1:3] for row in section.table[1]} == {
+        "killed": ["2", "5, 6"],
+        "raised ZeroDivisionError": ["1", "1"],
+        "out of memory": ["1", "2"],
+        "val_accuracy is nan": ["1", "3"],
+        "diverged": ["1", "7"],
+    }
+    assert section.text.startswith("3 trials were started a second time")
+
+
+def test_workers_never_run_the_same_trial(standin):
+    searched, folder = standin
+    searched("four", 12, {"seconds": 0.3}, workers=4)
+    assert sorted(starts(folder, "four")) == list(range(12))
+    assert len(set((folder / "four.pids").read_text().split())) == 4
+    assert all(trial.state == "COMPLETED" for trial in Study(folder / "four").trials())
+    seen = [json.dumps(trial.values) for trial in Study(folder / "four").trials()]
+    assert len(set(seen)) == 12
+
+
+def test_kill_9_of_the_search_loses_the_running_trial_only(standin):
+    """Trial 12, which TPE proposes, kills the search; the search that goes on is the one that was not killed."""
+    searched, folder = standin
+    searched("whole", 15)
+    (folder / "killed.plan").write_text(json.dumps({"12": ["kill parent"]}))
+    process = in_process(folder, "killed", 15)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, errors
+    pid = (folder / "killed.pids").read_text().split()[-1]
+    deadline = time.monotonic() + 10
+    while not ended(pid):
+        assert time.monotonic() < deadline, "the worker outlives the search"
+        time.sleep(0.05)
+    assert [trial.state for trial in Study(folder / "killed").trials()] == ["COMPLETED"] * 12 + ["RUNNING"]
+    # What the kill may have left, had it come a little earlier.
+    journal = folder / "killed" / "journal.log"
+    journal.write_bytes(journal.read_bytes() + b'{"op_code":4,"wor')
+    (folder / "killed" / "journal.log.lock").symlink_to(journal)
+    searched("killed", 15)
+    assert starts(folder, "killed") == [*range(13), 12, 13, 14]
+    assert values(Study(folder / "killed")) == values(Study(folder / "whole"))
+    assert all(trial.state == "COMPLETED" for trial in Study(folder / "killed").trials())
+
+
+def test_ctrl_c_stops_and_the_search_goes_on(standin):
+    _, folder = standin
+    (folder / "stopped.plan").write_text(json.dumps({"1": ["wait", "wait"]}))
+    process = in_process(folder, "stopped", 2)
+    try:
+        while not (folder / "stopped.starts").exists() or len(starts(folder, "stopped")) < 2:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors
+    assert re.search(rf"^error: interrupted; continue with .* --study {folder / 'stopped'}$", errors, re.MULTILINE)
+    (trial,) = (trial for trial in Study(folder / "stopped").trials() if trial.number == 1)
+    assert (trial.state, trial.starts) == ("RUNNING", 0)
+
+
+def test_a_study_is_continued_with_its_own_settings_only(standin):
+    searched, folder = standin
+    searched("kept", 2)
+    with pytest.raises(BadInput, match="was started with --sampler tpe, not random; give the same to continue it"):
+        searched("kept", 3, sampler="random")
+    with pytest.raises(BadInput, match=r"--budget-\.\.\. .*macs"):
+        searched("kept", 3, limits={"macs": 1e6})
+    with Study(folder / "kept").locked(), pytest.raises(BadInput, match=rf"process {os.getpid()} searches in"):
+        searched("kept", 3)
+    assert len(searched("kept", 4, workers=2)) == 4
+    assert starts(folder, "kept")[:2] == [0, 1]
+    (folder / "standin.py").write_text(search_faults.STANDIN.replace("1e-4", "1e-3"))
+    with pytest.raises(BadInput, match=r"--space standin\.py:space [0-9a-f]{12}, not standin\.py:space [0-9a-f]{12};"):
+        searched("kept", 5)
+
+
+@pytest.mark.parametrize("name", ["journal.log", "study.json"])
+def test_what_cannot_be_read_is_named(standin, name):
+    searched, folder = standin
+    searched("broken", 1)
+    file = folder / "broken" / name
+    file.write_text("#" + file.read_text()[1:])
+    for action in (lambda: searched("broken", 2), lambda: report(Study.opened(folder / "broken"))):
+        with pytest.raises(BadInput, match=re.escape(str(file))):
+            action()
+
+
+def test_a_database_that_cannot_be_read_is_named_without_its_password(standin):
+    _, folder = standin
+    (folder / "x.db").write_text("no database " * 100)
+    study = Study(folder / "data", f"sqlite:///{folder / 'x.db'}")
+    with pytest.raises(BadInput, match=r"storage 'sqlite:///.*x\.db' cannot be read: file is not a database"):
+        search(study, Config(arch="lenet5"), 1, space=f"{folder / 'standin.py'}:space")
+    assert "secret" not in Study(folder / "data", "postgresql://me:secret@host/x").place
+
+
+def test_pruned_trials_say_so(standin):
+    searched, folder = standin
+    searched("pruned", 12, pruner="median")
+    trials = Study(folder / "pruned").trials()
+    pruned = [trial for trial in trials if trial.state == "PRUNED"]
+    assert pruned
+    assert all(1 <= len(trial.curve) < 3 for trial in pruned)
+    assert all(len(trial.curve) == 3 for trial in trials if trial.state == "COMPLETED")
+
+
+def test_several_objectives(standin):
+    searched, folder = standin
+    front = searched("front", 12, objectives=["val_accuracy", "macs"], sampler="nsga2")
+    trials = Study(folder / "front").trials()
+    expected = {
+        t.number
+        for t in trials
+        if not any(
+            (u.scores[0] > t.scores[0] and u.scores[1] <= t.scores[1])
+            or (u.scores[0] >= t.scores[0] and u.scores[1] < t.scores[1])
+            for u in trials
+        )
+    }
+    assert {trial.number for trial in front} == expected
+    section = next(s for s in report(Study(folder / "front")) if s.title == "The Pareto front")
+    assert {int(row[0]) for row in section.table[1]} == expected
+    assert section.picture.startswith("<svg")
+    with pytest.raises(BadInput, match="unknown objective 'val_acuracy'; did you mean val_accuracy"):
+        searched("front2", 1, objectives=["val_acuracy"])
+    assert not (folder / "front2").exists()
+
+
+def test_nothing_completed_is_a_failure(standin):
+    searched, _ = standin
+    with pytest.raises(TrainingFailed, match=r"no trial of .* was completed"):
+        searched("none", 2, {"0": ["raise"], "1": ["raise"]})
+
+
+def test_a_real_search_in_a_database_trains_what_it_says(tmp_path):
+    """Two trials of LeNet-5; the first trained again, here, gives the same to the last bit."""
+    study = Study(tmp_path / "real", f"sqlite:///{tmp_path / 'trials.db'}")
+    file = tmp_path / "small.py"
+    file.write_text(
+        'def small(hp):\n    return {"width": hp.Choice("width", [0.25, 4.0]), "lr": hp.Float("lr", 0.01, 0.02)}'
+    )
+    settings = {"space": f"{file}:small", "limits": {"parameters": 30_000}}
+    found = search(study, Config(arch="lenet5", epochs=2, image_size=16), 2, **settings)
+    trials = Study(tmp_path / "real").trials()
+    assert sorted(trial.number for trial in found) == [0, 1]
+    for trial in trials:
+        run = study.run(trial.number).check_trained()
+        metrics = run.read_metrics()
+        assert trial.scores == (metrics["val_accuracy"],)
+        assert metrics["parameters"] <= 30_000
+        assert [row["val_accuracy"] for row in run.read_history()] == [trial.curve[1], trial.curve[2]]
+        assert (tmp_path / "real" / "tensorboard" / f"trial-{trial.number}").is_dir()
+    assert len({trial.config["seed"] for trial in trials}) == 2
+
+    compared = rerun.rerun(trials[0], "val_accuracy")
+    assert {"val_accuracy", "test_loss", "val_accuracy after epoch 2"} <= set(compared)
+    assert all(before == now for before, now in compared.values())
+    assert best.winner(study).number == found[0].number
+
+
+def test_the_command_of_a_configuration_is_that_configuration(monkeypatch):
+    config = Config(
+        arch="densenet40",
+        arch_args={"repeats": (2, 3, 4), "dropout": 0.1, "stem": "cifar"},
+        lr=0.1 + 0.2,
+        weight_decay=0.0,
+        smoothing=0.0,
+        hflip=0.25,
+        seed=7,
+    )
+    trained = []
+    monkeypatch.setattr(train, "run", trained.append)
+    import shlex
+
+    monkeypatch.setattr(sys, "argv", shlex.split(command_of(config))[2:])
+    train.main()
+    assert trained == [config]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--sampler", "tpee"), "unknown sampler 'tpee'; did you mean tpe? (--sampler)"),
+        (("--budget-macs", "many"), "--budget-macs must be a number above 0 with K, M or G, as in 30M, got 'many'"),
+        (("--budget-latency", "5"), "--budget-latency must be a number above 0 with ms or s, as in 5ms, got '5'"),
+        (("--trials", "0"), "--trials must be a whole number at least 1, got '0'"),
+        (("--space", "nowhere.py:space"), "no file 'nowhere.py': give path/to/file.py:function (--space)"),
+        (("--arch", "mobilnet"), "unknown architecture 'mobilnet'; did you mean mobilenet"),
+    ],
+)
+def test_bad_input_is_one_line_without_tensorflow(run_command, tmp_path, flags, message):
+    done = run_command("tuning.search", *flags, "--study", tmp_path / "study", PYTHONPROFILEIMPORTTIME="1")
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert (done.returncode, len(lines)) == (2, 1)
+    assert lines[0].startswith(f"error: {message}")
+    assert "tensorflow" not in done.stderr
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_value_that_the_space_searches_cannot_be_given(tmp_path):
+    with pytest.raises(BadInput, match=r"the space searches --opt: leave it out, or give a space of your own"):
+        search(Study(tmp_path / "s"), Config(arch="lenet5", opt="sgd"), 1, given=frozenset({"opt", "arch"}))
+    assert not (tmp_path / "s").exists()

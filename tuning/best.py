@@ -1,0 +1,40 @@
+"""`python -m tuning.best STUDY`: the command that trains the winner; `--train` trains it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from tfcnn import command, train
+from tfcnn.config import BadInput, Config
+from tuning.study import Study, best_first, command_of
+
+
+def winner(study: Study):
+    """The best trial, the first of a Pareto front. Raises BadInput if none is completed."""
+    best = best_first(study.trials(), study.objectives())
+    if not best:
+        raise BadInput(f"no trial of '{study.path}' was completed: see python -m tuning.report {study.path}")
+    return best[0]
+
+
+def main() -> None:
+    parser = command.Parser(prog="python -m tuning.best", description=__doc__)
+    parser.add_argument("study", metavar="STUDY", help="folder of the study")
+    parser.add_argument(
+        "--storage", metavar="URL", help="its database, if the URL has a password [what the study says]"
+    )
+    parser.add_argument("--train", action="store_true", help="train it with tfcnn.train")
+    parser.add_argument("--out", help="run directory to create [runs/ARCH-DATASET-TIME]")
+    parser.add_argument("--epochs", help="another number of epochs than the trial had")
+    given = parser.parse_args()
+    study = Study.opened(given.study, given.storage)
+    changed: dict[str, Any] = {name: getattr(given, name) for name in ("out", "epochs") if getattr(given, name)}
+    config = Config(**winner(study).config | changed)
+    print(command_of(config), flush=True)
+    if given.train:
+        train.run(config)
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
