@@ -1,7 +1,7 @@
 """How well engines search, on a table of real trainings: `python -m benchmarks.search [--seeds N] [--engines E ...]`.
 
-Nothing is trained: every configuration that an engine can propose stands in search_table.csv (benchmarks/search_table.py;
-`--build` trains it anew, an hour). All engines are called through keras-tuner's oracle: ours is `tuning.oracle`, with
+Nothing is trained: every configuration that an engine can propose stands in search_table.csv, which `--build` makes
+(benchmarks/search_table.py; an hour). All engines are called through keras-tuner's oracle: ours is `tuning.oracle`, with
 its journal file, the others are keras-tuner's own, with their JSON files.
 
 An engine has as many epochs as N full trainings take, N = 10, 25, 50, 100; ASHA and Hyperband spend them on more
@@ -257,14 +257,15 @@ def introduction(table: Table) -> str:
     learned = np.quantile(table.final, [0.5, 0.9, 0.99])
     return f"""# Search
 
-Written by `python -m benchmarks.search`, from benchmarks/search_table.csv: {len(table.final)} small networks, each trained
-with {len(SEEDS)} seeds for {EPOCHS} epochs on `digits` (`python -m benchmarks.search --build`). The best of them has an accuracy of
-{table.final.max():.2%}, half are below {learned[0]:.1%}, one in ten is above {learned[1]:.1%} and one in a hundred above {learned[2]:.1%};
-{table.diverging.mean():.0%} lie in the diverging region.
+Written by `python -m benchmarks.search`, from benchmarks/search_table.csv: {len(table.final)} small networks, each trained with
+{len(SEEDS)} seeds for {EPOCHS} epochs on `digits` (`python -m benchmarks.search --build`). The best of them has an accuracy
+of {table.final.max():.2%}, half are below {learned[0]:.1%}, one in ten is above {learned[1]:.1%} and one in a hundred
+above {learned[2]:.1%}; {table.diverging.mean():.0%} lie in the diverging region.
 
-Medians over the runs of the regret in points of accuracy (0: the best of the table) when as many epochs are used as 10, 25, 50 and
-100 full trainings take, with 95 % bootstrap confidence intervals; the milliseconds of an oracle's calls for a trial, with the
-middle half of the runs (of this machine and of this moment). What each word means is said in benchmarks/search.py.
+Medians over the runs of the regret in points of accuracy (0: the best of the table) when as many epochs are used as
+10, 25, 50 and 100 full trainings take, with 95 % bootstrap confidence intervals; the milliseconds of an oracle's calls
+for a trial, with the middle half of the runs (of this machine and of this moment). What each word means is said in
+benchmarks/search.py.
 """
 
 
