@@ -1,7 +1,7 @@
 """How well engines search, on a table of real trainings: `python -m benchmarks.search [--seeds N] [--engines E ...]`.
 
 Nothing is trained: every configuration that an engine can propose stands in search_table.csv, which `--build` makes
-(benchmarks/search_table.py; an hour). All engines are called through keras-tuner's oracle: ours is `tuning.oracle`, with
+(benchmarks/search_table.py; an hour). All engines are keras-tuner oracles to the caller: ours is `tuning.oracle`, with
 its journal file, the others are keras-tuner's own, with their JSON files.
 
 An engine has as many epochs as N full trainings take, N = 10, 25, 50, 100; ASHA and Hyperband spend them on more
@@ -257,8 +257,8 @@ def introduction(table: Table) -> str:
     learned = np.quantile(table.final, [0.5, 0.9, 0.99])
     return f"""# Search
 
-Written by `python -m benchmarks.search`, from benchmarks/search_table.csv: {len(table.final)} small networks, each trained with
-{len(SEEDS)} seeds for {EPOCHS} epochs on `digits` (`python -m benchmarks.search --build`). The best of them has an accuracy
+Written by `python -m benchmarks.search`, from benchmarks/search_table.csv: {len(table.final)} small networks, each
+trained with {len(SEEDS)} seeds for {EPOCHS} epochs on `digits` (`--build` does that). The best of them has an accuracy
 of {table.final.max():.2%}, half are below {learned[0]:.1%}, one in ten is above {learned[1]:.1%} and one in a hundred
 above {learned[2]:.1%}; {table.diverging.mean():.0%} lie in the diverging region.
 
