@@ -346,7 +346,7 @@ def draw_tradeoff(points: list[Point], path: Path, title: str) -> None:
     axes.set_ylabel("validation accuracy")
     axes.set_title(title)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False)
+    axes.legend(loc="lower right", frameon=False)
     with writing(path) as draft:
         figure.savefig(draft, dpi=150, format="png")
 
