@@ -336,7 +336,7 @@ def draw_tradeoff(points: list[Point], path: Path, title: str) -> None:
         style = {"color": color, "marker": mark, "capsize": 3, "linewidth": 1.6}
         axes.errorbar([p.cost.macs for p in line], means, [below, above], **style, label=f"width {width:g}")
         for p, mean in zip(line, means, strict=True):
-            place = {"xytext": (0, -13), "textcoords": "offset points", "ha": "center", "fontsize": 8, "color": color}
+            place = {"xytext": (5, -11), "textcoords": "offset points", "fontsize": 8, "color": color}
             axes.annotate(f"{p.size}", (p.cost.macs, mean), **place)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(EngFormatter())
