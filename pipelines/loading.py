@@ -28,6 +28,7 @@ def load(
     *,
     task: str | None = None,
     image_size: int | None = None,
+    image_scale: float = 1.0,
     batch_size: int = 32,
     seed: int = 0,
     augmentation: str = "light",
@@ -49,6 +50,7 @@ def load(
         task: "classification", "segmentation", "detection" or "reconstruction"; None: the first that the data serve.
         image_size: side of the square images, in pixels. Default: the data's own where it is fixed, at least 32;
             224 where it varies. Sounds and volumes keep their shape.
+        image_scale: multiplier of that, default or not; the product is rounded.
         batch_size: examples a batch, at most the training split.
         seed: decides order and augmentation.
         augmentation: "light", "rand" or "none", see `pipelines.policy`.
@@ -67,7 +69,7 @@ def load(
     """
     memory = data_memory << 20
     contents = read(name, task, data_dir=data_dir, memory=memory, on_bad_image=on_bad_image, max_bad=max_bad)
-    source, shape = contents.source, _input_shape(contents, image_size)
+    source, shape = contents.source, _input_shape(contents, image_size, image_scale)
     if source.sizes["train"] < batch_size:
         raise BadData(
             f"data set '{name}' has {source.sizes['train']} training examples, "
@@ -164,15 +166,16 @@ def _columns(files: folder.Files) -> dict[str, Any]:
     return columns | {"label": files.labels}
 
 
-def _input_shape(contents: Contents, image_size: int | None) -> tuple[int, ...]:
+def _input_shape(contents: Contents, image_size: int | None, image_scale: float) -> tuple[int, ...]:
     """The shape of what the network takes."""
     if len(contents.shape) != 3:
-        if image_size is not None:
-            shape = "x".join(map(str, contents.shape))
-            raise BadData(f"examples of {shape} are no images and keep their shape: leave --image-size out")
+        if image_size is not None or image_scale != 1:
+            shape, flag = "x".join(map(str, contents.shape)), "--phi" if image_size is None else "--image-size"
+            raise BadData(f"examples of {shape} are no images and keep their shape: leave {flag} out")
         return contents.shape
     height, width, channels = contents.shape
     side = image_size or (USUAL if None in (height, width) else max(height, width, SMALLEST))
+    side = round(side * image_scale)
     return (side, side, channels)
 
 

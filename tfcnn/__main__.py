@@ -14,6 +14,7 @@ COMMANDS = {
     "tfcnn.describe": "an architecture layer by layer, with its costs",
     "pipelines.show": "draw an augmented batch of a data set, count its classes",
     "tuning.search": "search an architecture's hyperparameters",
+    "tuning.scale": "how to make a network larger: compound scaling, accuracy against MACs",
     "tuning.report": "what a search has found, as a page and as tables",
     "tuning.best": "the command that trains the winner of a search",
     "tuning.rerun": "train a trial of a search again and compare its scores",

@@ -13,6 +13,8 @@ import math
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from tfcnn import scaling
+
 OPTIMISERS = ("adamw", "adam", "sgd", "momentum", "rmsprop", "lamb", "lion")
 SCHEDULES = ("cosine", "step", "constant", "plateau")
 RECIPES = ("default", "fast", "paper")
@@ -63,6 +65,12 @@ class Config:
     arch: str = option("mobilenet", "architecture")
     width: float = option(1.0, "multiplier of the network's filters", above=0, high=16)
     depth: float = option(1.0, "multiplier of the network's repeated blocks", above=0, high=16)
+    phi: float = option(
+        0.0, "compound scaling: more width, depth and image size at once, for 2 ** PHI times the work", low=0, high=10
+    )
+    compound: str = option(
+        str(scaling.EFFICIENTNET), "ALPHA,BETA,GAMMA of --phi: what depth, width and image size grow by for each"
+    )
     arch_args: dict = option({}, "other arguments of the architecture's builder, key=value ...")
     weights: str | None = option(
         None, "weights to start from: imagenet, or a .keras, .h5, .safetensors or .npz file [fresh ones]"
@@ -190,6 +198,8 @@ class Config:
             )
         if self.profile is not None and not self.profiled_steps:
             raise BadInput(f"--profile must be two steps A-B from 1 up, as in 20-25, got '{self.profile}'")
+        if scaling.constants_of(self.compound) is None:
+            raise BadInput(f"--compound must be three numbers ALPHA,BETA,GAMMA from 1 to 4, got '{self.compound}'")
         for key, flag in {"input_shape": "--image-size", "num_classes": "--dataset"}.items():
             if key in self.arch_args:
                 raise BadInput(f"--arch-args cannot set {key}: it follows from {flag}")
@@ -226,7 +236,13 @@ class Config:
     def overrides(self) -> dict[str, Any]:
         """The arguments of the architecture's builder that this configuration sets."""
         drop_path = {} if self.drop_path is None else {"drop_path": self.drop_path}
-        return {"width": self.width, "depth": self.depth} | drop_path | self.arch_args
+        scale = self.multipliers
+        return {"width": self.width * scale.width, "depth": self.depth * scale.depth} | drop_path | self.arch_args
+
+    @property
+    def multipliers(self) -> scaling.Scaling:
+        """What --phi multiplies width, depth and the side of the images by."""
+        return scaling.compound(self.phi, scaling.constants_of(self.compound), size=1)
 
     @property
     def profiled_steps(self) -> tuple[int, int] | None:

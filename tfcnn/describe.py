@@ -28,7 +28,7 @@ def main() -> None:
         prog="python -m tfcnn.describe",
         description="A network layer by layer, with its costs and receptive fields, or several side by side.",
     )
-    add_flags(parser, ("arch", "width", "depth", "arch_args", "image_size"))
+    add_flags(parser, ("arch", "width", "depth", "phi", "compound", "arch_args", "image_size"))
     parser.add_argument("--channels", metavar="N", help="channels of the images [the paper's]")
     parser.add_argument("--classes", metavar="N", help="number of classes [the paper's]")
     parser.add_argument("--batch-size", metavar="N", help="images for which memory is estimated [32 in --compare]")
@@ -81,6 +81,7 @@ def _build(config: Config, channels: int | None, classes: int | None):
     shape = list(models.arguments(config.arch)["input_shape"])
     if config.image_size is not None:
         shape[:-1] = [config.image_size] * (len(shape) - 1)
+    shape[:-1] = [round(side * config.multipliers.resolution) for side in shape[:-1]]
     shape[-1] = channels or shape[-1]
     return models.build(config.arch, tuple(shape), classes, **config.overrides)
 

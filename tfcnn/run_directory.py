@@ -121,11 +121,11 @@ class RunDirectory:
 
     def read_config(self) -> dict[str, Any]:
         """config.json: {"config": the flags, "arguments": of the builder, "data": facts, ...}."""
-        return _read(self.config)
+        return read_json(self.config)
 
     def read_metrics(self) -> dict[str, Any]:
         """metrics.json: accuracies, speed, cost, versions."""
-        return _read(self.metrics)
+        return read_json(self.metrics)
 
     def check_trained(self) -> RunDirectory:
         """This run, if it is finished. Raises BadInput if it has no best model and SavedModel yet."""
@@ -224,7 +224,8 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
         draft.write_text(json.dumps(value, indent=2) + "\n")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The dict in a JSON file. Raises BadInput if it is damaged."""
     try:
         return json.loads(path.read_text())
     except ValueError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tfcnn.arithmetic import scale_depth
+from tfcnn.scaling import scale_depth
 
 
 def resnet(arguments: dict) -> Iterator[str]:

@@ -112,6 +112,7 @@ def load_data(config: Config):
         config.dataset,
         task=models.family_of(config.arch).task,
         image_size=config.image_size,
+        image_scale=config.multipliers.resolution,
         batch_size=config.batch_size,
         seed=config.seed,
         augmentation=config.aa,

@@ -4,7 +4,7 @@ Names and limits are plain values, so that asking for them imports neither Keras
 file is imported when one of its networks is built. Channels come last, networks return float32 logits.
 
 One meaning across families: `width` multiplies filters (rounded to multiples of 8, or of what the paper's number shares
-with 8, and kept at 90 % or more: tfcnn.arithmetic.scale_width), `depth` multiplies the repeats of blocks (rounded up:
+with 8, and kept at 90 % or more: tfcnn.scaling.scale_width), `depth` multiplies the repeats of blocks (rounded up:
 scale_depth), and the resolution is the size of the input.
 """
 
