@@ -270,9 +270,9 @@ def resumed(given: dict[str, Any]) -> Config:
     except (KeyError, TypeError) as error:
         raise BadInput(f"'{directory.config}' is damaged: {error!r}; train anew with another --out") from error
     for name in given:
-        if getattr(config, name) != saved[name]:
+        if getattr(config, name) != getattr(kept, name):
             raise BadInput(
-                f"the run in '{config.out}' was started with {flag_of(name)} {saved[name]}, "
+                f"the run in '{config.out}' was started with {flag_of(name)} {getattr(kept, name)}, "
                 f"not {getattr(config, name)}; leave {flag_of(name)} out to continue it"
             )
     return kept

@@ -88,7 +88,8 @@ class Budgets:
         """
         shape = self.shape
         if config.image_size is not None and len(shape) == 3:
-            shape = (config.image_size, config.image_size, shape[-1])
+            side = round(config.image_size * config.multipliers.resolution)
+            shape = (side, side, shape[-1])
         key = json.dumps([config.arch, shape, config.overrides], sort_keys=True, default=str)
         if key not in self._prices:
             arguments = models.arguments(config.arch, shape, self.num_classes, **config.overrides)

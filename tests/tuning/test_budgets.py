@@ -90,3 +90,10 @@ def test_amounts_that_are_none(text):
     with pytest.raises(BadInput, match=r"--budget-macs must be a number above 0 with K, M or G"):
         amount("--budget-macs", text)
     assert json.dumps(amount("--budget-macs", "2g")) == "2000000000.0"
+
+
+def test_compound_scaling_counts():
+    """By --phi 1 an image of 32 pixels has 64, and nothing else grows."""
+    scaled = Config(arch="lecture_cnn", image_size=32, phi=1, compound="1,1,2")
+    plain = Config(arch="lecture_cnn", image_size=64)
+    assert Budgets({}, (32, 32, 1), 10).price(scaled) == Budgets({}, (32, 32, 1), 10).price(plain)
