@@ -522,5 +522,6 @@ for _ in data.train(5):
     resident = [int(value) for value in resident]
     half = len(resident) // 2
     assert len(resident) == 225
-    assert max(resident) - resident[0] < 60  # the buffers; the records alone are 69 MB, and decoded as much
-    assert max(resident[half:]) - max(resident[:half]) < 20
+    assert max(resident) - resident[0] < 69  # the buffers; the records alone are 69 MB, and decoded as much
+    # What was read in the second half, if it were kept, is 170 MB; beside other work up to 20 were seen.
+    assert max(resident[half:]) - max(resident[:half]) < 40
