@@ -66,7 +66,7 @@ def main() -> None:
         what = f"{channels} to {filters}" if filters else f"{channels}, depthwise"
         print(
             f"| {side}x{side} | {size}x{size} | {what} | {1000 * before:.1f} | {before / after:.2f} | "
-            f"{single[rounds // 4]:.2f} to {single[-rounds // 4 - 1]:.2f} |",
+            f"{single[rounds // 4]:.2f} to {single[-1 - rounds // 4]:.2f} |",
             flush=True,
         )
 

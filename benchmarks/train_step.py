@@ -279,7 +279,7 @@ def measure(name: str, contenders: list[str], rounds: int) -> None:
         images = row.batch / statistics.median(child.wall)
         print(
             f"| {name}, batches of {row.batch} | {contender} | {ratio:.2f} | {single[rounds // 4]:.2f} to "
-            f"{single[-rounds // 4 - 1]:.2f} | {cpu:.2f} | {images:,.0f} | {child.peak:,.0f} | {child.parameters:,} |",
+            f"{single[-1 - rounds // 4]:.2f} | {cpu:.2f} | {images:,.0f} | {child.peak:,.0f} | {child.parameters:,} |",
             flush=True,
         )
         child.close()
