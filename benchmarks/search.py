@@ -98,15 +98,19 @@ def ours(sampler: str, pruner: str = "none", objectives: tuple[str, ...] = ("acc
 
     def make(seed, folder):
         import keras_tuner
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
 
         from tuning.oracle import OptunaOracle
+        from tuning.study import journal
 
         goals = [keras_tuner.Objective(name, "max" if name == "accuracy" else "min") for name in objectives]
-        storage = JournalStorage(JournalFileBackend(f"{folder}/journal.log"))
-        goal = goals if len(goals) > 1 else goals[0]
-        return OptunaOracle(goal, sampler=sampler, pruner=pruner, seed=seed, storage=storage, hyperparameters=space())
+        return OptunaOracle(
+            goals if len(goals) > 1 else goals[0],
+            sampler=sampler,
+            pruner=pruner,
+            seed=seed,
+            storage=journal(f"{folder}/journal.log"),
+            hyperparameters=space(),
+        )
 
     return make
 
