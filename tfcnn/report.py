@@ -40,7 +40,8 @@ def introduce(config: Config, facts: dict[str, Any]) -> None:
         f"{recipe['steps_per_epoch']} steps of {config.batch_size} images, {recipe['precision']}"
         f"{', XLA' if recipe['jit'] else ''}"
     )
-    fused = ", ".join(f"{count} {what}" for what, count in recipe["fused_kernels"].items() if count)
+    counts = [(count, what) for what, count in recipe["fused_kernels"].items() if count]
+    fused = ", ".join(f"{count} {what.removesuffix('s') if count == 1 else what}" for count, what in counts)
     kernels = [f"fused: {fused} (--kernels keras for Keras' own operations)"] if fused else []
     kernels += ["oneDNN (TF_ENABLE_ONEDNN_OPTS=0 for none)"] if recipe["onednn"] else []
     if kernels:
