@@ -65,7 +65,7 @@ def searched(oracle, most=10**6, score=score_of):
         (keras_tuner.engine.hyperparameters.Choice("c", ["x", "y"]), {"x", "y"}),
         (keras_tuner.engine.hyperparameters.Boolean("b"), {False, True}),
     ],
-    ids=str,
+    ids=["int", "int, log", "float", "float, log", "numbers", "words", "boolean"],  # a set has another text each time
 )
 def test_values_of_finite_kinds(hp, allowed):
     distribution, read = distribution_of(hp)
