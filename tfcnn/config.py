@@ -244,6 +244,10 @@ class Config:
         """What --phi multiplies width, depth and the side of the images by."""
         return scaling.compound(self.phi, scaling.constants_of(self.compound), size=1)
 
+    def scaled_side(self, side: int) -> int:
+        """The side of the images, in pixels, that --phi makes of `side`."""
+        return round(side * self.multipliers.resolution)
+
     @property
     def profiled_steps(self) -> tuple[int, int] | None:
         """The first and the last step to profile, from 1 up; None: no step."""

@@ -81,7 +81,7 @@ def _build(config: Config, channels: int | None, classes: int | None):
     shape = list(models.arguments(config.arch)["input_shape"])
     if config.image_size is not None:
         shape[:-1] = [config.image_size] * (len(shape) - 1)
-    shape[:-1] = [round(side * config.multipliers.resolution) for side in shape[:-1]]
+    shape[:-1] = map(config.scaled_side, shape[:-1])
     shape[-1] = channels or shape[-1]
     return models.build(config.arch, tuple(shape), classes, **config.overrides)
 

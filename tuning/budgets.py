@@ -88,7 +88,7 @@ class Budgets:
         """
         shape = self.shape
         if config.image_size is not None and len(shape) == 3:
-            side = round(config.image_size * config.multipliers.resolution)
+            side = config.scaled_side(config.image_size)
             shape = (side, side, shape[-1])
         key = json.dumps([config.arch, shape, config.overrides], sort_keys=True, default=str)
         if key not in self._prices:

@@ -57,7 +57,7 @@ def price(config: Config, side: int, channels: int, classes: int) -> Cost:
     """What a configuration costs on images of `side` pixels before --phi scales them. Allocates no weights."""
     from tfcnn import cost
 
-    side = round(side * config.multipliers.resolution)
+    side = config.scaled_side(side)
     with cost.weightless():
         table = cost.cost_table(models.build(config.arch, (side, side, channels), classes, **config.overrides))
     return Cost(table.params, table.macs, side, table.trainable)
