@@ -10,6 +10,7 @@ import argparse
 import statistics
 import time
 
+from benchmarks.ratio import compared
 from tfcnn import command
 
 # (kernel, side of the map, channels in, channels out; 0: depthwise), 32 images
@@ -61,12 +62,11 @@ def main() -> None:
                 act()
                 if number >= 2:
                     times[name].append(time.perf_counter() - started)
-        single = sorted(a / b for a, b in zip(times["plain"], times["ours"], strict=True))
-        before, after = (statistics.median(times[name]) for name in times)
+        ratio, low, high = compared(times["plain"], times["ours"])
+        milliseconds = 1000 * statistics.median(times["plain"])
         what = f"{channels} to {filters}" if filters else f"{channels}, depthwise"
         print(
-            f"| {side}x{side} | {size}x{size} | {what} | {1000 * before:.1f} | {before / after:.2f} | "
-            f"{single[rounds // 4]:.2f} to {single[-1 - rounds // 4]:.2f} |",
+            f"| {side}x{side} | {size}x{size} | {what} | {milliseconds:.1f} | {ratio:.2f} | {low:.2f} to {high:.2f} |",
             flush=True,
         )
 

@@ -16,17 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.ratio import compared
 from tfcnn import command
 from tfcnn.config import Config
 
 COMMAND = ("-m", "tfcnn.train", "--arch", "lenet5", "--batch-size", "128", "--epochs", "3")
-
-
-def ratio(before: list[float], after: list[float]) -> str:
-    single = sorted(b / a for a, b in zip(before, after, strict=True))
-    quarter = len(single) // 4
-    middle = f"{single[quarter]:.3f} to {single[-1 - quarter]:.3f}"
-    return f"{statistics.median(after) / statistics.median(before):.3f} ({middle})"
 
 
 def steps(rounds: int) -> None:
@@ -64,7 +58,8 @@ def steps(rounds: int) -> None:
                     hook.on_train_batch_end(first + size - 1, logs)
             if number >= 2:
                 times[name].append(time.perf_counter() - started)
-    print(f"steps with callbacks against alone: {ratio(*times.values())}")
+    ratio, low, high = compared(times["with callbacks"], times["alone"])
+    print(f"steps with callbacks against alone: {ratio:.3f} ({low:.3f} to {high:.3f})")
 
 
 def whole(rounds: int) -> None:

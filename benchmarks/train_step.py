@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.parity import import_torch
+from benchmarks.ratio import compared
 from tfcnn import command
 
 ENVIRONMENT = dict(os.environ)  # as it is before TensorFlow is imported here, which sets some of it
@@ -272,14 +273,11 @@ def measure(name: str, contenders: list[str], rounds: int) -> None:
             child.steps(count)
     fit = children["fit"]
     for contender, child in children.items():
-        single = sorted(a / b for a, b in zip(fit.wall, child.wall, strict=True))
-        ratio, cpu = (
-            statistics.median(a) / statistics.median(b) for a, b in ((fit.wall, child.wall), (fit.cpu, child.cpu))
-        )
+        (ratio, low, high), (cpu, *_) = compared(fit.wall, child.wall), compared(fit.cpu, child.cpu)
         images = row.batch / statistics.median(child.wall)
         print(
-            f"| {name}, batches of {row.batch} | {contender} | {ratio:.2f} | {single[rounds // 4]:.2f} to "
-            f"{single[-1 - rounds // 4]:.2f} | {cpu:.2f} | {images:,.0f} | {child.peak:,.0f} | {child.parameters:,} |",
+            f"| {name}, batches of {row.batch} | {contender} | {ratio:.2f} | {low:.2f} to "
+            f"{high:.2f} | {cpu:.2f} | {images:,.0f} | {child.peak:,.0f} | {child.parameters:,} |",
             flush=True,
         )
         child.close()
