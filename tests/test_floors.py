@@ -11,7 +11,7 @@ FLOORS = {
     0: (
         *("tfcnn.layers", "tfcnn.arithmetic", "tfcnn.config", "tfcnn.run_directory", "tfcnn.command", "pipelines"),
         *("tfcnn.layer_cost", "tfcnn.explanation", "tfcnn.visualize.windows", "tfcnn.losses", "tfcnn.matrix_view"),
-        *("tfcnn.torch_names", "tfcnn.metrics", "tfcnn.scaling"),
+        *("tfcnn.torch_names", "tfcnn.metrics", "tfcnn.flags", "tfcnn.scaling"),
     ),
     1: (
         *("tfcnn.models", "tfcnn.recipe", "tfcnn.checkpoint", "tfcnn.cost", "tfcnn.visualize", "tfcnn.progress"),
@@ -27,7 +27,7 @@ FLOORS = {
 }
 STANDARD_LIBRARY_ONLY = (
     *("tfcnn.arithmetic", "tfcnn.scaling", "tfcnn.layer_cost", "tfcnn.explanation"),
-    *("tfcnn.config", "tfcnn.run_directory", "tfcnn.command", "tfcnn.recipes"),
+    *("tfcnn.config", "tfcnn.flags", "tfcnn.run_directory", "tfcnn.command", "tfcnn.recipes"),
 )
 MAY_IMPORT_PIPELINES = ("tfcnn.train", "tfcnn.evaluate", "tfcnn.predict", "tuning")
 

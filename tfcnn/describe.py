@@ -15,7 +15,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from tfcnn import command, models
-from tfcnn.config import BadInput, Config, add_flags, choose
+from tfcnn.config import BadInput, Config, choose
+from tfcnn.flags import add_flags
 
 FORMATS = ("text", "markdown", "csv", "json")
 DEFAULT_BATCH = 32  # of --compare: the batch of tfcnn.train

@@ -17,7 +17,8 @@ from typing import Any
 
 import pipelines
 from tfcnn import command, models, recipes
-from tfcnn.config import BadInput, Config, TrainingFailed, add_flags, flag_of
+from tfcnn.config import BadInput, Config, TrainingFailed, flag_of
+from tfcnn.flags import add_flags
 from tfcnn.run_directory import RunDirectory, default_path, write_json
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from tfcnn import command, train
 from tfcnn.config import BadInput, Config
-from tuning.study import Study, best_first, command_of
+from tuning.study import Study, add_study
+from tuning.trials import best_first, command_of
 
 
 def winner(study: Study):
@@ -20,10 +21,7 @@ def winner(study: Study):
 
 def main() -> None:
     parser = command.Parser(prog="python -m tuning.best", description=__doc__)
-    parser.add_argument("study", metavar="STUDY", help="folder of the study")
-    parser.add_argument(
-        "--storage", metavar="URL", help="its database, if the URL has a password [what the study says]"
-    )
+    add_study(parser)
     parser.add_argument("--train", action="store_true", help="train it with tfcnn.train")
     parser.add_argument("--out", help="run directory to create [runs/ARCH-DATASET-TIME]")
     parser.add_argument("--epochs", help="another number of epochs than the trial had")

@@ -9,7 +9,6 @@ stopped and goes on with one worker is the study that was not stopped.
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 import math
 import threading
@@ -17,20 +16,17 @@ from collections.abc import Callable
 from typing import Any
 
 import keras_tuner
-import numpy as np
 import optuna
-from keras_tuner.engine import hyperparameters as kinds
 from keras_tuner.engine.trial import Trial
-from optuna import distributions
 from optuna.trial import FrozenTrial, TrialState
 
-from tfcnn.config import BadInput
-from tuning.study import NO_SIGN, origin, quiet
+from tuning.sampling import PRUNERS, Draw, check_sampler
+from tuning.study import quiet
+from tuning.trials import NO_SIGN, origin
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 DRAWS = 1000  # proposals for one trial, after which the space counts as exhausted
-GUIDED = 50  # of them by the sampler; then at random, as a sampler that has settled proposes the same again and again
 STARTS = 2  # of a trial that kills its process: it may be the machine's fault once
 STATUS = {
     TrialState.COMPLETE: "COMPLETED",
@@ -272,7 +268,7 @@ class OptunaOracle(keras_tuner.Oracle):
         refused = self.infeasible
         try:
             for draw in range(1, DRAWS + 1):
-                drawn = _Draw(self, frozen, draw)
+                drawn = Draw(self, frozen, draw)
                 found = self._ask(drawn)
                 if _key(drawn.values) in tried:
                     continue
@@ -297,136 +293,5 @@ class OptunaOracle(keras_tuner.Oracle):
         return hp
 
 
-class _Draw(keras_tuner.HyperParameters):
-    """Values that are drawn as they are asked for, nothing of them stored.
-
-    Args:
-        oracle: whose sampler draws.
-        frozen: the Optuna trial that they are for.
-        draw: which draw for this trial it is, from 1 up.
-    """
-
-    def __init__(self, oracle: OptunaOracle, frozen: FrozenTrial, draw: int):
-        super().__init__()
-        self.finite = oracle.sampler == "grid"
-        guided = self.finite or draw <= GUIDED
-        with quiet():
-            self.sampler = SAMPLERS[oracle.sampler if guided else "random"](seed_of(oracle.seed, frozen.number, draw))
-            self.study = _Lessons(oracle.study.study_name, oracle.storage, self.sampler)
-            # What a sampler notes in the attributes of the trial it notes of the true one, by its id.
-            self.frozen = copy.copy(frozen)
-            self.frozen.params, self.frozen.distributions = {}, {}
-            space = self.sampler.infer_relative_search_space(self.study, self.frozen)
-            self.relative = self.sampler.sample_relative(self.study, self.frozen, space)
-
-    def _register(self, hyperparameter, overwrite=False):
-        if self.is_active(hyperparameter) and hyperparameter.name not in self.values:
-            self.values[hyperparameter.name] = self._drawn(hyperparameter)
-        return super()._register(hyperparameter)
-
-    def _drawn(self, hp):
-        if isinstance(hp, kinds.Fixed):
-            return hp.value
-        name, (distribution, read) = _name(hp), distribution_of(hp, self.finite)
-        if distribution.single():
-            value = distribution.choices[0] if hasattr(distribution, "choices") else distribution.low
-        elif name in self.relative and distribution._contains(distribution.to_internal_repr(self.relative[name])):
-            value = self.relative[name]
-        else:
-            with quiet():
-                value = self.sampler.sample_independent(self.study, self.frozen, name, distribution)
-        self.frozen.params = self.frozen.params | {name: value}
-        self.frozen.distributions = self.frozen.distributions | {name: distribution}
-        return read(value)
-
-
-class _Lessons(optuna.Study):
-    """The study as a sampler sees it: a trial that failed counts as one that was stopped before its first value.
-
-    That is worse than any value. Optuna leaves failed trials out, so that it would propose the learning rates that
-    diverge again and again.
-    """
-
-    def _get_trials(self, deepcopy=True, states=None, use_cache=False):
-        trials = super()._get_trials(deepcopy=False, use_cache=use_cache)
-        found = []
-        for trial in trials:
-            if trial.state == TrialState.FAIL and "values" in trial.user_attrs:
-                trial = copy.copy(trial)
-                trial.state, trial.values, trial.intermediate_values = TrialState.PRUNED, None, {}
-            if states is None or trial.state in states:
-                found.append(trial)
-        return found
-
-
-def distribution_of(hp, finite: bool = False) -> tuple[distributions.BaseDistribution, Callable]:
-    """The Optuna distribution of a keras-tuner hyperparameter, and the function from its values to those of `hp`.
-
-    Ordered choices and steps that are multiplied become the number of the value, so that a sampler sees their order.
-
-    Args:
-        hp: Choice, Boolean, Int or Float.
-        finite: whether a continuous one is to have ten values, as in keras-tuner's own grid.
-    """
-    if isinstance(hp, kinds.Boolean):
-        return distributions.CategoricalDistribution((False, True)), bool
-    if isinstance(hp, kinds.Choice) and not hp.ordered:
-        return distributions.CategoricalDistribution(tuple(hp.values)), lambda value: value
-    numeric = not isinstance(hp, kinds.Choice)
-    if numeric and hp.step is None and not finite:
-        low, high, log = hp.min_value, hp.max_value, hp.sampling == "log"
-        if hp.sampling == "reverse_log":
-            return distributions.FloatDistribution(0.0, 1.0), lambda share: hp.prob_to_value(min(share, 1 - 1e-12))
-        if isinstance(hp, kinds.Int):
-            return distributions.IntDistribution(low, high, log=log), int
-        return distributions.FloatDistribution(low, high, log=log), float
-    if isinstance(hp, kinds.Int) and hp.sampling == "linear":
-        high = hp.min_value + (hp.max_value - hp.min_value) // hp.step * hp.step
-        return distributions.IntDistribution(hp.min_value, high, step=hp.step), int
-    whole = isinstance(hp, kinds.Int)
-    values = sorted(int(value) if whole else value for value in hp.values) if numeric else list(hp.values)
-    return distributions.IntDistribution(0, len(values) - 1), lambda index: values[int(index)]
-
-
-def seed_of(*numbers: int) -> int:
-    """A seed below 2**31 from whole numbers from 0 up, such as (seed of the study, number of the trial)."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0] % 2**31)
-
-
-def check_sampler(sampler: str, pruner: str, objectives: int) -> None:
-    """Raises BadInput if they do not go together, or need a package that is not installed."""
-    if pruner != "none" and objectives > 1:
-        raise BadInput(f"a pruner compares one objective, got {objectives}: leave --pruner or --objective out")
-    if sampler == "cmaes" and objectives > 1:
-        raise BadInput(f"--sampler cmaes is for one objective, got {objectives} (--objective); nsga2 is for several")
-    package = {"gp": "torch", "cmaes": "cmaes"}.get(sampler)
-    try:
-        if package:
-            __import__(package)
-    except ImportError:
-        raise BadInput(f"--sampler {sampler} needs the package {package}: pip install {package}") from None
-
-
-def _name(hp) -> str:
-    """The name of a hyperparameter in Optuna: of one name under several conditions each is its own."""
-    return hp.name + "".join(f" [{c.name} in {', '.join(map(str, c.values))}]" for c in hp.conditions)
-
-
 def _key(values: dict[str, Any]) -> str:
     return json.dumps(values, sort_keys=True)
-
-
-SAMPLERS = {
-    "random": optuna.samplers.RandomSampler,
-    "grid": optuna.samplers.BruteForceSampler,
-    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
-    "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
-    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
-    "cmaes": lambda seed: optuna.samplers.CmaEsSampler(seed=seed),
-}
-PRUNERS = {
-    "none": optuna.pruners.NopPruner,
-    "median": optuna.pruners.MedianPruner,
-    "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
-    "hyperband": optuna.pruners.HyperbandPruner,
-}

@@ -18,7 +18,8 @@ from tfcnn import command
 from tfcnn.config import BadInput, Config
 from tfcnn.run_directory import writing
 from tuning import budgets
-from tuning.study import Found, Study, best_first, command_of, values_of, written
+from tuning.study import Study, add_study
+from tuning.trials import Found, best_first, command_of, values_of, written
 
 SHOWN = 5  # of the best of one objective
 
@@ -188,10 +189,7 @@ def to_csv(trials: list[Found], objectives: list[tuple[str, str]], path: Path) -
 
 def main() -> None:
     parser = command.Parser(prog="python -m tuning.report", description=__doc__.split("\n\n")[0])
-    parser.add_argument("study", metavar="STUDY", help="folder of the study")
-    parser.add_argument(
-        "--storage", metavar="URL", help="its database, if the URL has a password [what the study says]"
-    )
+    add_study(parser)
     given = parser.parse_args()
     study = Study.opened(given.study, given.storage)
     sections = report(study)

@@ -12,7 +12,8 @@ from pathlib import Path
 from tfcnn import command
 from tfcnn.config import BadInput, Config
 from tuning import spaces
-from tuning.study import Found, Study
+from tuning.study import Study, add_study
+from tuning.trials import Found
 from tuning.worker import train
 
 COMPARED = ("val_", "test_", "parameters", "macs")  # metrics of a run, by how their names begin
@@ -55,11 +56,8 @@ def rerun(trial: Found, objective: str, trainer: str | None = None) -> dict[str,
 
 def main() -> None:
     parser = command.Parser(prog="python -m tuning.rerun", description=__doc__.split("\n\n")[0])
-    parser.add_argument("study", metavar="STUDY", help="folder of the study")
+    add_study(parser)
     parser.add_argument("number", metavar="N", help="number of the trial")
-    parser.add_argument(
-        "--storage", metavar="URL", help="its database, if the URL has a password [what the study says]"
-    )
     given = parser.parse_args()
     study = Study.opened(given.study, given.storage)
     trials = {str(trial.number): trial for trial in study.trials()}

@@ -11,26 +11,25 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
 import math
 import statistics
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tfcnn import command, models, recipes, scaling, train
-from tfcnn.config import BadInput, Config, TrainingFailed, add_flags, flag_of
-from tfcnn.run_directory import RunDirectory, read_json, write_json
+from tfcnn.config import BadInput, Config, TrainingFailed, flag_of
+from tfcnn.flags import add_flags
+from tfcnn.run_directory import write_json
 from tfcnn.scaling import Constants
+from tuning import trials
+from tuning.runs import OWN, Cost, check_study, image_shape, price, trained, with_seeds
+from tuning.tradeoff import WIDTHS, tradeoff
 
 QUICK = {"epochs": 4, "warmup_epochs": 0.5}  # of a run, unless flags say otherwise
-OWN = ("phi", "compound", "out", "resume", "time", "tensorboard", "profile")  # fields of Config that are set here
 OPTIONS = ("published", "tradeoff", "widths", "sizes", "seeds", "step", "tolerance", "study")  # and flags of their own
 PHIS = range(8)
-WIDTHS = (0.25, 0.5, 0.75, 1.0)  # MobileNet's, Table 6,
-SHARES = (128 / 224, 160 / 224, 192 / 224, 1.0)  # and its image sizes, Table 7
 # Trainable parameters: keras.applications and torchvision's documentation; 10^9 MACs: Tan & Le, Table 2, "#FLOPs".
 PUBLISHED = {
     "efficientnet_b0": (5288548, 0.39),
@@ -42,25 +41,6 @@ PUBLISHED = {
     "efficientnet_b6": (43040704, 19),
     "efficientnet_b7": (66347960, 37),
 }
-
-
-class Cost(NamedTuple):
-    """Of the network that a configuration builds; `side` is its image's, in pixels."""
-
-    params: int
-    macs: int
-    side: int
-    trainable: int
-
-
-def price(config: Config, side: int, channels: int, classes: int) -> Cost:
-    """What a configuration costs on images of `side` pixels before --phi scales them. Allocates no weights."""
-    from tfcnn import cost
-
-    side = config.scaled_side(side)
-    with cost.weightless():
-        table = cost.cost_table(models.build(config.arch, (side, side, channels), classes, **config.overrides))
-    return Cost(table.params, table.macs, side, table.trainable)
 
 
 class Candidate(NamedTuple):
@@ -92,55 +72,6 @@ def best_of(accuracies: dict[Candidate, list[float]]) -> Candidate | None:
     if not whole:
         return None
     return max(whole, key=lambda each: (statistics.fmean(whole[each]), -each.cost.macs))
-
-
-def trained(configs: list[Config]) -> list[float]:
-    """Validation accuracy of each run, in its own directory; one that is finished there is not trained again.
-
-    A run that fails has nan. Prints a line for each. Raises Interrupted.
-    """
-    found, took = [], []
-    for number, config in enumerate(configs, start=1):
-        run, began = RunDirectory(config.out), time.monotonic()
-        if not run.metrics.exists():
-            try:
-                with contextlib.redirect_stdout(io.StringIO()):
-                    train.run(dataclasses.replace(config, resume=run.config.exists()))
-            except command.Interrupted as stop:
-                raise command.Interrupted("interrupted; the same command continues the study", stop.__cause__) from stop
-            except TrainingFailed as error:
-                print(f"run {number} of {len(configs)}: {run.path.name} failed: {error}", flush=True)
-                found.append(math.nan)
-                continue
-            took.append(time.monotonic() - began)
-        found.append(run.read_metrics()["val_accuracy"])
-        left = statistics.fmean(took) * (len(configs) - number) if took else 0
-        print(f"run {number} of {len(configs)}: {run.path.name} {found[-1]:.2%}, {left:,.0f} s left", flush=True)
-    return found
-
-
-def with_seeds(config: Config, seeds: int, study: Path, name: str) -> list[Config]:
-    """The runs of one network: seeds from the configuration's on, each in a directory of the study."""
-    return [
-        dataclasses.replace(config, seed=seed, out=str(study / f"{name}-seed{seed}"))
-        for seed in range(config.seed, config.seed + seeds)
-    ]
-
-
-def check_study(study: Path, config: Config) -> dict[str, Any]:
-    """What scale.json must hold of the configuration. Raises BadInput if the study there was made with another."""
-    shared = {name: value for name, value in config.to_dict().items() if name not in (*OWN, "recipe")}
-    if (study / "scale.json").exists():
-        before = read_json(study / "scale.json").get("config", {})
-        for name, value in shared.items():
-            if name in before and before[name] != value:
-                raise BadInput(
-                    f"the study in '{study}' was made with {flag_of(name)} {before[name]}, not {value}: "
-                    f"give that, or another --study"
-                )
-    elif study.exists() and (not study.is_dir() or any(study.iterdir())):
-        raise BadInput(f"'{study}' is no study of tuning.scale: give another --study")
-    return {"config": shared}
 
 
 def compound(config: Config, study: Path, seeds: int, step: float, tolerance: float) -> Constants:
@@ -179,13 +110,6 @@ def compound(config: Config, study: Path, seeds: int, step: float, tolerance: fl
     print(f"\nchosen: {best.constants}\n\n{family_table(config, best.constants, side, channels, data.num_classes)}")
     print(f"\n{command_of(config, best.constants)}")
     return best.constants
-
-
-def image_shape(data) -> tuple[int, ...]:
-    """(height, width, channels) of the data. Raises BadInput if they are no images."""
-    if len(data.image_shape) != 3:
-        raise BadInput(f"'{data.name}' has no images, whose size could be scaled (--dataset)")
-    return data.image_shape
 
 
 def grid_table(accuracies: dict[Candidate, list[float]], base: Cost) -> str:
@@ -236,9 +160,7 @@ def family_table(config: Config, constants: Constants, side: int, channels: int,
 
 def command_of(config: Config, constants: Constants) -> str:
     """The command that trains the family's phi = 2."""
-    from tuning import study
-
-    return study.command_of(dataclasses.replace(config, recipe="default", phi=2, compound=str(constants)))
+    return trials.command_of(dataclasses.replace(config, recipe="default", phi=2, compound=str(constants)))
 
 
 def published() -> str:
@@ -265,90 +187,6 @@ def published() -> str:
     head = ("", "width", "depth", "image", "phi", "its width", "its depth")
     head += ("trainable", "published", "10^9 MACs", "published")
     return aligned(head, body, words=1)
-
-
-class Point(NamedTuple):
-    """A network of the trade-off and the accuracies of its seeds."""
-
-    width: float
-    size: int
-    cost: Cost
-    accuracies: list[float]
-
-
-def tradeoff(config: Config, study: Path, seeds: int, widths: list[float], sizes: list[int] | None) -> list[Point]:
-    """Accuracy against MACs by width and image size. Prints the table; writes scale.json and tradeoff.png."""
-    data = train.load_data(config)
-    side, _, channels = image_shape(data)
-    least = models.family_of(config.arch).min_size
-    sizes = sizes or sorted({max(least, round(side * share)) for share in SHARES})
-    for size in sizes:
-        models.check_size(config.arch, size)
-    grid = [dataclasses.replace(config, width=width, image_size=size) for width in widths for size in sizes]
-    costs = [price(each, each.image_size, channels, data.num_classes) for each in grid]
-    facts = check_study(study, dataclasses.replace(config, width=1.0, image_size=None))
-    print(f"{len(grid)} networks, {seeds} seed{'s' if seeds > 1 else ''} each, {config.epochs} epochs", flush=True)
-    write_json(study / "scale.json", facts)
-    runs = [
-        run for each in grid for run in with_seeds(each, seeds, study, f"width{each.width:g}-size{each.image_size}")
-    ]
-    values = trained(runs)
-    points = [
-        Point(each.width, each.image_size, cost, values[i * seeds : (i + 1) * seeds])
-        for i, (each, cost) in enumerate(zip(grid, costs, strict=True))
-    ]
-    write_json(study / "scale.json", facts | {"points": [p._asdict() | {"cost": p.cost._asdict()} for p in points]})
-    draw_tradeoff(points, study / "tradeoff.png", title=f"{config.arch} on {data.name}: width and image size")
-    print(f"\n{tradeoff_table(points)}\n\ndrawn in {study / 'tradeoff.png'}")
-    return points
-
-
-def tradeoff_table(points: list[Point]) -> str:
-    """The networks by width and size."""
-    from tfcnn.cost import aligned
-
-    body = [
-        (
-            *(f"{p.width:g}", str(p.size), f"{p.cost.params:,}", f"{p.cost.macs:,}"),
-            *(f"{statistics.fmean(p.accuracies):.2%}", " ".join(f"{value:.2%}" for value in p.accuracies)),
-        )
-        for p in points
-    ]
-    return aligned(("width", "image", "parameters", "MACs", "accuracy", "seeds"), body, words=0)
-
-
-def draw_tradeoff(points: list[Point], path: Path, title: str) -> None:
-    """A line for each width: validation accuracy over the MACs of an image, the seeds' range as bars."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
-
-    from tfcnn.run_directory import writing
-
-    looks = [(color, mark) for color, mark in zip(("#1b3a6b", "#e07b1a", "#3a8a5f", "#8a3a7a"), "osD^", strict=True)]
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
-    for i, width in enumerate(sorted({p.width for p in points})):
-        line = sorted((p for p in points if p.width == width), key=lambda p: p.cost.macs)
-        means = [statistics.fmean(p.accuracies) for p in line]
-        below = [mean - min(p.accuracies) for mean, p in zip(means, line, strict=True)]
-        above = [max(p.accuracies) - mean for mean, p in zip(means, line, strict=True)]
-        color, mark = looks[i % len(looks)]
-        style = {"color": color, "marker": mark, "capsize": 3, "linewidth": 1.6}
-        axes.errorbar([p.cost.macs for p in line], means, [below, above], **style, label=f"width {width:g}")
-        for p, mean in zip(line, means, strict=True):
-            place = {"xytext": (5, -11), "textcoords": "offset points", "fontsize": 8, "color": color}
-            axes.annotate(f"{p.size}", (p.cost.macs, mean), **place)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(EngFormatter())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlabel("MACs of an image (log); the numbers are its side in pixels")
-    axes.set_ylabel("validation accuracy")
-    axes.set_title(title)
-    axes.grid(alpha=0.25)
-    axes.legend(loc="lower right", frameon=False)
-    with writing(path) as draft:
-        figure.savefig(draft, dpi=150, format="png")
 
 
 def numbers(flag: str, texts: list[str], field: str) -> list:

@@ -10,8 +10,10 @@ import pytest
 
 from tfcnn.config import BadInput
 from tuning import study as study_room
-from tuning.oracle import DRAWS, SAMPLERS, OptunaOracle, check_sampler, distribution_of, seed_of
-from tuning.study import NO_SIGN, Study, found
+from tuning.oracle import DRAWS, OptunaOracle
+from tuning.sampling import SAMPLERS, check_sampler, distribution_of, seed_of
+from tuning.study import Study
+from tuning.trials import NO_SIGN, found
 
 SCORE = keras_tuner.Objective("score", "max")
 

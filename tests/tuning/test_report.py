@@ -10,7 +10,7 @@ import pytest
 from tfcnn.config import Config
 from tuning import pictures
 from tuning.report import Section, to_csv, to_html, to_markdown
-from tuning.study import Found, best_first
+from tuning.trials import Found, best_first
 
 ONE, TWO = [("val_accuracy", "max")], [("val_accuracy", "max"), ("macs", "min")]
 

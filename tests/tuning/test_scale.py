@@ -9,7 +9,8 @@ from tfcnn import cost, models, train
 from tfcnn.config import BadInput, Config, TrainingFailed
 from tfcnn.run_directory import RunDirectory, write_json
 from tfcnn.scaling import Constants, compound_grid
-from tuning import scale
+from tuning import runs, scale
+from tuning.tradeoff import tradeoff
 
 COUNTS = Path(__file__).resolve().parents[1] / "tfcnn" / "models"
 
@@ -61,7 +62,7 @@ def test_constants_of_one_network_are_tried_once():
 
 def test_the_best_has_the_highest_mean():
     low, high, cheap, failed = (
-        scale.Candidate(Constants(1, 1, n), scale.Cost(1, macs, 1, 1), 1) for n, macs in enumerate((5, 5, 4, 1))
+        scale.Candidate(Constants(1, 1, n), runs.Cost(1, macs, 1, 1), 1) for n, macs in enumerate((5, 5, 4, 1))
     )
     best = scale.best_of({low: [0.9, 0.1], high: [0.5, 0.7], failed: [1.0, float("nan")]})
     assert best is high
@@ -98,7 +99,7 @@ def test_a_study_chooses_continues_and_says_how_to_train(untrained, tmp_path, ca
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(BadInput, match=r"is no study of tuning.scale: give another --study"):
-        scale.check_study(tmp_path, Config())
+        runs.check_study(tmp_path, Config())
 
 
 def test_published_family():
@@ -119,7 +120,7 @@ def test_published_family():
 
 def test_tradeoff(untrained, tmp_path, capsys):
     untrained.outcomes = lambda config: 0.9 + 0.05 * config.width + 0.001 * config.image_size
-    points = scale.tradeoff(Config(arch="lenet5"), tmp_path / "study", 1, [0.5, 1.0], [16, 32])
+    points = tradeoff(Config(arch="lenet5"), tmp_path / "study", 1, [0.5, 1.0], [16, 32])
     assert [(p.width, p.size) for p in points] == [(0.5, 16), (0.5, 32), (1.0, 16), (1.0, 32)]
     assert points[3].cost.macs == 416520  # LeNet-5 with its full C3: tests/tfcnn/models/reference.json
     assert points[0].cost.macs < min(points[1].cost.macs, points[2].cost.macs)

@@ -19,7 +19,8 @@ from tfcnn.config import BadInput, Config, TrainingFailed
 from tuning import best, rerun
 from tuning.report import report
 from tuning.search import search
-from tuning.study import Study, command_of
+from tuning.study import Study
+from tuning.trials import command_of
 
 
 @pytest.fixture
@@ -275,4 +276,6 @@ def test_bad_input_is_one_line_without_tensorflow(run_command, tmp_path, flags, 
 def test_a_value_that_the_space_searches_cannot_be_given(tmp_path):
     with pytest.raises(BadInput, match=r"the space searches --opt: leave it out, or give a space of your own"):
         search(Study(tmp_path / "s"), Config(arch="lenet5", opt="sgd"), 1, given=frozenset({"opt", "arch"}))
+    with pytest.raises(BadInput, match="the space searches --arch-args kernel_size: leave it out"):
+        search(Study(tmp_path / "s"), Config(arch="lecture_cnn", arch_args={"kernel_size": 3}), 1)
     assert not (tmp_path / "s").exists()
