@@ -116,13 +116,20 @@ def ours(sampler: str, pruner: str = "none", objectives: tuple[str, ...] = ("acc
 
 
 def theirs(name: str, **arguments) -> Callable:
-    """A function (seed, folder) -> an oracle of keras-tuner, which takes seed 0 for none."""
+    """A function (seed, folder) -> an oracle of keras-tuner.
+
+    keras-tuner takes seed 0 for none, and counts its seed up with each value that it draws: runs of neighbouring seeds
+    would propose the same, a few draws later.
+    """
 
     def make(seed, folder):
         import keras_tuner
 
         oracle = getattr(keras_tuner.oracles, f"{name}Oracle")(
-            objective=keras_tuner.Objective("accuracy", "max"), seed=seed + 1, hyperparameters=space(), **arguments
+            objective=keras_tuner.Objective("accuracy", "max"),
+            seed=100_000 * (seed + 1),
+            hyperparameters=space(),
+            **arguments,
         )
         oracle._set_project_dir(folder, "search")
         return oracle
@@ -195,12 +202,12 @@ def search(table: Table, oracle, seed: int) -> Run:
 
 
 def chosen(choices: list[tuple[int, float]], epochs: int) -> float:
-    """The regret of the last choice that was made within `epochs`.
+    """The regret of the last choice that was made within `epochs`; of none, 1: an accuracy of 0.
 
     >>> chosen([(6, 0.3), (18, 0.1), (30, 0.2)], 20)
     0.1
     """
-    return [regret for used, regret in choices if used <= epochs][-1]
+    return [1.0, *(regret for used, regret in choices if used <= epochs)][-1]
 
 
 class Clock:

@@ -265,11 +265,12 @@ class OptunaOracle(keras_tuner.Oracle):
             return hp
         others = self.study.get_trials(deepcopy=False)
         tried = {_key(t.user_attrs["values"]) for t in others if "values" in t.user_attrs}
-        refused = self.infeasible
+        refused, first = self.infeasible, None
         try:
             for draw in range(1, DRAWS + 1):
-                drawn = Draw(self, frozen, draw)
+                drawn = Draw(self, frozen, draw, first)
                 found = self._ask(drawn)
+                first = first or drawn
                 if _key(drawn.values) in tried:
                     continue
                 if self.accept(found):

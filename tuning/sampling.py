@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tfcnn.config import BadInput
 from tuning.study import quiet
 
-GUIDED = 50  # of them by the sampler; then at random, as a sampler that has settled proposes the same again and again
+LOOSE = 20  # draws for one trial until all of it is random
 SAMPLERS = {
     "random": optuna.samplers.RandomSampler,
     "grid": optuna.samplers.BruteForceSampler,
@@ -38,24 +38,34 @@ PRUNERS = {
 class Draw(keras_tuner.HyperParameters):
     """Values that are drawn as they are asked for, nothing of them stored.
 
+    The first draw for a trial is what the sampler proposes. A sampler that has settled would propose the same again and
+    again, for a fit of its model each time; so of each further draw a larger part is random, and the rest is the first.
+
     Args:
         oracle: the tuning.oracle.OptunaOracle whose sampler draws.
         frozen: the Optuna trial that they are for.
         draw: which draw for this trial it is, from 1 up.
+        first: the first draw for this trial; None where this is it.
     """
 
-    def __init__(self, oracle, frozen: FrozenTrial, draw: int):
+    def __init__(self, oracle, frozen: FrozenTrial, draw: int = 1, first: Draw | None = None):
         super().__init__()
         self.finite = oracle.sampler == "grid"
-        guided = self.finite or draw <= GUIDED
-        with quiet():
-            self.sampler = SAMPLERS[oracle.sampler if guided else "random"](seed_of(oracle.seed, frozen.number, draw))
-            self.study = _Lessons(oracle.study.study_name, oracle.storage, self.sampler)
-            # What a sampler notes in the attributes of the trial it notes of the true one, by its id.
-            self.frozen = copy.copy(frozen)
-            self.frozen.params, self.frozen.distributions = {}, {}
-            space = self.sampler.infer_relative_search_space(self.study, self.frozen)
-            self.relative = self.sampler.sample_relative(self.study, self.frozen, space)
+        seed = seed_of(oracle.seed, frozen.number, draw)
+        # What a sampler notes in the attributes of the trial it notes of the true one, by its id.
+        self.frozen = copy.copy(frozen)
+        self.frozen.params, self.frozen.distributions = {}, {}
+        if first is None or self.finite:  # the grid leaves out what was tried
+            with quiet():
+                self.sampler = SAMPLERS[oracle.sampler](seed)
+                self.study = _Lessons(oracle.study.study_name, oracle.storage, self.sampler)
+                space = self.sampler.infer_relative_search_space(self.study, self.frozen)
+                self.relative = self.sampler.sample_relative(self.study, self.frozen, space)
+            self.loose = 0.0
+        else:
+            self.study, self.sampler = first.study, optuna.samplers.RandomSampler(seed)
+            self.relative, self.loose = first.frozen.params, min(1.0, draw / LOOSE)
+        self.chance = np.random.default_rng(seed)
 
     def _register(self, hyperparameter, overwrite=False):
         if self.is_active(hyperparameter) and hyperparameter.name not in self.values:
@@ -68,7 +78,11 @@ class Draw(keras_tuner.HyperParameters):
         name, (distribution, read) = _name(hp), distribution_of(hp, self.finite)
         if distribution.single():
             value = distribution.choices[0] if hasattr(distribution, "choices") else distribution.low
-        elif name in self.relative and distribution._contains(distribution.to_internal_repr(self.relative[name])):
+        elif (
+            name in self.relative
+            and distribution._contains(distribution.to_internal_repr(self.relative[name]))
+            and self.chance.random() >= self.loose
+        ):
             value = self.relative[name]
         else:
             with quiet():

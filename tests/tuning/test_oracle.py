@@ -11,7 +11,7 @@ import pytest
 from tfcnn.config import BadInput
 from tuning import study as study_room
 from tuning.oracle import DRAWS, OptunaOracle
-from tuning.sampling import SAMPLERS, check_sampler, distribution_of, seed_of
+from tuning.sampling import LOOSE, SAMPLERS, Draw, check_sampler, distribution_of, seed_of
 from tuning.study import Study
 from tuning.trials import NO_SIGN, found
 
@@ -190,6 +190,48 @@ def test_workers_have_a_trial_each_and_no_values_come_twice():
         seen = [tuple(sorted(trial.hyperparameters.values.items())) for trial in held]
         assert oracle.create_trial("tuner6").status == "STOPPED"  # 1 + 5 are all there are
         assert len(set(seen)) == 6
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_a_sampler_fits_once_a_trial_and_all_values_come_once(sampler, monkeypatch):
+    """A settled sampler proposes what was tried; that costs no other fit, and does not hide what was not tried."""
+    fits = []
+    kind = type(SAMPLERS[sampler](0))
+    real = kind.sample_relative
+
+    def counted(self, study, trial, space):
+        fits.append(trial.number)
+        return real(self, study, trial, space)
+
+    monkeypatch.setattr(kind, "sample_relative", counted)
+    hp = keras_tuner.HyperParameters()
+    for name in "ab":
+        hp.Choice(name, [1, 2, 3, 4, 5, 6], ordered=True)
+    values = searched(OptunaOracle(SCORE, sampler, max_trials=36, hyperparameters=hp), score=lambda v: v["a"] + v["b"])
+    assert sorted(v["a"] * 10 + v["b"] for v in values.values()) == [
+        a * 10 + b for a in range(1, 7) for b in range(1, 7)
+    ]
+    assert fits == list(range(36))
+
+
+def test_further_draws_keep_less_and_less_of_the_first():
+    hp = keras_tuner.HyperParameters()
+    for number in range(100):
+        hp.Int(f"i{number}", 0, 10**6)
+    oracle = OptunaOracle(SCORE, "tpe", hyperparameters=hp)
+    searched(oracle, most=12, score=lambda v: v["i0"])
+    frozen = oracle.storage.get_trial(oracle.study.ask()._trial_id)
+    first = Draw(oracle, frozen)
+    first.merge(hp.space)
+
+    def kept(number):
+        other = Draw(oracle, frozen, number, first)
+        other.merge(hp.space)
+        return sum(other.values[name] == value for name, value in first.values.items())
+
+    assert 80 < kept(2) < 99
+    assert 35 < kept(LOOSE // 2) < 65
+    assert kept(LOOSE) == kept(LOOSE + 5) == 0
 
 
 def test_scores_that_are_not_finite_and_failures_end_nothing():
