@@ -58,6 +58,7 @@ class Data:
     _source: Decoded | Encoded | Stream
     _preparation: Preparation
     _cached_evaluation: frozenset[str]  # splits whose finished batches fit in memory
+    shard: tuple[int, int] = (0, 1)  # index, count: the part of each training batch that this process reads, as of rows
 
     @property
     def steps_per_epoch(self) -> int:
@@ -69,7 +70,7 @@ class Data:
         facts = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if not field.name.startswith("_") and field.name not in ("batch_size", "seed", "bad")
+            if not field.name.startswith("_") and field.name not in ("batch_size", "seed", "bad", "shard")
         }
         return facts | {"augmentation": dataclasses.asdict(self.augmentation), "bad": len(self.bad)}
 
@@ -77,15 +78,21 @@ class Data:
         """The augmented batches of `epochs` epochs from `first_epoch` on, `steps_per_epoch` for each, in one dataset.
 
         Without the first `first_step` of them, whose images are not even read. The batches of an epoch are the same
-        whether or not those before were read.
+        whether or not those before were read. With a `shard` (index, count) each is that part of its batch, `count` of
+        which divide it; the others are not decoded, unless batches are mixed, whose examples are made of two.
         """
+        index, count = self.shard
+        if count > 1 and (self.augmentation.mixup or self.augmentation.cutmix):
+            whole = dataclasses.replace(self, shard=(0, 1)).train(epochs, first_epoch, first_step)
+            part = slice(index * self._share, (index + 1) * self._share)
+            return whole.map(lambda images, targets: (images[part], targets[part]))
         numbers = tf.data.Dataset.range(first_epoch, first_epoch + epochs)
         if self._batchwise:
             rows = numbers.flat_map(self._rows).skip(first_step)
             batches = rows.map(functools.partial(self._batch, "train"), tf.data.AUTOTUNE)
         else:
-            examples = numbers.flat_map(self._examples).skip(first_step * self.batch_size)
-            batches = self._batched(examples.map(self._training_example, tf.data.AUTOTUNE))
+            examples = numbers.flat_map(self._examples).skip(first_step * self._share)
+            batches = self._batched(examples.map(self._training_example, tf.data.AUTOTUNE), self._share)
         if self.augmentation.mixup or self.augmentation.cutmix:
             steps, start = self.steps_per_epoch, first_epoch * self.steps_per_epoch + first_step
 
@@ -102,7 +109,7 @@ class Data:
             batches = rows.map(functools.partial(self._batch, split), tf.data.AUTOTUNE)
         else:
             prepare = functools.partial(self._preparation.example, luck=None)
-            batches = self._batched(self._in_order(split).map(prepare, tf.data.AUTOTUNE))
+            batches = self._batched(self._in_order(split).map(prepare, tf.data.AUTOTUNE), self.batch_size)
         if split in self._cached_evaluation:
             batches = batches.cache()
         return batches.prefetch(AHEAD)
@@ -124,16 +131,22 @@ class Data:
         """Whether a batch is augmented as a whole."""
         return isinstance(self._source, Decoded) and self._preparation.batchwise
 
+    @property
+    def _share(self) -> int:
+        """Examples of a training batch that this process reads."""
+        return self.batch_size // self.shard[1]
+
     def _order(self, epoch):
-        """The numbers of the examples of an epoch, as many as whole batches take."""
+        """The numbers of the examples of an epoch, a row for each batch: (steps, examples of this shard)."""
         examples = self.sizes["train"]
         key = tf.cast(tf.stack([tf.cast(self.seed, tf.int64), epoch]), tf.uint32)
         order = tf.random.experimental.index_shuffle(tf.range(examples, dtype=tf.int64), key, examples - 1)
-        return order[: self.steps_per_epoch * self.batch_size]
+        rows = tf.reshape(order[: self.steps_per_epoch * self.batch_size], (self.steps_per_epoch, self.batch_size))
+        return rows[:, self.shard[0] * self._share : (self.shard[0] + 1) * self._share]
 
     def _rows(self, epoch):
         """The batches of an epoch as rows of the arrays in memory, each row with its luck."""
-        rows = tf.reshape(self._order(epoch), (self.steps_per_epoch, self.batch_size))
+        rows = self._order(epoch)
         if not self.augmentation.changes_examples:
             return tf.data.Dataset.from_tensor_slices((rows,))
         return tf.data.Dataset.from_tensor_slices((rows, tf.gather(draws(self.seed, epoch, self.sizes["train"]), rows)))
@@ -150,8 +163,11 @@ class Data:
         if isinstance(self._source, Stream):
             examples = self._source.examples("train", tf.cast(self.seed, tf.int64), epoch)
             examples = examples.take(self.steps_per_epoch * self.batch_size)
+            if (count := self.shard[1]) > 1:
+                mine = examples.enumerate().filter(lambda place, _: place // self._share % count == self.shard[0])
+                examples = mine.map(lambda _, example: example)
         else:
-            examples = tf.data.Dataset.from_tensor_slices(self._order(epoch))
+            examples = tf.data.Dataset.from_tensor_slices(tf.reshape(self._order(epoch), [-1]))
         return examples.map(lambda example: (epoch, example))
 
     def _training_example(self, epoch, example):
@@ -159,10 +175,10 @@ class Data:
             example = self._source.fetch("train", example)
         return self._preparation.example(example, draw(self.seed, epoch, example["index"]))
 
-    def _batched(self, examples):
+    def _batched(self, examples, size):
         if self.task == "detection":  # of a stream no example knows the largest number of boxes
-            return examples.padded_batch(self.batch_size, padding_values=(0.0, {"boxes": -1.0, "labels": -1}))
-        return examples.batch(self.batch_size)
+            return examples.padded_batch(size, padding_values=(0.0, {"boxes": -1.0, "labels": -1}))
+        return examples.batch(size)
 
     def _in_order(self, split):
         if isinstance(self._source, Stream):

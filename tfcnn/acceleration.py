@@ -24,12 +24,13 @@ from tfcnn.arithmetic import same_padding
 FEW_POSITIONS, MANY_CHANNELS = 256, 64
 
 
-def accelerate(model: keras.Model) -> dict[str, int]:
+def accelerate(model: keras.Model, batch_norms: bool = True) -> dict[str, int]:
     """Let a built network's layers use faster kernels from now on. Other layers are left as they are.
 
     Args:
         model: any Keras model; nested ones included. Its functions for training and evaluation, if it has run already,
             keep the kernels that they were traced with.
+        batch_norms: whether they are among them. The kernel takes the statistics of one device.
 
     Returns:
         How many layers were changed, by what: {"batch norms": 27, "convolutions": 14, "depthwise convolutions": 4}.
@@ -37,7 +38,7 @@ def accelerate(model: keras.Model) -> dict[str, int]:
     changed = {"batch norms": 0, "convolutions": 0, "depthwise convolutions": 0}
     on_cpu = not tf.config.list_physical_devices("GPU")  # cuDNN's gradients are fast
     for layer in model._flatten_layers():
-        if _one_kernel_normalises(layer):
+        if batch_norms and _one_kernel_normalises(layer):
             layer.call = partial(_batch_norm, layer)
             changed["batch norms"] += 1
         elif on_cpu and _gradient_is_a_convolution(layer):

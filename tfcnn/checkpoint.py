@@ -146,7 +146,7 @@ class Checkpoints:
             self._remove_others()
             raise TrainingFailed(
                 f"checkpoint '{self.folder / f'ckpt-{number}'}' of {self.bytes:,} bytes cannot be written "
-                f"({_first_line(error)}); make room, then continue with --resume"
+                f"({first_line(error)}); make room, then continue with --resume"
             ) from error
         self.good = [*self.good, number][-KEPT:]
         self._remove_others()
@@ -166,7 +166,7 @@ class Checkpoints:
                 rows = json.loads(self.rows.numpy())
             except Exception as error:  # TensorFlow has one for each kind of damage: IndexError, DataLossError ...
                 path = self.folder / f"ckpt-{number}"
-                print(f"warning: checkpoint '{path}' cannot be read: {_first_line(error)}", file=sys.stderr)
+                print(f"warning: checkpoint '{path}' cannot be read: {first_line(error)}", file=sys.stderr)
                 continue
             self.good = [number]
             epoch, step = map(int, self.place.numpy())
@@ -188,7 +188,7 @@ class Checkpoints:
                 shutil.rmtree(file) if file.is_dir() else file.unlink()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """What an error says, without TensorFlow's names of its operations."""
     line = (str(error).splitlines() or [""])[0]
     return re.sub(r"^\{\{.*?\}\} | \[Op:\w+\]$", "", line) or type(error).__name__

@@ -15,6 +15,7 @@ from tfcnn import scaling
 
 OPTIMISERS = ("adamw", "adam", "sgd", "momentum", "rmsprop", "lamb", "lion")
 SCHEDULES = ("cosine", "step", "constant", "plateau")
+DISTRIBUTIONS = ("none", "mirrored", "multiworker")
 RECIPES = ("default", "fast", "paper")
 # By task, the default first; tfcnn.losses builds them.
 LOSS_NAMES = {
@@ -115,7 +116,12 @@ class Config:
         "budget of training and validation, 90s, 10m or 2h: sets the number of epochs, in place of --epochs, from the "
         "speed that is measured, and with it the length of the schedule",
     )
-    batch_size: int = option(32, "images per step", low=1)
+    batch_size: int = option(32, "images per step, of all devices together", low=1)
+    distribution: str = option(
+        "none",
+        "several devices; mirrored: all of this machine; multiworker: a process for each, told apart by TF_CONFIG",
+        choices=DISTRIBUTIONS,
+    )
     recipe: str = option(
         "default",
         "values for the flags that are not given; fast: a quick look; paper: as the architecture was published",
@@ -207,6 +213,10 @@ class Config:
             self._check_steps_per_execution()
         if self.resume and self.out is None:
             raise BadInput("--resume needs the run directory to continue: --out DIR")
+        if self.distribution == "multiworker" and self.out is None:
+            raise BadInput("--distribution multiworker needs the run directory that all workers see: --out DIR")
+        if self.distribution != "none" and self.time is not None:
+            raise BadInput("--time measures one device: give --epochs with --distribution")
 
     def _check_steps_per_execution(self) -> None:
         given = self.steps_per_execution

@@ -31,8 +31,12 @@ def build_metrics(model: keras.Model, data) -> None:
     model.reset_metrics()
 
 
-def several_steps(model: keras.Model) -> Callable:
+def several_steps(model: keras.Model, train_step: Callable | None = None) -> Callable:
     """A function that trains a compiled model for some steps in one call of TensorFlow.
+
+    Args:
+        model: compiled.
+        train_step: function of a batch that does one step and gives the running means; default: the model's own.
 
     Returns:
         steps(batches, count) -> (done, logs): the number of steps done and the metrics after the last, as tensors.
@@ -40,7 +44,7 @@ def several_steps(model: keras.Model) -> Callable:
         loss is not finite. How steps are divided into calls changes no bit of what they give: each is a turn of the
         same loop.
     """
-    step = tf.function(model.train_step, autograph=False, jit_compile=model.jit_compile)
+    step = tf.function(train_step or model.train_step, autograph=False, jit_compile=model.jit_compile)
 
     @partial(tf.function, autograph=False)
     def steps(batches, count):
@@ -64,6 +68,7 @@ def train(
     callbacks: list,
     steps_per_call: int | None = None,
     every: int | None = None,
+    train_step: Callable | None = None,
 ) -> None:
     """Train to the end of the last epoch, or until a callback sets `model.stop_training` at the end of one.
 
@@ -77,6 +82,7 @@ def train(
             TensorFlow and `on_train_batch_end` the last.
         steps_per_call: steps in a call; None: as many as take `CALL_SECONDS`. Fewer at the end of an epoch.
         every: steps, counted from the first of this process, at whose multiples a call ends.
+        train_step: in the place of the model's own, for several devices.
 
     Raises:
         TrainingFailed: the loss or a weight is not finite; the message names the step and the layer.
@@ -84,7 +90,7 @@ def train(
     first_epoch, step = place
     steps, validation = data.steps_per_epoch, data.evaluation("validation")
     hooks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=steps)
-    batches, take = _batches(data, epochs, place), several_steps(model)
+    batches, take = _batches(data, epochs, place), several_steps(model, train_step)
     model.stop_training = False
     size, taken = 1, 0  # the first call compiles
     try:
@@ -120,6 +126,8 @@ def train(
                 break
         hooks.on_train_end()
     except NotFinite as fault:
+        # Of several processes each has a checkpoint of another moment, and could not do the steps again by itself.
+        take = None if train_step else take
         raise TrainingFailed(_report(model, data, epochs, checkpoints, take, fault)) from fault
 
 
@@ -133,9 +141,9 @@ def _batches(data, epochs: int, place: tuple[int, int]):
 def _report(model, data, epochs, checkpoints, take, fault: NotFinite) -> str:
     rate, scale = float(model.optimizer.learning_rate), getattr(model.optimizer, "dynamic_scale", None)
     scale = "" if scale is None else f", loss scale {float(scale):g}"
-    where = _culprit(model, data, epochs, checkpoints, take, fault)
+    where = f", first {_culprit(model, data, epochs, checkpoints, take, fault)}" if take else ""
     return (
-        f"{fault} is not finite (learning rate {rate:g}{scale}), first {where}; the last finite checkpoint and the "
+        f"{fault} is not finite (learning rate {rate:g}{scale}){where}; the last finite checkpoint and the "
         f"best model so far are kept in '{checkpoints.folder.parent}'; try a lower --lr"
     )
 

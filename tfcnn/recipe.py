@@ -155,7 +155,7 @@ def optimizer(config: Config, rates: keras.optimizers.schedules.LearningRateSche
         gradient_accumulation_steps=config.grad_accum_steps if config.grad_accum_steps > 1 else None,
     )
     result.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "coefficient"])
-    if config.kernels == "fused":
+    if config.kernels == "fused" and config.distribution != "mirrored":  # whose variables are several
         accelerate_optimizer(result)
     return result
 

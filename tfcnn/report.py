@@ -13,7 +13,7 @@ from tfcnn.run_directory import BAD_FILES, RunDirectory, write_json, writing
 from tfcnn.visualize.curves import draw_curves
 
 
-def introduce(config: Config, facts: dict[str, Any]) -> None:
+def introduce(config: Config, facts: dict[str, Any], devices: int = 1) -> None:
     """Say what is about to be trained, and which decisions were taken automatically."""
     data, arguments, recipe = facts["data"], facts["arguments"], facts["recipe"]
     sizes = ", ".join(f"{count:,} {split}" for split, count in data["sizes"].items())
@@ -34,6 +34,11 @@ def introduce(config: Config, facts: dict[str, Any]) -> None:
         print(f"frozen     {facts['weights']['frozen_layers']} layers (--freeze {config.freeze})")
     if arguments.get("stem") == "cifar" and "stem" not in config.arch_args:
         print("stem       cifar: keeps the resolution of these small images (--arch-args stem=imagenet for the other)")
+    if config.distribution != "none":
+        print(
+            f"devices    {devices} ({config.distribution}), which share the {config.batch_size} images of a step: "
+            f"{config.batch_size // devices} each"
+        )
     name = "" if config.recipe == "default" else f"{config.recipe}: "
     print(
         f"recipe     {name}{config.opt}, learning rate {recipe['learning_rate']:g}, {config.epochs} epochs of "

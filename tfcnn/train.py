@@ -20,6 +20,7 @@ from tfcnn import command, models, recipes
 from tfcnn.config import BadInput, Config, TrainingFailed, flag_of
 from tfcnn.flags import add_flags
 from tfcnn.run_directory import RunDirectory, default_path, write_json
+from tfcnn.worker import working
 
 
 def run(config: Config, callbacks: Sequence = ()) -> RunDirectory:
@@ -38,19 +39,28 @@ def run(config: Config, callbacks: Sequence = ()) -> RunDirectory:
         Interrupted: by Ctrl-C or SIGTERM; the run can be resumed.
     """
     started = time.monotonic()
-    directory = check(config)
+    with working(config, check(config)) as directory:
+        return trained(config, directory, started, callbacks)
+
+
+def trained(config: Config, directory: RunDirectory, started: float, callbacks: Sequence) -> RunDirectory:
+    """`run`, once all that needs no TensorFlow is known to be right."""
     command.import_tensorflow()
     from tfcnn import budget, report
+    from tfcnn.distribution import Devices
     from tfcnn.export import export_savedmodel
     from tfcnn.tensorboard import check_profile
 
-    data = load_data(config)
+    devices = Devices(config)
+    data = devices.share(load_data(config))
     check_same_data(config, data)
     if config.time and not config.resume:
         config = budget.within_time(config, data, build_model, started)
     check_profile(config.profiled_steps, config.epochs * data.steps_per_epoch)
-    model, facts = build_model(config, data)
-    report.introduce(config, facts)
+    with devices.scope():
+        model, facts = build_model(config, data)
+        model.optimizer.build(model.trainable_variables)  # its variables, too, are made in the scope
+    report.introduce(config, facts, devices.replicas)
     directory = made(config, directory)
     with directory.locked():
         directory.remove_drafts()
@@ -58,13 +68,16 @@ def run(config: Config, callbacks: Sequence = ()) -> RunDirectory:
             write_json(directory.config, facts)
             directory.write_bad_files(data.bad)
         try:
-            rows = fit(model, data, config, directory, callbacks)
+            rows = fit(model, data, config, directory, callbacks, devices)
+            if not devices.worker.chief:
+                print(f"\nworker {devices.worker.index + 1} of {devices.worker.count} is done; the first has the run")
+                return RunDirectory(config.out)
             metrics = evaluate_best(model, data, rows, directory)
             export_savedmodel(model, directory.saved_model, facts["data"])
             report.finish(metrics, facts, rows, directory, seconds=time.monotonic() - started)
         except KeyboardInterrupt as stop:
             raise command.Interrupted(
-                f"interrupted; continue with: python -m tfcnn.train --resume --out {directory.path}", stop
+                f"interrupted; continue with: python -m tfcnn.train --resume --out {config.out or directory.path}", stop
             ) from stop
     return directory
 
@@ -157,7 +170,7 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     if config.weights is not None and not (config.resume and Checkpoints.found(RunDirectory(config.out).checkpoints)):
         loaded = str(weights.load(model, config.arch, config.weights, arguments, rgb=True))
     frozen = recipe.freeze(model, config.arch, config.freeze)
-    fused = acceleration.accelerate(model) if config.kernels == "fused" else {}
+    fused = acceleration.accelerate(model, config.distribution == "none") if config.kernels == "fused" else {}
     peak = recipe.compile_model(model, config, data.steps_per_epoch, data.task, data.std)
     table = cost.cost_table(model)
     return model, {
@@ -177,18 +190,26 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     }
 
 
-def fit(model, data, config: Config, directory: RunDirectory, others: Sequence = ()) -> list[dict[str, float]]:
-    """Train to the end, from the newest checkpoint where there is one, and return the history."""
+def fit(
+    model, data, config: Config, directory: RunDirectory, others: Sequence = (), devices=None
+) -> list[dict[str, float]]:
+    """Train to the end, from the newest checkpoint where there is one, and return the history.
+
+    On one device, or on those of a tfcnn.distribution.Devices.
+    """
     import tensorflow as tf
 
     from tfcnn import loop, recipe
     from tfcnn.checkpoint import Checkpoints, Keeper, Plateau, out_of_patience
+    from tfcnn.distribution import Devices
     from tfcnn.metrics import HEADLINES
     from tfcnn.progress import Progress
     from tfcnn.weight_average import WeightAverage
 
-    average = WeightAverage(model, config.model_ema) if config.model_ema else None
-    loop.build_metrics(model, data)
+    devices = devices or Devices(Config())
+    with devices.scope():
+        average = WeightAverage(model, config.model_ema) if config.model_ema else None
+    devices.each(lambda: loop.build_metrics(model, data))
     checkpoints = Checkpoints(model, directory.checkpoints, average.averages if average else ())
     epoch, step, rows = checkpoints.restore()
     directory.restore_history(rows)
@@ -209,8 +230,19 @@ def fit(model, data, config: Config, directory: RunDirectory, others: Sequence =
             Keeper(directory, checkpoints, rows, config.early_stop, every=every, signals=signals, **shipped)
         )
         try:
-            loop.train(model, data, config.epochs, checkpoints, (epoch, step), callbacks, config.steps_per_call, every)
+            same = [data.fingerprint, config.to_dict() | {"resume": False}, epoch, step, rows]
+            steps = {
+                "steps_per_call": config.steps_per_call,
+                "every": every,
+                "train_step": devices.prepare(model, same),
+            }
+            loop.train(model, data, config.epochs, checkpoints, (epoch, step), callbacks, **steps)
         except tf.errors.OpError as error:
+            if "Collective ops is aborted" in str(error):
+                raise TrainingFailed(
+                    f"another worker has stopped or cannot be reached; start all of them again with --resume --out "
+                    f"{config.out}"
+                ) from error
             if "IteratorGetNext" not in str(error):
                 raise
             raise TrainingFailed(f"the data cannot be read any more: {fault_of(config, error)}") from error

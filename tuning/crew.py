@@ -14,7 +14,7 @@ from tuning.study import HEARTBEAT
 from tuning.trials import values_of, written
 from tuning.worker import ending_of, work
 
-NOT_SHARED = ("out", "resume", "time", "tensorboard", "profile", "checkpoint_every")  # fields of Config
+NOT_SHARED = ("out", "resume", "time", "tensorboard", "profile", "checkpoint_every", "distribution")  # fields of Config
 SECONDS_TO_LISTEN = 0.5  # until a signal is seen
 SECONDS_TO_STOP = 120.0  # for a worker to finish its step and write a checkpoint
 

@@ -15,7 +15,16 @@ from tfcnn import command, models, train
 from tfcnn.config import BadInput, Config, TrainingFailed, flag_of
 from tfcnn.run_directory import RunDirectory, read_json
 
-OWN = ("phi", "compound", "out", "resume", "time", "tensorboard", "profile")  # fields of Config that are set here
+OWN = (
+    "phi",
+    "compound",
+    "out",
+    "resume",
+    "time",
+    "tensorboard",
+    "profile",
+    "distribution",
+)  # fields of Config that are set here
 
 
 class Cost(NamedTuple):

@@ -1,0 +1,146 @@
+"""Several devices train to the weights of one, in one process and in two; a killed worker is gone on from."""
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pipelines
+from benchmarks import faults
+from tfcnn.config import BadInput, Config
+from tfcnn.worker import worker_of
+
+FLAGS = "--arch resnet20 --width 0.25 --depth 0.34 --epochs 2 --batch-size 256 --warmup-epochs 0"
+# Adam divides a gradient that is zero but for rounding by itself; momentum does not.
+FLAGS = f"{FLAGS} --opt momentum --lr 0.02 --checkpoint-every 1 --kernels keras".split()
+# In float32 a batch in another order already moves some weights by a hundredth of what they have moved at all.
+FLOAT64 = """
+import sys
+from tfcnn import command, train
+command.import_tensorflow()
+import tensorflow as tf
+from tfcnn import recipe
+recipe.precision = lambda config: "float64"
+"""
+TWO_DEVICES = """
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+"""
+RUN = "sys.exit(command.run(train.main))"
+TOLERANCE = 1e-6  # of the loss and the last layer, which are float32
+ROOT = Path(__file__).parents[2]
+
+
+def started(*command, **environment):
+    return subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | environment,
+    )
+
+
+def workers(*flags):
+    """Two processes that train together."""
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        hosts = [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, two)]
+    told = [json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}) for i in range(2)]
+    flags = [*FLAGS, "--distribution", "multiworker", *flags]
+    return [started("-c", FLOAT64 + RUN, *flags, TF_CONFIG=each) for each in told]
+
+
+def ended(processes):
+    outputs = [process.communicate(timeout=300) for process in processes]
+    return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
+
+
+def close(first, second, tolerance):
+    first, second = (faults.weights(path / "model.keras") for path in (first, second))
+    return first.keys() == second.keys() and all(
+        np.allclose(first[name], second[name], rtol=tolerance, atol=tolerance) for name in first
+    )
+
+
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory):
+    path = tmp_path_factory.mktemp("one") / "run"
+    ((code, _, errors),) = ended([started("-c", FLOAT64 + RUN, *FLAGS, "--out", path)])
+    assert code == 0, errors
+    return path
+
+
+def test_mirrored_is_one_device(one_device, tmp_path):
+    flags = [*FLAGS, "--distribution", "mirrored", "--out", tmp_path / "run"]
+    ((code, out, errors),) = ended([started("-c", FLOAT64 + TWO_DEVICES + RUN, *flags)])
+    assert code == 0, errors
+    assert re.search(r"devices +2 \(mirrored\).* 256 images of a step: 128 each", out)
+    assert close(one_device, tmp_path / "run", TOLERANCE)
+
+
+def test_two_workers_are_one_device_also_after_one_was_killed(one_device, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for code, _, errors in ended(workers("--out", whole)):
+        assert code == 0, errors
+    assert close(one_device, whole, TOLERANCE)
+
+    pair = workers("--out", killed)
+    while not (killed / "checkpoints" / "ckpt-3.index").exists() and pair[0].poll() is None:
+        time.sleep(0.02)
+    pair[1].send_signal(signal.SIGKILL)
+    (code, _, errors), _ = ended(pair)
+    assert code == 3
+    assert re.fullmatch(r"error: another worker .*--resume --out .*\n", errors)
+    for code, _, errors in ended(workers("--out", killed, "--resume")):
+        assert code == 0, errors
+    assert close(whole, killed, 0)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "",
+        "{",
+        "[]",
+        '{"cluster": {"worker": ["a:1"]}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": -1}}',
+        '{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}',
+    ],
+)
+def test_a_wrong_tf_config_is_refused(told, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", told)
+    assert worker_of(Config()) == (0, 1)
+    with pytest.raises(BadInput, match="TF_CONFIG"):
+        worker_of(Config(distribution="multiworker", out="run"))
+
+
+def test_mirrored_needs_two_devices(run_command, tmp_path):
+    done = run_command("tfcnn.train", "--arch", "lenet5", "--distribution", "mirrored", "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert re.fullmatch("error: --distribution mirrored needs at least two devices.*\n", done.stderr)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("overrides", [{}, {"mixup": 0.2}])
+@pytest.mark.parametrize("augmentation", ["light", "none"])
+def test_shards_are_the_parts_of_a_batch(augmentation, overrides):
+    data = pipelines.load("digits", batch_size=12, augmentation=augmentation, overrides=overrides)
+    parts = [iter(dataclasses.replace(data, shard=(index, 3)).train(2, 3, 5)) for index in range(3)]
+    for whole in data.train(2, 3, 5).take(3):
+        for values, *of_parts in zip(whole, *map(next, parts), strict=True):
+            np.testing.assert_allclose(values, np.concatenate(of_parts), rtol=0, atol=1e-4)  # sizes of a batch round
