@@ -84,7 +84,9 @@ def _build(config: Config, channels: int | None, classes: int | None):
         shape[:-1] = [config.image_size] * (len(shape) - 1)
     shape[:-1] = map(config.scaled_side, shape[:-1])
     shape[-1] = channels or shape[-1]
-    return models.build(config.arch, tuple(shape), classes, **config.overrides)
+    scale = config.multipliers.resolution
+    arguments = models.arguments(config.arch, tuple(shape), classes, image_scale=scale, **config.overrides)
+    return models.build(config.arch, **arguments)
 
 
 def _facts(config: Config, model, batch: int | None) -> dict:
@@ -95,7 +97,9 @@ def _facts(config: Config, model, batch: int | None) -> dict:
     facts = {"arch": config.arch, "input": list(model.input_shape[1:]), "parameters": table.params}
     facts |= {name: getattr(table, name) for name in ("trainable", "macs", "multiplications", "additions")}
     facts |= {"activation_bytes": table.activation_bytes, "unpriced": list(table.unpriced)}
-    usual, used = (models.arguments(config.arch, shape).get("stem") for shape in (None, model.input_shape[1:]))
+    scale = config.multipliers.resolution
+    used = models.arguments(config.arch, model.input_shape[1:], image_scale=scale).get("stem")
+    usual = models.arguments(config.arch).get("stem")
     facts["small_stem"] = used != usual and "stem" not in config.arch_args
     try:
         facts["field"] = receptive_field.receptive_field(model)

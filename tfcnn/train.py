@@ -163,7 +163,12 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     keras.utils.set_random_seed(config.seed)
     with recipe.policy(config) as precision:
         arguments = models.arguments(
-            config.arch, data.image_shape, data.num_classes, weights=config.weights, **config.overrides
+            config.arch,
+            data.image_shape,
+            data.num_classes,
+            weights=config.weights,
+            image_scale=config.multipliers.resolution,
+            **config.overrides,
         )
         model = models.build(config.arch, **arguments)
     loaded = None

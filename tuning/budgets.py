@@ -92,7 +92,8 @@ class Budgets:
             shape = (side, side, shape[-1])
         key = json.dumps([config.arch, shape, config.overrides], sort_keys=True, default=str)
         if key not in self._prices:
-            arguments = models.arguments(config.arch, shape, self.num_classes, **config.overrides)
+            scale = config.multipliers.resolution
+            arguments = models.arguments(config.arch, shape, self.num_classes, image_scale=scale, **config.overrides)
             self._prices[key] = priced(lambda: models.build(config.arch, **arguments), self.timed)
         return self._prices[key]
 

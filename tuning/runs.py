@@ -40,9 +40,10 @@ def price(config: Config, side: int, channels: int, classes: int) -> Cost:
     """What a configuration costs on images of `side` pixels before --phi scales them. Allocates no weights."""
     from tfcnn import cost
 
-    side = config.scaled_side(side)
+    side, scale = config.scaled_side(side), config.multipliers.resolution
+    arguments = models.arguments(config.arch, (side, side, channels), classes, image_scale=scale, **config.overrides)
     with cost.weightless():
-        table = cost.cost_table(models.build(config.arch, (side, side, channels), classes, **config.overrides))
+        table = cost.cost_table(models.build(config.arch, **arguments))
     return Cost(table.params, table.macs, side, table.trainable)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 from fractions import Fraction
 
@@ -6,9 +7,10 @@ import numpy as np
 import pytest
 
 import pipelines
-from tfcnn import describe, train
+from tfcnn import describe, models, train
 from tfcnn.config import BadInput, Config
 from tfcnn.scaling import EFFICIENTNET, Constants, compound, compound_grid, constants_of, scale_width
+from tuning.runs import price
 
 
 @pytest.mark.parametrize("channels", [*range(1, 40), 84, 120, 728, 1280])
@@ -76,6 +78,19 @@ def test_phi_scales_what_a_run_builds():
     assert facts["arguments"]["width"] == pytest.approx(0.55)
     assert sum(isinstance(layer, keras.layers.Add) for layer in model.layers) == 3 * 5
     assert Config(**config.to_dict()).overrides == config.overrides
+
+
+def test_a_family_has_one_stem():
+    """Images of 32 pixels keep their resolution in the stem, also as 66 of phi 4; those of 66 without phi do not."""
+    config = Config(arch="mobilenet", width=0.25, phi=4, compound="1,1.2,1.2")
+    _, facts = train.build_model(config, train.load_data(config))
+    assert facts["arguments"]["input_shape"][:2] == (66, 66)
+    assert facts["arguments"]["stem"] == "cifar"
+    assert models.arguments("mobilenet", (66, 66, 1))["stem"] == "imagenet"
+    assert models.arguments("mobilenet", (230, 230, 3), image_scale=1.2**8)["stem"] == "cifar"  # 53 pixels
+    assert models.arguments("mobilenet", (70, 70, 3), image_scale=1.1)["stem"] == "imagenet"  # 64 pixels
+    costs = [price(dataclasses.replace(config, phi=phi), 32, 1, 10).macs for phi in range(8)]
+    assert costs == sorted(costs)
 
 
 def test_no_phi_changes_nothing():

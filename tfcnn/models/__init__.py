@@ -103,12 +103,14 @@ def arguments(
     input_shape: tuple[int, ...] | None = None,
     num_classes: int | None = None,
     weights: str | None = None,
+    image_scale: float = 1.0,
     **overrides: Any,
 ) -> dict[str, Any]:
     """Every argument with which `build` would call the architecture's builder, defaults filled in.
 
     A network with a `stem` gets stem="cifar", which keeps resolution, for images below 64 pixels (or its family's
-    `small`), unless `overrides` say otherwise; with weights of another library stem and form are that library's.
+    `small`), unless `overrides` say otherwise; with weights of another library stem and form are that library's. Images
+    that were made larger by `image_scale` count as they were, so that the networks of a family (--phi) have one stem.
 
     Raises:
         BadInput: unknown architecture or argument, or an image below the architecture's minimum.
@@ -128,7 +130,11 @@ def arguments(
     if weights is not None and (form := _form_of(weights, family_of(arch))):
         published = {"form": form, "stem": "imagenet"}
         return filled | {key: value for key, value in published.items() if key in allowed and key not in overrides}
-    if "stem" in allowed and "stem" not in overrides and _is_small(arch, filled["input_shape"][:-1]):
+    if (
+        "stem" in allowed
+        and "stem" not in overrides
+        and _is_small(arch, [side and round(side / image_scale) for side in filled["input_shape"][:-1]])
+    ):
         filled["stem"] = "cifar"
     return filled
 
