@@ -72,22 +72,18 @@ class Crew:
             return
         if worker is None:
             worker = self.workers[name] = self._hired()
-        known = self.oracle.attributes(trial)
-        number = int(trial.trial_id)
-        if "config" not in known:
-            from tuning.sampling import seed_of
+        from tuning.sampling import seed_of
 
-            config = dataclasses.replace(
-                self.ask(trial.hyperparameters), seed=seed_of(self.oracle.seed, known["origin"])
-            )
-            self.oracle.note(trial, config={k: v for k, v in config.to_dict().items() if k not in NOT_SHARED})
-            known = self.oracle.attributes(trial)
+        number, seed = int(trial.trial_id), seed_of(self.oracle.seed, self.oracle.attributes(trial)["origin"])
+        config = dataclasses.replace(self.ask(trial.hyperparameters), seed=seed)
+        self.oracle.note(trial, config={k: v for k, v in config.to_dict().items() if k not in NOT_SHARED})
         worker.trial, worker.began = trial, time.monotonic()
-        worker.config = Config(**known["config"], out=str(self.study.run(number).path))
+        worker.config = dataclasses.replace(config, out=str(self.study.run(number).path))
         try:
             worker.connection.send((worker.config.to_dict(), str(self.study.log(number))))
         except OSError:  # it died while it had nothing to do
             self._lost(name)
+            self._give(name)
 
     def _hired(self) -> Worker:
         context = multiprocessing.get_context("spawn")

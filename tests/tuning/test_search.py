@@ -16,7 +16,8 @@ from benchmarks import search_faults
 from benchmarks.search_faults import in_process, starts, values
 from tfcnn import train
 from tfcnn.config import BadInput, Config, TrainingFailed
-from tuning import best, rerun
+from tuning import best, rerun, worker
+from tuning.crew import Crew
 from tuning.report import report
 from tuning.search import search
 from tuning.study import Study
@@ -89,13 +90,13 @@ def test_kill_9_of_the_search_loses_the_running_trial_only(standin):
     searched("whole", 15)
     (folder / "killed.plan").write_text(json.dumps({"12": ["kill parent"]}))
     process = in_process(folder, "killed", 15)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == -signal.SIGKILL, errors
+    assert process.wait(timeout=120) == -signal.SIGKILL
     pid = (folder / "killed.pids").read_text().split()[-1]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 10  # the trial would sleep for 60
     while not ended(pid):
         assert time.monotonic() < deadline, "the worker outlives the search"
         time.sleep(0.05)
+    process.communicate()
     assert [trial.state for trial in Study(folder / "killed").trials()] == ["COMPLETED"] * 12 + ["RUNNING"]
     # What the kill may have left, had it come a little earlier.
     journal = folder / "killed" / "journal.log"
@@ -115,14 +116,94 @@ def test_ctrl_c_stops_and_the_search_goes_on(standin):
         while not (folder / "stopped.starts").exists() or len(starts(folder, "stopped")) < 2:
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 130, errors
+    assert (folder / "stopped.stops").read_text() == "1\n"  # it was let end in order
     assert re.search(rf"^error: interrupted; continue with .* --study {folder / 'stopped'}$", errors, re.MULTILINE)
     (trial,) = (trial for trial in Study(folder / "stopped").trials() if trial.number == 1)
     assert (trial.state, trial.starts) == ("RUNNING", 0)
+
+
+def test_a_worker_that_does_not_stop_in_order_gives_its_trial_back(standin):
+    """As often as that happens: such a start does not count among those that kill their process."""
+    searched, folder = standin
+    (folder / "rude.plan").write_text(json.dumps({"1": ["die"] * 3}))
+    for number in range(1, 4):
+        process = in_process(folder, "rude", 2)
+        while not (folder / "rude.starts").exists() or starts(folder, "rude").count(1) < number:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130, errors
+    searched("rude", 2)
+    assert [(trial.state, trial.starts) for trial in Study(folder / "rude").trials()] == [("COMPLETED", 1)] * 2
+
+
+def test_a_worker_that_died_with_nothing_to_do_costs_no_trial(standin, monkeypatch):
+    searched, folder = standin
+    hired, workers = Crew._hired, []
+
+    def hire(crew):
+        worker = hired(crew)
+        if not workers:
+            worker.process.kill()
+            worker.process.join()
+        workers.append(worker)
+        return worker
+
+    monkeypatch.setattr(Crew, "_hired", hire)
+    searched("idle", 3)
+    assert [trial.state for trial in Study(folder / "idle").trials()] == ["COMPLETED"] * 3
+
+
+def test_the_line_of_a_trial(monkeypatch):
+    """Two of eight are over, in 10 and 20 seconds; two workers need 15 for each two of the six that are left."""
+
+    def trial(number, status, score=None):
+        hp = types.SimpleNamespace(values={"width": 0.5})
+        return types.SimpleNamespace(trial_id=str(number), status=status, score=score, message=None, hyperparameters=hp)
+
+    trials = {"0": trial(0, "COMPLETED", 0.75), "1": trial(1, "STOPPED"), "2": trial(2, "RUNNING")}
+    oracle = types.SimpleNamespace(trials=trials, get_best_trials=lambda: [trials["0"]])
+    crew = Crew(None, oracle, None, None, [("val_accuracy", "max")], 8, 2, None)
+    crew.took = [10, 20]
+    line = crew._line(trials["1"], "STOPPED", None)
+    assert line == "trial 1 of 8  pruned  best 75.00 % (trial 0)  45 s left  width 0.5"
+
+
+def test_a_trial_is_resumed_and_not_trained_twice_and_one_that_is_pruned_leaves_nothing(tmp_path, monkeypatch):
+    resumed = []
+
+    def run(config, callbacks):
+        resumed.append(config.resume)
+        folder = Path(config.out)
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text("{}")
+        if len(resumed) == 1:
+            raise KeyboardInterrupt
+        callbacks[0].on_epoch_end(0, {"val_loss": 1.5})
+        (folder / "metrics.json").write_text('{"epochs": 1}')
+
+    monkeypatch.setattr(train, "run", run)
+    config, told = Config(arch="lenet5", out=str(tmp_path / "trial-0")), []
+    with pytest.raises(KeyboardInterrupt):
+        worker.train(config, lambda *epoch: told.append(epoch))
+    assert worker.train(config, lambda *epoch: told.append(epoch)) == {"epochs": 1}
+    assert worker.train(config, lambda *epoch: told.append(epoch)) == {"epochs": 1}
+    assert resumed == [False, True]
+    assert told == [(1, {"val_loss": 1.5})]
+
+    def prune(*epoch):
+        raise worker.Pruned
+
+    config = Config(arch="lenet5", out=str(tmp_path / "trial-1"))
+    with pytest.raises(worker.Pruned):
+        worker.train(config, prune)
+    assert not (tmp_path / "trial-1").exists()
 
 
 def test_a_study_is_continued_with_its_own_settings_only(standin):
