@@ -235,9 +235,13 @@ class Config:
 
     @property
     def steps_per_call(self) -> int | None:
-        """Training steps in one call of TensorFlow; None: as many as are worth it."""
+        """Training steps in one call of TensorFlow; None: as many as are worth it.
+
+        Workers that each divided steps by their own speed would wait for one another for ever: TensorFlow pairs their
+        sums by the number of the turn in a loop.
+        """
         if self.steps_per_execution == "auto":
-            return 1 if self.steps_looked_at else None
+            return 1 if self.steps_looked_at or self.distribution == "multiworker" else None
         return int(self.steps_per_execution)
 
     @property

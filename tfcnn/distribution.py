@@ -140,7 +140,7 @@ class Devices:
             if self.mirrored:  # of a batch of all devices its own part
                 size = tf.shape(x)[0] // self.replicas
                 start = _replica() * size
-                x, y = x[start : start + size], y[start : start + size]
+                x, y = tf.nest.map_structure(lambda part: part[start : start + size], (x, y))
             with tf.GradientTape() as tape:
                 outputs = model(x, training=True)
                 loss = model.compute_loss(x=x, y=y, y_pred=outputs, training=True)  # a share of that of the batch
