@@ -108,7 +108,7 @@ def prepared_builder(name: str, data_dir: str | None = None):
     logging.getLogger("absl").addFilter(_is_news)
     builder = tfds.builder(name, data_dir=data_dir)
     root = _home(builder.data_dir_root)
-    if Path(builder.data_path).exists() and builder.is_prepared():
+    if _is_there(builder):
         return builder
     if base not in EMBEDDED and not _online():
         here = ", ".join([f"{', '.join(EMBEDDED)} (embedded)", *_prepared_names(builder.data_dir_root)])
@@ -123,9 +123,15 @@ def prepared_builder(name: str, data_dir: str | None = None):
         with quiet:
             builder.download_and_prepare()
     except Exception as error:
+        if _is_there(made := tfds.builder(name, data_dir=data_dir)):  # another process was faster
+            return made
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise BadData(f"data set '{name}' could not be prepared in {root}: {reason} (--data-dir)") from error
     return builder
+
+
+def _is_there(builder) -> bool:
+    return Path(builder.data_path).exists() and builder.is_prepared()
 
 
 def _online() -> bool:

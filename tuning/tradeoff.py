@@ -69,7 +69,7 @@ def tradeoff_table(points: list[Point]) -> str:
 def draw_tradeoff(points: list[Point], path: Path, title: str) -> None:
     """A line for each width: validation accuracy over the MACs of an image, the seeds' range as bars."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, PercentFormatter
 
     from tfcnn.run_directory import writing
 
@@ -88,6 +88,7 @@ def draw_tradeoff(points: list[Point], path: Path, title: str) -> None:
             place = {"xytext": (5, -11), "textcoords": "offset points", "fontsize": 8, "color": color}
             axes.annotate(f"{p.size}", (p.cost.macs, mean), **place)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(EngFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(PercentFormatter(1))

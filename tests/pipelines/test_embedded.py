@@ -549,3 +549,16 @@ def test_the_bytes_are_those_of_every_other_machine():
     )
     sums = [zlib.crc32(array.tobytes()) for array in drawn]
     assert sums == [1984004224, 2589128961, 1287072327, 693087180]
+
+
+def test_a_data_set_that_another_process_made_meanwhile(tmp_path, monkeypatch):
+    """Both prepare it; that of the slower one cannot be moved to where the other's is."""
+    real = tfds.core.DatasetBuilder.download_and_prepare
+
+    def slower(self, *args, **kwargs):
+        monkeypatch.undo()
+        real(tfds.builder(self.name, data_dir=tmp_path), *args, **kwargs)
+        raise FileExistsError(f"Cannot rename. Destination {self.data_path} already exists.")
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", slower)
+    assert prepared_builder("digits", str(tmp_path)).info.splits["train"].num_examples == 1257
