@@ -146,9 +146,9 @@ def test_a_trial_of_a_dead_machine_is_begun_again_by_another(tmp_path, monkeypat
     monkeypatch.setattr(study_room, "HEARTBEAT", 1)
     monkeypatch.setattr(study_room, "GRACE", 1)
 
-    def oracle(folder):
+    def oracle(folder, trials=2):
         study = Study(tmp_path / folder / "study", f"sqlite:///{tmp_path / 'trials.db'}")
-        settings = {"max_trials": 2, "space": mixed, "mine": study.mine, "labels": {"owner": study.owner}}
+        settings = {"max_trials": trials, "space": mixed, "mine": study.mine, "labels": {"owner": study.owner}}
         return OptunaOracle(SCORE, "random", storage=study.storage(), name="study", **settings)
 
     here, there = oracle("here"), oracle("there")
@@ -174,6 +174,8 @@ def test_a_trial_of_a_dead_machine_is_begun_again_by_another(tmp_path, monkeypat
     here.end_trial(first)
     assert [trial.state.name for trial in there.study.trials] == ["FAIL", "FAIL", "COMPLETE"]
     assert found(there.study.trials[0]).reason == NO_SIGN
+    more = oracle("there", trials=3)  # the trial that was begun again counts once
+    assert [more.create_trial(tuner).status for tuner in "ab"] == ["RUNNING", "STOPPED"]
 
 
 def test_workers_have_a_trial_each_and_no_values_come_twice():

@@ -10,6 +10,7 @@ import types
 from functools import partial
 from pathlib import Path
 
+import keras_tuner
 import pytest
 
 from benchmarks import search_faults
@@ -19,7 +20,8 @@ from tfcnn.config import BadInput, Config, TrainingFailed
 from tuning import best, rerun, worker
 from tuning.crew import Crew
 from tuning.report import report
-from tuning.search import search
+from tuning.search import configured, search
+from tuning.search import main as search_main
 from tuning.study import Study
 from tuning.trials import command_of
 
@@ -352,6 +354,36 @@ def test_bad_input_is_one_line_without_tensorflow(run_command, tmp_path, flags, 
     assert lines[0].startswith(f"error: {message}")
     assert "tensorflow" not in done.stderr
     assert not (tmp_path / "study").exists()
+
+
+def test_what_is_not_said(monkeypatch):
+    """Trials are short, and several objectives are for NSGA-II, unless flags say otherwise."""
+    asked = []
+
+    def searched(study, config, trials, **more):
+        asked.append((config.epochs, config.warmup_epochs, more["sampler"], study.path.name))
+        raise BadInput("it was only asked")
+
+    monkeypatch.setattr("tuning.search.search", searched)
+    front = ("--objective", "val_accuracy, macs")
+    for flags in ((), front, ("--epochs", "7"), (*front, "--sampler", "random", "--study", "runs/mine")):
+        monkeypatch.setattr(sys, "argv", ["search", "--arch", "lenet5", *flags])
+        with pytest.raises(BadInput, match="it was only asked"):
+            search_main()
+    name, warmup = "search-lenet5-digits", Config().warmup_epochs
+    assert asked == [
+        (4, 0.5, "tpe", name),
+        (4, 0.5, "nsga2", name),
+        (7, warmup, "tpe", name),
+        (4, 0.5, "random", "mine"),
+    ]
+
+
+def test_arguments_of_the_builder_that_are_given_go_to_every_trial():
+    ask = configured(Config(arch="mobilenet", arch_args={"stem": "imagenet"}), None, (32, 32, 1), frozenset())
+    found = ask(keras_tuner.HyperParameters()).arch_args
+    assert found["stem"] == "imagenet"
+    assert len(found) > 1
 
 
 def test_a_value_that_the_space_searches_cannot_be_given(tmp_path):
