@@ -137,7 +137,7 @@ def convolution(inputs, kernel, *, stride, padding):
     The gradient by the input is the upstream gradient, convolved with the kernel turned by half a turn, its channels
     exchanged, in a border of (kernel - 1 - border) (Dumoulin & Visin 2016, relationship 8). The gradient by the kernel
     is a sum over examples and positions: the input, its channels as examples and its examples as channels, convolved
-    with the upstream gradient as the kernel; of 1x1 a product of matrices.
+    with the upstream gradient as the kernel. Those of 1x1 are products of matrices.
 
     Args:
         inputs: (n, h, w, c), floats.
@@ -159,12 +159,13 @@ def convolution(inputs, kernel, *, stride, padding):
     @tf.custom_gradient
     def convolve(x, kernel):
         def gradient(upstream):
+            if sides == (1, 1):
+                matrix, *rows = (tf.reshape(each, [-1, each.shape[-1]]) for each in (kernel, x, upstream))
+                by_input = tf.reshape(tf.matmul(rows[1], matrix, transpose_b=True), tf.shape(x))
+                return by_input, tf.reshape(tf.matmul(*rows, transpose_a=True), kernel.shape)
             turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
             rest = [(side - 1 - b, side - 1 - a) for side, (b, a) in zip(sides, border, strict=True)]
             by_input = _convolve(upstream, turned, rest)
-            if sides == (1, 1):
-                rows = (tf.reshape(each, [-1, each.shape[-1]]) for each in (x, upstream))
-                return by_input, tf.reshape(tf.matmul(*rows, transpose_a=True), kernel.shape)
             positions = np.prod(x.shape[1:3]) if None not in x.shape[1:3] else FEW_POSITIONS + 1
             # Not in half precision, whose sums over examples and positions TensorFlow's kernel takes in float32.
             if positions <= FEW_POSITIONS and x.shape[3] >= MANY_CHANNELS and x.dtype == tf.float32:
