@@ -51,15 +51,15 @@ def started(*command, **environment):
     )
 
 
-def workers(*flags):
-    """Two processes that train together."""
+def workers(*flags, each=((), ())):
+    """Two processes that train together, with flags of both and flags of their own."""
     with socket.socket() as one, socket.socket() as two:
         one.bind(("127.0.0.1", 0))
         two.bind(("127.0.0.1", 0))
         hosts = [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, two)]
     told = [json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}) for i in range(2)]
     flags = [*FLAGS, "--distribution", "multiworker", *flags]
-    return [started("-c", FLOAT64 + RUN, *flags, TF_CONFIG=each) for each in told]
+    return [started("-c", FLOAT64 + RUN, *flags, *own, TF_CONFIG=text) for text, own in zip(told, each, strict=True)]
 
 
 def ended(processes):
@@ -113,10 +113,22 @@ devices.prepare(model, [])
 found = tf.function(lambda: devices.strategy.run(lambda: model(tf.ones([1, 1000]), training=True)))()
 one, other = devices.strategy.experimental_local_results(found)
 print("different", (one.numpy() != other.numpy()).mean())
+try:
+    Devices(Config(distribution="mirrored", batch_size=33))
+except ValueError as error:
+    print(error, file=sys.stderr)
 """
     ((code, out, errors),) = ended([started("-c", FLOAT64 + TWO_DEVICES + code)])
     assert code == 0, errors
     assert 0.4 < float(out.split("different")[1]) < 0.6
+    assert "33 images cannot be shared out evenly to 2" in errors
+
+
+def test_workers_that_differ_are_refused(tmp_path):
+    pair = workers("--out", tmp_path / "run", each=(["--lr", "0.02"], ["--lr", "0.03"]))
+    for code, _, errors in ended(pair):
+        assert code == 2
+        assert "error: the workers differ in flags" in errors
 
 
 def test_two_workers_are_one_device_also_after_one_was_killed(one_device, tmp_path):
@@ -155,6 +167,7 @@ def test_two_workers_are_one_device_also_after_one_was_killed(one_device, tmp_pa
 def test_a_wrong_tf_config_is_refused(told, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", told)
     assert worker_of(Config()) == (0, 1)
+    assert Config(distribution="multiworker", out="run").steps_per_call == 1  # else each divides by its own speed
     with pytest.raises(BadInput, match="TF_CONFIG"):
         worker_of(Config(distribution="multiworker", out="run"))
 
@@ -167,9 +180,10 @@ def test_mirrored_needs_two_devices(run_command, tmp_path):
 
 
 @pytest.mark.parametrize("overrides", [{}, {"mixup": 0.2}])
-@pytest.mark.parametrize("augmentation", ["light", "none"])
-def test_shards_are_the_parts_of_a_batch(augmentation, overrides):
-    data = pipelines.load("digits", batch_size=12, augmentation=augmentation, overrides=overrides)
+@pytest.mark.parametrize(("augmentation", "memory"), [("light", 1000), ("none", 1000), ("light", 0)])
+def test_shards_are_the_parts_of_a_batch(augmentation, memory, overrides):
+    """Of data in memory, whose batches are moved as a whole, and of a stream."""
+    data = pipelines.load("digits", batch_size=12, augmentation=augmentation, overrides=overrides, data_memory=memory)
     parts = [iter(dataclasses.replace(data, shard=(index, 3)).train(2, 3, 5)) for index in range(3)]
     for whole in data.train(2, 3, 5).take(3):
         for values, *of_parts in zip(whole, *map(next, parts), strict=True):

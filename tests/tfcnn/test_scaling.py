@@ -9,7 +9,7 @@ import pytest
 import pipelines
 from tfcnn import describe, models, train
 from tfcnn.config import BadInput, Config
-from tfcnn.scaling import EFFICIENTNET, Constants, compound, compound_grid, constants_of, scale_width
+from tfcnn.scaling import EFFICIENTNET, Constants, compound, compound_grid, constants_of, scale_depth, scale_width
 from tuning.runs import price
 
 
@@ -29,6 +29,12 @@ def make_divisible(v, divisor=8):
     """As in slim's MobileNet: the nearest multiple, and the next one where that is below 0.9 v."""
     nearest = max(divisor, int(v + divisor / 2) // divisor * divisor)
     return nearest + divisor if nearest < 0.9 * v else nearest
+
+
+def test_a_depth_that_rounding_takes_past_a_whole_number():
+    """50 times 1.1 is 55.00000000000001 in float64."""
+    assert 50 * 1.1 > 55
+    assert scale_depth(50, 1.1) == 55
 
 
 def test_compound_scaling():
@@ -103,7 +109,8 @@ def test_describe_prices_the_scaled_network(monkeypatch, capsys):
     def described(*flags):
         monkeypatch.setattr("sys.argv", ["describe", "--arch", "resnet20", *flags])
         describe.main()
-        return capsys.readouterr().out.splitlines()[-4:]  # the totals; the names of the layers are counted on
+        lines = capsys.readouterr().out.splitlines()[-4:]  # the totals; the names of the layers are counted on,
+        return [line.split() for line in lines]  # and one of a digit more makes its column wider
 
     scaled = described("--phi", "1", "--compound", "1.5,2,1.25")
     assert scaled == described("--depth", "1.5", "--width", "2", "--image-size", "40")

@@ -57,6 +57,10 @@ def test_a_space_with_no_feasible_point_names_the_tightest_limit(prices):
     said = budgets.tightest()
     shown = f"{least / 1000:.3g}K"
     assert re.search(rf"--budget-parameters {re.escape(shown)} is the tightest, broken by 1,000; .* {shown}$", said)
+    for limits, tightest in (({"parameters": 1, "macs": 1000}, "parameters"), ({"parameters": 100, "macs": 1}, "macs")):
+        budgets = Budgets(limits, (32, 32, 1), 10)
+        assert not budgets.accept(space(keras_tuner.HyperParameters()))
+        assert f"--budget-{tightest} " in budgets.tightest()  # of those that were broken as often
 
 
 def test_memory_and_macs_are_those_of_the_cost_table_by_hand():

@@ -216,6 +216,45 @@ def test_a_sampler_fits_once_a_trial_and_all_values_come_once(sampler, monkeypat
     assert fits == list(range(36))
 
 
+def test_each_trial_has_draws_of_its_own(monkeypatch):
+    """One is enough where values are many: no trial is drawn as those before it were."""
+    drawn = []
+    real = Draw.__init__
+
+    def counted(self, oracle, frozen, *more):
+        drawn.append(frozen.number)
+        real(self, oracle, frozen, *more)
+
+    monkeypatch.setattr(Draw, "__init__", counted)
+    searched(OptunaOracle(SCORE, "random", max_trials=20, space=mixed))
+    assert drawn == list(range(20))
+
+
+def test_a_range_that_has_become_smaller_is_kept():
+    """TPE proposes from what it saw."""
+    high = 1000
+
+    def space(hp):
+        return hp.Int("n", 1, high)
+
+    oracle = OptunaOracle(SCORE, "tpe", space=space)
+    searched(oracle, most=15, score=lambda values: values["n"])
+    high = 3
+    assert {values["n"] for number, values in searched(oracle, 3, score=lambda v: v["n"]).items() if number >= 15} <= {
+        1,
+        2,
+        3,
+    }
+
+
+def test_the_least_is_the_best_where_it_is_sought():
+    oracle = OptunaOracle(keras_tuner.Objective("score", "min"), "random", max_trials=5, space=mixed)
+    searched(oracle)
+    scores = [trial.score for trial in oracle.get_best_trials(5)]
+    assert scores == sorted(scores)
+    assert len(scores) == 5
+
+
 def test_further_draws_keep_less_and_less_of_the_first():
     hp = keras_tuner.HyperParameters()
     for number in range(100):

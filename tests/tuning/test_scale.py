@@ -102,6 +102,14 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
         runs.check_study(tmp_path, Config())
 
 
+def test_seeds_go_on_from_that_of_the_configuration(tmp_path):
+    found = runs.with_seeds(Config(seed=5), 2, tmp_path, "it")
+    assert [(config.seed, config.out) for config in found] == [
+        (5, str(tmp_path / "it-seed5")),
+        (6, str(tmp_path / "it-seed6")),
+    ]
+
+
 def test_published_family():
     """Widths, depths and images of the authors' code; counts of the golden tables."""
     golden = {}
@@ -126,6 +134,8 @@ def test_tradeoff(untrained, tmp_path, capsys):
     assert points[0].cost.macs < min(points[1].cost.macs, points[2].cost.macs)
     assert (tmp_path / "study" / "tradeoff.png").read_bytes().startswith(b"\x89PNG")
     assert ["1", "32", "61,706", "416,520", "98.20%", "98.20%"] in map(str.split, capsys.readouterr().out.splitlines())
+    points = tradeoff(Config(arch="vgg11", width=0.1), tmp_path / "vgg", 1, [0.1], None)
+    assert [p.size for p in points] == [32]  # MobileNet's shares of 32 pixels are below the least of VGG
 
 
 @pytest.mark.parametrize(

@@ -356,6 +356,38 @@ def test_bad_input_is_one_line_without_tensorflow(run_command, tmp_path, flags, 
     assert not (tmp_path / "study").exists()
 
 
+def test_a_score_that_came_out_otherwise_is_an_error(standin, monkeypatch, capsys):
+    searched, folder = standin
+    searched("again", 1)
+    trial = Study(folder / "again").trials()[0]
+    (folder / "other.py").write_text(
+        "def trainer(config, go_on):\n"
+        "    for epoch in (1, 2, 3):\n"
+        "        go_on(epoch, {'val_accuracy': 0.5})\n"
+        "    return {'val_accuracy': 0.5}\n"
+    )
+    found = rerun.rerun(trial, "val_accuracy", f"{folder / 'other.py'}:trainer")
+    assert found["val_accuracy"] == (trial.scores[0], 0.5)
+    assert found["val_accuracy after epoch 2"] == (trial.curve[2], 0.5)
+    monkeypatch.setattr(rerun, "rerun", lambda trial, objective: found)
+    monkeypatch.setattr(sys, "argv", ["rerun", str(folder / "again"), "0"])
+    with pytest.raises(rerun.Differs, match="trial 0 came out with another val_accuracy"):
+        rerun.main()
+    assert rerun.Differs.exit_code == 1
+    assert "not equal" in capsys.readouterr().out
+
+
+def test_what_a_study_leaves_and_keeps(tmp_path):
+    """No password in its file; no lock of Optuna's that a killed search left."""
+    study = Study(tmp_path / "study", "postgresql://me:secret@host/x")
+    study.make()
+    assert "secret" not in study.file.read_text()
+    lock = study.journal.with_name("journal.log.lock")
+    lock.symlink_to(study.journal)
+    with study.locked():
+        assert not lock.is_symlink()
+
+
 def test_what_is_not_said(monkeypatch):
     """Trials are short, and several objectives are for NSGA-II, unless flags say otherwise."""
     asked = []
