@@ -1,7 +1,8 @@
 """Convolutions by Keras' layer and as tfcnn.acceleration writes it: `python -m benchmarks.convolution_gradient`.
 
 The forward pass and all gradients of convolutions of stride 1, of the sizes that MobileNet and ResNet have at 32 to 96
-pixels, interleaved. oneDNN is on, as in training; TF_ENABLE_ONEDNN_OPTS=0 shows the same without it.
+pixels, interleaved. oneDNN is on, as in training; TF_ENABLE_ONEDNN_OPTS=0 shows the same without it. All are written
+otherwise here, also those of more than 1x1 on a CPU with AVX-512 VNNI, where training leaves them to TensorFlow.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ def main() -> None:
     import keras
     import tensorflow as tf
 
+    from tfcnn import acceleration
     from tfcnn.acceleration import accelerate, onednn
+
+    vnni, acceleration.has_vnni = acceleration.has_vnni(), lambda: False
 
     def network(side, size, channels, filters):
         inputs = keras.Input((size, size, channels))
@@ -48,7 +52,7 @@ def main() -> None:
 
         return lambda: [each.numpy() for each in gradients()]
 
-    print(f"oneDNN is {'on' if onednn() else 'off'}")
+    print(f"oneDNN is {'on' if onednn() else 'off'}; AVX-512 VNNI: {'yes' if vnni else 'no'}")
     print("| kernel | map | channels | Keras, ms | ratio | middle half |\n|---|---|---|---|---|---|", flush=True)
     for side, size, channels, filters in SIZES:
         x = tf.random.normal((BATCH, size, size, channels))

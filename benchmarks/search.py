@@ -285,7 +285,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", action="store_true", help="train what the table lacks, and do no more")
     parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--minutes", type=float, default=10, help="for the runs of one engine")
+    parser.add_argument("--minutes", type=float, default=60, help="for the runs of one engine [%(default)g]")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), metavar="ENGINE")
     given = parser.parse_args()
     if given.build:

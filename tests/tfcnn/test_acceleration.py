@@ -17,6 +17,12 @@ from tfcnn.acceleration import accelerate, accelerate_optimizer
 RNG = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def without_vnni(monkeypatch):
+    """All kernels are tested on every machine."""
+    monkeypatch.setattr(acceleration, "has_vnni", lambda: False)
+
+
 def changes(**counts):
     return {"batch norms": 0, "convolutions": 0, "depthwise convolutions": 0} | {
         name.replace("_", " "): count for name, count in counts.items()
@@ -150,6 +156,12 @@ def graph_of(model, shape):
 def test_depthwise_convolutions_stay_where_onednn_is_off(monkeypatch):
     monkeypatch.setattr(acceleration, "onednn", lambda: False)
     assert twins(lambda: layers.DepthwiseConv2D(3, padding="same"), (2, 2, 2))[-1] == changes()
+
+
+def test_with_vnni_only_pointwise_convolutions_change(monkeypatch):
+    monkeypatch.setattr(acceleration, "has_vnni", lambda: True)
+    assert twins(lambda: layers.Conv2D(5, 3), (6, 6, 4))[-1] == changes()
+    assert twins(lambda: layers.Conv2D(5, 1), (6, 6, 4))[-1] == changes(convolutions=1)
 
 
 def test_whether_onednn_is_on():
