@@ -11,13 +11,13 @@ FLOORS = {
     0: (
         *("tfcnn.layers", "tfcnn.arithmetic", "tfcnn.config", "tfcnn.run_directory", "tfcnn.command", "pipelines"),
         *("tfcnn.layer_cost", "tfcnn.explanation", "tfcnn.visualize.windows", "tfcnn.losses", "tfcnn.matrix_view"),
-        *("tfcnn.torch_names", "tfcnn.metrics", "tfcnn.flags", "tfcnn.scaling"),
+        *("tfcnn.torch_names", "tfcnn.metrics", "tfcnn.flags", "tfcnn.scaling", "tfcnn.worker"),
     ),
     1: (
         *("tfcnn.models", "tfcnn.recipe", "tfcnn.checkpoint", "tfcnn.cost", "tfcnn.visualize", "tfcnn.progress"),
         *("tfcnn.graph", "tfcnn.layer_windows", "tfcnn.receptive_field", "tfcnn.weights", "tfcnn.state_dict"),
         *("tfcnn.recipes", "tfcnn.weight_average", "tfcnn.loop", "tfcnn.provenance"),
-        *("tfcnn.budget", "tfcnn.tensorboard", "tfcnn.acceleration", "tfcnn.report"),
+        *("tfcnn.budget", "tfcnn.tensorboard", "tfcnn.acceleration", "tfcnn.report", "tfcnn.distribution"),
     ),
     2: (
         *("tfcnn.train", "tfcnn.evaluate", "tfcnn.predict", "tfcnn.export", "tfcnn.describe", "tfcnn.__main__"),
@@ -27,7 +27,7 @@ FLOORS = {
 }
 STANDARD_LIBRARY_ONLY = (
     *("tfcnn.arithmetic", "tfcnn.scaling", "tfcnn.layer_cost", "tfcnn.explanation"),
-    *("tfcnn.config", "tfcnn.flags", "tfcnn.run_directory", "tfcnn.command", "tfcnn.recipes"),
+    *("tfcnn.config", "tfcnn.flags", "tfcnn.run_directory", "tfcnn.command", "tfcnn.recipes", "tfcnn.worker"),
 )
 MAY_IMPORT_PIPELINES = ("tfcnn.train", "tfcnn.evaluate", "tfcnn.predict", "tuning")
 
