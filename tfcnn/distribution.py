@@ -79,7 +79,7 @@ class Devices:
 
     def share(self, data):
         """The pipelines.data.Data as this process reads it for training: of each batch its part."""
-        return dataclasses.replace(data, shard=tuple(self.worker))
+        return dataclasses.replace(data, shard=tuple(self.worker)) if self.worker.count > 1 else data
 
     def prepare(self, model: keras.Model, facts: Any) -> Callable | None:
         """The function that trains a compiled model on a batch, on all devices; None: Keras' own, on one.
