@@ -84,9 +84,7 @@ def _build(config: Config, channels: int | None, classes: int | None):
         shape[:-1] = [config.image_size] * (len(shape) - 1)
     shape[:-1] = map(config.scaled_side, shape[:-1])
     shape[-1] = channels or shape[-1]
-    scale = config.multipliers.resolution
-    arguments = models.arguments(config.arch, tuple(shape), classes, image_scale=scale, **config.overrides)
-    return models.build(config.arch, **arguments)
+    return models.build(config.arch, **models.arguments_of(config, tuple(shape), classes))
 
 
 def _facts(config: Config, model, batch: int | None) -> dict:
@@ -97,10 +95,8 @@ def _facts(config: Config, model, batch: int | None) -> dict:
     facts = {"arch": config.arch, "input": list(model.input_shape[1:]), "parameters": table.params}
     facts |= {name: getattr(table, name) for name in ("trainable", "macs", "multiplications", "additions")}
     facts |= {"activation_bytes": table.activation_bytes, "unpriced": list(table.unpriced)}
-    scale = config.multipliers.resolution
-    used = models.arguments(config.arch, model.input_shape[1:], image_scale=scale).get("stem")
-    usual = models.arguments(config.arch).get("stem")
-    facts["small_stem"] = used != usual and "stem" not in config.arch_args
+    used, usual = models.arguments_of(config, model.input_shape[1:]), models.arguments(config.arch)
+    facts["small_stem"] = used.get("stem") != usual.get("stem") and "stem" not in config.arch_args
     try:
         facts["field"] = receptive_field.receptive_field(model)
         facts["field_of_windows"] = receptive_field.receptive_field(model, windows_only=True)

@@ -162,14 +162,7 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     recipe.check_drop_path(config)
     keras.utils.set_random_seed(config.seed)
     with recipe.policy(config) as precision:
-        arguments = models.arguments(
-            config.arch,
-            data.image_shape,
-            data.num_classes,
-            weights=config.weights,
-            image_scale=config.multipliers.resolution,
-            **config.overrides,
-        )
+        arguments = models.arguments_of(config, data.image_shape, data.num_classes, config.weights)
         model = models.build(config.arch, **arguments)
     loaded = None
     if config.weights is not None and not (config.resume and Checkpoints.found(RunDirectory(config.out).checkpoints)):

@@ -92,8 +92,7 @@ class Budgets:
             shape = (side, side, shape[-1])
         key = json.dumps([config.arch, shape, config.overrides], sort_keys=True, default=str)
         if key not in self._prices:
-            scale = config.multipliers.resolution
-            arguments = models.arguments(config.arch, shape, self.num_classes, image_scale=scale, **config.overrides)
+            arguments = models.arguments_of(config, shape, self.num_classes)
             self._prices[key] = priced(lambda: models.build(config.arch, **arguments), self.timed)
         return self._prices[key]
 

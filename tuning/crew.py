@@ -64,6 +64,8 @@ class Crew:
 
     def _give(self, name: str) -> None:
         """A trial for a worker that has none, if there is one left."""
+        from tuning.sampling import seed_of
+
         worker = self.workers[name]
         if worker and worker.trial:
             return
@@ -72,8 +74,6 @@ class Crew:
             return
         if worker is None:
             worker = self.workers[name] = self._hired()
-        from tuning.sampling import seed_of
-
         number, seed = int(trial.trial_id), seed_of(self.oracle.seed, self.oracle.attributes(trial)["origin"])
         config = dataclasses.replace(self.ask(trial.hyperparameters), seed=seed)
         self.oracle.note(trial, config={k: v for k, v in config.to_dict().items() if k not in NOT_SHARED})

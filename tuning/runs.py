@@ -15,16 +15,8 @@ from tfcnn import command, models, train
 from tfcnn.config import BadInput, Config, TrainingFailed, flag_of
 from tfcnn.run_directory import RunDirectory, read_json
 
-OWN = (
-    "phi",
-    "compound",
-    "out",
-    "resume",
-    "time",
-    "tensorboard",
-    "profile",
-    "distribution",
-)  # fields of Config that are set here
+# Fields of Config that are set here, or not for a study.
+OWN = ("phi", "compound", "out", "resume", "time", "tensorboard", "profile", "distribution")
 
 
 class Cost(NamedTuple):
@@ -40,8 +32,8 @@ def price(config: Config, side: int, channels: int, classes: int) -> Cost:
     """What a configuration costs on images of `side` pixels before --phi scales them. Allocates no weights."""
     from tfcnn import cost
 
-    side, scale = config.scaled_side(side), config.multipliers.resolution
-    arguments = models.arguments(config.arch, (side, side, channels), classes, image_scale=scale, **config.overrides)
+    side = config.scaled_side(side)
+    arguments = models.arguments_of(config, (side, side, channels), classes)
     with cost.weightless():
         table = cost.cost_table(models.build(config.arch, **arguments))
     return Cost(table.params, table.macs, side, table.trainable)

@@ -254,7 +254,7 @@ def test_other_optimizers_stay(make):
 
 def test_a_step_of_a_network_and_its_file(tmp_path):
     """MobileNet has the logits, gradients and statistics that Keras gives it; the saved file knows nothing of this."""
-    x = np.random.default_rng(2).normal(size=(16, 32, 32, 3)).astype("float32")
+    x = np.random.default_rng(4).normal(size=(16, 32, 32, 3)).astype("float32")
     results = []
     for fast in (False, True):
         keras.utils.set_random_seed(0)
@@ -268,7 +268,7 @@ def test_a_step_of_a_network_and_its_file(tmp_path):
     # One part in a million more in all pixels turns some of these gradients by 1 - 0.99995: by the corners of ReLU6.
     for a, b in zip(*results, strict=True):
         lengths = np.linalg.norm(a), np.linalg.norm(b)
-        assert np.vdot(a, b) >= 0.999 * lengths[0] * lengths[1]
+        assert np.vdot(a, b) >= 0.9999 * lengths[0] * lengths[1]
         assert lengths[0] == pytest.approx(lengths[1], rel=5e-3)
     with zipfile.ZipFile(tmp_path / "network.keras") as archive:
         config = archive.read("config.json").decode()

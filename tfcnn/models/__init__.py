@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tfcnn.config import BadInput, choose
+from tfcnn.config import BadInput, Config, choose
 
 # Below this many pixels a network that divides the image by 32 ends in a 1x1 map.
 SMALL_IMAGE = 64
@@ -137,6 +137,14 @@ def arguments(
     ):
         filled["stem"] = "cifar"
     return filled
+
+
+def arguments_of(
+    config: Config, input_shape: tuple[int, ...], num_classes: int | None = None, weights: str | None = None
+) -> dict[str, Any]:
+    """`arguments` as a configuration has them, for images that are scaled by its --phi already. Raises BadInput."""
+    scale = config.multipliers.resolution
+    return arguments(config.arch, input_shape, num_classes, weights, scale, **config.overrides)
 
 
 def _form_of(weights: str, family: Family) -> str | None:
