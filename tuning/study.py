@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import platform
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from tfcnn.config import BadInput, flag_of
 from tfcnn.run_directory import RunDirectory, write_json
 from tuning.trials import Found, found
 
+TABLE_TRIES = 10  # a second apart
 HEARTBEAT, GRACE = 20, 120  # seconds: between signs of life in a database, and without one until a trial is given up
 
 
@@ -108,21 +110,13 @@ class Study:
     def storage(self):
         """Optuna's storage of the study."""
         import optuna
-        from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 
         with self.readable(), quiet():
             if self.url is None:
                 return journal(self.journal)
             if "://" not in self.url:
                 raise BadInput(f"--storage takes a URL, as in sqlite:///study.db, got '{self.url}'")
-            return optuna.storages.get_storage(
-                RDBStorage(
-                    self.url,
-                    heartbeat_interval=HEARTBEAT,
-                    grace_period=GRACE,
-                    heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=1),
-                )
-            )
+            return optuna.storages.get_storage(database(self.url))
 
     @property
     def name(self) -> str:
@@ -215,6 +209,26 @@ def add_study(parser) -> None:
     parser.add_argument(
         "--storage", metavar="URL", help="its database, if the URL has a password [what the study says]"
     )
+
+
+def database(url: str):
+    """Optuna's storage in a database. Of machines that begin at once on an empty one each makes the tables.
+
+    All but the first are refused by the database then, and find the tables a moment later.
+    """
+    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+    from sqlalchemy.exc import DBAPIError, IntegrityError
+
+    again = RetryHeartbeatStaleTrialCallback(max_retry=1)
+    settings = {"heartbeat_interval": HEARTBEAT, "grace_period": GRACE, "heartbeat_stale_trial_callback": again}
+    for _ in range(TABLE_TRIES - 1):
+        try:
+            return RDBStorage(url, **settings)
+        except DBAPIError as error:
+            if not isinstance(error, IntegrityError) and "already exists" not in str(error):
+                raise
+            time.sleep(1)
+    return RDBStorage(url, **settings)
 
 
 def journal(path: str | os.PathLike):

@@ -11,7 +11,9 @@ from functools import partial
 from pathlib import Path
 
 import keras_tuner
+import optuna
 import pytest
+import sqlalchemy.exc
 
 from benchmarks import search_faults
 from benchmarks.search_faults import in_process, starts, values
@@ -242,6 +244,26 @@ def test_a_database_that_cannot_be_read_is_named_without_its_password(standin):
     with pytest.raises(BadInput, match=r"storage 'sqlite:///.*x\.db' cannot be read: file is not a database"):
         search(study, Config(arch="lenet5"), 1, space=f"{folder / 'standin.py'}:space")
     assert "secret" not in Study(folder / "data", "postgresql://me:secret@host/x").place
+
+
+def test_machines_that_begin_at_once_on_an_empty_database(tmp_path, monkeypatch):
+    """The slower one finds the tables half made, as PostgreSQL and MySQL say it, and waits for the rest."""
+    said = [
+        sqlalchemy.exc.OperationalError("CREATE TABLE", {}, Exception("Table 'trials' already exists")),
+        sqlalchemy.exc.IntegrityError("INSERT", {}, Exception("Duplicate entry 'v3.2.0.a' for key 'PRIMARY'")),
+    ]
+    real = optuna.storages.RDBStorage.__init__
+
+    def opened(self, *args, **kwargs):
+        if said:
+            raise said.pop(0)
+        real(self, *args, **kwargs)
+
+    waited = []
+    monkeypatch.setattr(optuna.storages.RDBStorage, "__init__", opened)
+    monkeypatch.setattr(time, "sleep", waited.append)
+    assert Study(tmp_path / "study", f"sqlite:///{tmp_path / 'trials.db'}").storage().get_all_studies() == []
+    assert waited == [1, 1]
 
 
 def test_pruned_trials_say_so(standin):
