@@ -2,11 +2,14 @@
 
 Contenders, each in a process of its own, on the same random batches, with AdamW and label smoothing:
 
-    fit            Keras' model.fit; the network of keras.applications where it has it, else ours of Keras' own layers
-    keras kernels  tfcnn.train's steps with --kernels keras
-    ours           tfcnn.train's steps as they are by default
-    PyTorch        timm's or torchvision's network where they have it, eager, channels last
-    compiled       the same under torch.compile
+    fit                Keras' model.fit; keras.applications' network where it has it, else ours of Keras' own layers
+    keras kernels      tfcnn.train's steps with --kernels keras
+    ours               tfcnn.train's steps as they are by default, in float32
+    ours bfloat16      the same with --precision mixed_bfloat16
+    PyTorch            timm's or torchvision's network where they have it, eager, channels last
+    PyTorch bfloat16   the same under torch.autocast
+    compiled           PyTorch's under torch.compile
+    compiled bfloat16  that under torch.autocast
 
 Rounds are interleaved, some steps of each contender a round, so that what else the machine does meets them alike. The
 ratio is fit's median time to the contender's, the middle half that of the single rounds; CPU is the ratio of the
@@ -69,8 +72,8 @@ ROWS = {
 }
 HEAD = """# A training step
 
-Written by `python -m benchmarks.train_step` on {device}. Float32, AdamW, label smoothing; each contender in a
-process of its own, {rounds} rounds, interleaved. "fit" is Keras' `model.fit` of keras.applications' network (where it
+Written by `python -m benchmarks.train_step` on {device}. Float32 where nothing else is said, AdamW, label
+smoothing; each contender in a process of its own, {rounds} rounds, interleaved. "fit" is Keras' `model.fit` of keras.applications' network (where it
 has none, of ours of Keras' own layers), with TensorFlow as its user has it; "ours" what `tfcnn.train` does by itself;
 "PyTorch" timm's or torchvision's network, eager, channels last. The ratio is fit's median time to the contender's, the
 middle half that of single rounds, CPU the ratio of the processors' time. Absolute numbers mean little: the machine is
@@ -78,7 +81,8 @@ shared.
 
 | network | contender | ratio | middle half | CPU | images/s | peak MiB | parameters |
 |---|---|---|---|---|---|---|---|"""
-CONTENDERS = ("fit", "keras kernels", "ours", "PyTorch", "compiled")
+DEFAULT = ("fit", "ours", "ours bfloat16", "PyTorch", "PyTorch bfloat16")
+CONTENDERS = (*DEFAULT, "keras kernels", "compiled", "compiled bfloat16")
 
 
 def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
@@ -93,6 +97,8 @@ def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
     from tfcnn.config import Config
 
     shape = (row.size, row.size, row.channels)
+    if "bfloat16" in contender:
+        keras.config.set_dtype_policy("mixed_bfloat16")
     if contender == "fit" and row.keras:
         name, options = row.keras
         options = options | {"weights": None, "classes": CLASSES, "classifier_activation": None}
@@ -114,7 +120,7 @@ def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
         def steps(count):
             model.fit(batches, steps_per_epoch=count, verbose=0, shuffle=False)
     else:
-        kernels = "fused" if contender == "ours" else "keras"
+        kernels = "keras" if contender == "keras kernels" else "fused"
         if kernels == "fused":
             acceleration.accelerate(model)
         recipe.compile_model(model, Config(arch=row.arch, kernels=kernels, lr=RATE), 1000, task)
@@ -157,13 +163,14 @@ def of_torch(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
     optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.05)
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
     parameters = sum(p.numel() for p in model.parameters())
-    if contender == "compiled":
+    if "compiled" in contender:
         model = torch.compile(model)
 
     def steps(count):
         for number in range(count):
             optimizer.zero_grad()
-            loss = loss_of(model(images[number % 4]), targets[number % 4])
+            with torch.autocast("cpu", torch.bfloat16, enabled="bfloat16" in contender):
+                loss = loss_of(model(images[number % 4]), targets[number % 4])
             loss.backward()
             optimizer.step()
             loss.item()
@@ -213,7 +220,7 @@ def torch_unet(nn, size):
 
 def serve(row: Row, contender: str) -> None:
     """Do as many steps as each line on standard input says; answer with wall and CPU seconds."""
-    make = of_torch if contender in ("PyTorch", "compiled") else of_keras
+    make = of_torch if contender.startswith(("PyTorch", "compiled")) else of_keras
     steps, parameters = make(row, contender)
     steps(WARM_UP)
     print("parameters", parameters, flush=True)
@@ -286,7 +293,7 @@ def measure(name: str, contenders: list[str], rounds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", nargs="+", default=list(ROWS), help="networks [%(default)s]")
-    parser.add_argument("--contenders", nargs="+", default=("fit", "ours", "PyTorch"), choices=CONTENDERS)
+    parser.add_argument("--contenders", nargs="+", default=DEFAULT, choices=CONTENDERS)
     parser.add_argument("--rounds", type=int, default=10, help="of each network [%(default)s]")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -299,7 +306,8 @@ def main() -> None:
     print(HEAD.format(device=device(), rounds=given.rounds), flush=True)
     for name in given.rows:
         with_torch = importlib.util.find_spec("torch") and ROWS[name].torch
-        measure(name, [c for c in given.contenders if with_torch or c not in ("PyTorch", "compiled")], given.rounds)
+        contenders = [c for c in given.contenders if with_torch or not c.startswith(("PyTorch", "compiled"))]
+        measure(name, contenders, given.rounds)
 
 
 if __name__ == "__main__":

@@ -163,8 +163,9 @@ class Data:
         if isinstance(self._source, Stream):
             examples = self._source.examples("train", tf.cast(self.seed, tf.int64), epoch)
             examples = examples.take(self.steps_per_epoch * self.batch_size)
-            if (count := self.shard[1]) > 1:
-                mine = examples.enumerate().filter(lambda place, _: place // self._share % count == self.shard[0])
+            index, count = self.shard
+            if count > 1:
+                mine = examples.enumerate().filter(lambda place, _: place // self._share % count == index)
                 examples = mine.map(lambda _, example: example)
         else:
             examples = tf.data.Dataset.from_tensor_slices(tf.reshape(self._order(epoch), [-1]))

@@ -57,9 +57,16 @@ def resample(
 
 def mirror(images: tf.Tensor, luck: tf.Tensor, a: Augmentation) -> tf.Tensor:
     """Images (batch, height, width, channels) of any type, mirrored as `matrices` says, without resampling."""
-    for axis, flip, share in ((2, column.FLIP_X, a.hflip), (1, column.FLIP_Y, a.vflip)):
+    _, height, width, channels = images.shape
+    # Along the middle axis of three TensorFlow copies pixel by pixel; else number by number, ten times as slow.
+    rows = {column.FLIP_X: (-1, width, channels), column.FLIP_Y: (-1, height, width * channels)}
+    for flip, share in ((column.FLIP_X, a.hflip), (column.FLIP_Y, a.vflip)):
         if share:
-            images = parts.change(images, luck[:, flip] < share, [lambda some, axis=axis: tf.reverse(some, [axis])])
+
+            def reverse(some, shape=rows[flip]):
+                return tf.reshape(tf.reverse(tf.reshape(some, shape), [1]), (-1, height, width, channels))
+
+            images = parts.change(images, luck[:, flip] < share, [reverse])
     return images
 
 

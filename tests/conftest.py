@@ -1,6 +1,7 @@
 """Shared fixtures. Prepared data sets go to a folder of the test session, not to the user's."""
 
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -20,6 +21,18 @@ def pytest_collection_modifyitems(config, items):
     if importlib.util.find_spec("torch") is None:
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("torch")])
         items[:] = [item for item in items if not item.get_closest_marker("torch")]
+
+
+@pytest.fixture(autouse=True)
+def nothing_that_autograph_cannot_read():
+    """TensorFlow warns of such a function, in whose tensors `if` is then Python's, where a user would read it."""
+    said = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage()[:200])
+    logging.getLogger("tensorflow").addHandler(handler)
+    yield
+    logging.getLogger("tensorflow").removeHandler(handler)
+    assert not [line for line in said if "AutoGraph could not transform" in line]
 
 
 @pytest.fixture
