@@ -70,14 +70,29 @@ ROWS = {
     "vgg11@32": Row("vgg11", 32, 64, torch="timm:vgg11"),
     "unet-0.25@96": Row("unet", 96, 8, arguments={"width": 0.25}, torch="here:unet"),
 }
+# Of ours alone: which of them gain by bfloat16 is what --precision auto goes by.
+ROWS |= {
+    f"{arch}@{size}": Row(arch, size, batch, arguments=arguments)
+    for arch, size, batch, arguments in (
+        ("alexnet", 64, 32, {}),
+        ("nin", 32, 64, {}),
+        ("googlenet", 64, 32, {}),
+        ("squeezenet1_1", 64, 32, {}),
+        ("densenet121", 64, 16, {}),
+        ("resnet20", 32, 64, {}),
+        ("xception", 96, 8, {}),
+        ("efficientnet_b0", 64, 16, {}),
+        ("segnet", 64, 8, {"width": 0.25}),
+    )
+}
 HEAD = """# A training step
 
-Written by `python -m benchmarks.train_step` on {device}. Float32 where nothing else is said, AdamW, label
-smoothing; each contender in a process of its own, {rounds} rounds, interleaved. "fit" is Keras' `model.fit` of keras.applications' network (where it
-has none, of ours of Keras' own layers), with TensorFlow as its user has it; "ours" what `tfcnn.train` does by itself;
-"PyTorch" timm's or torchvision's network, eager, channels last. The ratio is fit's median time to the contender's, the
-middle half that of single rounds, CPU the ratio of the processors' time. Absolute numbers mean little: the machine is
-shared.
+Written by `python -m benchmarks.train_step` on {device}. Float32 where nothing else is said,
+AdamW, label smoothing; each contender in a process of its own, {rounds} rounds, interleaved. "fit" is Keras'
+`model.fit` of keras.applications' network (where it has none, of ours of Keras' own layers), with TensorFlow as its
+user has it; "ours" what `tfcnn.train` does by itself; "PyTorch" timm's or torchvision's network, eager, channels last.
+The ratio is fit's median time to the contender's, the middle half that of single rounds, CPU the ratio of the
+processors' time. Absolute numbers mean little: the machine is shared.
 
 | network | contender | ratio | middle half | CPU | images/s | peak MiB | parameters |
 |---|---|---|---|---|---|---|---|"""
@@ -278,9 +293,9 @@ def measure(name: str, contenders: list[str], rounds: int) -> None:
     for _ in range(rounds):
         for child in children.values():
             child.steps(count)
-    fit = children["fit"]
+    base = children[contenders[0]]
     for contender, child in children.items():
-        (ratio, low, high), (cpu, *_) = compared(fit.wall, child.wall), compared(fit.cpu, child.cpu)
+        (ratio, low, high), (cpu, *_) = compared(base.wall, child.wall), compared(base.cpu, child.cpu)
         images = row.batch / statistics.median(child.wall)
         print(
             f"| {name}, batches of {row.batch} | {contender} | {ratio:.2f} | {low:.2f} to "
@@ -292,7 +307,8 @@ def measure(name: str, contenders: list[str], rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rows", nargs="+", default=list(ROWS), help="networks [%(default)s]")
+    twins = [name for name in ROWS if ROWS[name].torch]
+    parser.add_argument("--rows", nargs="+", default=twins, choices=list(ROWS), help="networks [those with a twin]")
     parser.add_argument("--contenders", nargs="+", default=DEFAULT, choices=CONTENDERS)
     parser.add_argument("--rounds", type=int, default=10, help="of each network [%(default)s]")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)

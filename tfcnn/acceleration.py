@@ -60,10 +60,20 @@ def onednn() -> bool:
 
 
 @cache
+def cpu_has(feature: str) -> bool:
+    """Whether Linux lists this feature of the CPU, as "avx512_bf16"."""
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.exists() and f" {feature} " in cpuinfo.read_text().replace("\n", " ")
+
+
 def has_vnni() -> bool:
     """Whether this is a CPU with AVX-512 VNNI, for which TensorFlow switches oneDNN on by itself."""
-    cpuinfo = Path("/proc/cpuinfo")  # of Linux
-    return cpuinfo.exists() and "avx512_vnni" in cpuinfo.read_text()
+    return cpu_has("avx512_vnni")
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the CPU multiplies in bfloat16 and TensorFlow lets it, which without oneDNN converts to float32."""
+    return onednn() and cpu_has("avx512_bf16")
 
 
 def accelerate_optimizer(optimizer: keras.optimizers.Optimizer) -> bool:

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tfcnn
-from tfcnn import losses, recipe
+from tfcnn import acceleration, losses, recipe
 from tfcnn.config import OPTIMISERS, SCHEDULES, BadInput, Config
 
 
@@ -322,12 +322,40 @@ def test_default_learning_rate_knows_the_family():
     ("capability", "expected"), [((9, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16"), ((6, 1), "float32")]
 )
 def test_automatic_precision_by_device(capability, expected, monkeypatch):
-    assert recipe.precision(Config()) == "float32"  # this machine has no GPU, or the test below would not be needed
+    assert recipe.precision(Config()) == "float32"  # this machine has no GPU, or the test would not be needed
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a device"])
     details = {"compute_capability": capability}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
     assert recipe.precision(Config()) == expected
     assert recipe.precision(Config(precision="float32")) == "float32"
+
+
+@pytest.mark.parametrize("features", [{"avx512_bf16"}, set()])
+@pytest.mark.parametrize("onednn", [True, False])
+def test_automatic_precision_on_cpus(features, onednn, monkeypatch):
+    """bfloat16 where CPU, TensorFlow and network all gain by it."""
+    monkeypatch.setattr(acceleration, "cpu_has", features.__contains__)
+    monkeypatch.setattr(acceleration, "onednn", lambda: onednn)
+    expected = "mixed_bfloat16" if features and onednn else "float32"
+    for arch in ("vgg11", "resnet50", "unet", "densenet121"):
+        assert recipe.precision(Config(arch=arch)) == expected
+    for arch in ("mobilenet", "xception", "lenet5", "nin", "resnet20", "densenet40", "unet3d"):
+        assert recipe.precision(Config(arch=arch)) == "float32"
+    assert recipe.precision(Config(arch="vgg11", precision="float32")) == "float32"
+
+
+def test_features_of_the_cpu_are_whole_words(tmp_path, monkeypatch):
+    acceleration.cpu_has.cache_clear()
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor : 0\nflags : fpu avx512_bf16\nbugs : spectre_v1\n")
+    monkeypatch.setattr(acceleration, "Path", lambda name: cpuinfo)
+    assert [acceleration.cpu_has(name) for name in ("avx512_bf16", "avx512_bf", "fpu", "amx")] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    acceleration.cpu_has.cache_clear()
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])

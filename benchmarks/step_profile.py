@@ -1,0 +1,84 @@
+"""Where the time of a training step goes: `python -m benchmarks.step_profile > docs/step_profile.md`.
+
+TensorFlow's profiler over some steps of `tfcnn.train`. An operation's time is its own, without that of what it calls,
+summed over threads; what TensorFlow does between operations is "no operation".
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import tempfile
+from pathlib import Path
+
+from benchmarks.train_step import ROWS, of_keras
+from tfcnn import command
+
+NETWORKS = ("lenet5@28", "mobilenet-0.25@32", "mobilenet@96", "resnet50@64", "unet-0.25@96", "vgg11@32")
+STEPS = 10
+MOST = 8  # operations in a table
+HEAD = """# Where a training step's time goes
+
+Written by `python -m benchmarks.step_profile` on {device}. Shares of the processors' time, by TensorFlow's
+operation, its gradients beside it as their own; {steps} steps in float32. What the step takes as a whole, and beside
+which others: [training_step.md](training_step.md)."""
+
+
+def times(folder: str) -> collections.Counter:
+    """Picoseconds of each operation's own in a profile, by its type."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    space, own = xplane_pb2.XSpace(), collections.Counter()
+    (file,) = Path(folder).rglob("*.xplane.pb")
+    space.ParseFromString(file.read_bytes())
+    for plane in space.planes:
+        for line in plane.lines:
+            open_ones = []  # end and type of the events around this one
+            for event in sorted(line.events, key=lambda event: (event.offset_ps, -event.duration_ps)):
+                while open_ones and open_ones[-1][0] <= event.offset_ps:
+                    open_ones.pop()
+                if open_ones:
+                    own[open_ones[-1][1]] -= event.duration_ps
+                kind = type_of(plane.event_metadata[event.metadata_id])
+                own[kind] += event.duration_ps
+                open_ones.append((event.offset_ps + event.duration_ps, kind))
+    return own
+
+
+def type_of(event) -> str:
+    """TensorFlow's name of an operation's type, of "the/name:Type"; oneDNN's kernels by that of what they replace."""
+    name = event.display_name or event.name
+    kind = name.rpartition(":")[2] if ":" in name else ""
+    for prefix in ("_MklNative", "_Mkl", "_"):
+        kind = kind.removeprefix(prefix)
+    return kind if kind.isidentifier() else "no operation"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rows", nargs="+", default=NETWORKS, choices=list(ROWS), help="networks [%(default)s]")
+    given = parser.parse_args()
+    command.import_tensorflow()
+    import tensorflow as tf
+
+    from tfcnn.provenance import device
+
+    print(HEAD.format(device=device(), steps=STEPS))
+    for name in given.rows:
+        steps, _ = of_keras(ROWS[name], "ours")
+        steps(2 * STEPS)
+        with tempfile.TemporaryDirectory() as folder:
+            tf.profiler.experimental.start(folder)
+            steps(STEPS)
+            tf.profiler.experimental.stop()
+            own = times(folder)
+        print(f"\n**{name}**, batches of {ROWS[name].batch}\n\n| operation | share |\n|---|---|")
+        rest = own.pop("no operation", 0)
+        total, largest = sum(own.values()) + 0 * rest, own.most_common(MOST)
+        for kind, taken in largest:
+            print(f"| {kind} | {taken / total:.0%} |")
+        print(f"| {len(own) - MOST} others | {1 - sum(taken for _, taken in largest) / total:.0%} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
