@@ -1,10 +1,11 @@
 """Images a second that reach a network: ours, Keras', TensorFlow Datasets' and PyTorch's, on the same data.
 
-    python -m benchmarks.input_pipeline [--rounds 7] [--parts memory folder records] [--images 1500]
+    python -m benchmarks.input_pipeline [--rounds 7] [--parts memory folder records] > docs/input_pipeline.md
 
     memory    60,000 images of 28x28, decoded in memory; the same normalisation, with and without augmentation
     folder    a folder of JPEGs of 500x375, some 70 KB each, to 224x224: random crop, resize, mirror, normalise
     records   the same JPEGs as TFRecords, as TensorFlow Datasets writes them
+    training  how long a network that is slower than the folder's images waits for them
 
 Keras' augmentation for a folder is its tutorial's kind: RandomFlip, RandomTranslation and RandomZoom of batches.
 PyTorch's is torchvision's RandomResizedCrop and RandomHorizontalFlip with Pillow, in two workers. Decode only is the
@@ -18,15 +19,24 @@ ratios of single rounds and the middle half of them; and each one's median rate.
 """
 
 import argparse
+import contextlib
 import itertools
-import os
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
+from tfcnn import command
+
+HEAD = """# Images a second
+
+Written by `python -m benchmarks.input_pipeline` on {device}. How many times as fast ours is as each contender, the
+median of {rounds} interleaved rounds and the middle half of them; "kept" are epochs after the first, with the decoded
+images in memory. What each contender is stands in [the command](../benchmarks/input_pipeline.py). The machine is
+shared: the second digit of a ratio is not to be trusted."""
 SIDE, BATCH = 224, 32
 STEPS = 60  # of large images in a round
 SMALL_BATCH = 128
@@ -199,9 +209,9 @@ def folder(root: Path, count: int):
         "decode only": decode_only,
         "resample only": resample_only,
         "ours": lambda: ours("", 0),
-        "ours, kept": lambda: ours("random crops", 4096),
+        "ours, kept": lambda: ours("kept random crops", 4096),
         "ours, kept, windows of a fixed scale": lambda: ours(
-            "windows of a fixed scale", 4096, scale=(1.0, 1.0), margin=1 / 7
+            "kept windows of a fixed scale", 4096, scale=(1.0, 1.0), margin=1 / 7
         ),
     }
     return [(f"a folder of {count:,} JPEGs of 500x375 to 224x224", contenders, BATCH, STEPS)]
@@ -214,7 +224,7 @@ def filled(data, name: str):
     for _ in range(data.steps_per_epoch):
         next(batches)
     rate = data.steps_per_epoch * BATCH / (time.perf_counter() - started)
-    print(f"\n{name}: the first epoch, in which decoded images are kept, {rate:,.0f} images/s")
+    print(f"\nThe first epoch of {name}, in which decoded images are kept: {rate:,.0f} images/s.")
     return batches
 
 
@@ -269,13 +279,14 @@ def records(root: Path, count: int):
 
     tfds.disable_progress_bar()
     builder = BenchmarkPhotographs(data_dir=str(root))
-    builder.download_and_prepare()
+    with contextlib.redirect_stdout(sys.stderr):
+        builder.download_and_prepare()
 
     def ours(memory):
         data = pipelines.load(
             "benchmark_photographs", batch_size=BATCH, mean=MEAN, std=STD, data_memory=memory, data_dir=str(root)
         )
-        return filled(data, "records") if memory else iter(data.train(10_000))
+        return filled(data, "kept records") if memory else iter(data.train(10_000))
 
     def plain(cached):
         def prepared(example):
@@ -300,7 +311,8 @@ def records(root: Path, count: int):
     return [(f"{count:,} JPEGs of 500x375 as TFDS records to 224x224", contenders, BATCH, STEPS)]
 
 
-def measure(title: str, contenders: dict, batch: int, steps: int, rounds: int) -> None:
+def measure(title: str, contenders: dict, batch: int, steps: int, rounds: int) -> dict[str, float]:
+    """Print the table of some contenders; images a second of each, the median of rounds."""
     iterators = {name: make() for name, make in contenders.items()}
     rates = {name: [] for name in contenders}
     for _ in range(rounds):
@@ -319,25 +331,62 @@ def measure(title: str, contenders: dict, batch: int, steps: int, rounds: int) -
         low, _, high = statistics.quantiles(ratios, n=4)
         middle, rate = statistics.median(ratios), statistics.median(found)
         print(f"| {name} | {middle:.2f} | {low:.2f} ... {high:.2f} | {rate:,.0f} |", flush=True)
+    return {name: statistics.median(found) for name, found in rates.items()}
+
+
+def training(root: Path, count: int) -> None:
+    """Print how long a step of MobileNet 0.25 on the folder's images is, and how long of that it waits for them."""
+    import tensorflow as tf
+
+    from benchmarks.step_profile import times
+    from tfcnn import loop, train
+    from tfcnn.config import Config
+
+    write_photographs(root / "photographs", count)
+    config = Config(dataset=str(root / "photographs"), width=0.25, batch_size=BATCH, data_dir=str(root), data_memory=0)
+    data = train.load_data(config)
+    model, _ = train.build_model(config, data)
+    loop.build_metrics(model, data)
+    take, batches = loop.several_steps(model), iter(data.train(10_000))
+    take(batches, 5)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        started = time.perf_counter()
+        take(batches, STEPS)[0].numpy()
+        wall = time.perf_counter() - started
+        tf.profiler.experimental.stop()
+        waited = times(folder)["IteratorGetNext"] / 1e12
+    print(
+        f"\nTraining: of {STEPS} steps of mobilenet-0.25 on batches of {BATCH} of the folder's images, {wall:.1f} s by "
+        f"TensorFlow's profiler, {waited:.3f} s ({waited / wall:.1%}) are the step's IteratorGetNext."
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument(
-        "--parts", nargs="+", choices=("memory", "folder", "records"), default=("memory", "folder", "records")
-    )
+    parts = ("memory", "folder", "records", "training")
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     parser.add_argument("--images", type=int, default=1500, help="JPEGs")
     parser.add_argument("--files", metavar="FOLDER", help="where JPEGs and records are kept [a temporary folder]")
     given = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    command.import_tensorflow()
+    from tfcnn.provenance import device
+
+    print(HEAD.format(device=device(), rounds=given.rounds))
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(given.files or temporary)
         for part in given.parts:
+            if part == "training":
+                training(root, given.images)
+                continue
             tables = {"memory": memory, "folder": folder, "records": records}
             root.mkdir(parents=True, exist_ok=True)
             for title, contenders, batch, steps in tables[part](root, given.images):
-                measure(title, contenders, batch, steps, given.rounds)
+                rates = measure(title, contenders, batch, steps, given.rounds)
+                if part == "folder":
+                    series = 1 / (1 / rates["decode only"] + 1 / rates["resample only"])
+                    print(f"\nDecoding and then resampling, at these rates: {series:,.0f} images/s.", flush=True)
 
 
 if __name__ == "__main__":

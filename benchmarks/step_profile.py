@@ -1,7 +1,7 @@
 """Where the time of a training step goes: `python -m benchmarks.step_profile > docs/step_profile.md`.
 
 TensorFlow's profiler over some steps of `tfcnn.train`. An operation's time is its own, without that of what it calls,
-summed over threads; what TensorFlow does between operations is "no operation".
+summed over threads; what TensorFlow does between operations is not in it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ STEPS = 10
 MOST = 8  # operations in a table
 HEAD = """# Where a training step's time goes
 
-Written by `python -m benchmarks.step_profile` on {device}. Shares of the processors' time, by TensorFlow's
-operation, its gradients beside it as their own; {steps} steps in float32. What the step takes as a whole, and beside
+Written by `python -m benchmarks.step_profile` on {device}. Shares of the time that TensorFlow
+spends in operations, by their type; {steps} steps in float32. What the step takes as a whole, and beside
 which others: [training_step.md](training_step.md)."""
 
 
@@ -46,12 +46,11 @@ def times(folder: str) -> collections.Counter:
 
 
 def type_of(event) -> str:
-    """TensorFlow's name of an operation's type, of "the/name:Type"; oneDNN's kernels by that of what they replace."""
-    name = event.display_name or event.name
-    kind = name.rpartition(":")[2] if ":" in name else ""
-    for prefix in ("_MklNative", "_Mkl", "_"):
-        kind = kind.removeprefix(prefix)
-    return kind if kind.isidentifier() else "no operation"
+    """The type of an operation, as "Conv2D", oneDNN's by that of what it replaces; the runtime's events have "::"."""
+    name = (event.display_name or event.name).removesuffix("Op::DoCompute")  # of those that wait
+    for prefix in ("_MklNative", "_Mkl"):
+        name = name.removeprefix(prefix)
+    return name if name.isidentifier() else "no operation"
 
 
 def main() -> None:
@@ -73,8 +72,8 @@ def main() -> None:
             tf.profiler.experimental.stop()
             own = times(folder)
         print(f"\n**{name}**, batches of {ROWS[name].batch}\n\n| operation | share |\n|---|---|")
-        rest = own.pop("no operation", 0)
-        total, largest = sum(own.values()) + 0 * rest, own.most_common(MOST)
+        own.pop("no operation", 0)
+        total, largest = sum(own.values()), own.most_common(MOST)
         for kind, taken in largest:
             print(f"| {kind} | {taken / total:.0%} |")
         print(f"| {len(own) - MOST} others | {1 - sum(taken for _, taken in largest) / total:.0%} |", flush=True)
