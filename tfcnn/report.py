@@ -44,7 +44,7 @@ def introduce(config: Config, facts: dict[str, Any], devices: int = 1) -> None:
     print(
         f"recipe     {name}{config.opt}, learning rate {recipe['learning_rate']:g}, {config.epochs} epochs of "
         f"{recipe['steps_per_epoch']} steps of {config.batch_size} images, {recipe['precision']}"
-        f"{' (--precision float32 for that alone)' if chosen else ''}{', XLA' if recipe['jit'] else ''}"
+        f"{' (--precision float32 for full precision)' if chosen else ''}{', XLA' if recipe['jit'] else ''}"
     )
     counts = [(count, what) for what, count in recipe["fused_kernels"].items() if count]
     fused = ", ".join(f"{count} {what.removesuffix('s') if count == 1 else what}" for count, what in counts)

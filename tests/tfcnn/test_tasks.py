@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 import tfcnn
-from tfcnn import evaluate, export, predict, recipes, train
+from tfcnn import evaluate, export, predict, recipe, recipes, train
 from tfcnn.checkpoint import Checkpoints
 from tfcnn.command import Interrupted
 from tfcnn.config import BadInput, Config
@@ -173,6 +173,15 @@ def test_resume_with_every_state_gives_the_uninterrupted_run(run, monkeypatch, t
     np.testing.assert_allclose(second, first, rtol=1e-5)
     for a, b in zip(whole.load_model().get_weights(), part.load_model().get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_dense_convolutions_train_in_bfloat16_where_the_cpu_multiplies_in_it(run, capsys, monkeypatch):
+    monkeypatch.setattr(export, "export_savedmodel", lambda *args: None)
+    monkeypatch.setattr(recipe, "multiplies_bfloat16", lambda: True)
+    directory = run("segmentation", **UNET | {"epochs": 1})
+    assert directory.read_config()["recipe"]["precision"] == "mixed_bfloat16"
+    assert "mixed_bfloat16 (--precision float32 for full precision)" in capsys.readouterr().out
+    assert directory.load_model().layers[1].compute_dtype == "bfloat16"
 
 
 def test_config_json_keeps_the_recipe_and_what_it_gave(run, capsys, monkeypatch):
