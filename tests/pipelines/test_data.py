@@ -77,11 +77,12 @@ def test_an_epoch_is_a_permutation_and_the_next_is_another(plain):
     assert (first != second).any()
 
 
-def test_order_and_augmentation_do_not_depend_on_the_epochs_before(digits):
-    whole = batches(digits, 3)
-    steps = digits.steps_per_epoch
-    assert len(whole) == 3 * steps
-    for resumed, expected in zip(batches(digits, 1, first_epoch=2), whole[2 * steps :], strict=True):
+@pytest.mark.parametrize("mixing", [{}, {"mixup": 0.2, "cutmix": 1.0}])
+def test_order_augmentation_and_mixing_do_not_depend_on_what_was_before(mixing):
+    data = pipelines.load("digits", batch_size=32, overrides=mixing)
+    whole, steps = batches(data, 2), data.steps_per_epoch
+    assert len(whole) == 2 * steps
+    for resumed, expected in zip(batches(data, 1, first_epoch=1, first_step=3), whole[steps + 3 :], strict=True):
         np.testing.assert_array_equal(resumed[0], expected[0])
         np.testing.assert_array_equal(resumed[1], expected[1])
 
