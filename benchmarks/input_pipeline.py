@@ -1,6 +1,6 @@
 """Images a second that reach a network: ours, Keras', TensorFlow Datasets' and PyTorch's, on the same data.
 
-    python -m benchmarks.input_pipeline [--rounds 7] [--parts memory folder records] > docs/input_pipeline.md
+    python -m benchmarks.input_pipeline [--rounds 7] [--parts memory folder records training] > docs/input_pipeline.md
 
     memory    60,000 images of 28x28, decoded in memory; the same normalisation, with and without augmentation
     folder    a folder of JPEGs of 500x375, some 70 KB each, to 224x224: random crop, resize, mirror, normalise
@@ -323,15 +323,16 @@ def measure(title: str, contenders: dict, batch: int, steps: int, rounds: int) -
             for _ in range(steps):
                 next(batches)
             rates[name].append(steps * batch / (time.perf_counter() - started))
+    medians = {name: statistics.median(found) for name, found in rates.items()}
     ours = next(found for name, found in rates.items() if name.startswith("ours"))
     print(f"\n**{title}**, batches of {batch}, {rounds} rounds\n")
     print("| | ours is times as fast | middle half | images/s |\n|---|---|---|---|")
     for name, found in rates.items():
         ratios = [rate / other for rate, other in zip(ours, found, strict=True)]
         low, _, high = statistics.quantiles(ratios, n=4)
-        middle, rate = statistics.median(ratios), statistics.median(found)
+        middle, rate = statistics.median(ratios), medians[name]
         print(f"| {name} | {middle:.2f} | {low:.2f} ... {high:.2f} | {rate:,.0f} |", flush=True)
-    return {name: statistics.median(found) for name, found in rates.items()}
+    return medians
 
 
 def training(root: Path, count: int) -> None:
