@@ -90,11 +90,15 @@ def resize(pixels: tf.Tensor, side: int, smoothed: bool = True) -> tf.Tensor:
 
     Smoothed where it shrinks to less than half, which takes five times as long; `smoothed=False` if it never does.
     """
+
+    def bilinear():  # of float32 three quarters of the time that it takes of uint8, for which the kernel is not written
+        return tf.image.resize(tf.cast(pixels, tf.float32), (side, side))
+
     if not smoothed:
-        return tf.image.resize(pixels, (side, side))
+        return bilinear()
     resized = tf.cond(
         tf.reduce_min(tf.shape(pixels)[:2]) > 2 * side,
         lambda: tf.image.resize(pixels, (side, side), antialias=True),
-        lambda: tf.image.resize(pixels, (side, side)),
+        bilinear,
     )
     return tf.ensure_shape(resized, (side, side, pixels.shape[-1]))
