@@ -24,6 +24,8 @@ from pipelines.preparation import Preparation
 from pipelines.sources import Decoded, Encoded, Stream
 
 AHEAD = 4  # batches that are ready before they are asked for
+# No function here has an `if` on a tensor that it would have to rewrite; reading them all takes half a second.
+without_autograph = tf.autograph.experimental.do_not_convert
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Data:
         }
         return facts | {"augmentation": dataclasses.asdict(self.augmentation), "bad": len(self.bad)}
 
+    @without_autograph
     def train(self, epochs: int = 1, first_epoch: int = 0, first_step: int = 0) -> tf.data.Dataset:
         """The augmented batches of `epochs` epochs from `first_epoch` on, `steps_per_epoch` for each, in one dataset.
 
@@ -102,6 +105,7 @@ class Data:
             batches = batches.enumerate(start).map(mix, tf.data.AUTOTUNE)
         return batches.prefetch(AHEAD)
 
+    @without_autograph
     def evaluation(self, split: str = "test") -> tf.data.Dataset:
         """Every example of "train", "validation" or "test" once, in its own order, not augmented."""
         if self._batchwise:
@@ -114,6 +118,7 @@ class Data:
             batches = batches.cache()
         return batches.prefetch(AHEAD)
 
+    @without_autograph
     def counts(self, split: str = "train") -> np.ndarray:
         """How often each class is in a split, in examples, boxes or pixels: int64 (num_classes,)."""
         examples = self._in_order(split)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pipelines import arrays, catalogue, examination, folder, images, records
 from pipelines.catalogue import BadData, mebibytes
-from pipelines.data import Data
+from pipelines.data import Data, without_autograph
 from pipelines.policy import policy
 from pipelines.preparation import Preparation
 from pipelines.sources import Cache, Contents, Decoded, Encoded, Stream
@@ -23,6 +23,7 @@ MEASURED = 4096, 512  # training examples of which mean and std are taken: decod
 CACHE_OVERHEAD = 256  # bytes that an image in the cache takes beside its pixels
 
 
+@without_autograph
 def load(
     name: str,
     *,
