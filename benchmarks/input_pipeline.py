@@ -5,7 +5,7 @@
     memory    60,000 images of 28x28, decoded in memory; the same normalisation, with and without augmentation
     folder    a folder of JPEGs of 500x375, some 70 KB each, to 224x224: random crop, resize, mirror, normalise
     records   the same JPEGs as TFRecords, as TensorFlow Datasets writes them
-    training  how long a network that is slower than the folder's images waits for them
+    training  how long a network that is slower than the folder's images waits for them, and one that is faster
 
 Keras' augmentation for a folder is its tutorial's kind: RandomFlip, RandomTranslation and RandomZoom of batches.
 PyTorch's is torchvision's RandomResizedCrop and RandomHorizontalFlip with Pillow, in two workers. Decode only is the
@@ -39,15 +39,17 @@ median of {rounds} interleaved rounds and the middle half of them; "kept" are ep
 images in memory. What each contender is stands in [the command](../benchmarks/input_pipeline.py). The machine is
 shared: the second digit of a ratio is not to be trusted."""
 SIDE, BATCH = 224, 32
+AHEAD = 4  # batches that the ceilings keep ready, as ours
 STEPS = 60  # of large images in a round
 SMALL_BATCH = 128
 MEAN, STD = np.array([0.485, 0.456, 0.406], "float32"), np.array([0.229, 0.224, 0.225], "float32")
 
 
-# Contenders: functions that return an endless iterator of batches, and the images that one batch has.
+# A part gets a folder for its files, how many JPEGs to make and how many rounds to measure, and prints. A contender is
+# a function that returns an endless iterator of batches.
 
 
-def memory(root: Path, count: int):
+def memory(root: Path, count: int, rounds: int) -> None:
     import keras
     import tensorflow as tf
 
@@ -118,10 +120,8 @@ def memory(root: Path, count: int):
         "per-example map with Keras' layers": lambda: per_example(*turned),
         "ours": lambda: ours("light"),
     }
-    return [
-        ("60,000 images of 28x28 in memory, not augmented", plain, SMALL_BATCH, 400),
-        ("the same, turned, zoomed and shifted", augmented, SMALL_BATCH, 60),
-    ]
+    measure("60,000 images of 28x28 in memory, not augmented", plain, SMALL_BATCH, 400, rounds)
+    measure("the same, turned, zoomed and shifted", augmented, SMALL_BATCH, 60, rounds)
 
 
 def write_photographs(root: Path, count: int) -> None:
@@ -143,7 +143,7 @@ def write_photographs(root: Path, count: int) -> None:
         photograph.resize((500, 375), Image.Resampling.BICUBIC, box).save(folder / f"{number:05}.jpg", quality=92)
 
 
-def folder(root: Path, count: int):
+def folder(root: Path, count: int, rounds: int) -> None:
     import keras
     import tensorflow as tf
 
@@ -177,7 +177,7 @@ def folder(root: Path, count: int):
     def decode_only():
         data = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files)).repeat()
         data = data.map(lambda file: tf.reduce_sum(tf.io.decode_jpeg(tf.io.read_file(file), 3)[0, 0]), tf.data.AUTOTUNE)
-        return iter(data.batch(BATCH).prefetch(4))
+        return iter(data.batch(BATCH).prefetch(AHEAD))
 
     def resample_only():
         crops = tf.stack([tf.io.decode_jpeg(tf.io.read_file(file), 3)[40:320, 60:390] for file in files[:BATCH]])
@@ -186,7 +186,7 @@ def folder(root: Path, count: int):
             return tf.image.resize(tf.cast(crops[row], tf.float32), (SIDE, SIDE))[0, 0, 0]
 
         data = tf.data.Dataset.range(BATCH).repeat().map(resampled, tf.data.AUTOTUNE)
-        return iter(data.batch(BATCH).prefetch(4))
+        return iter(data.batch(BATCH).prefetch(AHEAD))
 
     def torch_loader():
         import torch
@@ -218,7 +218,9 @@ def folder(root: Path, count: int):
             "kept windows of a fixed scale", 4096, scale=(1.0, 1.0), margin=1 / 7
         ),
     }
-    return [(f"a folder of {count:,} JPEGs of 500x375 to 224x224", contenders, BATCH, STEPS)]
+    rates = measure(f"a folder of {count:,} JPEGs of 500x375 to 224x224", contenders, BATCH, STEPS, rounds)
+    series = 1 / (1 / rates["decode only"] + 1 / rates["resample only"])
+    print(f"\nDecoding and then resampling, at these rates: {series:,.0f} images/s.", flush=True)
 
 
 def filled(data, name: str):
@@ -256,7 +258,7 @@ class Photographs:
         return self.transform(Image.open(file).convert("RGB")), int("flower" in file)
 
 
-def records(root: Path, count: int):
+def records(root: Path, count: int, rounds: int) -> None:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -312,7 +314,7 @@ def records(root: Path, count: int):
         "ours, streamed": lambda: ours(0),
         "ours, kept": lambda: ours(4096),
     }
-    return [(f"{count:,} JPEGs of 500x375 as TFDS records to 224x224", contenders, BATCH, STEPS)]
+    measure(f"{count:,} JPEGs of 500x375 as TFDS records to 224x224", contenders, BATCH, STEPS, rounds)
 
 
 def measure(title: str, contenders: dict, batch: int, steps: int, rounds: int) -> dict[str, float]:
@@ -339,11 +341,11 @@ def measure(title: str, contenders: dict, batch: int, steps: int, rounds: int) -
     return medians
 
 
-def training(root: Path, count: int) -> None:
-    """Print how long a step of MobileNet 0.25 on the folder's images is, and how long of that it waits for them."""
+def training(root: Path, count: int, rounds: int) -> None:
+    """Print how long steps of MobileNet 0.25 wait for the folder's images, and for contrast steps of nothing."""
     import tensorflow as tf
 
-    from benchmarks.step_profile import times
+    from benchmarks.step_profile import profiled
     from tfcnn import loop, train
     from tfcnn.config import Config
 
@@ -352,26 +354,26 @@ def training(root: Path, count: int) -> None:
     data = train.load_data(config)
     model, _ = train.build_model(config, data)
     loop.build_metrics(model, data)
-    take, batches = loop.several_steps(model), iter(data.train(10_000))
-    take(batches, 5)
-    with tempfile.TemporaryDirectory() as folder:
-        tf.profiler.experimental.start(folder)
-        started = time.perf_counter()
-        take(batches, STEPS)[0].numpy()
-        wall = time.perf_counter() - started
-        tf.profiler.experimental.stop()
-        waited = times(folder)["IteratorGetNext"] / 1e12
-    print(
-        f"\nTraining: of {STEPS} steps of mobilenet-0.25 on batches of {BATCH} of the folder's images, {wall:.1f} s by "
-        f"TensorFlow's profiler, {waited:.3f} s ({waited / wall:.1%}) are the step's IteratorGetNext."
-    )
+    print(f"\n**{STEPS} steps on batches of {BATCH} of that folder**, by TensorFlow's profiler\n")
+    print("| a step is | seconds | of them in IteratorGetNext |\n|---|---|---|")
+    for name, step in (
+        ("mobilenet-0.25's, forward and backward", None),
+        ("nothing: the images are the slower ones", lambda batch: {"loss": tf.reduce_sum(batch[1])}),
+    ):
+        take, batches = loop.several_steps(model, step), iter(data.train(10_000))
+        take(batches, AHEAD + 1)[0].numpy()
+        wall, own = profiled(lambda take=take, batches=batches: take(batches, STEPS)[0].numpy())
+        waited = own["IteratorGetNext"] / 1e12
+        print(f"| {name} | {wall:.1f} | {waited:.3f} ({waited / wall:.1%}) |", flush=True)
+
+
+PARTS = {"memory": memory, "folder": folder, "records": records, "training": training}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parts = ("memory", "folder", "records", "training")
-    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--images", type=int, default=1500, help="JPEGs")
     parser.add_argument("--files", metavar="FOLDER", help="where JPEGs and records are kept [a temporary folder]")
     given = parser.parse_args()
@@ -381,17 +383,9 @@ def main() -> None:
     print(HEAD.format(device=device(), rounds=given.rounds))
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(given.files or temporary)
+        root.mkdir(parents=True, exist_ok=True)
         for part in given.parts:
-            if part == "training":
-                training(root, given.images)
-                continue
-            tables = {"memory": memory, "folder": folder, "records": records}
-            root.mkdir(parents=True, exist_ok=True)
-            for title, contenders, batch, steps in tables[part](root, given.images):
-                rates = measure(title, contenders, batch, steps, given.rounds)
-                if part == "folder":
-                    series = 1 / (1 / rates["decode only"] + 1 / rates["resample only"])
-                    print(f"\nDecoding and then resampling, at these rates: {series:,.0f} images/s.", flush=True)
+            PARTS[part](root, given.images, given.rounds)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.train_step import ROWS, of_keras
@@ -24,13 +27,20 @@ spends in operations, by their type; {steps} steps in float32. What the step tak
 which others: [training_step.md](training_step.md)."""
 
 
-def times(folder: str) -> collections.Counter:
-    """Picoseconds of each operation's own in a profile, by its type."""
+def profiled(steps: Callable[[], None]) -> tuple[float, collections.Counter]:
+    """Do `steps` under TensorFlow's profiler: their seconds, and the picoseconds of each operation's own, by type."""
+    import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     space, own = xplane_pb2.XSpace(), collections.Counter()
-    (file,) = Path(folder).rglob("*.xplane.pb")
-    space.ParseFromString(file.read_bytes())
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        started = time.perf_counter()
+        steps()
+        wall = time.perf_counter() - started
+        tf.profiler.experimental.stop()
+        (file,) = Path(folder).rglob("*.xplane.pb")
+        space.ParseFromString(file.read_bytes())
     for plane in space.planes:
         for line in plane.lines:
             open_ones = []  # end and type of the events around this one
@@ -42,7 +52,7 @@ def times(folder: str) -> collections.Counter:
                 kind = type_of(plane.event_metadata[event.metadata_id])
                 own[kind] += event.duration_ps
                 open_ones.append((event.offset_ps + event.duration_ps, kind))
-    return own
+    return wall, own
 
 
 def type_of(event) -> str:
@@ -58,19 +68,13 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", default=NETWORKS, choices=list(ROWS), help="networks [%(default)s]")
     given = parser.parse_args()
     command.import_tensorflow()
-    import tensorflow as tf
-
     from tfcnn.provenance import device
 
     print(HEAD.format(device=device(), steps=STEPS))
     for name in given.rows:
         steps, _ = of_keras(ROWS[name], "ours")
         steps(2 * STEPS)
-        with tempfile.TemporaryDirectory() as folder:
-            tf.profiler.experimental.start(folder)
-            steps(STEPS)
-            tf.profiler.experimental.stop()
-            own = times(folder)
+        _, own = profiled(functools.partial(steps, STEPS))
         print(f"\n**{name}**, batches of {ROWS[name].batch}\n\n| operation | share |\n|---|---|")
         own.pop("no operation", 0)
         total, largest = sum(own.values()), own.most_common(MOST)

@@ -67,7 +67,7 @@ ROWS = {
     "mobilenet-0.25@224": Row("mobilenet", 224, 16, **QUARTER),
     "resnet18@64": Row("resnet18", 64, 32, torch="torchvision:resnet18"),
     "resnet50@64": Row("resnet50", 64, 32, keras=("ResNet50", {}), torch="torchvision:resnet50"),
-    "vgg11@32": Row("vgg11", 32, 64, torch="timm:vgg11"),
+    "vgg11@32": Row("vgg11", 32, 64, torch="here:vgg11"),
     "unet-0.25@96": Row("unet", 96, 8, arguments={"width": 0.25}, torch="here:unet"),
 }
 # Of ours alone: which of them gain by bfloat16 is what --precision auto goes by.
@@ -156,7 +156,7 @@ def of_torch(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
     library, name, *width = row.torch.split(":")
     torch = import_torch()
     if library == "here":
-        model = {"lenet5": torch_lenet, "unet": torch_unet}[name](torch.nn, row.size)
+        model = {"lenet5": torch_lenet, "unet": torch_unet, "vgg11": torch_vgg}[name](torch.nn, row.size)
     elif width:
         from timm.models.efficientnet import _gen_mobilenet_v1  # timm registers none of this width
 
@@ -199,6 +199,15 @@ def torch_lenet(nn, size):
         *(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.AvgPool2d(2)),
         *(nn.Flatten(), nn.Linear(16 * side**2, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, CLASSES)),
     )
+
+
+def torch_vgg(nn, size):
+    """torchvision's, with as many inputs of its first dense layer as the image has; torchvision pools them to 7x7."""
+    from torchvision.models import vgg11
+
+    model = vgg11(num_classes=CLASSES)
+    model.avgpool, model.classifier[0] = nn.Identity(), nn.Linear(512 * (size // 32) ** 2, 4096)
+    return model
 
 
 def torch_unet(nn, size):

@@ -5,7 +5,9 @@ array. TensorFlow has one kernel for each. And TensorFlow's kernels for the grad
 times as long as the same sums written as convolutions, where maps are small and channels many: the one by the input on
 CPUs on which oneDNN is not switched on by default, the one by the kernel on all without AVX-512 VNNI; and oneDNN's for
 a depthwise kernel up to thirty times as long on maps that are smaller than the kernel. With AVX-512 VNNI TensorFlow's
-are up to three times as fast as ours, except those of 1x1 (`python -m benchmarks.convolution_gradient`).
+are up to three times as fast as ours, except those of 1x1. To wake its threads, oneDNN takes longer than a small map
+does: there a convolution of 1x1 is a product of matrices, and batch norm some elementary operations, both in a third of
+the time (`python -m benchmarks.layer_kernels`).
 
 What is changed are single layers and optimisers in memory, not their classes: weights, configuration and the saved file
 stay Keras' own. The results differ by rounding alone.
@@ -24,6 +26,7 @@ from tfcnn.arithmetic import same_padding
 
 # A map so small, of so many channels, has the gradient by its kernel as a convolution.
 FEW_POSITIONS, MANY_CHANNELS = 256, 64
+SMALL_MAP = 1024  # numbers: to normalise a batch of these, oneDNN takes longer to wake its threads than to add
 
 
 def accelerate(model: keras.Model, batch_norms: bool = True) -> dict[str, int]:
@@ -41,7 +44,7 @@ def accelerate(model: keras.Model, batch_norms: bool = True) -> dict[str, int]:
     on_cpu = not tf.config.list_physical_devices("GPU")  # cuDNN's gradients are fast
     for layer in model._flatten_layers():
         if batch_norms and _one_kernel_normalises(layer):
-            layer.call = partial(_batch_norm, layer)
+            layer.call = partial(_batch_norm, layer, SMALL_MAP if on_cpu and onednn() else 0)
             changed["batch norms"] += 1
         elif on_cpu and _gradient_is_a_convolution(layer):
             layer.convolution_op = partial(convolution, stride=layer.strides[0], padding=layer.padding)
@@ -96,26 +99,57 @@ def _one_kernel_normalises(layer) -> bool:
     )
 
 
-def _batch_norm(layer, inputs, training=None, mask=None):
-    """What keras.layers.BatchNormalization.call gives, statistics included. (n, h, w, c) -> (n, h, w, c)"""
+def _batch_norm(layer, small, inputs, training=None, mask=None):
+    """What keras.layers.BatchNormalization.call gives, statistics included. (n, h, w, c) -> (n, h, w, c)
+
+    Maps of up to `small` numbers are normalised by `_normalised` in training.
+    """
     channels = inputs.shape[-1]
+    gamma = layer.gamma.value if layer.scale else tf.ones([channels])
+    beta = layer.beta.value if layer.center else tf.zeros([channels])
+    kernel = partial(tf.raw_ops.FusedBatchNormV3, x=inputs, scale=gamma, offset=beta, epsilon=layer.epsilon)
     mean, variance = layer.moving_mean.value, layer.moving_variance.value
-    kernel = partial(
-        tf.raw_ops.FusedBatchNormV3,
-        x=inputs,
-        scale=layer.gamma.value if layer.scale else tf.ones([channels]),
-        offset=layer.beta.value if layer.center else tf.zeros([channels]),
-        epsilon=layer.epsilon,
-    )
     if not (training and layer.trainable):
         return kernel(mean=mean, variance=variance, is_training=False).y
-    result = kernel(mean=tf.zeros([0]), variance=tf.zeros([0]), is_training=True)
-    # The kernel divides the sum of squares by n - 1, Keras by n.
-    count = tf.cast(tf.size(inputs) // channels, tf.float32)
-    shares = (result.batch_mean, result.batch_variance * (tf.maximum(count - 1, 1) / count))
-    for moving, new in zip((layer.moving_mean, layer.moving_variance), shares, strict=True):
+    if inputs.dtype == tf.float32 and None not in inputs.shape[1:] and np.prod(inputs.shape[1:]) <= small:
+        outputs, mean, variance = _normalised(inputs, gamma, beta, layer.epsilon)
+    else:
+        outputs, mean, variance, *_ = kernel(mean=tf.zeros([0]), variance=tf.zeros([0]), is_training=True)
+        # The kernel divides the sum of squares by n - 1, Keras by n.
+        count = tf.cast(tf.size(inputs) // channels, tf.float32)
+        variance *= tf.maximum(count - 1, 1) / count
+    for moving, new in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
         moving.assign(moving * layer.momentum + new * (1 - layer.momentum))
-    return result.y
+    return outputs
+
+
+def _normalised(inputs, gamma, beta, epsilon):
+    """Normalised float32 (n, h, w, c), and the means and variances (c,), by operations that wake no thread.
+
+    Means are products with a row of 1/n, which TensorFlow does faster than sums. The gradient is that of Ioffe &
+    Szegedy 2015 (arXiv:1502.03167, section 3); none goes through the means and variances that are returned.
+    """
+
+    @tf.custom_gradient
+    def normalise(x, gamma, beta):
+        rows = tf.reshape(x, [-1, x.shape[-1]])
+        count = tf.shape(rows)[0]
+        shares = tf.fill([1, count], 1 / tf.cast(count, tf.float32))
+        mean = tf.matmul(shares, rows)[0]
+        centred = rows - mean
+        variance = tf.matmul(shares, tf.square(centred))[0]
+        scale = tf.math.rsqrt(variance + epsilon)
+
+        def gradient(upstream, *_):
+            rows = tf.reshape(upstream, tf.shape(centred))
+            by_beta, by_gamma = tf.matmul(shares, rows)[0], tf.matmul(shares, rows * centred)[0] * scale
+            by_x = (rows - by_beta - centred * (scale * by_gamma)) * (gamma * scale)
+            n = tf.cast(count, tf.float32)
+            return tf.reshape(by_x, tf.shape(x)), n * by_gamma, n * by_beta
+
+        return (tf.reshape(centred * (gamma * scale) + beta, tf.shape(x)), mean, variance), gradient
+
+    return normalise(inputs, gamma, beta)
 
 
 def _gradient_is_a_convolution(layer) -> bool:
@@ -176,6 +210,8 @@ def convolution(inputs, kernel, *, stride, padding):
     before = [(side - 1) // 2 if padding == "same" else 0 for side in sides]
     border = [(b, side - 1 - b if padding == "same" else 0) for side, b in zip(sides, before, strict=True)]
 
+    positions = np.prod(inputs.shape[1:3]) if None not in inputs.shape[1:3] else FEW_POSITIONS + 1
+
     @tf.custom_gradient
     def convolve(x, kernel):
         def gradient(upstream):
@@ -186,7 +222,6 @@ def convolution(inputs, kernel, *, stride, padding):
             turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
             rest = [(side - 1 - b, side - 1 - a) for side, (b, a) in zip(sides, border, strict=True)]
             by_input = _convolve(upstream, turned, rest)
-            positions = np.prod(x.shape[1:3]) if None not in x.shape[1:3] else FEW_POSITIONS + 1
             # Not in half precision, whose sums over examples and positions TensorFlow's kernel takes in float32.
             if positions <= FEW_POSITIONS and x.shape[3] >= MANY_CHANNELS and x.dtype == tf.float32:
                 by_kernel = _convolve(tf.transpose(x, [3, 1, 2, 0]), tf.transpose(upstream, [1, 2, 0, 3]), border)
@@ -195,6 +230,9 @@ def convolution(inputs, kernel, *, stride, padding):
                 input=x, filter_sizes=kernel.shape, out_backprop=upstream, **_window(border)
             )
 
+        if sides == (1, 1) and positions <= FEW_POSITIONS:
+            rows, matrix = (tf.reshape(each, [-1, each.shape[-1]]) for each in (x, kernel))
+            return tf.reshape(tf.matmul(rows, matrix), [-1, *x.shape[1:3], kernel.shape[-1]]), gradient
         return _convolve(x, kernel, border), gradient
 
     return convolve(inputs, kernel)

@@ -66,19 +66,54 @@ def check(first, second, x, training, rtol=1e-5):
         np.testing.assert_allclose(b, a, rtol=rtol, atol=rtol * np.abs(a).max())
 
 
+def operations(model, shape):
+    """The types of the operations of a training pass."""
+    call = tf.function(lambda x: model(x, training=True), autograph=False)
+    return {each.type for each in call.get_concrete_function(tf.TensorSpec((None, *shape))).graph.get_operations()}
+
+
+@pytest.mark.parametrize("onednn", [True, False])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
     "arguments",
     [{}, {"scale": False}, {"center": False}, {"momentum": 0.7, "epsilon": 0.1}, {"trainable": False}],
     ids=str,
 )
-def test_batch_norm(arguments, training):
+def test_batch_norm(arguments, training, onednn, monkeypatch):
+    monkeypatch.setattr(acceleration, "onednn", lambda: onednn)
     plain, fused, changed = twins(lambda: layers.BatchNormalization(**arguments), (5, 4, 3))
     assert changed == changes(batch_norms=1)
     before = [np.array(weight) for weight in plain.weights]
     check(plain, fused, RNG.normal(3, 2, (6, 5, 4, 3)).astype("float32"), training)
     moved = any((np.array(weight) != value).any() for weight, value in zip(fused.weights, before, strict=True))
     assert moved is (training and arguments.get("trainable", True))
+
+
+@pytest.mark.parametrize(
+    ("onednn", "policy", "shape", "kernel"),
+    [
+        (True, "float32", (2, 2, 256), False),
+        (True, "float32", (2, 2, 257), True),
+        (True, "float32", (None, 2, 8), True),
+        (True, "mixed_bfloat16", (2, 2, 8), True),
+        (False, "float32", (2, 2, 8), True),
+    ],
+)
+def test_batch_norm_of_small_maps_does_without_onednns_kernel(onednn, policy, shape, kernel, monkeypatch):
+    monkeypatch.setattr(acceleration, "onednn", lambda: onednn)
+    _, fused, _ = twins(lambda: layers.BatchNormalization(dtype=policy), shape)
+    assert ("FusedBatchNormV3" in operations(fused, shape)) is kernel
+
+
+def test_batch_norm_of_small_maps_far_from_zero(monkeypatch):
+    """The square of the mean, 90,000 times the variance, would leave nothing of it if it were taken from the sum."""
+    monkeypatch.setattr(acceleration, "onednn", lambda: True)
+    plain, fused, _ = twins(lambda: layers.BatchNormalization(momentum=0.0), (4, 4, 8))
+    x = RNG.normal(300, 1, (64, 4, 4, 8)).astype("float32")
+    for model in (plain, fused):
+        model(x, training=True)
+    np.testing.assert_allclose(fused.weights[3], x.astype(float).var((0, 1, 2)), rtol=1e-4)
+    np.testing.assert_allclose(fused.weights[3], plain.weights[3], rtol=1e-4)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -184,6 +219,18 @@ def test_eagerly():
         found.append(tape.gradient(total, model.trainable_variables))
     for a, b in zip(*found, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "sides", "product"),
+    [(1, (16, 16), True), (1, (16, 17), False), (1, (None, 4), False), (2, (4, 4), False)],
+)
+def test_a_pointwise_convolution_of_a_small_map_is_a_product(kernel, sides, product):
+    _, fused, _ = twins(lambda: layers.Conv2D(4, kernel), (*sides, 3))
+    assert ("MatMul" in operations(fused, (*sides, 3)), "Conv2D" in operations(fused, (*sides, 3))) == (
+        product,
+        not product,
+    )
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
