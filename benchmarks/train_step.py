@@ -1,4 +1,4 @@
-"""The speed of a training step: `python -m benchmarks.train_step > docs/training_step.md` (half an hour).
+"""The speed of a training step: `python -m benchmarks.train_step > docs/training_step.md` (an hour).
 
 Contenders, each in a process of its own, on the same random batches, with AdamW and label smoothing:
 
@@ -8,7 +8,7 @@ Contenders, each in a process of its own, on the same random batches, with AdamW
     ours bfloat16      the same with --precision mixed_bfloat16
     PyTorch            timm's or torchvision's network where they have it, eager, channels last
     PyTorch bfloat16   the same under torch.autocast
-    compiled           PyTorch's under torch.compile
+    compiled           PyTorch's under torch.compile, which needs a C++ compiler
     compiled bfloat16  that under torch.autocast
 
 Rounds are interleaved, some steps of each contender a round, so that what else the machine does meets them alike. The
@@ -90,14 +90,15 @@ HEAD = """# A training step
 Written by `python -m benchmarks.train_step` on {device}. Float32 where nothing else is said,
 AdamW, label smoothing; each contender in a process of its own, {rounds} rounds, interleaved. "fit" is Keras'
 `model.fit` of keras.applications' network (where it has none, of ours of Keras' own layers), with TensorFlow as its
-user has it; "ours" what `tfcnn.train` does by itself; "PyTorch" timm's or torchvision's network, eager, channels last.
+user has it; "ours" what `tfcnn.train` does, in float32 or bfloat16 by `--precision auto`; "PyTorch" timm's or
+torchvision's network, channels last, eager or "compiled" by torch.compile.
 The ratio is fit's median time to the contender's, the middle half that of single rounds, CPU the ratio of the
 processors' time. Absolute numbers mean little: the machine is shared.
 
 | network | contender | ratio | middle half | CPU | images/s | peak MiB | parameters |
 |---|---|---|---|---|---|---|---|"""
-DEFAULT = ("fit", "ours", "ours bfloat16", "PyTorch", "PyTorch bfloat16")
-CONTENDERS = (*DEFAULT, "keras kernels", "compiled", "compiled bfloat16")
+DEFAULT = ("fit", "ours", "ours bfloat16", "PyTorch", "PyTorch bfloat16", "compiled", "compiled bfloat16")
+CONTENDERS = (*DEFAULT, "keras kernels")
 
 
 def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:

@@ -1,0 +1,41 @@
+"""Folders of small images for the tests, and what reading one that cannot be used says."""
+
+import os
+import re
+
+import numpy as np
+import pytest
+
+from benchmarks.bad_files import encoded
+from pipelines.catalogue import BadData
+from pipelines.folder import read_folder
+
+
+def picture(number=0, height=6, width=8):
+    """A small colour image, of its own for each number."""
+    return np.full((height, width, 3), [number % 256, number // 256, 99], np.uint8)
+
+
+def put(path, content=None, number=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content or encoded(picture(number), "PNG"))
+
+
+def classes(root, counts, folder=""):
+    """Folders of `counts[name]` images each; every image of the tree differs."""
+    for label, (name, count) in enumerate(counts.items()):
+        for number in range(count):
+            put(root / folder / name / f"{number:03}.png", number=1000 * label + number + 7 * len(folder))
+
+
+def names(listing, root):
+    return {split: [os.path.relpath(path, root) for path in files.paths] for split, files in listing.splits.items()}
+
+
+def refusal(path, **kwargs):
+    with pytest.raises(BadData) as error:
+        read_folder(path, **kwargs)
+    text = str(error.value)
+    assert "\n" not in text
+    assert re.search(r"\(--[a-z-]+( skip)?\)$", text), text
+    return text

@@ -1,0 +1,299 @@
+"""Any name of TensorFlow Datasets: its real builder writes examples that are made here."""
+
+import dataclasses
+import io
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from PIL import Image
+
+import pipelines
+from pipelines.sources import Cache
+
+RNG = np.random.default_rng(0)
+
+
+def batches(data, *args, **kwargs):
+    return list(data.train(*args, **kwargs).as_numpy_iterator())
+
+
+def jpeg(height, width, quality=95):
+    """A smooth picture as a file."""
+    small = RNG.integers(0, 256, (4, 4, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC).save(file, "JPEG", quality=quality)
+    return io.BytesIO(file.getvalue())
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """Prepares a data set with examples of the test's and returns the folder; for the same name only once."""
+    folders = {}
+
+    def prepare(name, **splits):
+        if name not in folders:
+            folders[name] = str(tmp_path_factory.mktemp("data"))
+            tfds.disable_progress_bar()
+            cls = tfds.builder_cls(name.split("/")[0])
+            with pytest.MonkeyPatch.context() as patch:
+                generators = {split: iter(enumerate(examples)) for split, examples in splits.items()}
+                patch.setattr(cls, "_split_generators", lambda self, *args, **kwargs: generators)
+                tfds.builder(name, data_dir=folders[name]).download_and_prepare()
+        return folders[name]
+
+    return prepare
+
+
+@pytest.fixture
+def flowers(prepared):
+    def some(count):
+        return [{"image": jpeg(40 + i, 60), "label": i % 102, "file_name": str(i)} for i in range(count)]
+
+    return prepared("oxford_flowers102", train=some(24), validation=some(6), test=some(9))
+
+
+@pytest.fixture
+def pets(prepared):
+    def some(count):
+        box = tfds.features.BBox(0.0, 0.0, 1.0, 1.0)
+        for i in range(count):
+            mask = np.full((50, 60, 1), 2, np.uint8)
+            mask[:, : 30 + i] = 1
+            mask[0] = 3
+            rest = {"species": 0, "file_name": str(i), "head_bbox": box}
+            yield {"image": jpeg(50, 60), "label": i % 37, "segmentation_mask": mask} | rest
+
+    return prepared("oxford_iiit_pet", train=some(20), test=some(5))
+
+
+@pytest.fixture
+def voc(prepared):
+    def some(count):
+        for i in range(count):
+            box = tfds.features.BBox(ymin=0.1, xmin=0.2, ymax=0.5, xmax=0.6)
+            rest = {"pose": 0, "is_truncated": False, "is_difficult": False}
+            objects = [{"label": label, "bbox": box} | rest for label in range(i % 3 + 1)]
+            yield {"image": jpeg(50, 100), "image/filename": str(i), "objects": objects} | {
+                "labels": [0],
+                "labels_no_difficult": [0],
+            }
+
+    return prepared("voc/2007", train=some(20), validation=some(4), test=some(6))
+
+
+@pytest.fixture
+def cifar(prepared):
+    def some(count, first):
+        shade = [np.full((32, 32, 3), first + i, np.uint8) for i in range(count)]
+        return [{"id": str(i), "image": image, "label": i % 10} for i, image in enumerate(shade)]
+
+    return prepared("cifar10", train=some(100, 0), test=some(20, 150))
+
+
+def test_images_of_one_size_live_in_memory(cifar):
+    data = pipelines.load("cifar10", batch_size=10, data_dir=cifar)
+    train, test = batches(data, 2), list(data.evaluation("test").as_numpy_iterator())
+    assert (data.name, data.image_shape, data.num_classes) == ("cifar10", (32, 32, 3), 10)
+    assert "120 examples decoded in memory" in data.storage
+    assert len(train) == 2 * data.steps_per_epoch == 18
+    assert train[0][0].shape == (10, 32, 32, 3)
+    assert sum(len(images) for images, _ in test) == data.sizes["test"] == 20
+
+
+def test_missing_splits_are_cut_from_the_training_images(cifar):
+    data = pipelines.load("cifar10", batch_size=10, data_dir=cifar, image_size=32, augmentation="none")
+    assert data.sizes == {"train": 90, "validation": 10, "test": 20}
+    found = []
+    for split in data.sizes:
+        for inputs, _ in data.evaluation(split).as_numpy_iterator():
+            found += np.round((inputs[:, 0, 0, 0] * data.std[0] + data.mean[0]) * 255).astype(int).tolist()
+    assert sorted(found) == [*range(100), *range(150, 170)]
+
+
+@pytest.mark.parametrize(
+    ("memory", "storage"),
+    [(2048, "39 examples encoded in memory"), (0, "39 records streamed from the disk, 24 at a time in memory")],
+)
+def test_images_of_many_sizes(flowers, memory, storage):
+    data = pipelines.load(
+        "oxford_flowers102", image_size=48, batch_size=8, data_dir=flowers, data_memory=memory, augmentation="rand"
+    )
+    assert storage in data.storage
+    train, test = batches(data, 2), list(data.evaluation("test").as_numpy_iterator())
+    assert (data.image_shape, data.num_classes, data.steps_per_epoch) == ((48, 48, 3), 102, 3)
+    assert [images.shape for images, _ in train] == [(8, 48, 48, 3)] * 6
+    assert all(np.isfinite(images).all() for images, _ in train)
+    assert (train[0][0] != train[3][0]).any()
+    assert sum(len(images) for images, _ in test) == 9
+    labels = np.concatenate([targets.argmax(1) for _, targets in train[:3]])
+    assert sorted(labels) == list(range(24))  # each once
+
+
+@pytest.mark.parametrize("memory", [2048, 0])
+def test_epochs_and_steps_can_be_left_out(flowers, memory):
+    """What a resumed run reads is what the uninterrupted one would have read, whatever the process's own seed."""
+    data = pipelines.load(
+        "oxford_flowers102", image_size=40, batch_size=5, data_dir=flowers, data_memory=memory, augmentation="rand"
+    )
+    tf.random.set_seed(0)
+    whole = batches(data, 3)
+    tf.random.set_seed(1)
+    resumed = batches(data, 2, first_epoch=1, first_step=2)
+    assert len(whole) == 12
+    assert len(resumed) == 6
+    for (found, targets), (expected, labels) in zip(resumed, whole[6:], strict=True):
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(targets, labels)
+
+
+def test_what_is_kept_in_memory_changes_nothing(flowers):
+    options = {"image_size": 24, "batch_size": 6, "data_dir": flowers, "seed": 5}
+    kept = pipelines.load("oxford_flowers102", **options)
+    read = pipelines.load("oxford_flowers102", **options)
+    nothing = Cache(0)
+    read = dataclasses.replace(read, _preparation=dataclasses.replace(read._preparation, cache=nothing))
+    assert "24 of 24 training images kept once decoded" in kept.storage
+    for (a, _), (b, _) in zip(batches(kept, 3), batches(read, 3), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert kept._preparation.cache.table.size() == 24
+
+
+def test_masks_move_with_their_images(pets):
+    """The pet is the left part; of the fitted image the mask is 255 where the image was padded."""
+    data = pipelines.load("oxford_iiit_pet", task="segmentation", image_size=60, batch_size=4, data_dir=pets)
+    assert data.class_names == ("pet", "background", "outline")
+    inputs, masks = next(iter(data.evaluation("test").unbatch().batch(5)))
+    assert (masks.shape, masks.dtype) == ((5, 60, 60), tf.int32)
+    for i, mask in enumerate(sorted(masks.numpy(), key=lambda mask: (mask == 0).sum())):
+        assert (mask[:5] == 255).all()  # 50 of 60 rows are the image's
+        assert (mask[-5:] == 255).all()
+        assert (mask[5] == 2).all()
+        assert (mask[6:-5, : 30 + i] == 0).all()
+        assert (mask[6:-5, 30 + i :] == 1).all()
+    black = inputs.numpy() * data.std + data.mean
+    assert np.abs(black[:, :4]).max() < 0.02  # the padding
+    augmented = np.concatenate([masks for _, masks in batches(data, 2)])
+    assert set(np.unique(augmented)) <= {0, 1, 2, 255}
+    flipped = [(mask[30, 0], mask[30, -1]) for mask in augmented]
+    assert {(0, 1), (1, 0)} <= set(flipped)
+
+
+def test_the_task_decides_what_the_target_is(pets):
+    data = pipelines.load("oxford_iiit_pet", image_size=32, batch_size=4, data_dir=pets)
+    assert (data.task, data.num_classes) == ("classification", 37)
+    same = pipelines.load("oxford_iiit_pet", task="reconstruction", image_size=32, batch_size=4, data_dir=pets)
+    inputs, targets = next(iter(same.train()))
+    np.testing.assert_array_equal(inputs, targets)
+    with pytest.raises(pipelines.BadData, match=r"serves classification, segmentation, reconstruction, not detection"):
+        pipelines.load("oxford_iiit_pet", task="detection", data_dir=pets)
+
+
+@pytest.mark.parametrize("memory", [2048, 0])
+def test_boxes(voc, memory):
+    data = pipelines.load("voc/2007", image_size=100, batch_size=3, data_dir=voc, data_memory=memory)
+    assert (data.task, data.num_classes, data.fit) == ("detection", 20, "pad")
+    targets = next(iter(data.evaluation("test").unbatch().map(lambda _, targets: targets).padded_batch(6)))
+    # 50 x 100 pixels are put into the middle of 100 x 100: y is moved by 25.
+    box = (20, 0.1 * 50 + 25, 60, 0.5 * 50 + 25)
+    found = targets["boxes"].numpy()[targets["labels"].numpy() >= 0]
+    np.testing.assert_allclose(found[found.sum(1) > 0], np.tile(box, (12, 1)), atol=1e-3)
+    for _, found in batches(data, 2):
+        boxes, labels = found["boxes"], found["labels"]
+        assert ((boxes == -1).all(-1) == (labels == -1)).all()
+        assert boxes.max() <= 100
+        kept = boxes[labels >= 0]
+        assert (kept[:, 2:] > kept[:, :2]).all()
+
+
+def test_sounds_get_one_length(prepared):
+    def some(count):
+        return [{"audio": np.full(8000 + 3000 * i, 1000, np.int16), "label": i % 12} for i in range(count)]
+
+    folder = prepared("speech_commands", train=some(12), validation=some(2), test=some(2))
+    data = pipelines.load("speech_commands", batch_size=4, data_dir=folder, mean=(0,), std=(1,))
+    assert (data.image_shape, data.value_range) == ((16000, 1), (0, 32768))
+    sounds = next(iter(data.evaluation("train").unbatch().batch(12)))[0].numpy()[..., 0]
+    assert sorted((sounds != 0).sum(1)) == [8000, 11000, 14000] + [16000] * 9
+    np.testing.assert_allclose(sounds[:, :8000], 1000 / 32768, rtol=1e-5)
+    with pytest.raises(pipelines.BadData, match=r"16000x1 are no images and keep their shape: leave --image-size out"):
+        pipelines.load("speech_commands", image_size=20, data_dir=folder)
+
+
+def test_labels_that_are_no_class(prepared):
+    def some(count, label):
+        return [{"image": np.zeros((28, 28, 1), np.uint8), "label": label} for i in range(count)]
+
+    folder = prepared("kmnist", train=some(40, 1), test=some(5, -1))
+    with pytest.raises(
+        pipelines.BadData, match=r"5 of 5 labels in its test split are no class: -1, allowed 0 \.\.\. 9"
+    ):
+        pipelines.load("kmnist", data_dir=folder)
+
+
+def test_labels_of_a_stream_that_are_no_class(prepared):
+    def some(count, label):
+        return [{"image": jpeg(20, 24), "label": label} for _ in range(count)]
+
+    folder = prepared("food101", train=some(20, 1), validation=some(5, -1))
+    with pytest.raises(
+        pipelines.BadData, match=r"5 of 5 labels in its test split are no class: -1, allowed 0 \.\.\. 100"
+    ):
+        pipelines.load("food101", data_dir=folder, data_memory=0)
+
+
+def test_an_empty_split(prepared):
+    one = [{"image": np.zeros((28, 28, 1), np.uint8), "label": 1}]
+    folder = prepared("fashion_mnist", train=one, test=one)
+    with pytest.raises(pipelines.BadData, match=r"has no example in train\[90%:\], its validation split \(--dataset\)"):
+        pipelines.load("fashion_mnist", data_dir=folder)
+
+
+def test_data_without_an_image_and_a_label(prepared):
+    one = [{"title": "a", "description": "b", "label": 0}]
+    folder = prepared("ag_news_subset", train=one, test=one)
+    with pytest.raises(pipelines.BadData, match=r"title, .*no image, audio or volume with a label, a mask or boxes"):
+        pipelines.load("ag_news_subset", data_dir=folder)
+
+
+@pytest.mark.parametrize("augmentation", ["none", "light", "rand"])
+def test_small_images_in_memory_can_be_cropped(augmentation, cifar):
+    """And then moved: that of small images is by shares of their size."""
+    more = {"overrides": {"margin": 0.25}, "augmentation": augmentation}
+    data = pipelines.load("cifar10", batch_size=10, data_dir=cifar, **more)
+    assert [inputs.shape for inputs, _ in batches(data)] == [(10, 32, 32, 3)] * 9
+
+
+def test_data_larger_than_memory_stream_through_it(prepared):
+    """Records of twice the allowed memory: three epochs later the process is no larger."""
+
+    def some(count):
+        for i in range(count):
+            yield {"image": RNG.integers(0, 256, (96, 96, 3), np.uint8), "label": i % 10}
+
+    folder = prepared("stl10", train=list(some(2500)), test=list(some(20)))
+    program = """
+import os, sys
+import pipelines
+data = pipelines.load("stl10", batch_size=50, image_size=96, data_dir=sys.argv[1], data_memory=32)
+print(data.storage)
+for _ in data.train(5):
+    print(int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20)
+"""
+    # With an arena for each thread glibc keeps some 140 MB of freed records, which it reaches in twenty epochs.
+    environment = os.environ | {"MALLOC_ARENA_MAX": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, folder], capture_output=True, text=True, check=True, env=environment
+    )
+    storage, *resident = done.stdout.splitlines()
+    assert "records streamed from the disk" in storage
+    resident = [int(value) for value in resident]
+    half = len(resident) // 2
+    assert len(resident) == 225
+    assert max(resident) - resident[0] < 69  # the buffers; the records alone are 69 MB, and decoded as much
+    # What was read in the second half, if it were kept, is 170 MB; beside other work up to 20 were seen.
+    assert max(resident[half:]) - max(resident[:half]) < 40
