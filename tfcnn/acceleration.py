@@ -82,9 +82,9 @@ def multiplies_bfloat16() -> bool:
 def accelerate_optimizer(optimizer: keras.optimizers.Optimizer) -> bool:
     """Let an Adam, AdamW or SGD with momentum update a variable by one kernel; whether it is one of them."""
     if type(optimizer) in (keras.optimizers.Adam, keras.optimizers.AdamW) and not optimizer.amsgrad:
-        optimizer.update_step = partial(_adam, optimizer)
+        optimizer.apply = partial(_apply, optimizer, optimizer.apply, lambda: partial(_adam, optimizer, {}))
     elif type(optimizer) is keras.optimizers.SGD and optimizer.momentum:
-        optimizer.update_step = partial(_momentum, optimizer)
+        optimizer.apply = partial(_apply, optimizer, optimizer.apply, lambda: partial(_momentum, optimizer))
     else:
         return False
     return True
@@ -119,7 +119,7 @@ def _batch_norm(layer, small, inputs, training=None, mask=None):
         count = tf.cast(tf.size(inputs) // channels, tf.float32)
         variance *= tf.maximum(count - 1, 1) / count
     for moving, new in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
-        moving.assign(moving * layer.momentum + new * (1 - layer.momentum))
+        moving.value.assign_sub((moving - new) * (1 - layer.momentum))
     return outputs
 
 
@@ -135,19 +135,20 @@ def _normalised(inputs, gamma, beta, epsilon):
         rows = tf.reshape(x, [-1, x.shape[-1]])
         count = tf.shape(rows)[0]
         shares = tf.fill([1, count], 1 / tf.cast(count, tf.float32))
-        mean = tf.matmul(shares, rows)[0]
+        mean = tf.matmul(shares, rows)  # (1, c), as all that is a channel's
         centred = rows - mean
-        variance = tf.matmul(shares, tf.square(centred))[0]
+        variance = tf.matmul(shares, tf.square(centred))
         scale = tf.math.rsqrt(variance + epsilon)
 
         def gradient(upstream, *_):
             rows = tf.reshape(upstream, tf.shape(centred))
-            by_beta, by_gamma = tf.matmul(shares, rows)[0], tf.matmul(shares, rows * centred)[0] * scale
+            by_beta, by_gamma = tf.matmul(shares, rows), tf.matmul(shares, rows * centred) * scale
             by_x = (rows - by_beta - centred * (scale * by_gamma)) * (gamma * scale)
-            n = tf.cast(count, tf.float32)
-            return tf.reshape(by_x, tf.shape(x)), n * by_gamma, n * by_beta
+            sums = [tf.reshape(each, [-1]) * tf.cast(count, tf.float32) for each in (by_gamma, by_beta)]
+            return tf.reshape(by_x, tf.shape(x)), *sums
 
-        return (tf.reshape(centred * (gamma * scale) + beta, tf.shape(x)), mean, variance), gradient
+        outputs = tf.reshape(centred * (gamma * scale) + beta, tf.shape(x))
+        return (outputs, tf.reshape(mean, [-1]), tf.reshape(variance, [-1])), gradient
 
     return normalise(inputs, gamma, beta)
 
@@ -175,14 +176,29 @@ def _sees_a_small_map(layer) -> bool:
 
 def _with_a_border(layer, inputs):
     """What the layer's own call gives, by the same kernel without padding on a map that has its border already."""
-    axes = zip(inputs.shape[1:3], layer.kernel_size, layer.strides, strict=True)
-    inputs = keras.ops.pad(inputs, [(0, 0), *(same_padding(n, k, s) for n, k, s in axes), (0, 0)])
+    axes = list(zip(inputs.shape[1:3], layer.kernel_size, layer.strides, strict=True))
+    border = [same_padding(n, k, s) for n, k, s in axes]
     if type(layer) is keras.layers.SeparableConv2D:
         kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
-        outputs = keras.ops.separable_conv(inputs, *kernels, layer.strides, "valid")
+        outputs = keras.ops.separable_conv(_padded(inputs, border), *kernels, layer.strides, "valid")
+    elif all(n <= s for n, _, s in axes) and inputs.dtype == tf.float32:
+        outputs = _at_one_place(inputs, tf.convert_to_tensor(layer.kernel), border)
     else:
-        outputs = keras.ops.depthwise_conv(inputs, layer.kernel, layer.strides, "valid")
+        outputs = keras.ops.depthwise_conv(_padded(inputs, border), layer.kernel, layer.strides, "valid")
     return layer.activation(outputs + layer.bias if layer.use_bias else outputs)
+
+
+def _padded(inputs, border):
+    return keras.ops.pad(inputs, [(0, 0), *border, (0, 0)])
+
+
+def _at_one_place(inputs, kernel, border):
+    """A depthwise convolution whose output is 1x1: the sum over the map, times what of the kernel lies on it."""
+    (top, _), (left, _) = border
+    _, height, width, channels = inputs.shape
+    seen = kernel[top : top + height, left : left + width]
+    outputs = tf.reduce_sum(inputs[..., None] * seen, [1, 2])
+    return tf.reshape(outputs, [-1, 1, 1, channels * kernel.shape[3]])
 
 
 def convolution(inputs, kernel, *, stride, padding):
@@ -249,21 +265,34 @@ def _window(border):
     return {"strides": [1] * 4, "padding": "EXPLICIT", "explicit_paddings": [0, 0, *border[0], *border[1], 0, 0]}
 
 
-def _adam(optimizer, gradient, variable, learning_rate):
-    """What keras.optimizers.Adam.update_step does."""
-    index, beta_1, beta_2 = optimizer._get_variable_index(variable), optimizer.beta_1, optimizer.beta_2
-    step = tf.cast(optimizer.iterations + 1, variable.dtype)
+def _apply(optimizer, apply, update_step, gradients, variables=None):
+    """Keras' own `apply`, with one look at the schedule, where Keras takes one for each variable with weight decay."""
+    rate = optimizer._get_current_learning_rate()
+    optimizer._get_current_learning_rate, optimizer.update_step = (lambda: rate), update_step()
+    try:
+        apply(gradients, variables)
+    finally:
+        del optimizer._get_current_learning_rate, optimizer.update_step
+
+
+def _adam(optimizer, powers, gradient, variable, learning_rate):
+    """What keras.optimizers.Adam.update_step does. `powers` keeps those of its betas from variable to variable."""
+    index, dtype = optimizer._get_variable_index(variable), variable.dtype
+    if dtype not in powers:
+        step = tf.cast(optimizer.iterations + 1, dtype)
+        powers[dtype] = [tf.pow(tf.constant(beta, dtype), step) for beta in (optimizer.beta_1, optimizer.beta_2)]
+    beta1_power, beta2_power = powers[dtype]
     tf.raw_ops.ResourceApplyAdam(
         var=variable.handle,
         m=optimizer._momentums[index].value.handle,
         v=optimizer._velocities[index].value.handle,
-        beta1_power=tf.pow(tf.constant(beta_1, variable.dtype), step),
-        beta2_power=tf.pow(tf.constant(beta_2, variable.dtype), step),
-        lr=tf.cast(learning_rate, variable.dtype),
-        beta1=beta_1,
-        beta2=beta_2,
+        beta1_power=beta1_power,
+        beta2_power=beta2_power,
+        lr=tf.cast(learning_rate, dtype),
+        beta1=optimizer.beta_1,
+        beta2=optimizer.beta_2,
         epsilon=optimizer.epsilon,
-        grad=tf.cast(gradient, variable.dtype),
+        grad=tf.cast(gradient, dtype),
     )
 
 
