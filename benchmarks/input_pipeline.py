@@ -362,9 +362,9 @@ def training(root: Path, count: int, rounds: int) -> None:
     ):
         take, batches = loop.several_steps(model, step), iter(data.train(10_000))
         take(batches, AHEAD + 1)[0].numpy()
-        wall, own = profiled(lambda take=take, batches=batches: take(batches, STEPS)[0].numpy())
-        waited = own["IteratorGetNext"] / 1e12
-        print(f"| {name} | {wall:.1f} | {waited:.3f} ({waited / wall:.1%}) |", flush=True)
+        profile = profiled(lambda take=take, batches=batches: take(batches, STEPS)[0].numpy())
+        waited = profile.whole["IteratorGetNext"] / 1e12
+        print(f"| {name} | {profile.seconds:.1f} | {waited:.3f} ({waited / profile.seconds:.1%}) |", flush=True)
 
 
 PARTS = {"memory": memory, "folder": folder, "records": records, "training": training}

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.train_step import ROWS, of_keras
 from tfcnn import command
@@ -27,17 +28,25 @@ spends in operations, by their type; {steps} steps in float32. What the step tak
 which others: [training_step.md](training_step.md)."""
 
 
-def profiled(steps: Callable[[], None]) -> tuple[float, collections.Counter]:
-    """Do `steps` under TensorFlow's profiler: their seconds, and the picoseconds of each operation's own, by type."""
+class Profile(NamedTuple):
+    """Of some steps: their seconds, and picoseconds by the type of operation."""
+
+    seconds: float
+    whole: collections.Counter  # with that of what the operation calls or waits for
+    own: collections.Counter  # without
+
+
+def profiled(steps: Callable[[], None]) -> Profile:
+    """Do `steps` under TensorFlow's profiler."""
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-    space, own = xplane_pb2.XSpace(), collections.Counter()
+    space, whole, own = xplane_pb2.XSpace(), collections.Counter(), collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder)
         started = time.perf_counter()
         steps()
-        wall = time.perf_counter() - started
+        seconds = time.perf_counter() - started
         tf.profiler.experimental.stop()
         (file,) = Path(folder).rglob("*.xplane.pb")
         space.ParseFromString(file.read_bytes())
@@ -50,9 +59,10 @@ def profiled(steps: Callable[[], None]) -> tuple[float, collections.Counter]:
                 if open_ones:
                     own[open_ones[-1][1]] -= event.duration_ps
                 kind = type_of(plane.event_metadata[event.metadata_id])
+                whole[kind] += event.duration_ps
                 own[kind] += event.duration_ps
                 open_ones.append((event.offset_ps + event.duration_ps, kind))
-    return wall, own
+    return Profile(seconds, whole, own)
 
 
 def type_of(event) -> str:
@@ -74,7 +84,7 @@ def main() -> None:
     for name in given.rows:
         steps, _ = of_keras(ROWS[name], "ours")
         steps(2 * STEPS)
-        _, own = profiled(functools.partial(steps, STEPS))
+        own = profiled(functools.partial(steps, STEPS)).own
         print(f"\n**{name}**, batches of {ROWS[name].batch}\n\n| operation | share |\n|---|---|")
         own.pop("no operation", 0)
         total, largest = sum(own.values()), own.most_common(MOST)
