@@ -91,7 +91,7 @@ def resize(pixels: tf.Tensor, side: int, smoothed: bool = True) -> tf.Tensor:
     Smoothed where it shrinks to less than half, which takes five times as long; `smoothed=False` if it never does.
     """
 
-    def bilinear():  # of float32 three quarters of the time that it takes of uint8, for which the kernel is not written
+    def bilinear():  # of float32: three quarters of the time that the kernel takes of uint8, and the same values
         return tf.image.resize(tf.cast(pixels, tf.float32), (side, side))
 
     if not smoothed:

@@ -6,8 +6,8 @@ times as long as the same sums written as convolutions, where maps are small and
 CPUs on which oneDNN is not switched on by default, the one by the kernel on all without AVX-512 VNNI; and oneDNN's for
 a depthwise kernel up to thirty times as long on maps that are smaller than the kernel. With AVX-512 VNNI TensorFlow's
 are up to three times as fast as ours, except those of 1x1. To wake its threads, oneDNN takes longer than a small map
-does: there a convolution of 1x1 is a product of matrices, and batch norm some elementary operations, both in a third of
-the time (`python -m benchmarks.layer_kernels`).
+does: there a convolution of 1x1 is a product of matrices, batch norm some elementary operations, and a depthwise
+convolution onto one place a sum, in a third of the time and less (`python -m benchmarks.layer_kernels`).
 
 What is changed are single layers and optimisers in memory, not their classes: weights, configuration and the saved file
 stay Keras' own. The results differ by rounding alone.
@@ -15,11 +15,11 @@ stay Keras' own. The results differ by rounding alone.
 
 from __future__ import annotations
 
+import math
 from functools import cache, partial
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfcnn.arithmetic import same_padding
@@ -111,7 +111,7 @@ def _batch_norm(layer, small, inputs, training=None, mask=None):
     mean, variance = layer.moving_mean.value, layer.moving_variance.value
     if not (training and layer.trainable):
         return kernel(mean=mean, variance=variance, is_training=False).y
-    if inputs.dtype == tf.float32 and None not in inputs.shape[1:] and np.prod(inputs.shape[1:]) <= small:
+    if inputs.dtype == tf.float32 and _numbers(inputs.shape[1:]) <= small:
         outputs, mean, variance = _normalised(inputs, gamma, beta, layer.epsilon)
     else:
         outputs, mean, variance, *_ = kernel(mean=tf.zeros([0]), variance=tf.zeros([0]), is_training=True)
@@ -121,6 +121,11 @@ def _batch_norm(layer, small, inputs, training=None, mask=None):
     for moving, new in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
         moving.value.assign_sub((moving - new) * (1 - layer.momentum))
     return outputs
+
+
+def _numbers(shape) -> float:
+    """How many numbers an array of this shape has; infinity where a side is not known."""
+    return math.inf if None in shape else math.prod(shape)
 
 
 def _normalised(inputs, gamma, beta, epsilon):
@@ -226,7 +231,7 @@ def convolution(inputs, kernel, *, stride, padding):
     before = [(side - 1) // 2 if padding == "same" else 0 for side in sides]
     border = [(b, side - 1 - b if padding == "same" else 0) for side, b in zip(sides, before, strict=True)]
 
-    positions = np.prod(inputs.shape[1:3]) if None not in inputs.shape[1:3] else FEW_POSITIONS + 1
+    few_positions = _numbers(inputs.shape[1:3]) <= FEW_POSITIONS
 
     @tf.custom_gradient
     def convolve(x, kernel):
@@ -239,14 +244,14 @@ def convolution(inputs, kernel, *, stride, padding):
             rest = [(side - 1 - b, side - 1 - a) for side, (b, a) in zip(sides, border, strict=True)]
             by_input = _convolve(upstream, turned, rest)
             # Not in half precision, whose sums over examples and positions TensorFlow's kernel takes in float32.
-            if positions <= FEW_POSITIONS and x.shape[3] >= MANY_CHANNELS and x.dtype == tf.float32:
+            if few_positions and x.shape[3] >= MANY_CHANNELS and x.dtype == tf.float32:
                 by_kernel = _convolve(tf.transpose(x, [3, 1, 2, 0]), tf.transpose(upstream, [1, 2, 0, 3]), border)
                 return by_input, tf.transpose(by_kernel, [1, 2, 0, 3])
             return by_input, tf.raw_ops.Conv2DBackpropFilter(
                 input=x, filter_sizes=kernel.shape, out_backprop=upstream, **_window(border)
             )
 
-        if sides == (1, 1) and positions <= FEW_POSITIONS:
+        if sides == (1, 1) and few_positions:
             rows, matrix = (tf.reshape(each, [-1, each.shape[-1]]) for each in (x, kernel))
             return tf.reshape(tf.matmul(rows, matrix), [-1, *x.shape[1:3], kernel.shape[-1]]), gradient
         return _convolve(x, kernel, border), gradient
