@@ -88,6 +88,24 @@ def test_the_seed_decides():
     assert (first != other).any()
 
 
+@pytest.mark.parametrize("source", ["digits", "a folder"])
+def test_seed_and_epoch_decide_augmentation(source, tmp_path):
+    """And not the order alone: another seed or epoch has none of the images, wherever they stand."""
+    if source == "a folder":
+        rng = np.random.default_rng(0)
+        for label in ("one", "other"):
+            (tmp_path / label).mkdir()
+            for i in range(10):
+                Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(tmp_path / label / f"{i}.png")
+    name = "digits" if source == "digits" else str(tmp_path)
+    first, *others = (
+        {image.tobytes() for image in rows(pipelines.load(name, seed=seed, batch_size=4, image_size=32), epoch)}
+        for seed, epoch in ((3, 0), (4, 0), (3, 1))
+    )
+    for other in others:
+        assert not first & other
+
+
 def test_luck_belongs_to_the_example_and_not_to_its_place():
     """Augmentation is a function of (seed, epoch, example): another batch size moves no example's augmentation."""
     small, large = (rows(pipelines.load("digits", batch_size=size), 1) for size in (8, 64))
