@@ -98,9 +98,7 @@ class Preparation:
         """An example with its image and its mask as pixels."""
         kept = {name: example[name] for name in INPUT_AND_TARGETS if name in example}
         if kept["image"].dtype == tf.string:
-            decode = functools.partial(
-                images.decode, kept["image"], example["decoder"], example.get("image_path"), self.shape[-1]
-            )
+            decode = functools.partial(self._whole, example)
             kept["image"] = self.cache(example["index"], decode, self.shape[-1]) if cached else decode()
         if "mask" in kept and kept["mask"].dtype == tf.string:
             mask = images.decode_mask(kept["mask"], example["mask_decoder"], example.get("mask_path"))
@@ -175,30 +173,29 @@ class Preparation:
         window = tf.ensure_shape(pixels[y : y + side, x : x + side], (side, side, None))
         return window, _share(tf.stack([y, x, side, side]), shape)
 
+    def _whole(self, example):
+        """A whole encoded image."""
+        return images.decode(_encoded(example), example["decoder"], example.get("image_path"), self.shape[-1])
+
     def _reduced(self, example, side, area):
         """A whole encoded image; a JPEG as small as crops of that share of its area allow."""
-        encoded, decoder, channels = example["image"], example["decoder"], self.shape[-1]
 
         def jpeg():
             ratio, _ = images.reduced(_jpeg_shape(example), side, area)
-            return images.decode_reduced(encoded, ratio, channels)
+            return images.decode_reduced(_encoded(example), ratio, self.shape[-1])
 
-        def other():
-            return images.decode(encoded, decoder, example.get("image_path"), channels)
-
-        return tf.cond(decoder == examination.TF_JPEG, jpeg, other)
+        return tf.cond(example["decoder"] == examination.TF_JPEG, jpeg, functools.partial(self._whole, example))
 
     def _decoded_crop(self, example, luck):
         """A crop of an encoded image: of a JPEG that is not kept in the cache only that part is decoded."""
-        encoded, decoder, channels = example["image"], example["decoder"], self.shape[-1]
-        side, area = self.shape[0], self.augmentation.scale[0]
+        side, area, channels = self.shape[0], self.augmentation.scale[0], self.shape[-1]
 
         def part():
             shape, ratio = _jpeg_shape(example), None
             if self.largest is None or self.largest >= 2 * side:  # else none is decoded smaller
                 ratio, shape = images.reduced(shape, side, area)
             window = crop_window(shape[0], shape[1], luck, self.augmentation)
-            return images.decode_crop(encoded, ratio, window, channels), _share(window, shape)
+            return images.decode_crop(_encoded(example), ratio, window, channels), _share(window, shape)
 
         def whole():
             decode = functools.partial(self._reduced, example, side, area)
@@ -206,7 +203,9 @@ class Preparation:
 
         if self.plain:  # a choice that is not in the graph takes no time
             return part()
-        return tf.cond((decoder == examination.TF_JPEG) & (example["index"] >= self.cache.first), part, whole)
+        return tf.cond(
+            (example["decoder"] == examination.TF_JPEG) & (example["index"] >= self.cache.first), part, whole
+        )
 
     def _crop(self, pixels, luck):
         """A random crop of decoded pixels, and its window in shares of the image."""
@@ -259,6 +258,11 @@ class Preparation:
         if self.task == "detection":
             return inputs, {"boxes": examples["boxes"], "labels": examples["labels"]}
         return inputs, inputs
+
+
+def _encoded(example):
+    """The bytes of an example's image."""
+    return tf.io.read_file(example["image_path"]) if "image_path" in example else example["image"]
 
 
 def _jpeg_shape(example):

@@ -126,11 +126,12 @@ class Encoded:
         return f"all {sum(self.sizes.values()):,} examples encoded in memory, {mebibytes(self.bytes)}"
 
     def fetch(self, split: str, index: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One example, its image and its mask encoded."""
+        """One example, its image and its mask encoded; of an image in a file the path: one that is kept is not read."""
         example = {name: values[index] for name, values in self.columns[split].items()} | {"index": index}
         if self.files:
-            for name in {"image", "mask"} & set(example):
-                example |= {f"{name}_path": example[name], name: tf.io.read_file(example[name])}
+            example["image_path"] = example["image"]
+            if "mask" in example:
+                example |= {"mask_path": example["mask"], "mask": tf.io.read_file(example["mask"])}
         return example
 
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -157,8 +158,10 @@ def photographs(tmp_path_factory):
     return root
 
 
-def test_a_folder(photographs, tmp_path):
-    data = pipelines.load(str(photographs), batch_size=4, image_size=48, data_dir=str(tmp_path))
+@pytest.mark.parametrize("memory", [2048, 0])
+def test_a_folder(photographs, memory, tmp_path):
+    options = {"batch_size": 4, "image_size": 48, "data_memory": memory, "data_dir": str(tmp_path)}
+    data = pipelines.load(str(photographs), **options)
     assert (data.task, data.class_names, data.image_shape) == ("classification", ("blue", "red"), (48, 48, 3))
     assert data.sizes == {"train": 16, "validation": 2, "test": 2}
     assert data.name == str(photographs)
@@ -235,3 +238,69 @@ def test_a_window_of_fixed_scale(photographs, tmp_path):
     assert data._preparation.cache.table.size() == 16
     kept = tf.io.parse_tensor(data._preparation.cache.table.lookup(tf.constant(0, tf.int64)), tf.uint8)
     assert kept.shape == (64, 85, 3)
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    """Sixteen training images of 400 x 600, one of them 500 x 600, and two each of the other splits."""
+    root, rng = tmp_path_factory.mktemp("noise"), np.random.default_rng(0)
+    for label in ("one", "other"):
+        (root / label).mkdir()
+        for i in range(10):
+            shape = (500 if (label, i) == ("one", 5) else 400, 600, 3)
+            Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(root / label / f"{i}.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("memory", "validation", "kept"),
+    [
+        (2, False, 2),  # of 2.0 MiB one validation batch would take 1.5
+        (6, True, 6),  # 4.5 MiB are left, for the image of 0.9 and five of 0.7
+        (16, True, 16),
+    ],
+)
+def test_no_more_is_kept_than_the_memory_that_is_allowed(noise, memory, validation, kept, tmp_path):
+    options = {"image_size": 256, "batch_size": 16, "data_memory": memory, "data_dir": str(tmp_path)}
+    data = pipelines.load(str(noise), **options)
+    assert ("validation batches kept, 1.5 MiB" in data.storage) is validation
+    assert f"; {kept} of 16 training images kept once decoded" in data.storage
+    batches(data, 1)
+    assert data._preparation.cache.table.size() == kept
+    assert data._preparation.largest == 500
+
+
+def test_a_window_is_at_every_place(tmp_path):
+    """Of an image of 50 columns 48 are seen: from the first, the second or the third on."""
+    ramp = np.tile(np.arange(50, dtype=np.uint8)[None, :, None], (50, 1, 3))
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for i in range(20):
+            Image.fromarray(ramp).save(tmp_path / label / f"{i}.png")
+    options = {"hflip": 0.0, "mean": (0,) * 3, "std": (1,) * 3, "overrides": {"scale": (1.0, 1.0), "margin": 1 / 24}}
+    data = pipelines.load(str(tmp_path), image_size=48, batch_size=16, **options)
+    assert set(np.round(rows(data, 0)[:, 0, 0, 0] * 255)) == {0, 1, 2}
+
+
+def test_what_is_kept_is_not_read_again(noise, tmp_path):
+    root = shutil.copytree(noise, tmp_path / "copy")
+    data = pipelines.load(str(root), image_size=64, batch_size=16, data_dir=str(tmp_path))
+    validation, test = data.evaluation("validation"), data.evaluation("test")
+    ((before, _),) = validation.as_numpy_iterator()
+    list(test)
+    batches(data, 1)
+    shutil.rmtree(root)
+    ((again, _),) = validation.as_numpy_iterator()
+    np.testing.assert_array_equal(again, before)
+    assert len(batches(data, 1, first_epoch=1)) == 1
+    with pytest.raises(tf.errors.NotFoundError):  # the test images are looked at once
+        list(test)
+
+
+def test_mean_and_deviation_are_of_examples_from_all_over_the_training_split(tmp_path):
+    """More than are measured, the first half black, the second white."""
+    images = np.repeat([0, 255], 4500).astype(np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)
+    np.savez(tmp_path / "halves.npz", x=images, y=np.arange(9000) % 2)
+    data = pipelines.load(str(tmp_path / "halves.npz"))
+    assert data.mean[0] == pytest.approx(0.5, abs=0.02)
+    assert data.std[0] == pytest.approx(0.5, abs=0.02)

@@ -210,6 +210,18 @@ def test_boxes(voc, memory):
         assert (kept[:, 2:] > kept[:, :2]).all()
 
 
+@pytest.mark.parametrize("changes", [{"translate": 0.9}, {"scale": (0.05, 0.1)}], ids=str)
+def test_boxes_that_leave_the_image_take_their_labels_with_them(voc, changes):
+    options = {"image_size": 100, "batch_size": 3, "augmentation": "none", "overrides": changes}
+    data = pipelines.load("voc/2007", data_dir=voc, **options)
+    labels = [found["labels"][i] for _, found in batches(data, 2) for i in range(3)]
+    present = [found["boxes"][i] != -1 for _, found in batches(data, 2) for i in range(3)]
+    for kept, corners in zip(labels, present, strict=True):
+        np.testing.assert_array_equal(kept != -1, corners.any(-1))
+    assert any((kept == -1).all() for kept in labels)
+    assert any((kept != -1).any() for kept in labels)
+
+
 def test_sounds_get_one_length(prepared):
     def some(count):
         return [{"audio": np.full(8000 + 3000 * i, 1000, np.int16), "label": i % 12} for i in range(count)]
