@@ -270,12 +270,12 @@ def _window(border):
     return {"strides": [1] * 4, "padding": "EXPLICIT", "explicit_paddings": [0, 0, *border[0], *border[1], 0, 0]}
 
 
-def _apply(optimizer, apply, update_step, gradients, variables=None):
+def _apply(optimizer, apply, update_step, grads, trainable_variables=None):
     """Keras' own `apply`, with one look at the schedule, where Keras takes one for each variable with weight decay."""
     rate = optimizer._get_current_learning_rate()
     optimizer._get_current_learning_rate, optimizer.update_step = (lambda: rate), update_step()
     try:
-        apply(gradients, variables)
+        apply(grads, trainable_variables)
     finally:
         del optimizer._get_current_learning_rate, optimizer.update_step
 
