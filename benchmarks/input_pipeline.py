@@ -11,7 +11,7 @@ Keras' augmentation for a folder is its tutorial's kind: RandomFlip, RandomTrans
 PyTorch's is torchvision's RandomResizedCrop and RandomHorizontalFlip with Pillow, in two workers. Decode only is the
 ceiling of all that decodes: read each file and decode it whole with tf.io.decode_jpeg as it is, in parallel, keep
 nothing. Resample only is that of all that crops kept images at random: resize decoded crops of 330x280, keep nothing.
-Both keep four batches ready, as ours does: of single numbers tf.data would keep hundreds, which a round would time.
+Both keep as many batches ready as ours does: of single numbers tf.data would keep hundreds, which a round would time.
 "kept" is our later epochs, when all decoded images are in memory.
 
 Rounds are interleaved, and each contender runs until its buffers are drained before it is timed. The table gives how
@@ -39,7 +39,6 @@ median of {rounds} interleaved rounds and the middle half of them; "kept" are ep
 images in memory. What each contender is stands in [the command](../benchmarks/input_pipeline.py). The machine is
 shared: the second digit of a ratio is not to be trusted."""
 SIDE, BATCH = 224, 32
-AHEAD = 4  # batches that the ceilings keep ready, as ours
 STEPS = 60  # of large images in a round
 SMALL_BATCH = 128
 MEAN, STD = np.array([0.485, 0.456, 0.406], "float32"), np.array([0.229, 0.224, 0.225], "float32")
@@ -148,6 +147,7 @@ def folder(root: Path, count: int, rounds: int) -> None:
     import tensorflow as tf
 
     import pipelines
+    from pipelines.data import AHEAD
 
     photographs = root / "photographs"
     write_photographs(photographs, count)
@@ -346,6 +346,7 @@ def training(root: Path, count: int, rounds: int) -> None:
     import tensorflow as tf
 
     from benchmarks.step_profile import profiled
+    from pipelines.data import AHEAD
     from tfcnn import loop, train
     from tfcnn.config import Config
 

@@ -36,6 +36,12 @@ def nothing_that_autograph_cannot_read():
 
 
 @pytest.fixture
+def own_data_dir(tmp_path_factory, monkeypatch):
+    """What is prepared and looked at in this test is kept for it alone."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+
+
+@pytest.fixture
 def run_command():
     """Runs `python -m MODULE ARGUMENTS...` in a process of its own; returns it with stdout and stderr as text."""
 

@@ -180,7 +180,10 @@ def _sees_a_small_map(layer) -> bool:
 
 
 def _with_a_border(layer, inputs):
-    """What the layer's own call gives, by the same kernel without padding on a map that has its border already."""
+    """What the layer's own call gives, by the same kernel without padding on a map that has its border already.
+
+    Onto one place, by `_at_one_place`.
+    """
     axes = list(zip(inputs.shape[1:3], layer.kernel_size, layer.strides, strict=True))
     border = [same_padding(n, k, s) for n, k, s in axes]
     if type(layer) is keras.layers.SeparableConv2D:

@@ -28,6 +28,13 @@ def classes(root, counts, folder=""):
             put(root / folder / name / f"{number:03}.png", number=1000 * label + number + 7 * len(folder))
 
 
+def two_classes(root, pixels, count=10):
+    """Folders "one" and "other" of `count` images each, `pixels(label, number)`."""
+    for label in ("one", "other"):
+        for number in range(count):
+            put(root / label / f"{number}.png", encoded(pixels(label, number), "PNG"))
+
+
 def names(listing, root):
     return {split: [os.path.relpath(path, root) for path in files.paths] for split, files in listing.splits.items()}
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 import pipelines
+from tests.pipelines.files import two_classes
 
 
 def batches(data, *args, **kwargs):
@@ -94,10 +95,7 @@ def test_seed_and_epoch_decide_augmentation(source, tmp_path):
     """And not the order alone: another seed or epoch has none of the images, wherever they stand."""
     if source == "a folder":
         rng = np.random.default_rng(0)
-        for label in ("one", "other"):
-            (tmp_path / label).mkdir()
-            for i in range(10):
-                Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(tmp_path / label / f"{i}.png")
+        two_classes(tmp_path, lambda label, number: rng.integers(0, 256, (40, 50, 3), np.uint8))
     name = "digits" if source == "digits" else str(tmp_path)
     first, *others = (
         {image.tobytes() for image in rows(pipelines.load(name, seed=seed, batch_size=4, image_size=32), epoch)}
@@ -215,10 +213,7 @@ def test_a_window_of_fixed_scale(photographs, tmp_path):
     """The image at a shorter side of 64, of which 48 x 48 pixels at a random place are seen; kept small."""
     ramp = np.tile((np.arange(400) // 2).astype(np.uint8)[None, :, None], (300, 1, 3))  # grey = x / 2
     root = tmp_path / "ramps"
-    for label in "ab":
-        (root / label).mkdir(parents=True)
-        for i in range(10):
-            Image.fromarray(ramp).save(root / label / f"{i}.png")
+    two_classes(root, lambda label, number: ramp)
     data = pipelines.load(
         str(root),
         image_size=48,
@@ -244,11 +239,11 @@ def test_a_window_of_fixed_scale(photographs, tmp_path):
 def noise(tmp_path_factory):
     """Sixteen training images of 400 x 600, one of them 500 x 600, and two each of the other splits."""
     root, rng = tmp_path_factory.mktemp("noise"), np.random.default_rng(0)
-    for label in ("one", "other"):
-        (root / label).mkdir()
-        for i in range(10):
-            shape = (500 if (label, i) == ("one", 5) else 400, 600, 3)
-            Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(root / label / f"{i}.png")
+
+    def pixels(label, number):
+        return rng.integers(0, 256, (500 if (label, number) == ("one", 5) else 400, 600, 3), np.uint8)
+
+    two_classes(root, pixels)
     return root
 
 
@@ -273,10 +268,7 @@ def test_no_more_is_kept_than_the_memory_that_is_allowed(noise, memory, validati
 def test_a_window_is_at_every_place(tmp_path):
     """Of an image of 50 columns 48 are seen: from the first, the second or the third on."""
     ramp = np.tile(np.arange(50, dtype=np.uint8)[None, :, None], (50, 1, 3))
-    for label in "ab":
-        (tmp_path / label).mkdir()
-        for i in range(20):
-            Image.fromarray(ramp).save(tmp_path / label / f"{i}.png")
+    two_classes(tmp_path, lambda label, number: ramp, count=20)
     options = {"hflip": 0.0, "mean": (0,) * 3, "std": (1,) * 3, "overrides": {"scale": (1.0, 1.0), "margin": 1 / 24}}
     data = pipelines.load(str(tmp_path), image_size=48, batch_size=16, **options)
     assert set(np.round(rows(data, 0)[:, 0, 0, 0] * 255)) == {0, 1, 2}

@@ -11,10 +11,7 @@ from pipelines.folder import read_folder
 from pipelines.splits import cut
 from tests.pipelines.files import classes, names, picture, put, refusal
 
-
-@pytest.fixture(autouse=True)
-def caches(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+pytestmark = pytest.mark.usefixtures("own_data_dir")
 
 
 # One folder a class

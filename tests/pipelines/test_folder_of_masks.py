@@ -9,10 +9,7 @@ from pipelines import examination
 from pipelines.folder import read_folder
 from tests.pipelines.files import classes, names, picture, put, refusal
 
-
-@pytest.fixture(autouse=True)
-def caches(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+pytestmark = pytest.mark.usefixtures("own_data_dir")
 
 
 def mask(top, height=6, width=8, bottom=0):

@@ -5,10 +5,7 @@ import pytest
 from pipelines.folder import read_folder
 from tests.pipelines.files import names, put, refusal
 
-
-@pytest.fixture(autouse=True)
-def caches(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+pytestmark = pytest.mark.usefixtures("own_data_dir")
 
 
 def listed(root, text, count=12):
