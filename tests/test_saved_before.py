@@ -1,0 +1,71 @@
+"""What was saved before the folders of today existed loads after it: a model of every layer, runs, a study.
+
+tests/saved_before was written at commit 741a036, where `tfcnn/` was flat.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import tfcnn.layers  # noqa: F401  (registers what the model holds)
+from tfcnn import train
+from tfcnn.config import Config
+from tfcnn.evaluate import evaluate
+from tfcnn.predict import predict
+from tfcnn.run_directory import RunDirectory
+from tuning.search import search
+from tuning.study import Study
+
+SAVED = Path(__file__).parent / "saved_before"
+SCAN = Path(__file__).parent / "scans" / "digit-3.png"
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A copy of what was saved, to write into."""
+    return shutil.copytree(SAVED, tmp_path / "saved")
+
+
+def test_a_model_of_every_layer_gives_the_same_values():
+    model = keras.saving.load_model(SAVED / "layers.keras")
+    arrays = np.load(SAVED / "layers.npz")
+    outputs = model([arrays[name] for name in sorted(arrays.files) if name.startswith("x")])
+    expected = [arrays[name] for name in sorted(arrays.files) if name.startswith("y")]
+    assert {layer.name for layer in model.layers if type(layer).__module__.startswith("tfcnn.")}
+    for output, values in zip(outputs, expected, strict=True):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(output), values, rtol=1e-4, atol=1e-5)
+
+
+def test_a_finished_run_is_evaluated_as_then(saved):
+    run = RunDirectory.opened(saved / "finished").check_trained()
+    assert evaluate(run)["accuracy"] == pytest.approx(run.read_metrics()["test_accuracy"], abs=0.006)
+
+
+def test_a_finished_run_predicts(saved):
+    ((best, *_),) = predict(RunDirectory.opened(saved / "finished"), [SCAN])
+    assert best[0] == "3"
+
+
+def test_a_stopped_run_is_resumed(saved):
+    before = RunDirectory(saved / "stopped").read_history()
+    config = json.loads((saved / "stopped" / "config.json").read_text())["config"]
+    run = train.run(Config(**config | {"out": str(saved / "stopped"), "resume": True}))
+    rows = run.read_history()
+    assert rows[:1] == before
+    assert rows[1]["val_loss"] == pytest.approx(0.93872, abs=0.01)  # of the run that was not stopped
+
+
+def test_a_study_is_continued(saved):
+    study = Study.opened(saved / "study")
+    assert [trial.scores for trial in study.trials()] == [
+        (pytest.approx(0.81666, abs=1e-4),),
+        (pytest.approx(0.28333, abs=1e-4),),
+    ]
+    file = saved / "small_space.py"
+    config = Config(arch="lenet5", epochs=1)
+    search(study, config, 3, space=f"{file}:narrow", trainer=f"{saved / 'trainer.py'}:trainer")
+    assert [trial.number for trial in study.trials()] == [0, 1, 2]
