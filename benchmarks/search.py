@@ -34,7 +34,7 @@ import numpy as np
 from benchmarks import search_table
 from benchmarks.search_table import AXES, EPOCHS, SEEDS
 from tfcnn import command
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 
 TRIALS = (10, 25, 50, 100)
 FAILING = 0.2  # accuracy below which a network has not learned

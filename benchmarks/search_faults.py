@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from tfcnn import train
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 from tuning.search import search
 from tuning.study import Study
 
@@ -33,7 +34,7 @@ DATA = {"task": "classification", "image_shape": (32, 32, 1), "num_classes": 10}
 STANDIN = """
 import json, os, signal, time
 from pathlib import Path
-from tfcnn.config import TrainingFailed
+from tfcnn.errors import TrainingFailed
 
 def space(hp):
     return {"lr": hp.Float("lr", 1e-4, 1.0, sampling="log"), "width": hp.Choice("width", [0.5, 1.0, 2.0])}

@@ -8,7 +8,8 @@
 Plain values go in and nothing of tfcnn is known here. TensorFlow is imported when data is loaded.
 """
 
-from pipelines.catalogue import EMBEDDED, BadData, check_name
+from pipelines.catalogue import EMBEDDED, check_name
+from pipelines.errors import BadData
 
 __all__ = ["EMBEDDED", "BadData", "check_name", "load"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.catalogue import BadData
+from pipelines.errors import BadData
 from pipelines.examination import IGNORE
 from pipelines.splits import PERIOD, SPLITS, cut
 

@@ -12,6 +12,8 @@ import socket
 import urllib.request
 from pathlib import Path
 
+from pipelines.errors import BadData
+
 # Builders in this repository, drawn or shipped with a package: they need no network.
 EMBEDDED = ("digits", "shapes", "boxes", "tones", "solids")
 # Written characters: a mirrored one is another character, and what lies outside the image is background.
@@ -27,12 +29,6 @@ CHARACTERS = (
 )
 # Where TensorFlow Datasets keeps its mirror: if it cannot be reached, neither can the data.
 MIRROR = ("storage.googleapis.com", 443)
-
-
-class BadData(ValueError):
-    """The data set cannot be used; the message says what was received, what is allowed, which flag to change."""
-
-    exit_code = 2
 
 
 def check_name(name: str) -> str:

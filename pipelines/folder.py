@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines import examination, layouts, scan
-from pipelines.catalogue import BadData
+from pipelines.errors import BadData
 from pipelines.layouts import Example
 from pipelines.splits import PERIOD, SPLITS, cut
 

@@ -20,7 +20,7 @@ import os
 from pathlib import Path
 
 from pipelines import examination
-from pipelines.catalogue import BadData
+from pipelines.errors import BadData
 
 SPLIT_OF = {"train": "train", "test": "test", **dict.fromkeys(("val", "valid", "validation"), "validation")}
 LAYOUTS = "one folder for each class, train/ and test/ with such folders, or images/ and masks/"

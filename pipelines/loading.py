@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import arrays, catalogue, examination, folder, images, records
-from pipelines.catalogue import BadData, mebibytes
+from pipelines.catalogue import mebibytes
 from pipelines.data import Data, without_autograph
+from pipelines.errors import BadData
 from pipelines.policy import policy
 from pipelines.preparation import Preparation
 from pipelines.sources import Cache, Contents, Decoded, Encoded, Stream

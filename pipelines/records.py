@@ -13,7 +13,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from pipelines import examination
-from pipelines.catalogue import CHARACTERS, BadData
+from pipelines.catalogue import CHARACTERS
+from pipelines.errors import BadData
 from pipelines.sources import Contents, Decoded, Encoded, Stream
 
 MASKS = ("segmentation_mask", "segmentation_label")

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import keras
 
-from tfcnn.config import BadInput, Config, seconds_of
+from tfcnn.config import Config, seconds_of
+from tfcnn.errors import BadInput
 from tfcnn.weight_average import WeightAverage
 
 SHARE, LONGEST = 0.05, 20.0  # of the budget and at most these seconds go into measuring steps

@@ -21,8 +21,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfcnn.command import DeferredSignals
-from tfcnn.config import TrainingFailed
-from tfcnn.run_directory import RunDirectory, writing
+from tfcnn.errors import TrainingFailed, first_line
+from tfcnn.files import writing
+from tfcnn.run_directory import RunDirectory
 
 KEPT = 2  # checkpoints: if the newest is damaged, there is the one before
 SECONDS_BETWEEN = 60.0  # checkpoints within an epoch
@@ -186,12 +187,6 @@ class Checkpoints:
         for file in self.folder.glob("ckpt-*"):
             if not file.name.startswith(tuple(f"ckpt-{number}." for number in self.good)) or "tempstate" in file.name:
                 shutil.rmtree(file) if file.is_dir() else file.unlink()
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, without TensorFlow's names of its operations."""
-    line = (str(error).splitlines() or [""])[0]
-    return re.sub(r"^\{\{.*?\}\} | \[Op:\w+\]$", "", line) or type(error).__name__
 
 
 class Keeper(keras.callbacks.Callback):

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 
 
 class Terminated(KeyboardInterrupt):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tfcnn import command
-from tfcnn.config import BadInput, choose
-from tfcnn.run_directory import RunDirectory, writing
+from tfcnn import command, tables
+from tfcnn.errors import BadInput, choose
+from tfcnn.files import writing
+from tfcnn.run_directory import RunDirectory
 
 FORMATS = ("text", "markdown", "csv")
 OF_NO_ACCOUNT = ("out", "resume", "tensorboard", "profile", "data_dir", "data_memory")  # fields that change no result
@@ -37,14 +36,15 @@ class Comparison(NamedTuple):
         values = {row[column] for row in self.rows} - {None} if better else ()
         return better(values) if len(values) > 1 else None
 
-    def cells(self, mark: str) -> list[list[str]]:
-        """The values as text, the best of a column within `mark`, "{}*" for example."""
+    def cells(self, best: str, other: str) -> list[list[str]]:
+        """The values as text: the best of a column in the form `best`, "{}*" for example, the others in `other`."""
+        bests = [self.best(i) for i in range(len(self.columns))]
         rows = []
         for row in self.rows:
             cells = []
-            for i, (column, value) in enumerate(zip(self.columns, row, strict=True)):
-                text = "-" if value is None else column.form(value)
-                cells.append(mark.format(text) if value is not None and value == self.best(i) else text)
+            for column, value, most in zip(self.columns, row, bests, strict=True):
+                form = best if value is not None and value == most else other
+                cells.append(form.format("-" if value is None else column.form(value)))
             rows.append(cells)
         return rows
 
@@ -89,7 +89,7 @@ def compare(runs: list[RunDirectory]) -> Comparison:
 
 def _headline(runs):
     """The metric of the task of all runs."""
-    from tfcnn.metrics import HEADLINES
+    from tfcnn.tasks import HEADLINES
 
     tasks = [run.read_config()["data"]["task"] for run in runs]
     for run, task in zip(runs, tasks, strict=True):
@@ -115,32 +115,20 @@ def _found(run, metric) -> dict[str, Any]:
 
 def as_text(comparison: Comparison) -> str:
     """Aligned columns, numbers to the right; the best of a column has a star."""
-    heads = [column.name for column in comparison.columns]
-    cells = comparison.cells("{}*")
-    right = [all(isinstance(row[i], int | float | None) for row in comparison.rows) for i in range(len(heads))]
-    widths = [max(len(cell.rstrip("*")) for cell in column) for column in zip(heads, *cells, strict=True)]
-
-    def aligned(cell, width, right):
-        star = "*" if cell.endswith("*") else " "
-        text = cell.removesuffix("*")
-        return (text.rjust(width) if right else text.ljust(width)) + star
-
-    lines = [" ".join(map(aligned, line, widths, right)).rstrip() for line in [heads, *cells]]
-    return "\n".join(lines)
+    heads = [column.name + " " for column in comparison.columns]
+    words = [i for i in range(len(heads)) if not all(isinstance(row[i], int | float | None) for row in comparison.rows)]
+    return tables.as_text(heads, comparison.cells(best="{}*", other="{} "), words=words)
 
 
 def as_markdown(comparison: Comparison) -> str:
     """A table for a README; the best of a column is bold."""
     heads = [column.name for column in comparison.columns]
-    lines = [heads, ["---"] * len(heads), *comparison.cells("**{}**")]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return tables.as_markdown(heads, comparison.cells(best="**{}**", other="{}"), words=range(len(heads)))
 
 
 def as_csv(comparison: Comparison) -> str:
     """Plain values for a program, empty where there is none."""
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([[c.name for c in comparison.columns], *comparison.rows])
-    return file.getvalue().rstrip("\n")
+    return tables.as_csv([column.name for column in comparison.columns], comparison.rows)
 
 
 def main() -> None:

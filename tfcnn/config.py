@@ -6,44 +6,17 @@ Standard library only: a mistyped flag is answered before TensorFlow is imported
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
-from collections.abc import Collection
 from typing import Any
 
 from tfcnn import scaling
+from tfcnn.errors import BadInput
+from tfcnn.tasks import LOSS_NAMES
 
 OPTIMISERS = ("adamw", "adam", "sgd", "momentum", "rmsprop", "lamb", "lion")
 SCHEDULES = ("cosine", "step", "constant", "plateau")
 DISTRIBUTIONS = ("none", "mirrored", "multiworker")
 RECIPES = ("default", "fast", "paper")
-# By task, the default first; tfcnn.losses builds them.
-LOSS_NAMES = {
-    "classification": ("cross_entropy", "bce", "hinge", "focal"),
-    "segmentation": ("cross_entropy", "dice", "dice_ce", "focal"),
-    "reconstruction": ("mse", "mae", "huber"),
-}
-
-
-class BadInput(ValueError):
-    """What the user gave cannot be used; the message says what was received, what is allowed, which flag to change."""
-
-    exit_code = 2
-
-
-class TrainingFailed(Exception):
-    """Training cannot go on; the run directory keeps what was good."""
-
-    exit_code = 3
-
-
-def choose(what: str, value: str, allowed: Collection[str], flag: str = "--arch-args") -> str:
-    """`value` if it is one of `allowed`. Raises BadInput, naming the nearest ones, if not."""
-    if value in allowed:
-        return value
-    near = difflib.get_close_matches(str(value), allowed, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(allowed)}"
-    raise BadInput(f"unknown {what} '{value}'; {hint} ({flag})")
 
 
 def option(default: Any, help: str, **rules: Any) -> Any:

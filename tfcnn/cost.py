@@ -21,6 +21,7 @@ from keras import layers
 from tfcnn import graph
 from tfcnn.arithmetic import ConvCost, conv_cost
 from tfcnn.layers import Subsampling2D
+from tfcnn.tables import as_text
 
 
 class Row(NamedTuple):
@@ -79,22 +80,9 @@ class CostTable(NamedTuple):
         head = ("layer", "kind", "output", "parameters", "MACs")
         body = [(r.name, r.kind, "x".join(map(str, r.output_shape)), f"{r.params:,}", f"{r.macs:,}") for r in self.rows]
         total = ("total", "", "", f"{self.params:,}", f"{self.macs:,}")
-        return "\n".join([aligned(head, body, total, words=3), *(f"not priced: {what}" for what in self.unpriced)])
-
-
-def aligned(head: tuple, body: list[tuple], total: tuple | None = None, *, words: int) -> str:
-    """A table as text; the first `words` columns are flush left, the others right."""
-    lines = [head, *body] if total is None else [head, *body, total]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    text = [
-        "  ".join(
-            cell.rjust(w) if i >= words else cell.ljust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        return "\n".join(
+            [as_text(head, body, total, words=range(3)), *(f"not priced: {what}" for what in self.unpriced)]
         )
-        for line in lines
-    ]
-    text = [line.rstrip() for line in text]
-    rule = "-" * (sum(widths) + 2 * (len(head) - 1))
-    return "\n".join([text[0], rule, *text[1 : len(body) + 1], *([rule, text[-1]] if total else [])])
 
 
 @contextlib.contextmanager

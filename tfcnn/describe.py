@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import math
 import sys
 from fractions import Fraction
 from pathlib import Path
 
-from tfcnn import command, models
-from tfcnn.config import BadInput, Config, choose
+from tfcnn import command, models, tables
+from tfcnn.config import Config
+from tfcnn.errors import BadInput, choose
 from tfcnn.flags import add_flags
 
 FORMATS = ("text", "markdown", "csv", "json")
@@ -209,20 +208,12 @@ def _plain(value):
 
 def _table(head: tuple, body: list[tuple], total: tuple | None, form: str, words: int) -> str:
     """As text or Markdown; the first `words` columns are flush left."""
-    from tfcnn import cost
-
-    if form == "text":
-        return cost.aligned(head, body, total, words=words)
-    rule = ["---" if i < words else "---:" for i in range(len(head))]
-    lines = [head, rule, *body, *([[f"**{cell}**" if cell else "" for cell in total]] if total else [])]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    write = tables.as_text if form == "text" else tables.as_markdown
+    return write(head, body, total, words=range(words))
 
 
 def _csv(head: tuple, body: list[tuple]) -> str:
-    text = io.StringIO()
-    lines = ([_size(cell) if isinstance(cell, list) else cell for cell in line] for line in body)
-    csv.writer(text, lineterminator="\n").writerows([head, *lines])
-    return text.getvalue().rstrip("\n")
+    return tables.as_csv(head, ([_size(cell) if isinstance(cell, list) else cell for cell in row] for row in body))
 
 
 def _draw(model, layer: str | None, path: str) -> str:

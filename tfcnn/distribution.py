@@ -24,8 +24,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfcnn.checkpoint import first_line
-from tfcnn.config import BadInput, Config, TrainingFailed
+from tfcnn.config import Config
+from tfcnn.errors import BadInput, TrainingFailed, first_line
 from tfcnn.worker import worker_of
 
 

@@ -6,8 +6,9 @@ import sys
 from typing import Any
 
 from tfcnn import command
-from tfcnn.config import choose
-from tfcnn.run_directory import RunDirectory, write_json, writing
+from tfcnn.errors import choose
+from tfcnn.files import write_json, writing
+from tfcnn.run_directory import RunDirectory
 
 SPLITS = ("train", "validation", "test")
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tfcnn import command
 from tfcnn.arithmetic import DirectConv, conv_output_size, effective_kernel, padding_amounts, transposed_conv
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 
 ROW_WIDTH = 96  # characters of a drawn row; a longer one is cut in the middle
 LARGEST_FIGURE = 64  # places a side

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from tfcnn import command
-from tfcnn.config import choose
-from tfcnn.run_directory import RunDirectory, writing
+from tfcnn.errors import choose
+from tfcnn.files import writing
+from tfcnn.run_directory import RunDirectory
 
 
 def export_savedmodel(model, path: str | Path, facts: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from tfcnn.config import BadInput, Config, flag_of
+from tfcnn.config import Config, flag_of
+from tfcnn.errors import BadInput
 
 
 def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = None) -> None:

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tfcnn import graph
 from tfcnn.checkpoint import Checkpoints, NotFinite
-from tfcnn.config import TrainingFailed
+from tfcnn.errors import TrainingFailed
 
 CALL_SECONDS = 0.1  # of a call of several steps at most, after which a signal is looked at
 MOST_STEPS = 32  # in a call; the call costs about as much as a step of the smallest networks

@@ -27,9 +27,8 @@ from functools import partial
 import keras
 from keras import ops
 
-from tfcnn.config import LOSS_NAMES, choose
-
-IGNORED = 255  # the label of positions that count for nothing, as in PASCAL VOC's and Cityscapes' masks
+from tfcnn.errors import choose
+from tfcnn.tasks import IGNORED, LOSS_NAMES
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")

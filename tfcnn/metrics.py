@@ -5,28 +5,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import keras
 import numpy as np
 from keras import ops
 
-from tfcnn.losses import IGNORED
-
-
-class Headline(NamedTuple):
-    """How a task's metric is called in history.csv, how people call it, and how it is written."""
-
-    name: str
-    label: str
-    form: str
-
-
-HEADLINES = {
-    "classification": Headline("accuracy", "accuracy", "{:.2%}"),
-    "segmentation": Headline("mean_iou", "mean IoU", "{:.2%}"),
-    "reconstruction": Headline("psnr", "PSNR", "{:.2f} dB"),
-}
+from tfcnn.tasks import IGNORED
 
 
 def metrics(task, outputs, std=(1.0,)):

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tfcnn import command
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 from tfcnn.run_directory import RunDirectory
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's name of an image with so many channels

@@ -25,7 +25,7 @@ import keras
 import numpy as np
 
 from tfcnn import graph
-from tfcnn.config import choose
+from tfcnn.errors import choose
 from tfcnn.layer_windows import COLLAPSE, POINTWISE, STATISTICS, WHOLE_AXIS, Reads, pooling, reads_of, rule_of
 from tfcnn.layers import CropLike, DeformableConv2D
 from tfcnn.layers.max_unpooling import MaxUnpoolingLike

@@ -14,7 +14,8 @@ from keras import ops
 
 from tfcnn import losses, metrics
 from tfcnn.acceleration import accelerate_optimizer, multiplies_bfloat16
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 from tfcnn.graph import in_order, is_head
 from tfcnn.layers.constraints import MaxNorm, enforce
 from tfcnn.models import ARCHS, builder_of, family_of

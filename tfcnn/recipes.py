@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 from tfcnn.models import ARCHS, family_of
 
 FAST = {"epochs": 4, "width": 0.5, "warmup_epochs": 0.5}

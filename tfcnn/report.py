@@ -6,10 +6,11 @@ import sys
 from typing import Any
 
 from tfcnn.config import Config
-from tfcnn.metrics import HEADLINES
+from tfcnn.files import write_json, writing
 from tfcnn.progress import duration
 from tfcnn.provenance import provenance
-from tfcnn.run_directory import BAD_FILES, RunDirectory, write_json, writing
+from tfcnn.run_directory import BAD_FILES, RunDirectory
+from tfcnn.tasks import HEADLINES
 from tfcnn.visualize.curves import draw_curves
 
 

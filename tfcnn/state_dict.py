@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers
 
 from tfcnn import graph, models
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput, first_line
 from tfcnn.torch_names import NAMES
 
 FORMATS = ".keras, .h5, .safetensors or .npz"
@@ -115,7 +115,3 @@ def misfit(weights: str, arch: str, what: str) -> BadInput:
 
 def shape_text(shape: tuple[int, ...] | None) -> str:
     return "missing" if shape is None else "x".join(map(str, shape))
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 
 EVERY = 10  # steps between the scalars of steps: writing them takes 1 ms, a tenth of a step of LeNet-5
 

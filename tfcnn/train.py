@@ -17,9 +17,11 @@ from typing import Any
 
 import pipelines
 from tfcnn import command, models, recipes
-from tfcnn.config import BadInput, Config, TrainingFailed, flag_of
+from tfcnn.config import Config, flag_of
+from tfcnn.errors import BadInput, TrainingFailed
+from tfcnn.files import write_json
 from tfcnn.flags import add_flags
-from tfcnn.run_directory import RunDirectory, default_path, write_json
+from tfcnn.run_directory import RunDirectory, default_path
 from tfcnn.worker import working
 
 
@@ -200,8 +202,8 @@ def fit(
     from tfcnn import loop, recipe
     from tfcnn.checkpoint import Checkpoints, Keeper, Plateau, out_of_patience
     from tfcnn.distribution import Devices
-    from tfcnn.metrics import HEADLINES
     from tfcnn.progress import Progress
+    from tfcnn.tasks import HEADLINES
     from tfcnn.weight_average import WeightAverage
 
     devices = devices or Devices(Config())

@@ -18,9 +18,9 @@ import numpy as np
 from keras import layers
 
 from tfcnn import models
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput, first_line
 from tfcnn.graph import in_order, is_head
-from tfcnn.state_dict import FORMATS, Stored, first_line, misfit, read_state_dict, shape_text
+from tfcnn.state_dict import FORMATS, Stored, misfit, read_state_dict, shape_text
 
 # keras.applications' function for each of our names, and the arguments with which ours is the same network.
 KERAS = {

@@ -6,7 +6,8 @@ import sys
 from typing import Any
 
 from tfcnn import command, train
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 from tuning.study import Study, add_study
 from tuning.trials import best_first, command_of
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tfcnn import models
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 
 COSTS = ("parameters", "macs", "memory", "latency")  # as many flags --budget-..., and objectives that are minimised
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}

@@ -8,15 +8,14 @@ trials.csv   a line a trial
 from __future__ import annotations
 
 import collections
-import csv
 import html
 import sys
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from tfcnn import command
-from tfcnn.config import BadInput, Config
-from tfcnn.run_directory import writing
+from tfcnn import command, tables
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
+from tfcnn.files import writing
 from tuning import budgets
 from tuning.study import Study, add_study
 from tuning.trials import Found, best_first, command_of, values_of, written
@@ -129,9 +128,7 @@ def to_markdown(title: str, sections: list[Section]) -> str:
             parts.append("![The Pareto front](front.png)")
         if section.table:
             head, rows = section.table
-            cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-            lines = [head, ["---"] * len(head), *cells]
-            parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
+            parts.append(tables.as_markdown(head, rows, words=range(len(head))))
         elif section.picture and not section.text:
             parts.append("(a picture: see report.html)")
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -174,17 +171,19 @@ def _cell(text: str) -> str:
     return f"<code>{html.escape(text[1:-1])}</code>" if code else html.escape(text)
 
 
-def to_csv(trials: list[Found], objectives: list[tuple[str, str]], path: Path) -> None:
+def to_csv(trials: list[Found], objectives: list[tuple[str, str]]) -> str:
     """One line a trial: its state, scores, seconds, reason, and a column for each value that was sampled."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.values))
     head = ["trial", "state", *(name for name, _ in objectives), "seconds", "starts", "reason", *names]
-    with path.open("w", newline="") as file:
-        lines = csv.writer(file)
-        lines.writerow(head)
-        for t in trials:
-            scores = t.scores or [""] * len(objectives)
-            values = [t.values.get(name, "") for name in names]
-            lines.writerow([t.number, t.state, *scores, _seconds(t), t.starts, t.reason or "", *values])
+    rows = [
+        [
+            *(trial.number, trial.state, *(trial.scores or [""] * len(objectives))),
+            *(_seconds(trial), trial.starts, trial.reason),
+            *(trial.values.get(name) for name in names),
+        ]
+        for trial in trials
+    ]
+    return tables.as_csv(head, rows) + "\n"
 
 
 def main() -> None:
@@ -201,7 +200,7 @@ def main() -> None:
     with writing(files[1]) as path:
         path.write_text(to_markdown(title, sections))
     with writing(files[2]) as path:
-        to_csv(trials, objectives, path)
+        path.write_text(to_csv(trials, objectives))
     if len(objectives) > 1 and best_first(trials, objectives):
         from tuning import pictures
 

@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 from tfcnn import command
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 from tuning import spaces
 from tuning.study import Study, add_study
 from tuning.trials import Found

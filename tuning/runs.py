@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfcnn import command, models, train
-from tfcnn.config import BadInput, Config, TrainingFailed, flag_of
-from tfcnn.run_directory import RunDirectory, read_json
+from tfcnn.config import Config, flag_of
+from tfcnn.errors import BadInput, TrainingFailed
+from tfcnn.files import read_json
+from tfcnn.run_directory import RunDirectory
 
 # Fields of Config that are set here, or not for a study.
 OWN = ("phi", "compound", "out", "resume", "time", "tensorboard", "profile", "distribution")

@@ -15,7 +15,7 @@ from keras_tuner.engine import hyperparameters as kinds
 from optuna import distributions
 from optuna.trial import FrozenTrial, TrialState
 
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 from tuning.study import quiet
 
 LOOSE = 20  # draws for one trial until all of it is random

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfcnn import command, models, recipes, scaling, train
-from tfcnn.config import BadInput, Config, TrainingFailed, flag_of
+from tfcnn.config import Config, flag_of
+from tfcnn.errors import BadInput, TrainingFailed
+from tfcnn.files import write_json
 from tfcnn.flags import add_flags
-from tfcnn.run_directory import write_json
 from tfcnn.scaling import Constants
 from tuning import trials
 from tuning.runs import OWN, Cost, check_study, image_shape, price, trained, with_seeds
@@ -114,7 +115,7 @@ def compound(config: Config, study: Path, seeds: int, step: float, tolerance: fl
 
 def grid_table(accuracies: dict[Candidate, list[float]], base: Cost) -> str:
     """The candidates, the most accurate first; nominal and real work in multiples of the base network's."""
-    from tfcnn.cost import aligned
+    from tfcnn.tables import as_text
 
     def mean(each):
         return statistics.fmean(accuracies[each])
@@ -135,12 +136,12 @@ def grid_table(accuracies: dict[Candidate, list[float]], base: Cost) -> str:
         )
         for each in order
     ]
-    return aligned(head, body, words=0)
+    return as_text(head, body, words=())
 
 
 def family_table(config: Config, constants: Constants, side: int, channels: int, classes: int) -> str:
     """Width, depth, image, parameters and MACs of phi 0 ... 7."""
-    from tfcnn.cost import aligned
+    from tfcnn.tables import as_text
 
     body, base = [], None
     for phi in PHIS:
@@ -155,7 +156,7 @@ def family_table(config: Config, constants: Constants, side: int, channels: int,
                 f"{constants.work**phi:.2f}",
             )
         )
-    return aligned(("phi", "width", "depth", "image", "parameters", "MACs", "real", "nominal"), body, words=0)
+    return as_text(("phi", "width", "depth", "image", "parameters", "MACs", "real", "nominal"), body, words=())
 
 
 def command_of(config: Config, constants: Constants) -> str:
@@ -168,8 +169,8 @@ def published() -> str:
 
     The columns "formula" are the phi that is nearest by image size: section 3.3 with 1.2, 1.1 and 1.15.
     """
-    from tfcnn.cost import aligned
     from tfcnn.models import efficientnet
+    from tfcnn.tables import as_text
 
     body = []
     for name, (params, billions) in PUBLISHED.items():
@@ -186,7 +187,7 @@ def published() -> str:
         )
     head = ("", "width", "depth", "image", "phi", "its width", "its depth")
     head += ("trainable", "published", "10^9 MACs", "published")
-    return aligned(head, body, words=1)
+    return as_text(head, body, words=[0])
 
 
 def numbers(flag: str, texts: list[str], field: str) -> list:

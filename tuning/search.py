@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tfcnn import command, models, recipes, train
-from tfcnn.config import BadInput, Config, TrainingFailed, choose, flag_of
+from tfcnn.config import Config, flag_of
+from tfcnn.errors import BadInput, TrainingFailed, choose
 from tfcnn.flags import add_flags
 from tuning import budgets, spaces
 from tuning.budgets import COSTS, Budgets
@@ -116,7 +117,7 @@ def search(
 
 def named_objectives(names: list[str] | None, task: str) -> list[tuple[str, str]]:
     """(name, "max" or "min") of each objective; by default the metric of the task. Raises BadInput."""
-    from tfcnn.metrics import HEADLINES
+    from tfcnn.tasks import HEADLINES
 
     allowed = (f"val_{HEADLINES[task].name}", "val_loss", *COSTS)
     names = names or list(allowed[:1])

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from tfcnn import models
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 
 FIELDS = {field.name for field in dataclasses.fields(Config)}
 RATES = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]

@@ -18,8 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tfcnn.config import BadInput, flag_of
-from tfcnn.run_directory import RunDirectory, write_json
+from tfcnn.config import flag_of
+from tfcnn.errors import BadInput
+from tfcnn.files import write_json
+from tfcnn.run_directory import RunDirectory
 from tuning.trials import Found, found
 
 TABLE_TRIES = 10  # a second apart

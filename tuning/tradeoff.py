@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tfcnn import models, train
 from tfcnn.config import Config
-from tfcnn.run_directory import write_json
+from tfcnn.files import write_json
 from tuning.runs import Cost, check_study, image_shape, price, trained, with_seeds
 
 WIDTHS = (0.25, 0.5, 0.75, 1.0)  # MobileNet's, Table 6,
@@ -54,7 +54,7 @@ def tradeoff(config: Config, study: Path, seeds: int, widths: list[float], sizes
 
 def tradeoff_table(points: list[Point]) -> str:
     """The networks by width and size."""
-    from tfcnn.cost import aligned
+    from tfcnn.tables import as_text
 
     body = [
         (
@@ -63,7 +63,7 @@ def tradeoff_table(points: list[Point]) -> str:
         )
         for p in points
     ]
-    return aligned(("width", "image", "parameters", "MACs", "accuracy", "seeds"), body, words=0)
+    return as_text(("width", "image", "parameters", "MACs", "accuracy", "seeds"), body, words=())
 
 
 def draw_tradeoff(points: list[Point], path: Path, title: str) -> None:
@@ -71,7 +71,7 @@ def draw_tradeoff(points: list[Point], path: Path, title: str) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, PercentFormatter
 
-    from tfcnn.run_directory import writing
+    from tfcnn.files import writing
 
     looks = [(color, mark) for color, mark in zip(("#1b3a6b", "#e07b1a", "#3a8a5f", "#8a3a7a"), "osD^", strict=True)]
     figure = Figure(figsize=(8, 5), layout="constrained")

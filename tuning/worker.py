@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from tfcnn import command
-from tfcnn.config import BadInput, Config, TrainingFailed
+from tfcnn.config import Config
+from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.run_directory import RunDirectory
 from tuning import spaces
 

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import search, search_table
 from benchmarks.search import Table, chosen, interval
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 
 
 def table(final):

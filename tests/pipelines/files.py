@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.bad_files import encoded
-from pipelines.catalogue import BadData
+from pipelines.errors import BadData
 from pipelines.folder import read_folder
 
 

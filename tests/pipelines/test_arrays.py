@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.arrays import read_npz
-from pipelines.catalogue import BadData
+from pipelines.errors import BadData
 from pipelines.splits import cut
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from tfcnn import budget, recipes, train
 from tfcnn.command import Interrupted
-from tfcnn.config import BadInput, Config, seconds_of
+from tfcnn.config import Config, seconds_of
+from tfcnn.errors import BadInput
 from tfcnn.progress import Progress
 from tfcnn.run_directory import RunDirectory
 

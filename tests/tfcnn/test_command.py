@@ -9,7 +9,8 @@ import pytest
 
 from tfcnn import command, train
 from tfcnn.__main__ import COMMANDS
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 
 BAD = [
     ("--arch mobilnet", "unknown architecture 'mobilnet'; did you mean mobilenet or "),

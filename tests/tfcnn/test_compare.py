@@ -5,15 +5,18 @@ import pytest
 from PIL import Image
 
 from tfcnn import compare
-from tfcnn.config import BadInput, Config
-from tfcnn.run_directory import RunDirectory, write_json
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
+from tfcnn.files import write_json
+from tfcnn.run_directory import RunDirectory
 
 TABLE = """
-run    arch_args         epochs done         best epoch  val accuracy  test accuracy  parameters       MACs  images/s  seconds
-small  {'dropout': 0.5}  3                            2        75.00%         70.00%       1,000*    20,000*       40        7
-large  {}                2                            2        87.50%*        90.00%*    123,456  2,469,120     1,040*       7
-cut    {}                1 of 3, unfinished           1        25.00%              -       1,000*    20,000*        -        -
-begun  {}                0 of 3, unfinished           -             -              -       1,000*    20,000*        -        -
+run     arch_args          epochs done          best epoch   val accuracy   test accuracy   parameters        MACs   images/s   seconds
+----------------------------------------------------------------------------------------------------------------------------------------
+small   {'dropout': 0.5}   3                             2         75.00%          70.00%        1,000*     20,000*        40         7
+large   {}                 2                             2         87.50%*         90.00%*     123,456   2,469,120      1,040*        7
+cut     {}                 1 of 3, unfinished            1         25.00%               -        1,000*     20,000*         -         -
+begun   {}                 0 of 3, unfinished            -              -               -        1,000*     20,000*         -         -
 """  # noqa: E501
 
 
@@ -68,7 +71,7 @@ def test_flags_that_one_version_did_not_have_yet(make_run):
     write_json(old.config, facts)
     comparison = compare.compare([old, new])
     assert [row[1] for row in comparison.rows] == [None, 0]
-    assert " - " in compare.as_text(comparison).splitlines()[1]
+    assert " - " in compare.as_text(comparison).splitlines()[2]
 
 
 def test_markdown_and_csv(make_run):
@@ -105,7 +108,7 @@ def test_the_command(make_run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["compare", "a", "b", "a", "--out", "deep/c.png"])
     compare.main()
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert len(capsys.readouterr().out.splitlines()) == 4  # heads, a rule, two runs
     with Image.open("deep/c.png") as picture:
         assert picture.width > 1000
 

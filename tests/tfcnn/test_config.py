@@ -4,7 +4,8 @@ import sys
 import pytest
 
 from tfcnn.command import Parser
-from tfcnn.config import BadInput, Config, flag_of
+from tfcnn.config import Config, flag_of
+from tfcnn.errors import BadInput
 from tfcnn.flags import add_flags
 
 

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tfcnn.metrics import HEADLINES
+from tfcnn.tasks import HEADLINES
 from tfcnn.visualize import curves
 
 ROWS = [

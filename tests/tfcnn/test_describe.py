@@ -8,8 +8,8 @@ import keras
 import pytest
 
 from tfcnn import describe
-from tfcnn.config import BadInput
-from tfcnn.cost import aligned
+from tfcnn.errors import BadInput
+from tfcnn.tables import as_text
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_bad_input_is_answered_in_one_line_without_tensorflow(flags, message, ru
 
 
 def test_aligned():
-    text = aligned(("a", "number"), [("long", "1"), ("b", "22")], ("all", "23"), words=1)
+    text = as_text(("a", "number"), [("long", "1"), ("b", "22")], ("all", "23"), words=[0])
     assert text == "\n".join(
         ["a     number", "------------", "long       1", "b         22", "------------", "all       23"]
     )

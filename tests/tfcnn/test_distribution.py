@@ -16,7 +16,8 @@ import pytest
 
 import pipelines
 from benchmarks import faults
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 from tfcnn.run_directory import RunDirectory
 from tfcnn.worker import worker_of
 

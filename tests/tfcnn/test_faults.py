@@ -13,7 +13,8 @@ from PIL import Image
 from benchmarks import faults
 from tfcnn import train
 from tfcnn.checkpoint import Checkpoints
-from tfcnn.config import BadInput, Config, TrainingFailed
+from tfcnn.config import Config
+from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.progress import Progress
 from tfcnn.run_directory import RunDirectory
 

@@ -4,8 +4,9 @@ import pytest
 import tensorflow as tf
 
 from tfcnn import losses
-from tfcnn.config import LOSS_NAMES, BadInput
+from tfcnn.errors import BadInput
 from tfcnn.losses import MulticlassHinge
+from tfcnn.tasks import LOSS_NAMES
 
 RNG = np.random.default_rng(0)
 SCORES = RNG.normal(scale=3, size=(6, 5))

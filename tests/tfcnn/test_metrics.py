@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import accuracy_score, jaccard_score, top_k_accuracy_score
 
-from tfcnn import metrics
+from tfcnn import metrics, tasks
 from tfcnn.metrics import PSNR, MeanIoU, PixelAccuracy, box_iou, mean_average_precision
 
 RNG = np.random.default_rng(0)
@@ -74,9 +74,9 @@ def test_top_five():
     assert [m.name for m in metrics.metrics("classification", 5)] == ["accuracy"]
 
 
-@pytest.mark.parametrize("task", metrics.HEADLINES)
+@pytest.mark.parametrize("task", tasks.HEADLINES)
 def test_the_headline_comes_first(task):
-    assert metrics.metrics(task, 4)[0].name == metrics.HEADLINES[task].name
+    assert metrics.metrics(task, 4)[0].name == tasks.HEADLINES[task].name
 
 
 @pytest.mark.parametrize("metric", [MeanIoU(3), PixelAccuracy(), PSNR((0.5, 0.25))])

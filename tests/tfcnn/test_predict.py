@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 from tfcnn.predict import predict, read_image
 
 SCANS = sorted((Path(__file__).parents[1] / "scans").glob("*.png"))

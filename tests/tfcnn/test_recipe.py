@@ -8,7 +8,8 @@ import tensorflow as tf
 
 import tfcnn
 from tfcnn import acceleration, losses, recipe
-from tfcnn.config import OPTIMISERS, SCHEDULES, BadInput, Config
+from tfcnn.config import OPTIMISERS, SCHEDULES, Config
+from tfcnn.errors import BadInput
 
 
 def test_schedule_is_a_linear_warm_up_and_a_cosine():

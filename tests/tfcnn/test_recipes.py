@@ -4,7 +4,8 @@ import sys
 import pytest
 
 from tfcnn import list_archs, recipes
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 from tfcnn.models import FAMILIES
 
 

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from tfcnn import run_directory
-from tfcnn.config import BadInput, TrainingFailed
-from tfcnn.run_directory import RunDirectory, default_path, write_json, writing
+from tfcnn.errors import BadInput, TrainingFailed
+from tfcnn.files import write_json, writing
+from tfcnn.run_directory import RunDirectory, default_path
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):

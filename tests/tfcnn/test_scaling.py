@@ -8,7 +8,8 @@ import pytest
 
 import pipelines
 from tfcnn import describe, models, train
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 from tfcnn.scaling import EFFICIENTNET, Constants, compound, compound_grid, constants_of, scale_depth, scale_width
 from tuning.runs import price
 

@@ -9,7 +9,8 @@ import tfcnn
 from tfcnn import evaluate, export, predict, recipe, recipes, train
 from tfcnn.checkpoint import Checkpoints
 from tfcnn.command import Interrupted
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 from tfcnn.progress import Progress
 from tfcnn.run_directory import RunDirectory
 from tfcnn.weight_average import WeightAverage

@@ -11,7 +11,8 @@ from tensorboard.plugins.graph.keras_util import keras_model_to_graph_def
 
 import tfcnn
 from tfcnn import train
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 from tfcnn.tensorboard import Profile, TensorBoard
 
 

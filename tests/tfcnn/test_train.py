@@ -14,7 +14,8 @@ from PIL import Image
 import pipelines
 from tfcnn import train
 from tfcnn.command import Interrupted
-from tfcnn.config import BadInput, Config, TrainingFailed
+from tfcnn.config import Config
+from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.progress import Progress
 from tfcnn.run_directory import RunDirectory
 

@@ -11,7 +11,8 @@ from keras.src.legacy.saving import legacy_h5_format
 import tfcnn
 from benchmarks import parity
 from tfcnn import graph, models, recipe, train, weights
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 
 KERAS_CASES = [case for case in parity.CASES if case.library == "keras.applications"]
 ALL_KERAS = [case for case in parity.CASES + parity.SIBLINGS if case.library == "keras.applications"]

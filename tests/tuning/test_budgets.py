@@ -8,7 +8,8 @@ import keras_tuner
 import pytest
 
 from tfcnn import models
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
+from tfcnn.errors import BadInput
 from tuning.budgets import Budgets, amount, latency
 from tuning.oracle import OptunaOracle
 

@@ -8,7 +8,7 @@ import keras_tuner
 import optuna
 import pytest
 
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 from tuning import study as study_room
 from tuning.oracle import DRAWS, OptunaOracle
 from tuning.sampling import LOOSE, SAMPLERS, Draw, check_sampler, distribution_of, seed_of

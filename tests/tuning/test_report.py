@@ -92,7 +92,7 @@ def test_the_page_needs_no_network_and_escapes():
 
 def test_the_table_reads_back(tmp_path):
     trials = [trial(0, (0.5,)), trial(1, None, "FAILED", reason="raised X: a, b\n", values={"lr": 0.3})]
-    to_csv(trials, ONE, tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text(to_csv(trials, ONE))
     with (tmp_path / "t.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["val_accuracy"] for row in rows] == ["0.5", ""]

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from tfcnn import cost, models, train
-from tfcnn.config import BadInput, Config, TrainingFailed
-from tfcnn.run_directory import RunDirectory, write_json
+from tfcnn.config import Config
+from tfcnn.errors import BadInput, TrainingFailed
+from tfcnn.files import write_json
+from tfcnn.run_directory import RunDirectory
 from tfcnn.scaling import Constants, compound_grid
 from tuning import runs, scale
 from tuning.tradeoff import tradeoff

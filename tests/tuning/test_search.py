@@ -18,7 +18,8 @@ import sqlalchemy.exc
 from benchmarks import search_faults
 from benchmarks.search_faults import in_process, starts, values
 from tfcnn import train
-from tfcnn.config import BadInput, Config, TrainingFailed
+from tfcnn.config import Config
+from tfcnn.errors import BadInput, TrainingFailed
 from tuning import best, rerun, worker
 from tuning.crew import Crew
 from tuning.report import report

@@ -8,8 +8,9 @@ import keras_tuner
 import pytest
 
 from tfcnn import models
-from tfcnn.config import BadInput, Config
+from tfcnn.config import Config
 from tfcnn.cost import weightless
+from tfcnn.errors import BadInput
 from tuning import spaces
 
 CLASSES = {1: (16_000, 1), 2: (64, 64, 3), 3: (32, 32, 32, 1)}  # inputs, by their axes

@@ -16,7 +16,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tfcnn.config import BadInput, Config, choose
+from tfcnn.config import Config
+from tfcnn.errors import BadInput, choose
 
 # Below this many pixels a network that divides the image by 32 ends in a 1x1 map.
 SMALL_IMAGE = 64

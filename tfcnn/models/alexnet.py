@@ -28,7 +28,7 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-from tfcnn.config import choose
+from tfcnn.errors import choose
 from tfcnn.layers import LocalResponseNormalization, PaddedConv2D
 from tfcnn.models.classifier import classify, logits
 from tfcnn.models.convolution import max_pool

@@ -18,7 +18,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from tfcnn.config import choose
+from tfcnn.errors import choose
 from tfcnn.layers import BedOfNails2D, CropLike, MaxUnpoolingLike2D
 from tfcnn.scaling import scale_depth, scale_width
 

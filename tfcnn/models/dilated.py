@@ -16,7 +16,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from tfcnn.config import choose
+from tfcnn.errors import choose
 from tfcnn.layers import Padding2D
 from tfcnn.layers.initializers import ContextIdentity
 from tfcnn.models import vgg

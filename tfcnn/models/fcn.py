@@ -22,7 +22,7 @@ from functools import partial
 import keras
 from keras import layers
 
-from tfcnn.config import choose
+from tfcnn.errors import choose
 from tfcnn.layers import CropLike
 from tfcnn.layers.initializers import Bilinear
 from tfcnn.models import vgg

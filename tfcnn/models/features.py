@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import keras
 
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 from tfcnn.receptive_field import receptive_field
 
 

@@ -17,7 +17,7 @@ from functools import partial
 import keras
 from keras import layers
 
-from tfcnn.config import choose
+from tfcnn.errors import choose
 from tfcnn.layers import LocalResponseNormalization, PaddedConv2D
 from tfcnn.models.classifier import classify
 from tfcnn.models.convolution import Style, conv_bn, max_pool

@@ -19,7 +19,7 @@ from functools import partial
 import keras
 from keras import layers
 
-from tfcnn.config import choose
+from tfcnn.errors import choose
 from tfcnn.models.classifier import classify, pool
 from tfcnn.models.convolution import Style, conv_bn, max_pool
 from tfcnn.scaling import scale_depth, scale_rows, scale_width

@@ -13,7 +13,7 @@ from functools import partial
 import keras
 from keras import layers, ops
 
-from tfcnn.config import choose
+from tfcnn.errors import choose
 from tfcnn.layers import Subsampling2D
 from tfcnn.models.classifier import classify, logits
 from tfcnn.scaling import scale_depth, scale_width

@@ -15,7 +15,7 @@ from functools import partial
 import keras
 from keras import layers
 
-from tfcnn.config import choose
+from tfcnn.errors import choose
 from tfcnn.models.classifier import logits, pool
 from tfcnn.models.convolution import Style, conv_bn
 from tfcnn.models.inverted_residual import inverted_residual, squeeze_excite

@@ -15,7 +15,7 @@ from functools import partial
 
 import keras
 
-from tfcnn.config import choose
+from tfcnn.errors import choose
 from tfcnn.layers import PaddedConv2D
 from tfcnn.models.classifier import classify_maps
 from tfcnn.models.convolution import max_pool

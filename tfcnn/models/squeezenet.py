@@ -15,7 +15,7 @@ from functools import partial
 import keras
 from keras import layers
 
-from tfcnn.config import choose
+from tfcnn.errors import choose
 from tfcnn.models.classifier import classify_maps
 from tfcnn.models.convolution import max_pool
 from tfcnn.scaling import scale_rows, scale_width

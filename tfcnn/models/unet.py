@@ -16,7 +16,7 @@ from functools import partial
 import keras
 from keras import layers
 
-from tfcnn.config import choose
+from tfcnn.errors import choose
 from tfcnn.layers import CropLike
 from tfcnn.scaling import scale_depth, scale_width
 

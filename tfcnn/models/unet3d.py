@@ -21,7 +21,7 @@ from functools import partial
 import keras
 from keras import layers
 
-from tfcnn.config import choose
+from tfcnn.errors import choose
 from tfcnn.layers import OrthogonalPlanesConv3D
 from tfcnn.models.unet import check_tile, expand, is_tile, trunk
 from tfcnn.scaling import scale_depth, scale_width

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from tfcnn.metrics import HEADLINES, Headline
+from tfcnn.tasks import HEADLINES, Headline
 
 # Dark, light and a thin middle, solid, dashed and dotted: apart without colour vision and on a grey printer.
 TRAINING = {"color": "#1b3a6b", "linestyle": "-", "marker": "o"}

@@ -6,7 +6,7 @@ import pytest
 
 import tfcnn
 from tfcnn import cost
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 
 
 @pytest.mark.parametrize(("size", "tolerance"), [("basic", 1e-6), ("large", 0.15)])

@@ -9,7 +9,7 @@ import pytest
 import tfcnn
 from tfcnn import cost
 from tfcnn.arithmetic import receptive_field
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 from tfcnn.models.fcn import OFFSET, transfer
 
 SMALL = {"width": 0.02, "depth": 0.3, "dropout": 0.0}

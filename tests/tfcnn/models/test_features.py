@@ -2,7 +2,7 @@ import pytest
 
 import tfcnn
 from tfcnn import cost, models
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 
 
 def weightless(arch, *args, **more):

@@ -4,7 +4,7 @@ import pytest
 
 import tfcnn
 from tfcnn import cost
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 from tfcnn.graph import in_order
 from tfcnn.models.googlenet import STAGES, inception
 

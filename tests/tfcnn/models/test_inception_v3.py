@@ -4,7 +4,7 @@ import pytest
 
 import tfcnn
 from tfcnn import cost, models
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 from tfcnn.models.inception_v3 import average
 
 

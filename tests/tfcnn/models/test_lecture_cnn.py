@@ -29,5 +29,5 @@ def test_the_slides_layers_one_after_the_other(kernel_size, pool_size, filters):
 
 
 def test_a_pooling_too_large_for_the_image_is_refused():
-    with pytest.raises(tfcnn.config.BadInput, match="lecture_cnn cannot be built"):
+    with pytest.raises(tfcnn.errors.BadInput, match="lecture_cnn cannot be built"):
         tfcnn.build("lecture_cnn", (32, 32, 3), pool_size=4)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import tfcnn
 from tfcnn import cost, models
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 
 REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())["rows"]
 # Names without a row there, with counts of trainable parameters that somebody else printed.

@@ -6,7 +6,7 @@ import pytest
 
 import tfcnn
 from tfcnn import cost
-from tfcnn.config import BadInput
+from tfcnn.errors import BadInput
 
 
 def test_sizes_and_rates():
