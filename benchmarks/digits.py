@@ -23,7 +23,7 @@ import numpy as np
 from sklearn.svm import SVC
 
 import pipelines
-from tfcnn import command
+from tfcnn.cli.startup import import_tensorflow
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,7 +39,7 @@ def trained(arch: str, precision: str, seed: int, more: list[str], folder: Path)
 
 def support_vector_machine() -> float:
     """Test accuracy of SVC(gamma=0.001) on grey levels 0 ... 16, trained on the same training split."""
-    command.import_tensorflow()
+    import_tensorflow()
     data = pipelines.load("digits", image_size=8)
 
     def split(name):

@@ -61,8 +61,8 @@ SHA-256 of the best model's weights and of the history, which has to be that of 
 INJECTED = """
 import os, pathlib, resource, runpy, signal, sys
 kind, n, action, out, *flags = sys.argv[1:]
-from tfcnn import command
-command.import_tensorflow()
+from tfcnn.cli.startup import import_tensorflow
+import_tensorflow()
 import keras, tensorflow as tf
 seen = 0
 

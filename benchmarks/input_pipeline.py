@@ -30,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfcnn import command
+from tfcnn.cli.startup import import_tensorflow
 
 HEAD = """# Images a second
 
@@ -378,7 +378,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1500, help="JPEGs")
     parser.add_argument("--files", metavar="FOLDER", help="where JPEGs and records are kept [a temporary folder]")
     given = parser.parse_args()
-    command.import_tensorflow()
+    import_tensorflow()
     from tfcnn.provenance import device
 
     print(HEAD.format(device=device(), rounds=given.rounds))

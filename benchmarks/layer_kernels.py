@@ -14,7 +14,7 @@ import statistics
 import time
 
 from benchmarks.ratio import compared
-from tfcnn import command
+from tfcnn.cli.startup import import_tensorflow
 
 # (layer, side of the map, channels in, channels out; of a depthwise convolution and a batch norm as many)
 SIZES = (("1x1", 48, 32, 64), ("1x1", 12, 256, 256), ("1x1", 6, 512, 512), ("1x1", 3, 1024, 1024))
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args().rounds
-    command.import_tensorflow()
+    import_tensorflow()
     import keras
     import tensorflow as tf
 

@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 from benchmarks.ratio import compared
-from tfcnn import command
+from tfcnn.cli.signals import DeferredSignals
+from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config
 
 COMMAND = ("-m", "tfcnn.train", "--arch", "lenet5", "--batch-size", "128", "--epochs", "3")
@@ -25,7 +26,7 @@ COMMAND = ("-m", "tfcnn.train", "--arch", "lenet5", "--batch-size", "128", "--ep
 
 def steps(rounds: int) -> None:
     """Print how long an epoch's steps take with the callbacks of a run, against without them."""
-    command.import_tensorflow()
+    import_tensorflow()
     from tfcnn import loop, train
     from tfcnn.checkpoint import Checkpoints, Keeper
     from tfcnn.progress import Progress
@@ -38,7 +39,7 @@ def steps(rounds: int) -> None:
     take, batches = loop.several_steps(model), iter(data.train(1000))
     size = 8
     times: dict[str, list[float]] = {"alone": [], "with callbacks": []}
-    with tempfile.TemporaryDirectory() as folder, command.DeferredSignals() as signals:
+    with tempfile.TemporaryDirectory() as folder, DeferredSignals() as signals:
         run = RunDirectory(folder)
         keeper = Keeper(run, Checkpoints(model, run.checkpoints), [], signals=signals)
         progress = Progress(1000, data.steps_per_epoch, config.batch_size)

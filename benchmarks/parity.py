@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 import tfcnn
-from tfcnn import command
+from tfcnn.cli.startup import import_tensorflow
 
 LIMIT = 1e-4
 CLASSES = 10
@@ -123,7 +123,7 @@ def parity(case: Case, seed: int = 0) -> Parity:
         reference = of_keras if case.library == "keras.applications" else of_torch
         path, expected = reference(case, images, rng, Path(folder))
         arguments = dict(case.arguments)
-        if "stem" in tfcnn.models.arguments(case.arch):
+        if "stem" in tfcnn.models.registry.arguments(case.arch):
             arguments["stem"] = "imagenet"
         model = tfcnn.build(case.arch, images.shape[1:], CLASSES, weights=str(path), **arguments)
     found = np.asarray(model(images, training=False))
@@ -210,7 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--archs", nargs="+", help="only these [all]")
     given = parser.parse_args()
-    command.import_tensorflow()
+    import_tensorflow()
     print("| network | arguments | reference | error | spread |")
     print("|---|---|---|---|---|")
     for case in (*CASES, *SIBLINGS):

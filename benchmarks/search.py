@@ -33,7 +33,8 @@ import numpy as np
 
 from benchmarks import search_table
 from benchmarks.search_table import AXES, EPOCHS, SEEDS
-from tfcnn import command
+from tfcnn.cli.parser import run_main
+from tfcnn.cli.startup import import_tensorflow
 from tfcnn.errors import BadInput
 
 TRIALS = (10, 25, 50, 100)
@@ -292,7 +293,7 @@ def main() -> None:
         search_table.build()
         return
     table = read()
-    command.import_tensorflow()  # under keras-tuner
+    import_tensorflow()  # under keras-tuner
     lines = [introduction(table), "| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
     print(*lines, sep="\n", flush=True)
     for name in given.engines:
@@ -303,4 +304,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run_main(main))

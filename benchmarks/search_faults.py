@@ -78,7 +78,8 @@ def trainer(config, go_on):
 """
 CODE = """
 import sys, types
-from tfcnn import command, train
+from tfcnn import train
+from tfcnn.cli.parser import run_main
 from tfcnn.config import Config
 from tuning.search import search
 from tuning.study import Study
@@ -89,7 +90,7 @@ def main():
     search(Study({study!r}), Config(arch="lenet5", seed=3), {trials}, **places)
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run_main(main))
 """
 # What it is called, what a start does, and of how many starts in a row of trials 3, 6, 9, ...
 INJECTED = (

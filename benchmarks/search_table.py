@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tfcnn import command
+from tfcnn.cli.startup import import_tensorflow
 
 PATH = Path(__file__).with_suffix(".csv")
 GRAPH = {  # what a network is built and compiled with
@@ -41,7 +41,7 @@ def configurations(axes: dict[str, tuple]) -> Iterator[dict[str, Any]]:
 
 def build(path: Path = PATH) -> None:
     """Train what the table at `path` lacks: an hour or so on two cores. Prints a line for each network."""
-    command.import_tensorflow()
+    import_tensorflow()
     done = {tuple(row[name] for name in (*AXES, "seed")) for row in rows(path)}
     if not done:
         path.write_text(",".join(COLUMNS) + "\n")

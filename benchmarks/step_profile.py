@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.train_step import ROWS, of_keras
-from tfcnn import command
+from tfcnn.cli.startup import import_tensorflow
 
 NETWORKS = ("lenet5@28", "mobilenet-0.25@32", "mobilenet@96", "resnet50@64", "unet-0.25@96", "vgg11@32")
 STEPS = 10
@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", nargs="+", default=NETWORKS, choices=list(ROWS), help="networks [%(default)s]")
     given = parser.parse_args()
-    command.import_tensorflow()
+    import_tensorflow()
     from tfcnn.provenance import device
 
     print(HEAD.format(device=device(), steps=STEPS))

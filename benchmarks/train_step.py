@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 from benchmarks.parity import import_torch
 from benchmarks.ratio import compared
-from tfcnn import command
+from tfcnn.cli.startup import import_tensorflow
 
 ENVIRONMENT = dict(os.environ)  # as it is before TensorFlow is imported here, which sets some of it
 CLASSES = 10
@@ -104,13 +104,14 @@ CONTENDERS = (*DEFAULT, "keras kernels")
 def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
     """A function that does so many steps, and the number of parameters."""
     if contender != "fit":  # which has TensorFlow as its user has it
-        command.import_tensorflow()
+        import_tensorflow()
     import keras
     import numpy as np
     import tensorflow as tf
 
-    from tfcnn import acceleration, loop, losses, models, recipe
+    from tfcnn import acceleration, factory, loop, losses, recipe
     from tfcnn.config import Config
+    from tfcnn.models import registry
 
     shape = (row.size, row.size, row.channels)
     if "bfloat16" in contender:
@@ -120,12 +121,12 @@ def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
         options = options | {"weights": None, "classes": CLASSES, "classifier_activation": None}
         model = getattr(keras.applications, name)(input_shape=shape, **options)
     else:
-        stem = {"stem": "imagenet"} if "stem" in models.arguments(row.arch) else {}
-        model = models.build(row.arch, shape, CLASSES, **row.arguments | stem)
+        stem = {"stem": "imagenet"} if "stem" in registry.arguments(row.arch) else {}
+        model = factory.build(row.arch, shape, CLASSES, **row.arguments | stem)
     rng = np.random.default_rng(0)
     images = rng.normal(size=(4 * row.batch, *shape)).astype("float32")
     targets = rng.integers(0, CLASSES, (4 * row.batch, *model.output_shape[1:-1]))
-    task = models.family_of(row.arch).task
+    task = registry.family_of(row.arch).task
     if task == "classification":
         targets = np.eye(CLASSES, dtype="float32")[targets]
     batches = tf.data.Dataset.from_tensor_slices((images, targets)).batch(row.batch).cache().repeat().prefetch(2)
@@ -326,7 +327,7 @@ def main() -> None:
     if given.serve:
         serve(ROWS[given.serve[0]], given.serve[1])
         return
-    command.import_tensorflow()
+    import_tensorflow()
     from tfcnn.provenance import device
 
     print(HEAD.format(device=device(), rounds=given.rounds), flush=True)

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import tfcnn
 from benchmarks.parity import CASES, SIBLINGS, Case, parity
-from tfcnn import command, cost, models
-from tfcnn.receptive_field import receptive_field
+from tfcnn import cost
+from tfcnn.cli.startup import import_tensorflow
+from tfcnn.models import registry
+from tfcnn.receptive_field.theoretical import receptive_field
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "tests" / "tfcnn" / "models"
@@ -31,7 +33,7 @@ of a logit from the library's, in units of the logits' standard deviation, on ra
 
 def paper(arch: str) -> str:
     """Authors, title and year, from the docstring of the network's file: its own "`name`: ..." there, or the first."""
-    text = " ".join(importlib.import_module(f"tfcnn.models.{models.family_of(arch).module}").__doc__.split())
+    text = " ".join(importlib.import_module(f"tfcnn.models.{registry.family_of(arch).module}").__doc__.split())
     own = re.search(rf'`{arch}`: ([^`:]*?".*?\d{{4}})', text)
     first = re.match(r"(?:[^:]+: )?(.*?\d{4})", text) or re.match(r"(.*?\.)", text)
     return (own or first).group(1)
@@ -50,7 +52,7 @@ def forms() -> dict[tuple[str, str], tuple[str, list[Case]]]:
 
 
 def different(arch: str, arguments: dict) -> str:
-    usual = models.arguments(arch)
+    usual = registry.arguments(arch)
     arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
     return json.dumps({key: value for key, value in arguments.items() if usual[key] != value}, sort_keys=True)
 
@@ -72,7 +74,7 @@ def row(arch: str, arguments: dict, source: str) -> list[str]:
 
 
 def main() -> None:
-    command.import_tensorflow()
+    import_tensorflow()
     order = tfcnn.list_archs()
     found = sorted(forms().items(), key=lambda item: order.index(item[0][0]))
     rows = [row(arch, json.loads(arguments), source) for (arch, arguments), (source, _) in found]

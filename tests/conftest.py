@@ -11,9 +11,9 @@ import pytest
 
 os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="tfcnn-test-data-")
 
-from tfcnn import command
+from tfcnn.cli.startup import import_tensorflow
 
-command.import_tensorflow()
+import_tensorflow()
 
 
 def pytest_collection_modifyitems(config, items):

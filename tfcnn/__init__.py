@@ -11,16 +11,20 @@ Importing this package is instant; Keras and its backend are imported when a net
 """
 
 import importlib
+from types import ModuleType
 
-from tfcnn.models import build, list_archs
+from tfcnn.factory import build
+from tfcnn.models.registry import list_archs
 
 __all__ = ["build", "cost", "feature_info", "layers", "list_archs", "receptive_field"]
 __version__ = "0.1.0"
 
 
-def __getattr__(name):
-    if name in ("cost", "layers", "receptive_field"):
+def __getattr__(name: str) -> ModuleType:
+    if name in ("cost", "layers", "receptive_field", "weights"):
         return importlib.import_module(f"tfcnn.{name}")
-    if name == "feature_info":
-        return importlib.import_module("tfcnn.models.features").feature_info
     raise AttributeError(f"module 'tfcnn' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

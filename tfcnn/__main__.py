@@ -2,7 +2,8 @@
 
 import sys
 
-from tfcnn import command, models
+from tfcnn.cli.parser import Parser, run_main
+from tfcnn.models import registry
 
 COMMANDS = {
     "tfcnn.train": "train an architecture on a data set: the main job",
@@ -22,15 +23,15 @@ COMMANDS = {
 
 
 def main() -> None:
-    command.Parser(prog="python -m tfcnn", description="Lists the commands and the architectures.").parse_args()
+    Parser(prog="python -m tfcnn", description="Lists the commands and the architectures.").parse_args()
     width = max(map(len, COMMANDS))
     print("commands (each has --help)")
     for name, what in COMMANDS.items():
         print(f"  python -m {name:{width}}  {what}")
     print("\narchitectures (--arch)")
-    for family in models.FAMILIES:
+    for family in registry.FAMILIES:
         print(f"  {family.task:{width}}  {' '.join(family.names)}")
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run_main(main))

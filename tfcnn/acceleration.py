@@ -22,7 +22,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfcnn.arithmetic import same_padding
+from tfcnn.arithmetic.sizes import same_padding
 
 # A map so small, of so many channels, has the gradient by its kernel as a convolution.
 FEW_POSITIONS, MANY_CHANNELS = 256, 64

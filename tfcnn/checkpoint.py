@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfcnn.command import DeferredSignals
+from tfcnn.cli.signals import DeferredSignals
 from tfcnn.errors import TrainingFailed, first_line
 from tfcnn.files import writing
 from tfcnn.run_directory import RunDirectory

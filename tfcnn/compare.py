@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tfcnn import command, tables
+from tfcnn import tables
+from tfcnn.cli.parser import Parser, run_main
+from tfcnn.cli.startup import import_tensorflow
 from tfcnn.errors import BadInput, choose
 from tfcnn.files import writing
 from tfcnn.run_directory import RunDirectory
@@ -132,14 +134,14 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def main() -> None:
-    parser = command.Parser(prog="python -m tfcnn.compare", description=__doc__.split("`: ")[1])
+    parser = Parser(prog="python -m tfcnn.compare", description=__doc__.split("`: ")[1])
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run directories of tfcnn.train, finished or not")
     parser.add_argument("--format", default="text", metavar="{" + ",".join(FORMATS) + "}", help="of the table [text]")
     parser.add_argument("--out", metavar="FILE.png", help="draw the validation curves of all runs")
     given = parser.parse_args()
     choose("format", given.format, FORMATS, flag="--format")
     runs = [RunDirectory.opened(path) for path in dict.fromkeys(given.runs)]
-    command.import_tensorflow()
+    import_tensorflow()
     comparison = compare(runs)
     print({"text": as_text, "markdown": as_markdown, "csv": as_csv}[given.format](comparison))
     if given.out:
@@ -151,4 +153,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run_main(main))

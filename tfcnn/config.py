@@ -9,7 +9,7 @@ import dataclasses
 import math
 from typing import Any
 
-from tfcnn import scaling
+from tfcnn.arithmetic import scaling
 from tfcnn.errors import BadInput
 from tfcnn.tasks import LOSS_NAMES
 

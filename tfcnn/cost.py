@@ -19,7 +19,7 @@ import keras
 from keras import layers
 
 from tfcnn import graph
-from tfcnn.arithmetic import ConvCost, conv_cost
+from tfcnn.arithmetic.costs import ConvCost, conv_cost
 from tfcnn.layers import Subsampling2D
 from tfcnn.tables import as_text
 

@@ -12,10 +12,13 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-from tfcnn import command, models, tables
+from tfcnn import factory, tables
+from tfcnn.cli.parser import Parser, parse_count, run_main
+from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, choose
 from tfcnn.flags import add_flags
+from tfcnn.models import registry
 
 FORMATS = ("text", "markdown", "csv", "json")
 DEFAULT_BATCH = 32  # of --compare: the batch of tfcnn.train
@@ -24,7 +27,7 @@ UNKNOWN = "?"  # the receptive field behind a layer that is not known
 
 
 def main() -> None:
-    parser = command.Parser(
+    parser = Parser(
         prog="python -m tfcnn.describe",
         description="A network layer by layer, with its costs and receptive fields, or several side by side.",
     )
@@ -40,7 +43,7 @@ def main() -> None:
     form = choose("format", given.pop("format"), FORMATS, flag="--format")
     names, picture, layer = (given.pop(name) for name in ("compare", "field", "layer"))
     channels, classes, batch = (
-        None if (text := given.pop(name)) is None else command.count("--" + name.replace("_", "-"), text)
+        None if (text := given.pop(name)) is None else parse_count("--" + name.replace("_", "-"), text)
         for name in ("channels", "classes", "batch_size")
     )
     if names and "arch" in given:
@@ -53,11 +56,11 @@ def main() -> None:
         raise BadInput(f"--field must be a .png file in a folder that exists, got '{picture}'")
     configs = [Config(**given | {"arch": name}) for name in names] if names else [Config(**given)]
     for config in configs:
-        models.family_of(config.arch)
+        registry.family_of(config.arch)
         if config.image_size is not None:
-            models.check_size(config.arch, config.image_size)
+            registry.check_size(config.arch, config.image_size)
 
-    command.import_tensorflow()
+    import_tensorflow()
     import keras
 
     from tfcnn import cost
@@ -78,27 +81,28 @@ def main() -> None:
 
 
 def _build(config: Config, channels: int | None, classes: int | None):
-    shape = list(models.arguments(config.arch)["input_shape"])
+    shape = list(registry.arguments(config.arch)["input_shape"])
     if config.image_size is not None:
         shape[:-1] = [config.image_size] * (len(shape) - 1)
     shape[:-1] = map(config.scaled_side, shape[:-1])
     shape[-1] = channels or shape[-1]
-    return models.build(config.arch, **models.arguments_of(config, tuple(shape), classes))
+    return factory.build(config.arch, **factory.arguments_of(config, tuple(shape), classes))
 
 
 def _facts(config: Config, model, batch: int | None) -> dict:
     """Everything that is shown of a network, under its names in the JSON."""
-    from tfcnn import cost, receptive_field
+    from tfcnn import cost
+    from tfcnn.receptive_field import theoretical
 
     table = cost.cost_table(model)
     facts = {"arch": config.arch, "input": list(model.input_shape[1:]), "parameters": table.params}
     facts |= {name: getattr(table, name) for name in ("trainable", "macs", "multiplications", "additions")}
     facts |= {"activation_bytes": table.activation_bytes, "unpriced": list(table.unpriced)}
-    used, usual = models.arguments_of(config, model.input_shape[1:]), models.arguments(config.arch)
+    used, usual = factory.arguments_of(config, model.input_shape[1:]), registry.arguments(config.arch)
     facts["small_stem"] = used.get("stem") != usual.get("stem") and "stem" not in config.arch_args
     try:
-        facts["field"] = receptive_field.receptive_field(model)
-        facts["field_of_windows"] = receptive_field.receptive_field(model, windows_only=True)
+        facts["field"] = theoretical.receptive_field(model)
+        facts["field_of_windows"] = theoretical.receptive_field(model, windows_only=True)
     except ValueError as error:
         facts["field"], facts["field_problem"] = None, str(error)
     if batch is not None:
@@ -113,7 +117,7 @@ def _facts(config: Config, model, batch: int | None) -> dict:
             "activation_bytes": row.activation_bytes,
             "field": field,
         }
-        for row, field in zip(table.rows, receptive_field.receptive_fields(model), strict=True)
+        for row, field in zip(table.rows, theoretical.receptive_fields(model), strict=True)
     ]
     return facts
 
@@ -218,12 +222,12 @@ def _csv(head: tuple, body: list[tuple]) -> str:
 
 def _draw(model, layer: str | None, path: str) -> str:
     """Draw what the centre of a layer sees; a sentence about it."""
-    from tfcnn import receptive_field
-    from tfcnn.visualize.fields import draw_field, effective_size
+    from tfcnn.receptive_field import effective, theoretical
+    from tfcnn.visualize.effective_field import draw_field, effective_size
 
     try:
-        seen = receptive_field.window(model, layer)
-        field = receptive_field.empirical_receptive_field(model, layer)
+        seen = theoretical.window(model, layer)
+        field = effective.empirical_receptive_field(model, layer)
     except ValueError as error:
         raise BadInput(f"--field cannot be drawn: {str(error).replace('layer=', '--layer')}") from error
     if seen is None:
@@ -249,4 +253,4 @@ def _mib(size: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run_main(main))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from tfcnn import command
+from tfcnn.cli.parser import Parser, run_main
+from tfcnn.cli.startup import import_tensorflow
 from tfcnn.errors import choose
 from tfcnn.files import write_json, writing
 from tfcnn.run_directory import RunDirectory
@@ -91,14 +92,14 @@ def confusion_text(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = command.Parser(prog="python -m tfcnn.evaluate", description="Accuracy and confusion matrix of a run.")
+    parser = Parser(prog="python -m tfcnn.evaluate", description="Accuracy and confusion matrix of a run.")
     parser.add_argument("run", metavar="RUN", help="run directory of tfcnn.train")
     parser.add_argument("--split", default="test", metavar="{" + ",".join(SPLITS) + "}", help="which images [test]")
     parser.add_argument("--data-dir", metavar="DIR", help="folder of prepared data sets [the one of the training]")
     given = parser.parse_args()
     choose("split", given.split, SPLITS, flag="--split")
     run = RunDirectory.opened(given.run).check_trained()
-    command.import_tensorflow()
+    import_tensorflow()
     result = evaluate(run, given.split, given.data_dir)
     print(confusion_text(result))
     print(f"\naccuracy  {result['accuracy']:.2%} of {result['examples']:,} {given.split} images")
@@ -106,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run_main(main))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tfcnn import command
+from tfcnn.cli.parser import Parser, parse_count, run_main
+from tfcnn.cli.startup import import_tensorflow
 from tfcnn.errors import BadInput
 from tfcnn.run_directory import RunDirectory
 
@@ -29,7 +30,7 @@ def predict(run: RunDirectory, paths: list[str | Path], top: int = 3) -> list[li
     """
     facts = run.check_task("classification").read_config()["data"]
     images = [read_image(path, facts["image_shape"][-1]) for path in paths]
-    command.import_tensorflow()
+    import_tensorflow()
     import tensorflow as tf
 
     model = tf.saved_model.load(run.saved_model)
@@ -59,12 +60,12 @@ def read_image(path: str | Path, channels: int):
 
 
 def main() -> None:
-    parser = command.Parser(prog="python -m tfcnn.predict", description="Classify images with a trained run.")
+    parser = Parser(prog="python -m tfcnn.predict", description="Classify images with a trained run.")
     parser.add_argument("run", metavar="RUN", help="run directory of tfcnn.train")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="image file")
     parser.add_argument("--top", default="3", metavar="N", help="classes to show for an image [3]")
     given = parser.parse_args()
-    top = command.count("--top", given.top)
+    top = parse_count("--top", given.top)
     run = RunDirectory.opened(given.run).check_trained()
     width = max(map(len, given.images))
     for path, classes in zip(given.images, predict(run, given.images, top), strict=True):
@@ -72,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run_main(main))

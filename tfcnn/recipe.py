@@ -18,7 +18,7 @@ from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.graph import in_order, is_head
 from tfcnn.layers.constraints import MaxNorm, enforce
-from tfcnn.models import ARCHS, builder_of, family_of
+from tfcnn.models.registry import ARCHS, builder_of, family_of
 
 # Peak learning rates at batch size 32, found on `digits`; lower where dense layers follow without normalisation.
 LEARNING_RATE = {"adamw": 1e-2, "sgd": 0.1}

@@ -14,7 +14,7 @@ from typing import Any
 
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
-from tfcnn.models import ARCHS, family_of
+from tfcnn.models.registry import ARCHS, family_of
 
 FAST = {"epochs": 4, "width": 0.5, "warmup_epochs": 0.5}
 

@@ -16,11 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pipelines
-from tfcnn import command, models, recipes
+from tfcnn import factory, recipes
+from tfcnn.cli.parser import Parser, run_main
+from tfcnn.cli.signals import DeferredSignals, Interrupted
+from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config, flag_of
 from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import write_json
 from tfcnn.flags import add_flags
+from tfcnn.models import registry
 from tfcnn.run_directory import RunDirectory, default_path
 from tfcnn.worker import working
 
@@ -47,10 +51,10 @@ def run(config: Config, callbacks: Sequence = ()) -> RunDirectory:
 
 def trained(config: Config, directory: RunDirectory, started: float, callbacks: Sequence) -> RunDirectory:
     """`run`, once all that needs no TensorFlow is known to be right."""
-    command.import_tensorflow()
+    import_tensorflow()
     from tfcnn import budget, report
     from tfcnn.distribution import Devices
-    from tfcnn.export import export_savedmodel
+    from tfcnn.export.savedmodel import export_savedmodel
     from tfcnn.tensorboard import check_profile
 
     devices = Devices(config)
@@ -78,7 +82,7 @@ def trained(config: Config, directory: RunDirectory, started: float, callbacks: 
             export_savedmodel(model, directory.saved_model, facts["data"])
             report.finish(metrics, facts, rows, directory, seconds=time.monotonic() - started)
         except KeyboardInterrupt as stop:
-            raise command.Interrupted(
+            raise Interrupted(
                 f"interrupted; continue with: python -m tfcnn.train --resume --out {config.out or directory.path}", stop
             ) from stop
     return directory
@@ -86,9 +90,9 @@ def trained(config: Config, directory: RunDirectory, started: float, callbacks: 
 
 def check(config: Config) -> RunDirectory:
     """The run directory, once all that needs no TensorFlow is known to be right. Raises BadInput or BadData."""
-    models.family_of(config.arch)
+    registry.family_of(config.arch)
     if config.image_size is not None:
-        models.check_size(config.arch, config.image_size)
+        registry.check_size(config.arch, config.image_size)
     pipelines.check_name(config.dataset)
     if config.weights not in (None, "imagenet") and not config.resume and not Path(config.weights).is_file():
         raise BadInput(f"no file '{config.weights}': give imagenet, or the path of a file with weights (--weights)")
@@ -117,7 +121,7 @@ def made(config: Config, directory: RunDirectory) -> RunDirectory:
 
 def load_data(config: Config):
     """The pipelines.data.Data that `config` names, standardised as the weights that it starts from expect."""
-    from tfcnn.weights import standard
+    from tfcnn.weights.expectations import standard
 
     standardised = standard(config.arch, config.weights)
     overrides = {"color_jitter": config.color_jitter, "erase": config.reprob}
@@ -126,7 +130,7 @@ def load_data(config: Config):
         overrides |= {"margin": config.crop_margin, "scale": (1.0, 1.0)}
     return pipelines.load(
         config.dataset,
-        task=models.family_of(config.arch).task,
+        task=registry.family_of(config.arch).task,
         image_size=config.image_size,
         image_scale=config.multipliers.resolution,
         batch_size=config.batch_size,
@@ -158,17 +162,18 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     """The compiled network, and what config.json keeps: every decision that was taken, automatic ones included."""
     import keras
 
-    from tfcnn import acceleration, cost, recipe, weights
+    from tfcnn import acceleration, cost, recipe
     from tfcnn.checkpoint import Checkpoints
+    from tfcnn.weights import loading
 
     recipe.check_drop_path(config)
     keras.utils.set_random_seed(config.seed)
     with recipe.policy(config) as precision:
-        arguments = models.arguments_of(config, data.image_shape, data.num_classes, config.weights)
-        model = models.build(config.arch, **arguments)
+        arguments = factory.arguments_of(config, data.image_shape, data.num_classes, config.weights)
+        model = factory.build(config.arch, **arguments)
     loaded = None
     if config.weights is not None and not (config.resume and Checkpoints.found(RunDirectory(config.out).checkpoints)):
-        loaded = str(weights.load(model, config.arch, config.weights, arguments, rgb=True))
+        loaded = str(loading.load(model, config.arch, config.weights, arguments, rgb=True))
     frozen = recipe.freeze(model, config.arch, config.freeze)
     fused = acceleration.accelerate(model, config.distribution == "none") if config.kernels == "fused" else {}
     peak = recipe.compile_model(model, config, data.steps_per_epoch, data.task, data.std)
@@ -223,7 +228,7 @@ def fit(
     if config.sched == "plateau":
         callbacks.append(Plateau(recipe.schedule_of(model).share, rows, config.patience_epochs))
     callbacks += [*observers(data, config, directory), *others]
-    with command.DeferredSignals() as signals:
+    with DeferredSignals() as signals:
         shipped = {"shipped": average.in_place} if average else {}
         every = config.checkpoint_every
         callbacks.append(
@@ -312,7 +317,7 @@ def resumed(given: dict[str, Any]) -> Config:
 
 
 def main() -> None:
-    parser = command.Parser(prog="python -m tfcnn.train", description=__doc__.split("\n\n")[1])
+    parser = Parser(prog="python -m tfcnn.train", description=__doc__.split("\n\n")[1])
     add_flags(parser)
     given = vars(parser.parse_args())
     if {"time", "epochs"} <= set(given) and not given.get("resume"):
@@ -325,4 +330,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run_main(main))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from tfcnn import command, train
+from tfcnn import train
+from tfcnn.cli.parser import Parser, run_main
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tuning.study import Study, add_study
@@ -21,7 +22,7 @@ def winner(study: Study):
 
 
 def main() -> None:
-    parser = command.Parser(prog="python -m tuning.best", description=__doc__)
+    parser = Parser(prog="python -m tuning.best", description=__doc__)
     add_study(parser)
     parser.add_argument("--train", action="store_true", help="train it with tfcnn.train")
     parser.add_argument("--out", help="run directory to create [runs/ARCH-DATASET-TIME]")
@@ -36,4 +37,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run_main(main))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tfcnn import models
+from tfcnn import factory
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 
@@ -93,8 +93,8 @@ class Budgets:
             shape = (side, side, shape[-1])
         key = json.dumps([config.arch, shape, config.overrides], sort_keys=True, default=str)
         if key not in self._prices:
-            arguments = models.arguments_of(config, shape, self.num_classes)
-            self._prices[key] = priced(lambda: models.build(config.arch, **arguments), self.timed)
+            arguments = factory.arguments_of(config, shape, self.num_classes)
+            self._prices[key] = priced(lambda: factory.build(config.arch, **arguments), self.timed)
         return self._prices[key]
 
     def accept(self, config: Config) -> bool:

@@ -8,7 +8,7 @@ import multiprocessing.connection
 import time
 from typing import Any
 
-from tfcnn import command
+from tfcnn.cli.signals import DeferredSignals, Interrupted
 from tfcnn.config import Config
 from tuning.study import HEARTBEAT
 from tuning.trials import values_of, written
@@ -43,7 +43,7 @@ class Crew:
     def run(self) -> None:
         """Until all trials are done. Raises Interrupted; a signal waits until what is being stored is stored."""
         try:
-            with command.DeferredSignals() as signals:
+            with DeferredSignals() as signals:
                 while True:
                     signals.deliver()
                     for name in self.workers:
@@ -54,7 +54,7 @@ class Crew:
                     self._listen(busy)
         except KeyboardInterrupt as stop:
             self._stop()
-            raise command.Interrupted(
+            raise Interrupted(
                 f"interrupted; continue with the same command and --study {self.study.path}", stop
             ) from stop
         finally:

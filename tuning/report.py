@@ -12,7 +12,8 @@ import html
 import sys
 from typing import Any, NamedTuple
 
-from tfcnn import command, tables
+from tfcnn import tables
+from tfcnn.cli.parser import Parser, run_main
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.files import writing
@@ -187,7 +188,7 @@ def to_csv(trials: list[Found], objectives: list[tuple[str, str]]) -> str:
 
 
 def main() -> None:
-    parser = command.Parser(prog="python -m tuning.report", description=__doc__.split("\n\n")[0])
+    parser = Parser(prog="python -m tuning.report", description=__doc__.split("\n\n")[0])
     add_study(parser)
     given = parser.parse_args()
     study = Study.opened(given.study, given.storage)
@@ -211,4 +212,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run_main(main))

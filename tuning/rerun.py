@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tfcnn import command
+from tfcnn.cli.parser import Parser, run_main
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tuning import spaces
@@ -56,7 +56,7 @@ def rerun(trial: Found, objective: str, trainer: str | None = None) -> dict[str,
 
 
 def main() -> None:
-    parser = command.Parser(prog="python -m tuning.rerun", description=__doc__.split("\n\n")[0])
+    parser = Parser(prog="python -m tuning.rerun", description=__doc__.split("\n\n")[0])
     add_study(parser)
     parser.add_argument("number", metavar="N", help="number of the trial")
     given = parser.parse_args()
@@ -80,4 +80,4 @@ def _ranges(numbers) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run_main(main))

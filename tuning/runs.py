@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tfcnn import command, models, train
+from tfcnn import factory, train
+from tfcnn.cli.signals import Interrupted
 from tfcnn.config import Config, flag_of
 from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import read_json
@@ -35,9 +36,9 @@ def price(config: Config, side: int, channels: int, classes: int) -> Cost:
     from tfcnn import cost
 
     side = config.scaled_side(side)
-    arguments = models.arguments_of(config, (side, side, channels), classes)
+    arguments = factory.arguments_of(config, (side, side, channels), classes)
     with cost.weightless():
-        table = cost.cost_table(models.build(config.arch, **arguments))
+        table = cost.cost_table(factory.build(config.arch, **arguments))
     return Cost(table.params, table.macs, side, table.trainable)
 
 
@@ -53,8 +54,8 @@ def trained(configs: list[Config]) -> list[float]:
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
                     train.run(dataclasses.replace(config, resume=run.config.exists()))
-            except command.Interrupted as stop:
-                raise command.Interrupted("interrupted; the same command continues the study", stop.__cause__) from stop
+            except Interrupted as stop:
+                raise Interrupted("interrupted; the same command continues the study", stop.__cause__) from stop
             except TrainingFailed as error:
                 print(f"run {number} of {len(configs)}: {run.path.name} failed: {error}", flush=True)
                 found.append(math.nan)

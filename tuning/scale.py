@@ -18,12 +18,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tfcnn import command, models, recipes, scaling, train
+from tfcnn import recipes, train
+from tfcnn.arithmetic import scaling
+from tfcnn.arithmetic.scaling import Constants
+from tfcnn.cli.parser import Parser, parse_count, run_main
+from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config, flag_of
 from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import write_json
 from tfcnn.flags import add_flags
-from tfcnn.scaling import Constants
+from tfcnn.models import registry
 from tuning import trials
 from tuning.runs import OWN, Cost, check_study, image_shape, price, trained, with_seeds
 from tuning.tradeoff import WIDTHS, tradeoff
@@ -207,7 +211,7 @@ def positive(flag: str, text: str) -> float:
 
 
 def main() -> None:
-    parser = command.Parser(prog="python -m tuning.scale", description=__doc__)
+    parser = Parser(prog="python -m tuning.scale", description=__doc__)
     parser.add_argument("--published", action="store_true", help="EfficientNet's family and the formula; no training")
     parser.add_argument("--tradeoff", action="store_true", help="accuracy against MACs by width and image size")
     parser.add_argument("--widths", metavar="W", nargs="+", help="of --tradeoff [0.25 0.5 0.75 1]")
@@ -222,10 +226,10 @@ def main() -> None:
     given = vars(parser.parse_args())
     own = {name: given.pop(name) for name in OPTIONS}
     if own["published"]:
-        command.import_tensorflow()
+        import_tensorflow()
         print(published())
         return
-    seeds = command.count("--seeds", own["seeds"])
+    seeds = parse_count("--seeds", own["seeds"])
     step, tolerance = (positive(f"--{name}", own[name]) for name in ("step", "tolerance"))
     widths = numbers("--widths", own["widths"] or WIDTHS, "width")
     sizes = own["sizes"] and numbers("--sizes", own["sizes"], "image_size")
@@ -236,12 +240,12 @@ def main() -> None:
     config = recipes.resolve(given if "recipe" in given else QUICK | given)
     kind = "tradeoff" if own["tradeoff"] else "scale"
     study = Path(own["study"] or f"runs/{kind}-{config.arch}-{Path(config.dataset).stem}")
-    if models.family_of(config.arch).task != "classification":
-        raise BadInput(f"{config.arch} is for {models.family_of(config.arch).task}: give a network that classifies")
+    if registry.family_of(config.arch).task != "classification":
+        raise BadInput(f"{config.arch} is for {registry.family_of(config.arch).task}: give a network that classifies")
     for size in sizes or ():
-        models.check_size(config.arch, size)
+        registry.check_size(config.arch, size)
     train.check(dataclasses.replace(config, out=str(study / "run-new")))
-    command.import_tensorflow()
+    import_tensorflow()
     if own["tradeoff"]:
         tradeoff(config, study, seeds, widths, sizes)
     else:
@@ -249,4 +253,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run_main(main))

@@ -15,10 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tfcnn import command, models, recipes, train
+from tfcnn import recipes, train
+from tfcnn.cli.parser import Parser, parse_count, run_main
+from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config, flag_of
 from tfcnn.errors import BadInput, TrainingFailed, choose
 from tfcnn.flags import add_flags
+from tfcnn.models import registry
 from tuning import budgets, spaces
 from tuning.budgets import COSTS, Budgets
 from tuning.crew import NOT_SHARED, Crew
@@ -68,7 +71,7 @@ def search(
         TrainingFailed: no trial was completed.
     """
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # the first process would take all of a GPU's memory
-    command.import_tensorflow()
+    import_tensorflow()
     import keras_tuner
 
     from tuning.oracle import OptunaOracle
@@ -147,7 +150,7 @@ def configured(config: Config, space: str | None, shape, given: frozenset[str]) 
 
 
 def main() -> None:
-    parser = command.Parser(prog="python -m tuning.search", description=__doc__.split("\n\n")[0])
+    parser = Parser(prog="python -m tuning.search", description=__doc__.split("\n\n")[0])
     parser.add_argument("--trials", metavar="N", default="20", help="configurations to try in all [20]")
     parser.add_argument(
         "--study", metavar="DIR", help="folder of the study, continued if it exists [runs/search-ARCH-DATASET]"
@@ -189,7 +192,7 @@ def main() -> None:
     }
     asked = {cost: given.pop(f"budget_{cost}") for cost in COSTS}
     limits = {cost: budgets.amount(f"--budget-{cost}", text) for cost, text in asked.items() if text is not None}
-    trials, workers = command.count("--trials", own["trials"]), command.count("--workers", own["workers"])
+    trials, workers = parse_count("--trials", own["trials"]), parse_count("--workers", own["workers"])
     objectives = [name.strip() for name in own["objective"].split(",")] if own["objective"] else None
     sampler = choose(
         "sampler", own["sampler"] or ("nsga2" if objectives and len(objectives) > 1 else "tpe"), SAMPLERS, "--sampler"
@@ -198,7 +201,7 @@ def main() -> None:
     if own["space"]:
         spaces.load(own["space"])
     config = recipes.resolve(given if "recipe" in given else quick(given))
-    models.family_of(config.arch)
+    registry.family_of(config.arch)
     study = Study(
         own["study"] or f"runs/search-{config.arch}-{Path(config.dataset).stem or config.dataset}", own["storage"]
     )
@@ -230,4 +233,4 @@ def quick(given: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run_main(main))

@@ -20,9 +20,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfcnn import models
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
+from tfcnn.models import registry
 
 FIELDS = {field.name for field in dataclasses.fields(Config)}
 RATES = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
@@ -35,10 +35,10 @@ def of(arch: str, sizes: Sequence[int] = ()) -> Callable[[Any], dict[str, Any]]:
         arch: one of tfcnn.list_archs().
         sizes: of the images, to choose from; fewer than two: the size is not searched.
     """
-    family = models.family_of(arch)
+    family = registry.family_of(arch)
 
     def space(hp) -> dict[str, Any]:
-        usual = {name: p.default for name, p in inspect.signature(models.builder_of(arch)).parameters.items()}
+        usual = {name: p.default for name, p in inspect.signature(registry.builder_of(arch)).parameters.items()}
         found = training(hp, family.task, family.axes)
         found["width"] = hp.Choice("width", [0.25, 0.5, 0.75, 1.0])
         if len(sizes) > 1:
@@ -54,7 +54,7 @@ def sizes_of(arch: str, size: int) -> list[int]:
     >>> sizes_of("mobilenet", 32), sizes_of("vgg11", 32), sizes_of("resnet18", 224)
     ([16, 24, 32], [32], [112, 168, 224])
     """
-    least = models.family_of(arch).min_size
+    least = registry.family_of(arch).min_size
     return [found for share in (0.5, 0.75, 1) if (found := round(share * size)) >= least]
 
 

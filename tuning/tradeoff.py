@@ -7,9 +7,10 @@ import statistics
 from pathlib import Path
 from typing import NamedTuple
 
-from tfcnn import models, train
+from tfcnn import train
 from tfcnn.config import Config
 from tfcnn.files import write_json
+from tfcnn.models import registry
 from tuning.runs import Cost, check_study, image_shape, price, trained, with_seeds
 
 WIDTHS = (0.25, 0.5, 0.75, 1.0)  # MobileNet's, Table 6,
@@ -29,10 +30,10 @@ def tradeoff(config: Config, study: Path, seeds: int, widths: list[float], sizes
     """Accuracy against MACs by width and image size. Prints the table; writes scale.json and tradeoff.png."""
     data = train.load_data(config)
     side, _, channels = image_shape(data)
-    least = models.family_of(config.arch).min_size
+    least = registry.family_of(config.arch).min_size
     sizes = sizes or sorted({max(least, round(side * share)) for share in SHARES})
     for size in sizes:
-        models.check_size(config.arch, size)
+        registry.check_size(config.arch, size)
     grid = [dataclasses.replace(config, width=width, image_size=size) for width in widths for size in sizes]
     costs = [price(each, each.image_size, channels, data.num_classes) for each in grid]
     facts = check_study(study, dataclasses.replace(config, width=1.0, image_size=None))

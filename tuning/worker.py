@@ -18,7 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tfcnn import command
+from tfcnn.cli.signals import Interrupted, Terminated
+from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.run_directory import RunDirectory
@@ -71,7 +72,7 @@ def train(config: Config, go_on: Callable[[int, dict[str, float]], None]) -> dic
         config: with the run directory in `out`.
         go_on: called after each epoch with its number and metrics; Pruned ends the run, and nothing of it stays.
     """
-    command.import_tensorflow()
+    import_tensorflow()
     import dataclasses
 
     import keras
@@ -101,7 +102,7 @@ def _outcome(run: Callable, config: Config, log: Path, go_on: Callable) -> tuple
             return "done", run(config, go_on)
         except Pruned:
             return ("pruned",)
-        except (KeyboardInterrupt, command.Interrupted):
+        except (KeyboardInterrupt, Interrupted):
             return ("stopped",)
         except Exception as error:
             traceback.print_exc()
@@ -130,7 +131,7 @@ def ending_of(code: int) -> str:
 
 
 def _terminate(number, frame):
-    raise command.Terminated
+    raise Terminated
 
 
 def _end_with_parent() -> None:

@@ -8,8 +8,11 @@ import pytest
 from keras import ops
 
 import tfcnn
-from tfcnn import cost, layer_cost
-from tfcnn.arithmetic import (
+from tfcnn import cost
+from tfcnn.arithmetic import costs
+from tfcnn.arithmetic.costs import LayerCost
+from tfcnn.arithmetic.matrix import cross_correlation
+from tfcnn.arithmetic.sizes import (
     conv_output_size,
     effective_kernel,
     padding_for,
@@ -18,8 +21,6 @@ from tfcnn.arithmetic import (
     transposed_conv,
     transposed_conv_output_size,
 )
-from tfcnn.layer_cost import LayerCost
-from tfcnn.matrix_view import cross_correlation
 
 IMAGE = np.array([[3, 3, 2, 1, 0], [0, 0, 1, 3, 1], [3, 1, 2, 2, 3], [2, 0, 0, 2, 2], [2, 0, 0, 0, 1]])
 KERNEL = np.array([[0, 1, 2], [2, 2, 0], [0, 1, 2]])
@@ -46,9 +47,9 @@ def test_max_pooling_of_3_with_stride_1():
 
 def test_weights_of_one_neuron_of_an_mlp():
     """Slides "Issue of using a MLP layer" and "Properties of convolution layer"."""
-    assert layer_cost.dense(32 * 32 * 3, 1, bias=False).parameters == 3072
-    assert layer_cost.dense(200 * 200 * 3, 1, bias=False).parameters == 120_000
-    assert layer_cost.standard((5, 5), 3, 1, 1).parameters == 75 + 1
+    assert costs.dense(32 * 32 * 3, 1, bias=False).parameters == 3072
+    assert costs.dense(200 * 200 * 3, 1, bias=False).parameters == 120_000
+    assert costs.standard((5, 5), 3, 1, 1).parameters == 75 + 1
 
 
 SIZE, DEPTH, FILTERS, SIDE = 28, 128, 32, 3  # the example, without padding, stride 1
@@ -62,12 +63,12 @@ def test_number_of_parameters_and_operations():
     slices apart: the accumulations of a depthwise layer with 32 maps out of each. A convolution adds the slices, too,
     127 more sums for each output: H W (F^2 D - 1) K = 24,898,432.
     """
-    layer = layer_cost.standard((SIDE, SIDE), DEPTH, FILTERS, PLACES)
+    layer = costs.standard((SIDE, SIDE), DEPTH, FILTERS, PLACES)
     assert PLACES == 26 * 26
     assert layer.parameters == 36_896
     assert layer.multiplications == 24_920_064
     assert layer.bias_sums == 21_632
-    slices = layer_cost.depthwise((SIDE, SIDE), DEPTH, PLACES, multiplier=FILTERS)
+    slices = costs.depthwise((SIDE, SIDE), DEPTH, PLACES, multiplier=FILTERS)
     assert slices.accumulations == 22_151_168
     assert layer.accumulations == slices.accumulations + (DEPTH - 1) * PLACES * FILTERS == 24_898_432
     assert layer.operations == layer.multiplications + layer.bias_sums + layer.accumulations
@@ -92,7 +93,7 @@ def test_exercise_1_a_bottleneck():
     The gain: 11.0 times fewer parameters, 10.6 times fewer multiplications.
     """
     n, m, d, k, f, b = SIZE**2, PLACES, DEPTH, FILTERS, SIDE**2, 8
-    block = layer_cost.total(layer_cost.standard((1, 1), d, b, n), layer_cost.standard((SIDE, SIDE), b, k, m))
+    block = costs.total(costs.standard((1, 1), d, b, n), costs.standard((SIDE, SIDE), b, k, m))
     assert block == LayerCost(
         parameters=(d + 1) * b + (f * b + 1) * k,
         multiplications=n * d * b + m * f * b * k,
@@ -100,7 +101,7 @@ def test_exercise_1_a_bottleneck():
         bias_sums=n * b + m * k,
     )
     assert block == (3_368, 2_360_320, 2_332_416, 27_904)
-    before = layer_cost.standard((SIDE, SIDE), d, k, m)
+    before = costs.standard((SIDE, SIDE), d, k, m)
     assert before.parameters / block.parameters == pytest.approx(11.0, abs=0.05)
     assert before.multiplications / block.multiplications == pytest.approx(10.6, abs=0.05)
 
@@ -119,7 +120,7 @@ def test_exercise_2_depthwise_separable():
     The gain in multiplications is F F K / (F F + K) = 288 / 41 = 7.0, the same in parameters but for the biases.
     """
     m, d, k, f = PLACES, DEPTH, FILTERS, SIDE**2
-    block = layer_cost.separable((SIDE, SIDE), d, k, m)
+    block = costs.separable((SIDE, SIDE), d, k, m)
     assert block == LayerCost(
         parameters=f * d + (d + 1) * k,
         multiplications=m * f * d + m * d * k,
@@ -130,7 +131,7 @@ def test_exercise_2_depthwise_separable():
     layer = keras.layers.SeparableConv2D(k, SIDE)
     layer.build((None, SIZE, SIZE, d))
     assert layer.count_params() == block.parameters
-    before = layer_cost.standard((SIDE, SIDE), d, k, m)
+    before = costs.standard((SIDE, SIDE), d, k, m)
     assert before.multiplications / block.multiplications == pytest.approx(f * k / (f + k))
     assert before.parameters / block.parameters == pytest.approx(7.0, abs=0.05)
 
@@ -173,10 +174,10 @@ def test_transposed_convolutions_of_the_figures(figure):
 
 
 def fire(channels, squeeze, expand1, expand3):
-    return layer_cost.total(
-        layer_cost.standard((1, 1), channels, squeeze, 1),
-        layer_cost.standard((1, 1), squeeze, expand1, 1),
-        layer_cost.standard((3, 3), squeeze, expand3, 1),
+    return costs.total(
+        costs.standard((1, 1), channels, squeeze, 1),
+        costs.standard((1, 1), squeeze, expand1, 1),
+        costs.standard((3, 3), squeeze, expand3, 1),
     )
 
 
@@ -194,12 +195,12 @@ FIRES = [
 
 
 def test_parameters_of_squeezenet():
-    found, channels = {"conv1": layer_cost.standard((7, 7), 3, 96, 1).parameters}, 96
+    found, channels = {"conv1": costs.standard((7, 7), 3, 96, 1).parameters}, 96
     for name, squeeze, expand1, expand3, _ in FIRES:
         assert squeeze < expand1 + expand3
         found[name] = fire(channels, squeeze, expand1, expand3).parameters
         channels = expand1 + expand3
-    found["conv10"] = layer_cost.standard((1, 1), channels, 1000, 1).parameters
+    found["conv10"] = costs.standard((1, 1), channels, 1000, 1).parameters
     printed = {"conv1": 14_208, **{name: count for name, *_, count in FIRES}, "conv10": 513_000}
     assert found == printed
     assert sum(found.values()) == 1_248_424
@@ -258,7 +259,7 @@ def test_mobilenet_row_by_row(mobilenet):
         row = rows[layer.name]
         if kind == "fc":
             assert layer.kernel.shape == filters
-            priced = layer_cost.dense(*filters)
+            priced = costs.dense(*filters)
         else:
             assert layer.input.shape[1:] == size
             assert layer.kernel.shape == (filters if kind == "conv" else (*filters, 1))
@@ -266,9 +267,9 @@ def test_mobilenet_row_by_row(mobilenet):
             assert layer.strides in (stride, (stride, stride))
             places = conv_output_size(size[0], filters[0], stride, "same") ** 2
             if kind == "conv":
-                priced = layer_cost.standard(filters[:2], *filters[2:], places, bias=False)
+                priced = costs.standard(filters[:2], *filters[2:], places, bias=False)
             else:
-                priced = layer_cost.depthwise(filters[:2], filters[2], places, bias=False)
+                priced = costs.depthwise(filters[:2], filters[2], places, bias=False)
         assert (row.params, row.multiplications) == (priced.parameters, priced.multiplications)
         assert row.additions == priced.accumulations + priced.bias_sums
     pooling = next(layer for layer in mobilenet.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D))

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from keras import losses, ops
 
-from tfcnn import layer_cost
-from tfcnn.arithmetic import conv_output_size, padding_amounts, padding_for, pool_output_size
+from tfcnn.arithmetic import costs
+from tfcnn.arithmetic.matrix import cross_correlation
+from tfcnn.arithmetic.sizes import conv_output_size, padding_amounts, padding_for, pool_output_size
 from tfcnn.losses import MulticlassHinge
-from tfcnn.matrix_view import cross_correlation
 
 # Slide "Convolutional tensors and kernels". The padded input and the filters, channel by channel; the table of the
 # slide's text is scrambled, this is its reading order.
@@ -95,17 +95,17 @@ def test_parameters_without_sharing():
     """
     places = conv_output_size(30, 7) ** 2
     assert places == 24 * 24
-    one_slice = layer_cost.locally_connected((7, 7), 3, 1, places, bias=False).parameters
-    all_slices = layer_cost.locally_connected((7, 7), 3, 5, places, bias=False).parameters
+    one_slice = costs.locally_connected((7, 7), 3, 1, places, bias=False).parameters
+    all_slices = costs.locally_connected((7, 7), 3, 5, places, bias=False).parameters
     assert round(one_slice, -3) == 85_000
     assert (one_slice, all_slices) == (84_672, 423_360)
-    large = layer_cost.locally_connected((7, 7), 3, 5, conv_output_size(256, 7) ** 2, bias=False).parameters
+    large = costs.locally_connected((7, 7), 3, 5, conv_output_size(256, 7) ** 2, bias=False).parameters
     assert (large, round(large, -6)) == (45_937_500, 46_000_000)
 
 
 def test_parameters_with_sharing():
     """Slide "CNN shared filters": 735, and 5 biases where the layer has them."""
-    assert layer_cost.standard((7, 7), 3, 5, 24 * 24, bias=False).parameters == 735
+    assert costs.standard((7, 7), 3, 5, 24 * 24, bias=False).parameters == 735
     layer = keras.layers.Conv2D(5, 7)
     layer.build((None, 30, 30, 3))
     assert layer.count_params() == 735 + 5
@@ -141,7 +141,7 @@ def test_layer_parameters():
     layer = keras.layers.Conv2D(8, 5, strides=2)
     assert layer.compute_output_shape((None, 33, 33, 6)) == (None, conv_output_size(33, 5, 2), (33 - 5) // 2 + 1, 8)
     layer.build((None, 33, 33, 6))
-    assert layer.count_params() == layer_cost.standard((5, 5), 6, 8, 1).parameters == 5 * 5 * 6 * 8 + 8
+    assert layer.count_params() == costs.standard((5, 5), 6, 8, 1).parameters == 5 * 5 * 6 * 8 + 8
     assert padding_for(7, 7, kernel=3) == (1, 1)
 
 

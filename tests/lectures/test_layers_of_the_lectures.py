@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from tfcnn import layer_cost, layers
-from tfcnn.arithmetic import conv_output_size, receptive_field
-from tfcnn.matrix_view import convolution, cross_correlation
+from tfcnn import layers
+from tfcnn.arithmetic import costs
+from tfcnn.arithmetic.matrix import convolution, cross_correlation
+from tfcnn.arithmetic.sizes import conv_output_size, receptive_field
 
 
 def batch(array):
@@ -62,7 +63,7 @@ def test_neurons_that_share_no_weights(depth, parameters):
     assert layer(np.ones((1, 30, 30, 3), "float32")).shape == (1, 24, 24, depth)
     assert layer.count_params() == parameters
     places = conv_output_size(30, 7) ** 2
-    assert layer_cost.locally_connected((7, 7), 3, depth, places, bias=False).parameters == parameters
+    assert costs.locally_connected((7, 7), 3, depth, places, bias=False).parameters == parameters
 
 
 def test_sobel_as_a_layer():
@@ -76,7 +77,7 @@ def test_sobel_as_a_layer():
     sobel = np.outer(column, row)
     np.testing.assert_allclose(single(layer(batch(image))), cross_correlation(image, sobel), atol=1e-5)
     np.testing.assert_allclose(single(layer(batch(image))), convolution(image, np.flip(sobel)), atol=1e-5)
-    spatial = layer_cost.spatially_separable((3, 3), 1, 1, (5 * 8, 5 * 6), bias=False)
+    spatial = costs.spatially_separable((3, 3), 1, 1, (5 * 8, 5 * 6), bias=False)
     assert spatial.parameters == layer.count_params()
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfcnn import layer_cost
-from tfcnn.arithmetic import conv_output_size, effective_kernel, pool_output_size, receptive_field
-from tfcnn.matrix_view import convolution_matrix, cross_correlation, fourier_convolution, transposed
+from tfcnn.arithmetic import costs
+from tfcnn.arithmetic.matrix import convolution_matrix, cross_correlation, fourier_convolution, transposed
+from tfcnn.arithmetic.sizes import conv_output_size, effective_kernel, pool_output_size, receptive_field
 
 IMAGE = np.array([[1, 2, 3], [6, 5, 3], [1, 4, 1]])
 KERNEL = np.array([[1, 2], [2, 1]])
@@ -35,7 +35,7 @@ def test_convolution_layer_of_alexnet():
     layer = keras.layers.Conv2D(96, 11, 4)
     assert layer.compute_output_shape((None, 227, 227, 3)) == (None, 55, 55, 96)
     layer.build((None, 227, 227, 3))
-    cost = layer_cost.standard((11, 11), 3, 96, 55 * 55)
+    cost = costs.standard((11, 11), 3, 96, 55 * 55)
     assert cost.parameters == layer.count_params() == 96 * 3 * 11 * 11 + 96
 
 
@@ -48,7 +48,7 @@ def test_alexnet_in_torch_ends_in_256_maps_of_6():
     sizes += [conv_output_size(sizes[-1], 3, padding=1)] * 3
     sizes.append(pool_output_size(sizes[-1], 3, 2))
     assert sizes == [55, 27, 27, 13, 13, 13, 13, 6]
-    assert layer_cost.dense(256 * sizes[-1] ** 2, 4096).parameters == (256 * 6 * 6 + 1) * 4096
+    assert costs.dense(256 * sizes[-1] ** 2, 4096).parameters == (256 * 6 * 6 + 1) * 4096
 
 
 def test_efficiency_of_convolution():
@@ -58,8 +58,8 @@ def test_efficiency_of_convolution():
     assert output == (319, 280)
     places = output[0] * output[1]
 
-    shared = layer_cost.standard((2, 1), 1, 1, places, bias=False)
-    dense = layer_cost.dense(width * height, places, bias=False)
+    shared = costs.standard((2, 1), 1, 1, places, bias=False)
+    dense = costs.dense(width * height, places, bias=False)
     sparse = convolution_matrix(np.array([[-1], [1]]), (width, height))
     assert shared.parameters == 2
     assert dense.parameters == sparse.shape[0] * sparse.shape[1] == 319 * 280 * 320 * 280 > 8e9

@@ -6,9 +6,8 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from tfcnn import layer_cost
-from tfcnn.arithmetic import conv_output_size, effective_kernel, transposed_conv, transposed_conv_output_size
-from tfcnn.matrix_view import (
+from tfcnn.arithmetic import costs
+from tfcnn.arithmetic.matrix import (
     convolution,
     convolution_matrix,
     cross_correlation,
@@ -17,6 +16,7 @@ from tfcnn.matrix_view import (
     kernel_gradient,
     transposed,
 )
+from tfcnn.arithmetic.sizes import conv_output_size, effective_kernel, transposed_conv, transposed_conv_output_size
 
 K = np.array([[2.0, 3.0], [5.0, 7.0]])  # the running example, (k, m, s, p) = (2, 3, 1, 0), in prime numbers
 V = np.array([[11.0, 13.0, 17.0], [19.0, 23.0, 29.0], [31.0, 37.0, 41.0]])
@@ -100,7 +100,7 @@ def test_1x1_convolution_is_a_dense_layer_at_every_place():
     conv.set_weights([weights[0][None, None], weights[1]])
     dense.set_weights(weights)
     np.testing.assert_allclose(conv(x), dense(x), rtol=1e-6)
-    once, everywhere = layer_cost.dense(3, 2), layer_cost.standard((1, 1), 3, 2, 2 * 2)
+    once, everywhere = costs.dense(3, 2), costs.standard((1, 1), 3, 2, 2 * 2)
     assert everywhere.parameters == once.parameters
     assert everywhere.multiplications == 4 * once.multiplications
 
@@ -127,7 +127,7 @@ def test_overlaps_are_summed(stride):
 def test_dilated_convolution():
     """Slide "Dilated convolution": a 3 x 3 filter with rate 2 sees what a 5 x 5 one sees, with 9 parameters."""
     assert effective_kernel(3, dilation=2) == 5
-    assert layer_cost.standard((3, 3), 1, 1, 1, bias=False).parameters == 9
+    assert costs.standard((3, 3), 1, 1, 1, bias=False).parameters == 9
     inflated = np.zeros((5, 5))
     inflated[::2, ::2] = kernel = np.arange(1.0, 10).reshape(3, 3)
     image = np.random.default_rng(0).normal(size=(8, 7))
@@ -143,20 +143,20 @@ def test_spatially_separable():
     np.testing.assert_array_equal(
         cross_correlation(cross_correlation(image, column), row), cross_correlation(image, sobel)
     )
-    whole = layer_cost.standard((3, 3), 1, 1, 25, bias=False)
-    parts = layer_cost.spatially_separable((3, 3), 1, 1, (5 * 7, 5 * 5), bias=False)
+    whole = costs.standard((3, 3), 1, 1, 25, bias=False)
+    parts = costs.spatially_separable((3, 3), 1, 1, (5 * 7, 5 * 5), bias=False)
     assert (whole.multiplications, parts.multiplications) == (25 * 9, (35 + 25) * 3)
 
 
 def test_depthwise_separable_for_one_filter():
     """Slide "depthwise separable convolution": 7 x 7 x 3 to 5 x 5 x 1, no gain for one filter."""
     places = conv_output_size(7, 3) ** 2
-    regular = layer_cost.standard((3, 3), 3, 1, places, bias=False)
-    steps = layer_cost.depthwise((3, 3), 3, places, bias=False), layer_cost.standard((), 3, 1, places, bias=False)
+    regular = costs.standard((3, 3), 3, 1, places, bias=False)
+    steps = costs.depthwise((3, 3), 3, places, bias=False), costs.standard((), 3, 1, places, bias=False)
     assert places == 5 * 5
     assert regular.multiplications == 675
     assert [step.multiplications for step in steps] == [675, 75]
-    assert layer_cost.separable((3, 3), 3, 1, places, bias=False).multiplications == 750
+    assert costs.separable((3, 3), 3, 1, places, bias=False).multiplications == 750
 
 
 def test_depthwise_separable_for_128_filters():
@@ -166,10 +166,10 @@ def test_depthwise_separable_for_128_filters():
     the depthwise 675 are missing, and it is 10,275. That is 12 % of 86,400, not 11 %. The weights are right.
     """
     places = conv_output_size(7, 3) ** 2
-    regular = layer_cost.standard((3, 3), 3, 128, places, bias=False)
-    separable = layer_cost.separable((3, 3), 3, 128, places, bias=False)
-    depthwise = layer_cost.depthwise((3, 3), 3, places, bias=False)
-    pointwise = layer_cost.standard((), 3, 128, places, bias=False)
+    regular = costs.standard((3, 3), 3, 128, places, bias=False)
+    separable = costs.separable((3, 3), 3, 128, places, bias=False)
+    depthwise = costs.depthwise((3, 3), 3, places, bias=False)
+    pointwise = costs.standard((), 3, 128, places, bias=False)
     assert regular.multiplications == 86_400
     assert pointwise.multiplications == 9_600
     assert separable.multiplications == pointwise.multiplications + depthwise.multiplications == 10_275
@@ -180,8 +180,8 @@ def test_depthwise_separable_for_128_filters():
 
 def test_grouped_convolution():
     """Slides "Grouped convolution": two groups hold half of the weights and work."""
-    whole = layer_cost.standard((3, 3), 8, 6, 25, bias=False)
-    groups = layer_cost.standard((3, 3), 8, 6, 25, groups=2, bias=False)
+    whole = costs.standard((3, 3), 8, 6, 25, bias=False)
+    groups = costs.standard((3, 3), 8, 6, 25, groups=2, bias=False)
     assert (2 * groups.parameters, 2 * groups.multiplications) == (whole.parameters, whole.multiplications)
 
 

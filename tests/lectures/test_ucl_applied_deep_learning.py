@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from tfcnn import layer_cost
-from tfcnn.arithmetic import conv_output_size
-from tfcnn.matrix_view import convolution, convolution_matrix, cross_correlation, transposed
+from tfcnn.arithmetic import costs
+from tfcnn.arithmetic.matrix import convolution, convolution_matrix, cross_correlation, transposed
+from tfcnn.arithmetic.sizes import conv_output_size
 
 SOBEL = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]])
 
@@ -36,8 +36,8 @@ def test_convolution_as_a_matrix_with_shared_and_sparse_weights():
     assert expected[0, 0] == x[0] * w1 + x[1] * w2 + x[3] * w3 + x[4] * w4
     assert not np.array_equal(convolution(image, kernel), expected)
     assert down_the_columns.nnz == 16
-    assert layer_cost.standard((2, 2), 1, 1, 4, bias=False).parameters == 4
-    assert layer_cost.dense(9, 4, bias=False).parameters == 36
+    assert costs.standard((2, 2), 1, 1, 4, bias=False).parameters == 4
+    assert costs.dense(9, 4, bias=False).parameters == 36
 
 
 def test_convolution_commutes():
@@ -61,8 +61,8 @@ def test_the_transposed_convolution_is_no_inverse():
 def test_depthwise_separable_kernels(side, channels, filters, standard, separable):
     """Slide "Depthwise separable kernels", counted and as Keras allocates them."""
     sizes = (side, side), channels, filters, 1
-    assert layer_cost.standard(*sizes, bias=False).parameters == standard
-    assert layer_cost.separable(*sizes, bias=False).parameters == separable
+    assert costs.standard(*sizes, bias=False).parameters == standard
+    assert costs.separable(*sizes, bias=False).parameters == separable
     for kind, expected in ((keras.layers.Conv2D, standard), (keras.layers.SeparableConv2D, separable)):
         layer = kind(filters, side, use_bias=False)
         layer.build((None, side, side, channels))
@@ -92,8 +92,8 @@ def test_sobel_is_separable():
 def test_separable_work(m, n):
     """O(M N m n) becomes O(M N (m + n)): exactly so where the padding keeps the size of both maps."""
     places = 28 * 32
-    assert layer_cost.standard((m, n), 1, 1, places).multiplications == places * m * n
-    assert layer_cost.spatially_separable((m, n), 1, 1, (places, places)).multiplications == places * (m + n)
+    assert costs.standard((m, n), 1, 1, places).multiplications == places * m * n
+    assert costs.spatially_separable((m, n), 1, 1, (places, places)).multiplications == places * (m + n)
 
 
 def test_paddings():

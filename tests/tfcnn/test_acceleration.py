@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from tfcnn import acceleration, models
+from tfcnn import acceleration, factory
 from tfcnn.acceleration import accelerate, accelerate_optimizer
 
 RNG = np.random.default_rng(0)
@@ -204,7 +204,8 @@ def test_with_vnni_only_pointwise_convolutions_change(monkeypatch):
 def test_whether_onednn_is_on():
     """Of a process each; TensorFlow decides at its import."""
     code = (
-        "from tfcnn import command; command.import_tensorflow(); from tfcnn import acceleration as a; print(a.onednn())"
+        "from tfcnn.cli.startup import import_tensorflow; import_tensorflow(); "
+        "from tfcnn import acceleration as a; print(a.onednn())"
     )
     for given, expected in (("1", "True"), ("0", "False")):
         environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": given}
@@ -330,7 +331,7 @@ def test_a_step_of_a_network_and_its_file(tmp_path):
     results = []
     for fast in (False, True):
         keras.utils.set_random_seed(0)
-        model = models.build("mobilenet", (32, 32, 3), 5, width=0.25, dropout=0.0)
+        model = factory.build("mobilenet", (32, 32, 3), 5, width=0.25, dropout=0.0)
         if fast:
             assert accelerate(model) == changes(
                 batch_norms=27, convolutions=14, depthwise_convolutions=int(acceleration.onednn())

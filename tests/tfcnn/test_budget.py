@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfcnn import budget, recipes, train
-from tfcnn.command import Interrupted
+from tfcnn.cli.signals import Interrupted
 from tfcnn.config import Config, seconds_of
 from tfcnn.errors import BadInput
 from tfcnn.progress import Progress

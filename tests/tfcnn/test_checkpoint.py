@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import tfcnn
 from tfcnn.checkpoint import Checkpoints, Keeper, NotFinite, best_epoch, out_of_patience, plateaus
-from tfcnn.command import DeferredSignals
+from tfcnn.cli.signals import DeferredSignals
 from tfcnn.errors import TrainingFailed
 from tfcnn.run_directory import RunDirectory
 

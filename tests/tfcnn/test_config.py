@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from tfcnn.command import Parser
+from tfcnn.cli.parser import Parser
 from tfcnn.config import Config, flag_of
 from tfcnn.errors import BadInput
 from tfcnn.flags import add_flags

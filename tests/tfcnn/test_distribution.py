@@ -27,8 +27,10 @@ FLAGS = f"{FLAGS} --opt momentum --lr 0.02 --checkpoint-every 1 --kernels keras"
 # In float32 a batch in another order already moves some weights by a hundredth of what they have moved at all.
 FLOAT64 = """
 import sys
-from tfcnn import command, train
-command.import_tensorflow()
+from tfcnn import train
+from tfcnn.cli.parser import run_main
+from tfcnn.cli.startup import import_tensorflow
+import_tensorflow()
 import tensorflow as tf
 from tfcnn import recipe
 recipe.precision = lambda config: "float64"
@@ -37,7 +39,7 @@ TWO_DEVICES = """
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 """
-RUN = "sys.exit(command.run(train.main))"
+RUN = "sys.exit(run_main(train.main))"
 TOLERANCE = 1e-6  # of the loss and the last layer, which are float32
 ROOT = Path(__file__).parents[2]
 

@@ -5,7 +5,9 @@ import tensorflow as tf
 from sklearn.metrics import accuracy_score, jaccard_score, top_k_accuracy_score
 
 from tfcnn import metrics, tasks
-from tfcnn.metrics import PSNR, MeanIoU, PixelAccuracy, box_iou, mean_average_precision
+from tfcnn.detection.boxes import box_iou
+from tfcnn.detection.metrics import mean_average_precision
+from tfcnn.metrics import PSNR, MeanIoU, PixelAccuracy
 
 RNG = np.random.default_rng(0)
 CLASSES = 5

@@ -6,7 +6,7 @@ import pytest
 from tfcnn import list_archs, recipes
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
-from tfcnn.models import FAMILIES
+from tfcnn.models.registry import FAMILIES
 
 
 def test_the_default_recipe_is_the_defaults():

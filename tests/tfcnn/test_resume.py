@@ -13,7 +13,7 @@ import pipelines
 from benchmarks import faults
 from tfcnn import checkpoint, loop, train
 from tfcnn.checkpoint import Checkpoints
-from tfcnn.command import Terminated
+from tfcnn.cli.signals import Terminated
 from tfcnn.config import Config
 from tfcnn.progress import Progress
 from tfcnn.run_directory import RunDirectory

@@ -6,11 +6,12 @@ import tensorflow as tf
 from PIL import Image
 
 import tfcnn
-from tfcnn import evaluate, export, predict, recipe, recipes, train
+from tfcnn import evaluate, predict, recipe, recipes, train
 from tfcnn.checkpoint import Checkpoints
-from tfcnn.command import Interrupted
+from tfcnn.cli.signals import Interrupted
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
+from tfcnn.export import savedmodel
 from tfcnn.progress import Progress
 from tfcnn.run_directory import RunDirectory
 from tfcnn.weight_average import WeightAverage
@@ -155,7 +156,7 @@ def test_the_average_is_validated_kept_and_exported(run):
 
 def test_resume_with_every_state_gives_the_uninterrupted_run(run, monkeypatch, tmp_path):
     """Average, accumulated gradients, penalty and largest norm: all are there again."""
-    monkeypatch.setattr(export, "export_savedmodel", lambda *args: None)  # seconds, and not what is tested here
+    monkeypatch.setattr(savedmodel, "export_savedmodel", lambda *args: None)  # seconds, and not what is tested here
     whole = run("classification", "whole", **LENET)
     begin = Progress.on_epoch_begin
 
@@ -177,7 +178,7 @@ def test_resume_with_every_state_gives_the_uninterrupted_run(run, monkeypatch, t
 
 
 def test_dense_convolutions_train_in_bfloat16_where_the_cpu_multiplies_in_it(run, capsys, monkeypatch):
-    monkeypatch.setattr(export, "export_savedmodel", lambda *args: None)
+    monkeypatch.setattr(savedmodel, "export_savedmodel", lambda *args: None)
     monkeypatch.setattr(recipe, "multiplies_bfloat16", lambda: True)
     directory = run("segmentation", **UNET | {"epochs": 1})
     assert directory.read_config()["recipe"]["precision"] == "mixed_bfloat16"
@@ -186,7 +187,7 @@ def test_dense_convolutions_train_in_bfloat16_where_the_cpu_multiplies_in_it(run
 
 
 def test_config_json_keeps_the_recipe_and_what_it_gave(run, capsys, monkeypatch):
-    monkeypatch.setattr(export, "export_savedmodel", lambda *args: None)
+    monkeypatch.setattr(savedmodel, "export_savedmodel", lambda *args: None)
     directory = run("classification", arch="lenet5", recipe="fast", epochs="2")
     config = directory.read_config()["config"]
     assert (config["recipe"], config["epochs"], config["width"]) == ("fast", 2, recipes.FAST["width"])

@@ -13,7 +13,7 @@ from PIL import Image
 
 import pipelines
 from tfcnn import train
-from tfcnn.command import Interrupted
+from tfcnn.cli.signals import Interrupted
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.progress import Progress

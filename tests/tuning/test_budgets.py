@@ -7,7 +7,7 @@ import re
 import keras_tuner
 import pytest
 
-from tfcnn import models
+from tfcnn import factory
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tuning.budgets import Budgets, amount, latency
@@ -85,7 +85,7 @@ def test_a_network_that_cannot_be_built_is_refused_and_named():
 
 def test_latency_grows_with_the_work():
     small, large = (
-        models.build("lecture_cnn", (size, size, 3), 10, width=width) for size, width in ((16, 0.25), (96, 2))
+        factory.build("lecture_cnn", (size, size, 3), 10, width=width) for size, width in ((16, 0.25), (96, 2))
     )
     assert 0 < latency(small) < latency(large) < 10
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tfcnn import cost, models, train
+from tfcnn import cost, factory, train
+from tfcnn.arithmetic.scaling import Constants, compound_grid
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import write_json
 from tfcnn.run_directory import RunDirectory
-from tfcnn.scaling import Constants, compound_grid
 from tuning import runs, scale
 from tuning.tradeoff import tradeoff
 
@@ -49,7 +49,7 @@ def test_networks_of_the_grid_are_priced_as_they_are_built():
     for each in found:
         side = round(32 * each.constants.gamma)
         with cost.weightless():
-            model = models.build("lenet5", (side, side, 1), 10, width=each.constants.beta, depth=each.constants.alpha)
+            model = factory.build("lenet5", (side, side, 1), 10, width=each.constants.beta, depth=each.constants.alpha)
         assert (each.cost.params, each.cost.side) == (model.count_params(), side)
         assert each.cost.macs == cost.cost_table(model).macs
 

@@ -7,10 +7,11 @@ import textwrap
 import keras_tuner
 import pytest
 
-from tfcnn import models
+from tfcnn import factory
 from tfcnn.config import Config
 from tfcnn.cost import weightless
 from tfcnn.errors import BadInput
+from tfcnn.models import registry
 from tuning import spaces
 
 CLASSES = {1: (16_000, 1), 2: (64, 64, 3), 3: (32, 32, 32, 1)}  # inputs, by their axes
@@ -34,9 +35,9 @@ class Corner(keras_tuner.HyperParameters):
         return super()._register(hyperparameter)
 
 
-@pytest.mark.parametrize("arch", models.list_archs())
+@pytest.mark.parametrize("arch", registry.list_archs())
 def test_every_key_is_a_field_or_an_argument_of_the_builder(arch):
-    known = set(inspect.signature(models.builder_of(arch)).parameters)
+    known = set(inspect.signature(registry.builder_of(arch)).parameters)
     for last in (False, True):
         hp = Corner(last)
         found = spaces.fields_of(spaces.of(arch, (16, 32))(hp))
@@ -47,20 +48,20 @@ def test_every_key_is_a_field_or_an_argument_of_the_builder(arch):
 
 
 # One network a family, the smallest there is.
-@pytest.mark.parametrize("family", models.FAMILIES, ids=lambda family: family.module)
+@pytest.mark.parametrize("family", registry.FAMILIES, ids=lambda family: family.module)
 def test_both_corners_can_be_built(family):
     arch = {"resnet": "resnet20", "densenet": "densenet40"}.get(family.module, family.names[0])
     parameters = []
     for last in (False, True):
         config = Config(arch=arch, **spaces.fields_of(spaces.of(arch)(Corner(last))))
         with weightless():
-            model = models.build(arch, CLASSES[family.axes], 10, **config.overrides)
+            model = factory.build(arch, CLASSES[family.axes], 10, **config.overrides)
         parameters.append(model.count_params())
     assert parameters[0] < parameters[1]
 
 
 def test_every_family_has_a_space():
-    assert set(spaces.FAMILIES) == {family.module for family in models.FAMILIES}
+    assert set(spaces.FAMILIES) == {family.module for family in registry.FAMILIES}
 
 
 def test_what_is_no_field_goes_to_the_builder():

@@ -7,7 +7,8 @@ import math
 import keras
 from keras import ops
 
-from tfcnn.arithmetic import ConvCost, conv_cost, conv_output_size
+from tfcnn.arithmetic.costs import ConvCost, conv_cost
+from tfcnn.arithmetic.sizes import conv_output_size
 from tfcnn.layers.padding import as_tuple, check_fits, check_padding, pad, padding_amounts
 
 

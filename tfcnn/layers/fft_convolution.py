@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfcnn.arithmetic import ConvCost
+from tfcnn.arithmetic.costs import ConvCost
 from tfcnn.layers.convolution import Convolution
 
 

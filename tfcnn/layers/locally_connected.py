@@ -8,7 +8,7 @@ import math
 import keras
 from keras import ops
 
-from tfcnn.arithmetic import ConvCost, conv_cost
+from tfcnn.arithmetic.costs import ConvCost, conv_cost
 from tfcnn.layers.convolution import Convolution
 
 

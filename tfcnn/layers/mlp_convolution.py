@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from tfcnn.arithmetic import ConvCost
+from tfcnn.arithmetic.costs import ConvCost
 from tfcnn.layers.convolution import Convolution, PaddedConv2D
 
 

@@ -7,7 +7,7 @@ import math
 import keras
 from keras import ops
 
-from tfcnn.arithmetic import ConvCost, conv_cost
+from tfcnn.arithmetic.costs import ConvCost, conv_cost
 from tfcnn.layers.convolution import Convolution, convolve
 
 PLANES = ("axial", "coronal", "sagittal")  # plane i is cut at one place of axis i: depth, height, width

@@ -7,7 +7,7 @@ import math
 import keras
 import numpy as np
 
-from tfcnn.arithmetic import ConvCost, conv_cost
+from tfcnn.arithmetic.costs import ConvCost, conv_cost
 from tfcnn.layers.convolution import Convolution, convolve
 from tfcnn.layers.padding import pad
 

@@ -28,11 +28,11 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.layers import LocalResponseNormalization, PaddedConv2D
 from tfcnn.models.classifier import classify, logits
 from tfcnn.models.convolution import max_pool
-from tfcnn.scaling import scale_depth, scale_width
 
 
 class Conv(NamedTuple):

@@ -12,8 +12,8 @@ from functools import partial
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.models.classifier import classify
-from tfcnn.scaling import scale_depth, scale_width
 
 POOLED = 4  # Table 1: max pooling follows each of the first four stages, and the fifth of M11 and M18 has none
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.layers import BedOfNails2D, CropLike, MaxUnpoolingLike2D
-from tfcnn.scaling import scale_depth, scale_width
 
 DECODERS = ("transposed", "upsampling", "bed_of_nails", "unpooling")
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.models import vgg
 from tfcnn.models.convolution import Style, bn, conv_bn
 from tfcnn.models.segnet import trunk, unpool
-from tfcnn.scaling import scale_depth, scale_width
 
 FC6 = 7
 

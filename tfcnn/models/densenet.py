@@ -14,10 +14,10 @@ from functools import partial
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.models.classifier import classify
 from tfcnn.models.convolution import Style, bn, conv_bn, max_pool
-from tfcnn.scaling import scale_depth, scale_width
 
 
 def bn_conv(x, filters, kernel, *, dropout, style, name=None):

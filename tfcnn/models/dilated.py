@@ -16,11 +16,11 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.layers import Padding2D
 from tfcnn.layers.initializers import ContextIdentity
 from tfcnn.models import vgg
-from tfcnn.scaling import scale_depth, scale_width
 
 # VGG-16's blocks: dilation of the convolutions, and whether max pooling follows.
 BLOCKS = ((1, True), (1, True), (1, True), (1, False), (2, False))

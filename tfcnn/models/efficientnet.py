@@ -1,11 +1,11 @@
 """EfficientNet: Tan & Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019.
 
 Table 1 is efficientnet_b0; b1 ... b7 are the authors' published coefficients, from their code: the paper prints only
-the formula of section 3.3, tfcnn.scaling.compound, which gives other numbers: b1, b2 and b3 are its phi = 0.5, 1 and 2
-within 5 %, b4 lies between 3 and 4, and b5, b6 and b7 have the width and the resolution of phi = 5, 6 and 7 within 3 %,
-but only 0.87 of the depth (`python -m tuning.scale --published`). The forms differ where the paper is silent:
-form="keras" pads strided convolutions as TensorFlow does and has batch norm's epsilon 1e-3, as the authors' weights;
-form="timm" pads both sides and has 1e-5; form="torchvision" is that with 1e-3 from b5 up. Differences from
+the formula of section 3.3, tfcnn.arithmetic.scaling.compound, which gives other numbers: b1, b2 and b3 are its phi =
+0.5, 1 and 2 within 5 %, b4 lies between 3 and 4, and b5, b6 and b7 have the width and the resolution of phi = 5, 6 and
+7 within 3 %, but only 0.87 of the depth (`python -m tuning.scale --published`). The forms differ where the paper is
+silent: form="keras" pads strided convolutions as TensorFlow does and has batch norm's epsilon 1e-3, as the authors'
+weights; form="timm" pads both sides and has 1e-5; form="torchvision" is that with 1e-3 from b5 up. Differences from
 keras.applications: images are not normalised inside the network.
 """
 
@@ -15,11 +15,11 @@ from functools import partial
 
 import keras
 
+from tfcnn.arithmetic.scaling import Scaling, scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.models.classifier import classify
 from tfcnn.models.convolution import Style, conv_bn
 from tfcnn.models.inverted_residual import inverted_residual, squeeze_excite
-from tfcnn.scaling import Scaling, scale_depth, scale_width
 
 # Table 1, stages 2 to 8: expansion, kernel, filters, repeats, stride of the first. A stage here shares one resolution.
 STAGES = (

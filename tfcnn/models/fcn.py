@@ -22,11 +22,11 @@ from functools import partial
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.layers import CropLike
 from tfcnn.layers.initializers import Bilinear
 from tfcnn.models import vgg
-from tfcnn.scaling import scale_depth, scale_width
 
 BORDER = 100
 # Pixels before the cut in form="paper", from the authors' network files: where the border and fc6 without padding have

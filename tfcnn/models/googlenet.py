@@ -17,11 +17,11 @@ from functools import partial
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_rows, scale_width
 from tfcnn.errors import choose
 from tfcnn.layers import LocalResponseNormalization, PaddedConv2D
 from tfcnn.models.classifier import classify
 from tfcnn.models.convolution import Style, conv_bn, max_pool
-from tfcnn.scaling import scale_rows, scale_width
 
 # Table 1: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool proj.
 STAGES = (

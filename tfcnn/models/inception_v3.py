@@ -19,10 +19,10 @@ from functools import partial
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_rows, scale_width
 from tfcnn.errors import choose
 from tfcnn.models.classifier import classify, pool
 from tfcnn.models.convolution import Style, conv_bn, max_pool
-from tfcnn.scaling import scale_depth, scale_rows, scale_width
 
 POOL_PROJECTIONS = (32, 64, 64)  # 35, 35: filters after the pooling of each module of figure 5
 SEVENS = (128, 160, 160, 192)  # 17, 17: filters between the 7-tap convolutions of each module of figure 6

@@ -11,8 +11,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.models.classifier import classify, logits
-from tfcnn.scaling import scale_depth, scale_width
 
 
 def lecture_cnn(

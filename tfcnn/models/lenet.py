@@ -13,10 +13,10 @@ from functools import partial
 import keras
 from keras import layers, ops
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.layers import Subsampling2D
 from tfcnn.models.classifier import classify, logits
-from tfcnn.scaling import scale_depth, scale_width
 
 # Table I: which of S2's six maps each of C3's sixteen maps sees.
 C3_INPUTS = (

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import keras
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.models.classifier import classify
 from tfcnn.models.convolution import Style, conv_bn, depthwise_bn
-from tfcnn.scaling import scale_depth, scale_width
 
 # Table 1 after the first convolution: filters, stride of the block's first depthwise convolution, repeats.
 # A stage is what shares one resolution.

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import keras
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.models.classifier import classify
 from tfcnn.models.convolution import Style, conv_bn
 from tfcnn.models.inverted_residual import inverted_residual
-from tfcnn.scaling import scale_depth, scale_width
 
 # Table 2 between the first and the last convolution: expansion t, filters c, repeats n, stride s of the first.
 # A stage is what shares one resolution.

@@ -15,11 +15,11 @@ from functools import partial
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.models.classifier import logits, pool
 from tfcnn.models.convolution import Style, conv_bn
 from tfcnn.models.inverted_residual import inverted_residual, squeeze_excite
-from tfcnn.scaling import scale_depth, scale_width
 
 RE, HS = "relu", "hard_swish"
 # Tables 1 and 2 between the first and the last convolution: kernel, expanded filters, filters, squeeze-and-excitation,

@@ -15,11 +15,11 @@ from functools import partial
 
 import keras
 
+from tfcnn.arithmetic.scaling import scale_rows, scale_width
 from tfcnn.errors import choose
 from tfcnn.layers import PaddedConv2D
 from tfcnn.models.classifier import classify_maps
 from tfcnn.models.convolution import max_pool
-from tfcnn.scaling import scale_rows, scale_width
 
 # One mlpconv layer a stage: filters of its first convolution and of the 1x1 ones. The very last 1x1 convolution, one
 # map a class, is the head's.

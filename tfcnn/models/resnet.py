@@ -13,10 +13,10 @@ from functools import partial
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.models.classifier import classify
 from tfcnn.models.convolution import Style, conv_bn, max_pool
-from tfcnn.scaling import scale_depth, scale_width
 
 
 def shortcut(x, filters, stride, *, option, style):

@@ -11,10 +11,10 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.layers import MaxUnpoolingLike2D
 from tfcnn.models import vgg
 from tfcnn.models.convolution import Style
-from tfcnn.scaling import scale_depth, scale_width
 
 
 def trunk(x, *, repeats, filters, style):

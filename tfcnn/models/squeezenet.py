@@ -15,10 +15,10 @@ from functools import partial
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_rows, scale_width
 from tfcnn.errors import choose
 from tfcnn.models.classifier import classify_maps
 from tfcnn.models.convolution import max_pool
-from tfcnn.scaling import scale_rows, scale_width
 
 # The first convolution (filters, kernel), and for each stage the fire modules' filters: s1x1, and e1x1 = e3x3.
 V1_0 = (

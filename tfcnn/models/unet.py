@@ -16,9 +16,9 @@ from functools import partial
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.layers import CropLike
-from tfcnn.scaling import scale_depth, scale_width
 
 CONV = {3: layers.Conv1D, 4: layers.Conv2D, 5: layers.Conv3D}  # by the number of a map's axes
 UP_CONV = {3: layers.Conv1DTranspose, 4: layers.Conv2DTranspose, 5: layers.Conv3DTranspose}

@@ -21,10 +21,10 @@ from functools import partial
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.layers import OrthogonalPlanesConv3D
 from tfcnn.models.unet import check_tile, expand, is_tile, trunk
-from tfcnn.scaling import scale_depth, scale_width
 
 # Figure 2: filters of the two convolutions of each level, on the way down. On the way up both have the second number.
 FILTERS = ((32, 64), (64, 128), (128, 256), (256, 512))

@@ -12,9 +12,9 @@ from functools import partial
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.models.classifier import classify, logits
 from tfcnn.models.convolution import Style, bn
-from tfcnn.scaling import scale_depth, scale_width
 
 FILTERS = (64, 128, 256, 512, 512)
 # Table 1: convolutions in each of the five blocks.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.models.classifier import classify, logits
-from tfcnn.scaling import scale_depth, scale_width
 
 
 def trunk(x, *, width=1.0, dropout=(0.2, 0.3)):

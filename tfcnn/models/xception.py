@@ -11,10 +11,10 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.models.classifier import classify
 from tfcnn.models.convolution import Style, bn, conv_bn
-from tfcnn.scaling import scale_depth, scale_width
 
 STYLES = {"keras": Style("same", epsilon=1e-3), "timm": Style("symmetric", epsilon=1e-5)}
 

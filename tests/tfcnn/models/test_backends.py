@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfcnn import cost, models
+from tfcnn import cost, factory
+from tfcnn.models import registry
 
 ROOT = Path(__file__).resolve().parents[3]
 REFERENCE, OTHERS, SMALL = (
@@ -24,7 +25,7 @@ PUBLISHED = {row["arch"]: row for row in ROWS}
 
 def networks():
     """One small network a family, and every other name that differs in kind from it."""
-    for family in models.FAMILIES:
+    for family in registry.FAMILIES:
         yield family.names[0], SMALL[family.module]
     yield "lenet5", {"form": "paper"}
     yield "resnet20", {"depth": 0.34}
@@ -40,7 +41,7 @@ def networks():
 
 
 def shape_of(arch):
-    rank = len(models.arguments(arch)["input_shape"]) - 1
+    rank = len(registry.arguments(arch)["input_shape"]) - 1
     return {1: (1024, 1), 2: (32, 32, 1), 3: (16, 18, 20, 1)}[rank]
 
 
@@ -52,7 +53,7 @@ def on_tensorflow(path):
     """Logits of every network, its weights moved off their initial values; they are stored in `path`."""
     rng, stored, logits = np.random.default_rng(0), {}, {}
     for number, (arch, overrides) in enumerate(networks()):
-        model = models.build(arch, shape_of(arch), 5, **overrides)
+        model = factory.build(arch, shape_of(arch), 5, **overrides)
         weights = [(w + 0.01 * abs(rng.normal(size=w.shape))).astype("float32") for w in model.get_weights()]
         model.set_weights(weights)
         stored |= {f"{number}/{i}": w for i, w in enumerate(weights)}
@@ -68,7 +69,7 @@ def on_jax(path):
     stored, logits = np.load(path), {}
     for number, (arch, overrides) in enumerate(networks()):
         with cost.weightless():
-            model = models.build(arch, shape_of(arch), 5, **overrides)
+            model = factory.build(arch, shape_of(arch), 5, **overrides)
         values = {id(w): stored[f"{number}/{i}"] for i, w in enumerate(model.weights)}
         trainable = [values[id(w)] for w in model.trainable_variables]
         others = [values.get(id(w), np.zeros(w.shape, w.dtype)) for w in model.non_trainable_variables]  # or a seed
@@ -82,7 +83,7 @@ def counts():
     found = {}
     for arch, row in PUBLISHED.items():
         with cost.weightless():
-            model = models.build(arch, row.get("input_shape"), row.get("num_classes"), **row.get("overrides", {}))
+            model = factory.build(arch, row.get("input_shape"), row.get("num_classes"), **row.get("overrides", {}))
         found[f"trainable of {arch}"] = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     return found
 
@@ -115,7 +116,7 @@ def test_jax_gives_the_same_logits(name, both):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * abs(expected).max())
 
 
-@pytest.mark.parametrize("arch", models.list_archs())
+@pytest.mark.parametrize("arch", registry.list_archs())
 def test_networks_at_full_size_have_the_published_counts(arch, both):
     found, row = int(both[1][f"trainable of {arch}"]), PUBLISHED[arch]
     if "millions" in row:

@@ -4,8 +4,8 @@ from keras import layers
 
 import tfcnn
 from tfcnn import cost
+from tfcnn.arithmetic.scaling import compound
 from tfcnn.models.efficientnet import PUBLISHED
-from tfcnn.scaling import compound
 
 
 # What the docstring says of the published rows: phi, largest error of width and resolution, depth against the formula.
@@ -50,7 +50,7 @@ def test_dropout_and_resolution_of_each_variant(name):
     """The reference's own: dropout is the second column of its table."""
     resolutions = dict(zip(PUBLISHED, (224, 240, 260, 300, 380, 456, 528, 600), strict=True))
     dropouts = dict(zip(PUBLISHED, (0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5, 0.5), strict=True))
-    arguments = tfcnn.models.arguments(name)
+    arguments = tfcnn.models.registry.arguments(name)
     assert arguments["input_shape"] == (resolutions[name],) * 2 + (3,)
     assert arguments["dropout"] == dropouts[name]
 

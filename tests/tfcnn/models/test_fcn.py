@@ -8,7 +8,7 @@ import pytest
 
 import tfcnn
 from tfcnn import cost
-from tfcnn.arithmetic import receptive_field
+from tfcnn.arithmetic.sizes import receptive_field
 from tfcnn.errors import BadInput
 from tfcnn.models.fcn import OFFSET, transfer
 

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 import tfcnn
-from tfcnn import cost, models
+from tfcnn import cost
 from tfcnn.errors import BadInput
+from tfcnn.models import registry
 from tfcnn.models.inception_v3 import average
 
 
@@ -37,8 +38,8 @@ def test_the_border_of_an_average():
 
 
 def test_below_75_pixels_the_stem_is_the_small_one():
-    assert models.arguments("inception_v3", (74, 80, 3))["stem"] == "cifar"
-    assert models.arguments("inception_v3", (75, 80, 3))["stem"] == "imagenet"
+    assert registry.arguments("inception_v3", (74, 80, 3))["stem"] == "cifar"
+    assert registry.arguments("inception_v3", (75, 80, 3))["stem"] == "imagenet"
     assert weightless((75, 75, 3)).get_layer("stage5").output.shape[1:3] == (1, 1)
     with pytest.raises(BadInput, match="inception_v3 cannot be built"):
         weightless((74, 74, 3), stem="imagenet")

@@ -10,8 +10,9 @@ import pytest
 import tensorflow as tf
 
 import tfcnn
-from tfcnn import cost, models
+from tfcnn import cost
 from tfcnn.errors import BadInput
+from tfcnn.models import registry
 
 REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())["rows"]
 # Names without a row there, with counts of trainable parameters that somebody else printed.
@@ -41,13 +42,13 @@ def priced(arch, **scale):
 
 def shape_of(arch, height, width, channels):
     """A shape of as many axes as the architecture takes: sound of `height` times 64 samples, or a volume."""
-    rank = len(models.arguments(arch)["input_shape"]) - 1
+    rank = len(registry.arguments(arch)["input_shape"]) - 1
     return {1: (64 * height,), 2: (height, width), 3: (height, width, height)}[rank] + (channels,)
 
 
 def output_of(arch, shape, num_classes):
     """What the architecture makes of an image of this shape, where it keeps the image's size."""
-    task = models.family_of(arch).task
+    task = registry.family_of(arch).task
     return {"classification": (num_classes,), "reconstruction": shape}.get(task, (*shape[:-1], num_classes))
 
 
@@ -79,7 +80,7 @@ def test_weights_are_allocated_and_counted_alike():
     assert sum(w.size for w in model.get_weights()) == cost.cost_table(weightless("resnet20")).params == 271_098
 
 
-@pytest.mark.parametrize("family", models.FAMILIES, ids=lambda family: family.module)
+@pytest.mark.parametrize("family", registry.FAMILIES, ids=lambda family: family.module)
 def test_registry_repeats_the_variants_of_the_file(family):
     module = importlib.import_module(f"tfcnn.models.{family.module}")
     assert set(module.VARIANTS) == set(family.names)
@@ -87,10 +88,10 @@ def test_registry_repeats_the_variants_of_the_file(family):
 
 @pytest.mark.parametrize("arch", KINDS)
 def test_minimum_size(arch):
-    size = models.family_of(arch).min_size
-    rank = len(models.arguments(arch)["input_shape"]) - 1
+    size = registry.family_of(arch).min_size
+    rank = len(registry.arguments(arch)["input_shape"]) - 1
     model = weightless(arch, (*(size,) * rank, 3), 7)
-    channels = 3 if models.family_of(arch).task == "reconstruction" else 7
+    channels = 3 if registry.family_of(arch).task == "reconstruction" else 7
     assert model.output_shape[-1] == channels
     assert all(math.prod(row.output_shape) > 0 for row in cost.cost_table(model).rows)
     with pytest.raises(BadInput, match=rf"needs {size} (pixels|voxels|samples)"):
@@ -110,7 +111,7 @@ def test_depth_and_width_scale_every_network(arch):
     assert len(wide.rows) == len(shallow.rows)
 
 
-@pytest.mark.parametrize("family", models.FAMILIES, ids=lambda family: family.module)
+@pytest.mark.parametrize("family", registry.FAMILIES, ids=lambda family: family.module)
 @pytest.mark.parametrize("size", [(33, 45, 1), (64, 48, 4)])
 def test_any_size_and_channels_and_a_round_trip(family, size, tmp_path):
     shape = shape_of(family.names[0], *size)
@@ -127,7 +128,7 @@ def test_any_size_and_channels_and_a_round_trip(family, size, tmp_path):
     np.testing.assert_array_equal(fresh(images), logits)
 
 
-@pytest.mark.parametrize("family", models.FAMILIES, ids=lambda family: family.module)
+@pytest.mark.parametrize("family", registry.FAMILIES, ids=lambda family: family.module)
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_one_training_step_changes_every_trainable_weight(family, policy):
     before_policy = keras.config.dtype_policy()
@@ -152,7 +153,7 @@ def test_one_training_step_changes_every_trainable_weight(family, policy):
     assert all((a != w.numpy()).any() for a, w in zip(before, model.trainable_variables, strict=True))
 
 
-@pytest.mark.parametrize("family", models.FAMILIES, ids=lambda family: family.module)
+@pytest.mark.parametrize("family", registry.FAMILIES, ids=lambda family: family.module)
 def test_a_saved_model_of_every_family_gives_the_same_logits(family, tmp_path):
     arch = family.names[-1]
     shape = shape_of(arch, 32, 32, 1)
@@ -168,8 +169,8 @@ def test_small_images_get_a_stem_that_keeps_resolution(arch):
     def stride(size, **overrides):
         return size // weightless(arch, (size, size, 3), **overrides).get_layer("stage5").output.shape[1]
 
-    assert models.arguments(arch, (63, 64, 3))["stem"] == "cifar"
-    assert models.arguments(arch, (64, 64, 3))["stem"] == "imagenet"
+    assert registry.arguments(arch, (63, 64, 3))["stem"] == "cifar"
+    assert registry.arguments(arch, (64, 64, 3))["stem"] == "imagenet"
     assert stride(64) == 32
     assert stride(32) < 32
     assert stride(32, stem="imagenet") == 32
@@ -203,7 +204,7 @@ def test_list_archs_by_task():
 @pytest.mark.parametrize("arch", tfcnn.list_archs("segmentation"))
 def test_segmentation_networks_take_images_of_any_size(arch):
     """Built without a size, as large as the image whatever that is."""
-    family = models.family_of(arch)
+    family = registry.family_of(arch)
     shape = shape_of(arch, 33, 47, 2)
     known = tfcnn.build(arch, shape, 3, **SMALLER[family.module])
     open_size = (*(None,) * (len(shape) - 1), 2)

@@ -1,0 +1,100 @@
+"""The SavedModel, in a process that cannot import tfcnn."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import pipelines
+from tfcnn.export import __main__
+
+SERVE = """
+import importlib.abc, sys
+import numpy as np, tensorflow as tf
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.split(".")[0] in ("tfcnn", "pipelines", "tuning"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+folder, files, out = sys.argv[1:]
+model = tf.saved_model.load(folder)
+given = np.load(files)
+answers = {
+    "default": model.signatures["serving_default"](tf.constant(given["images"])),
+    "serve": model.serve(given["images"]),
+    "larger": model.serve(np.kron(given["images"], np.ones((1, 2, 2, 1), np.uint8))),
+    "files": model.serve_files([tf.io.encode_png(image) for image in given["images"]]),
+    "ready": model.serve_ready(given["ready"]),
+}
+assert not {"tfcnn", "pipelines"} & set(sys.modules)
+flat = {f"{name}/{key}": value.numpy() for name, values in answers.items() for key, value in values.items()}
+np.savez(out, **{key: value.astype("U") if value.dtype == object else value for key, value in flat.items()})
+"""
+
+
+@pytest.fixture(scope="module")
+def served(trained, tmp_path_factory):
+    """The answers of the SavedModel to the first scans, and the model's own."""
+    folder = tmp_path_factory.mktemp("served")
+    scans = np.round(load_digits().images[:20] * (255 / 16)).astype(np.uint8)[..., None]
+    facts = trained.read_config()["data"]
+    ready = np.random.default_rng(0).normal(size=(5, *facts["image_shape"])).astype("float32")
+    np.savez(folder / "given.npz", images=scans, ready=ready)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run(
+        [sys.executable, "-c", SERVE, str(trained.saved_model), str(folder / "given.npz"), str(folder / "out.npz")],
+        check=True,
+        cwd=folder,
+        env=environment,
+    )
+    return dict(np.load(folder / "out.npz")), ready, trained.load_model(), facts
+
+
+def softmax(logits):
+    shares = np.exp(logits - logits.max(-1, keepdims=True))
+    return shares / shares.sum(-1, keepdims=True)
+
+
+def test_equal_to_the_model(served):
+    answers, ready, model, facts = served
+    expected = softmax(model.predict_on_batch(ready).astype("float64"))
+    np.testing.assert_allclose(answers["ready/probabilities"], expected, atol=1e-5)
+    np.testing.assert_array_equal(answers["ready/class"], expected.argmax(-1))
+    assert answers["ready/class_name"].tolist() == [facts["class_names"][i] for i in expected.argmax(-1)]
+
+
+def test_every_way_in_gives_the_same(served):
+    answers = served[0]
+    for name in ("default", "files"):
+        np.testing.assert_allclose(answers[f"{name}/probabilities"], answers["serve/probabilities"], atol=1e-6)
+    np.testing.assert_allclose(answers["serve/probabilities"].sum(-1), 1, atol=1e-6)
+    # The same scan at twice the size, in blocks: another image to the resampling, but the same digit.
+    assert (answers["larger/class"] == answers["serve/class"]).mean() >= 0.8
+
+
+def test_what_is_inside_is_what_the_pipeline_does(trained):
+    """Raw scans through the SavedModel against the test split through pipelines and the model."""
+    import tensorflow as tf
+
+    data, model = pipelines.load("digits"), trained.load_model()
+    raw = pipelines.load("digits", image_size=8)
+    pixels = np.concatenate([images for images, _ in raw.evaluation("test").as_numpy_iterator()])
+    pixels = np.round((pixels * raw.std[0] + raw.mean[0]) * 255).astype(np.uint8)
+    loaded = tf.saved_model.load(str(trained.saved_model))
+    expected = softmax(model.predict(data.evaluation("test"), verbose=0).astype("float64"))
+    np.testing.assert_allclose(loaded.serve(pixels)["probabilities"], expected, atol=1e-4)
+
+
+def test_the_command(trained, tmp_path, run_command):
+    done = run_command("tfcnn.export", trained.path, "--format", "savedmodel", "--out", tmp_path / "again")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"SavedModel written to {tmp_path / 'again'}\n"
+    assert (tmp_path / "again" / "saved_model.pb").exists()
+    assert json.loads((trained.path / "config.json").read_text())  # the run is as it was
+    assert __main__.FORMATS == ("savedmodel",)

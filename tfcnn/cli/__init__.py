@@ -1,0 +1,1 @@
+"""The command line: the parser, signals, and the quiet start of TensorFlow."""

@@ -1,0 +1,144 @@
+"""The registry: every architecture by name, with its limits and its arguments.
+
+Names and limits are plain values, so that asking for them imports neither Keras nor a backend; a family's file is
+imported when one of its networks is built. Channels come last, networks return float32 logits.
+
+One meaning across families: `width` multiplies filters (rounded to multiples of 8, or of what the paper's number shares
+with 8, and kept at 90 % or more: tfcnn.arithmetic.scaling.scale_width), `depth` multiplies the repeats of blocks
+(rounded up: scale_depth), and the resolution is the size of the input.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from tfcnn.errors import BadInput, choose
+
+# Below this many pixels a network that divides the image by 32 ends in a 1x1 map.
+SMALL_IMAGE = 64
+STAGES = tuple(f"stage{n}" for n in range(1, 6))
+KINDS = {1: ("sounds", "samples"), 2: ("images", "pixels a side"), 3: ("volumes", "voxels a side")}  # by their axes
+DILATED_MAPS = (*STAGES, *(f"layer{n}" for n in range(1, 9)))
+
+
+class Family(NamedTuple):
+    module: str  # the file in this folder; its VARIANTS has a row for each name
+    task: str
+    min_size: int  # the shortest side of the input that leaves every stage something to look at
+    names: tuple[str, ...]
+    features: tuple[str, ...] = STAGES  # the layers that `features_only` can give
+    axes: int = 2  # of space or time in its inputs
+    small: int = SMALL_IMAGE  # below this many pixels a side a network that has a `stem` gets the one for small images
+
+
+FAMILIES = (
+    Family("lenet", "classification", 16, ("lenet5",)),
+    Family("vgg", "classification", 32, tuple(f"vgg{n}{bn}" for bn in ("", "_bn") for n in (11, 13, 16, 19))),
+    Family("resnet", "classification", 8, tuple(f"resnet{n}" for n in (18, 34, 50, 101, 152, 20, 32, 44, 56, 110))),
+    Family("densenet", "classification", 8, (*(f"densenet{n}" for n in (121, 169, 201, 161, 40)), "densenet_bc100")),
+    Family("mobilenet", "classification", 16, ("mobilenet",)),
+    Family("mobilenet_v2", "classification", 16, ("mobilenet_v2",)),
+    Family("mobilenet_v3", "classification", 16, ("mobilenet_v3_small", "mobilenet_v3_large")),
+    Family("xception", "classification", 16, ("xception",)),
+    Family("efficientnet", "classification", 16, tuple(f"efficientnet_b{n}" for n in range(8))),
+    Family(
+        *("alexnet", "classification", 15, ("alexnet", "alexnet_2012", "zfnet"), ("conv1", "conv2", "conv5")),
+        small=67,  # 227's stem and three poolings without borders end in one position
+    ),
+    Family("nin", "classification", 8, ("nin", "nin_imagenet")),
+    Family("googlenet", "classification", 8, ("googlenet",)),
+    Family("inception_v3", "classification", 15, ("inception_v3",), small=75),
+    Family("squeezenet", "classification", 8, ("squeezenet1_0", "squeezenet1_1")),
+    Family("lecture_cnn", "classification", 16, ("lecture_cnn",)),
+    Family("audio", "classification", 1024, ("m3", "m5", "m11", "m18"), axes=1),
+    Family("voxnet", "classification", 16, ("voxnet",), axes=3),
+    Family("unet", "segmentation", 16, ("unet",)),
+    Family("unet3d", "segmentation", 8, ("unet3d",), axes=3),
+    Family("fcn", "segmentation", 32, ("fcn32s", "fcn16s", "fcn8s")),
+    Family("segnet", "segmentation", 32, ("segnet",)),
+    Family("deconvnet", "segmentation", 32, ("deconvnet",)),
+    Family("dilated", "segmentation", 8, ("dilated_vgg16", "context_module"), DILATED_MAPS),
+    Family("autoencoder", "reconstruction", 8, ("conv_autoencoder",)),
+)
+ARCHS = {name: family for family in FAMILIES for name in family.names}
+
+
+def list_archs(task: str | None = None) -> list[str]:
+    """Names that `build` knows, all or those of one task ("classification", "segmentation", "reconstruction")."""
+    return [name for name, family in ARCHS.items() if task in (None, family.task)]
+
+
+def family_of(arch: str) -> Family:
+    """The family of an architecture. Raises BadInput, with the nearest names, for an unknown one."""
+    return ARCHS[choose("architecture", arch, ARCHS, flag="--arch")]
+
+
+def check_size(arch: str, size: int | tuple[int | None, ...]) -> None:
+    """Raises BadInput when an input is too small for the architecture.
+
+    `size` is that of its spatial axes, in pixels, samples or voxels (None: any), or one number for all of them.
+    """
+    family = family_of(arch)
+    sides = (size,) * family.axes if isinstance(size, int) else size
+    if any(side < family.min_size for side in sides if side is not None):
+        inputs, unit = KINDS[family.axes]
+        needed = f"{family.min_size} {unit}"
+        raise BadInput(
+            f"{inputs} of {'x'.join(map(str, sides))} are too small for {arch}: it needs {needed} (--image-size)"
+        )
+
+
+def builder_of(arch: str) -> Callable:
+    """The function that builds an architecture, its variant's arguments bound."""
+    module = importlib.import_module(f"tfcnn.models.{family_of(arch).module}")
+    return module.VARIANTS[arch]
+
+
+def defaults_of(arch: str) -> dict[str, Any]:
+    """The parameters of an architecture's builder with their defaults."""
+    return {name: parameter.default for name, parameter in inspect.signature(builder_of(arch)).parameters.items()}
+
+
+def arguments(
+    arch: str,
+    input_shape: tuple[int, ...] | None = None,
+    num_classes: int | None = None,
+    *,
+    image_scale: float = 1.0,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Every argument with which `tfcnn.build` calls the architecture's builder, defaults filled in.
+
+    A network with a `stem` gets stem="cifar", which keeps resolution, for images below 64 pixels (or its family's
+    `small`), unless `overrides` say otherwise. Images that were made larger by `image_scale` count as they were, so
+    that the networks of a family (--phi) have one stem.
+
+    Raises:
+        BadInput: unknown architecture or argument, or an image below the architecture's minimum.
+    """
+    defaults = defaults_of(arch)
+    for key in overrides:
+        choose(f"argument of {arch}", key, defaults, flag="--arch-args")
+    filled = dict(defaults)
+    if input_shape is not None:
+        filled["input_shape"] = input_shape
+    if num_classes is not None and "num_classes" in defaults:
+        filled["num_classes"] = num_classes
+    filled |= overrides
+    filled["input_shape"] = tuple(filled["input_shape"])
+    if len(filled["input_shape"]) != len(defaults["input_shape"]):
+        received, usual = ("x".join(map(str, shape)) for shape in (filled["input_shape"], defaults["input_shape"]))
+        raise BadInput(f"{arch} takes inputs such as {usual}, not {received} (--arch, --dataset)")
+    sides = filled["input_shape"][:-1]
+    check_size(arch, sides)
+    unscaled = [side and round(side / image_scale) for side in sides]
+    if "stem" in defaults and "stem" not in overrides and _is_small(arch, unscaled):
+        filled["stem"] = "cifar"
+    return filled
+
+
+def _is_small(arch: str, image_size: Sequence[int | None]) -> bool:
+    return any(side and side < family_of(arch).small for side in image_size)

@@ -1,0 +1,75 @@
+"""A PyTorch `state_dict` of torchvision's or timm's networks, as the layers of ours have their weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import layers
+
+from tfcnn import graph
+from tfcnn.errors import BadInput
+from tfcnn.models import registry
+from tfcnn.weights.stored import Stored, misfit, read_tensors, shape_text
+from tfcnn.weights.torch_names import NAMES
+
+
+def read_state_dict(path: str, arch: str, ours: list[layers.Layer], arguments: dict[str, Any]) -> list[Stored]:
+    """The layers of a torchvision or timm `state_dict`, as far as the file goes."""
+    tensors = read_tensors(path)
+    ways = [list(names(arguments)) for names in NAMES.get(registry.family_of(arch).module, ())]
+    modules = {name.rpartition(".")[0] for name in tensors}
+    names = max(ways, key=lambda way: len(modules & set(way)), default=[])
+    if not modules & set(names):
+        given = next(iter(tensors), "nothing")
+        raise BadInput(f"'{path}' has {given}, and none of {arch}'s names in torchvision or timm (--weights)")
+    stored, used = [], set()
+    for layer, name in zip(ours, names, strict=False):
+        arrays = _from_torch(layer, name, tensors)
+        if not arrays:
+            if graph.is_head(layer):
+                break
+            raise misfit(path, arch, f"it has no {name}.weight")
+        stored.append(Stored(name, arrays))
+    for name in names:
+        used.update({name, f"{name}.conv1", f"{name}.pointwise"})
+    for tensor in tensors:
+        module, _, kind = tensor.rpartition(".")
+        auxiliary = module.lower().startswith("aux")
+        if module not in used and kind != "num_batches_tracked" and not auxiliary:
+            raise misfit(path, arch, f"it has {tensor}, {shape_text(tensors[tensor].shape)}, which {arch} has not")
+    return stored
+
+
+def _from_torch(layer: layers.Layer, name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of PyTorch's module `name` by Keras' names and in its layout; empty where the file has none."""
+    if isinstance(layer, layers.SeparableConv2D):  # timm's two modules
+        found = {"depthwise_kernel": f"{name}.conv1.weight", "pointwise_kernel": f"{name}.pointwise.weight"}
+    elif isinstance(layer, layers.BatchNormalization):
+        kinds = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
+        found = {key: f"{name}.{kind}" for key, kind in kinds.items()}
+    else:
+        found = {"kernel": f"{name}.weight", "bias": f"{name}.bias"}
+    arrays = {key: np.asarray(tensors[tensor], "float32") for key, tensor in found.items() if tensor in tensors}
+    for key, array in arrays.items():
+        if array.ndim > 1:
+            depthwise = key == "depthwise_kernel" or isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D)
+            arrays[key] = _kernel(array, layer, depthwise)
+    return arrays
+
+
+def _kernel(array: np.ndarray, layer: layers.Layer, depthwise: bool) -> np.ndarray:
+    """(out, in, h, w) -> (h, w, in, out); a dense layer that follows a Flatten gets its inputs in our order."""
+    if depthwise:  # (in x multiplier, 1, h, w) -> (h, w, in, multiplier)
+        channels = layer._inbound_nodes[0].input_tensors[0].shape[-1]
+        return np.moveaxis(array.reshape(channels, -1, *array.shape[2:]), (0, 1), (-2, -1))
+    if array.ndim == 2 and isinstance(layer, layers.Dense):
+        source = graph.node_of(layer._inbound_nodes[0].input_tensors[0])
+        while isinstance(source.operation, layers.Dropout):
+            source = graph.node_of(source.input_tensors[0])
+        if isinstance(source.operation, layers.Flatten):
+            *sides, channels = source.input_tensors[0].shape[1:]
+            if array.shape[1] == channels * np.prod(sides):
+                array = array.reshape(-1, channels, *sides)
+    array = np.moveaxis(array, (0, 1), (-1, -2))
+    return array.reshape(-1, array.shape[-1]) if isinstance(layer, layers.Dense) else array
