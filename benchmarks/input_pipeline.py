@@ -347,13 +347,15 @@ def training(root: Path, count: int, rounds: int) -> None:
 
     from benchmarks.step_profile import profiled
     from pipelines.data import AHEAD
-    from tfcnn import loop, train
     from tfcnn.config import Config
+    from tfcnn.training import loop
+    from tfcnn.training.data import load_data
+    from tfcnn.training.fit import build_model
 
     write_photographs(root / "photographs", count)
     config = Config(dataset=str(root / "photographs"), width=0.25, batch_size=BATCH, data_dir=str(root), data_memory=0)
-    data = train.load_data(config)
-    model, _ = train.build_model(config, data)
+    data = load_data(config)
+    model, _ = build_model(config, data)
     loop.build_metrics(model, data)
     print(f"\n**{STEPS} steps on batches of {BATCH} of that folder**, by TensorFlow's profiler\n")
     print("| a step is | seconds | of them in IteratorGetNext |\n|---|---|---|")
@@ -379,7 +381,7 @@ def main() -> None:
     parser.add_argument("--files", metavar="FOLDER", help="where JPEGs and records are kept [a temporary folder]")
     given = parser.parse_args()
     import_tensorflow()
-    from tfcnn.provenance import device
+    from tfcnn.training.provenance import device
 
     print(HEAD.format(device=device(), rounds=given.rounds))
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,4 +1,4 @@
-"""Layers by Keras' or TensorFlow's kernels and as tfcnn.acceleration writes them: `python -m benchmarks.layer_kernels`.
+"""Layers by Keras' or TensorFlow's kernels and by tfcnn.training.fused_kernels: `python -m benchmarks.layer_kernels`.
 
 The forward pass and all gradients, interleaved, of the sizes that MobileNet and ResNet have at 32 to 96 pixels: of
 convolutions of stride 1 beside Keras' layer, and of batch norms beside TensorFlow's one kernel, which is what they have
@@ -36,10 +36,10 @@ def main() -> None:
     import keras
     import tensorflow as tf
 
-    from tfcnn import acceleration
-    from tfcnn.acceleration import accelerate, onednn
+    from tfcnn.training import fused_kernels
+    from tfcnn.training.fused_kernels import accelerate, onednn
 
-    vnni, acceleration.has_vnni = acceleration.has_vnni(), lambda: False
+    vnni, fused_kernels.has_vnni = fused_kernels.has_vnni(), lambda: False
 
     def network(name, size, channels, filters):
         inputs = keras.Input((size, size, channels))
@@ -76,10 +76,10 @@ def main() -> None:
     for name, size, channels, filters in SIZES:
         x = tf.random.normal((BATCH, size, size, channels))
         models = {which: network(name, size, channels, filters) for which in ("before", "ours")}
-        acceleration.SMALL_MAP = 0
+        fused_kernels.SMALL_MAP = 0
         if name == "batch norm":
             accelerate(models["before"])
-            acceleration.SMALL_MAP = size * size * channels
+            fused_kernels.SMALL_MAP = size * size * channels
         accelerate(models["ours"])
         times: dict[str, list[float]] = {which: [] for which in models}
         calls = {which: steps(model, x) for which, model in models.items()}

@@ -27,14 +27,17 @@ COMMAND = ("-m", "tfcnn.train", "--arch", "lenet5", "--batch-size", "128", "--ep
 def steps(rounds: int) -> None:
     """Print how long an epoch's steps take with the callbacks of a run, against without them."""
     import_tensorflow()
-    from tfcnn import loop, train
-    from tfcnn.checkpoint import Checkpoints, Keeper
-    from tfcnn.progress import Progress
     from tfcnn.run_directory import RunDirectory
+    from tfcnn.training import loop
+    from tfcnn.training.callbacks import Keeper
+    from tfcnn.training.checkpoint import Checkpoints
+    from tfcnn.training.data import load_data
+    from tfcnn.training.fit import build_model
+    from tfcnn.training.progress import Progress
 
     config = Config(arch="lenet5", batch_size=32)
-    data = train.load_data(config)
-    model, _ = train.build_model(config, data)
+    data = load_data(config)
+    model, _ = build_model(config, data)
     loop.build_metrics(model, data)
     take, batches = loop.several_steps(model), iter(data.train(1000))
     size = 8

@@ -21,7 +21,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-from tfcnn import train
+import tuning.search
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tuning.search import search
@@ -78,14 +78,14 @@ def trainer(config, go_on):
 """
 CODE = """
 import sys, types
-from tfcnn import train
+import tuning.search
 from tfcnn.cli.parser import run_main
 from tfcnn.config import Config
 from tuning.search import search
 from tuning.study import Study
 
 def main():
-    train.load_data = lambda config: types.SimpleNamespace(**{data})
+    tuning.search.load_data = lambda config: types.SimpleNamespace(**{data})
     places = {{"space": {file!r} + ":space", "trainer": {file!r} + ":trainer"}}
     search(Study({study!r}), Config(arch="lenet5", seed=3), {trials}, **places)
 
@@ -180,7 +180,7 @@ def killed_at_random(folder: Path, name: str, number: int, seed: int = 0) -> int
 
 
 def main() -> None:
-    train.load_data = lambda config: types.SimpleNamespace(**DATA)
+    tuning.search.load_data = lambda config: types.SimpleNamespace(**DATA)
     print(HEAD, flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", default=NETWORKS, choices=list(ROWS), help="networks [%(default)s]")
     given = parser.parse_args()
     import_tensorflow()
-    from tfcnn.provenance import device
+    from tfcnn.training.provenance import device
 
     print(HEAD.format(device=device(), steps=STEPS))
     for name in given.rows:

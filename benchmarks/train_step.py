@@ -109,9 +109,11 @@ def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
     import numpy as np
     import tensorflow as tf
 
-    from tfcnn import acceleration, factory, loop, losses, recipe
+    from tfcnn import factory, losses
     from tfcnn.config import Config
     from tfcnn.models import registry
+    from tfcnn.training import fused_kernels, loop
+    from tfcnn.training.compile import compile_model
 
     shape = (row.size, row.size, row.channels)
     if "bfloat16" in contender:
@@ -139,8 +141,8 @@ def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
     else:
         kernels = "keras" if contender == "keras kernels" else "fused"
         if kernels == "fused":
-            acceleration.accelerate(model)
-        recipe.compile_model(model, Config(arch=row.arch, kernels=kernels, lr=RATE), 1000, task)
+            fused_kernels.accelerate(model)
+        compile_model(model, Config(arch=row.arch, kernels=kernels, lr=RATE), 1000, task)
         model.optimizer.build(model.trainable_variables)
         model.compute_metrics(None, targets[:1], np.zeros((1, *model.output_shape[1:]), "float32"))
         iterator, several = iter(batches), loop.several_steps(model)
@@ -328,7 +330,7 @@ def main() -> None:
         serve(ROWS[given.serve[0]], given.serve[1])
         return
     import_tensorflow()
-    from tfcnn.provenance import device
+    from tfcnn.training.provenance import device
 
     print(HEAD.format(device=device(), rounds=given.rounds), flush=True)
     for name in given.rows:

@@ -105,7 +105,7 @@ def _headline(runs):
 
 def _found(run, metric) -> dict[str, Any]:
     """metrics.json, or as much of it as config.json and history.csv give."""
-    from tfcnn.checkpoint import best_epoch
+    from tfcnn.training.history import best_epoch
 
     if run.metrics.exists():
         return run.read_metrics()

@@ -31,7 +31,7 @@ def option(default: Any, help: str, **rules: Any) -> Any:
 class Config:
     """Everything that decides a run. `Config()` is the main job; every field is a flag of `tfcnn.train`.
 
-    `recipe` only says where values came from: `tfcnn.recipes.resolve` is what fills them in.
+    `recipe` only says where values came from: `tfcnn.training.recipes.resolve` is what fills them in.
     """
 
     arch: str = option("mobilenet", "architecture")

@@ -171,7 +171,7 @@ class Crew:
 
     def _line(self, trial, status: str, reason: str | None) -> str:
         """trial 7 of 20  93.10 %  best 96.09 % (trial 4)  3:20 left  width 0.5, lr 0.01 ..."""
-        from tfcnn.progress import duration
+        from tfcnn.training.progress import duration
 
         word = {"STOPPED": "pruned", "INVALID": f"{reason}; once more"}.get(status)
         if trial.status == "FAILED":

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tfcnn import recipes, train
+from tfcnn import train
 from tfcnn.arithmetic import scaling
 from tfcnn.arithmetic.scaling import Constants
 from tfcnn.cli.parser import Parser, parse_count, run_main
@@ -28,6 +28,8 @@ from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import write_json
 from tfcnn.flags import add_flags
 from tfcnn.models import registry
+from tfcnn.training import recipes
+from tfcnn.training.data import load_data
 from tuning import trials
 from tuning.runs import OWN, Cost, check_study, image_shape, price, trained, with_seeds
 from tuning.tradeoff import WIDTHS, tradeoff
@@ -81,7 +83,7 @@ def best_of(accuracies: dict[Candidate, list[float]]) -> Candidate | None:
 
 def compound(config: Config, study: Path, seeds: int, step: float, tolerance: float) -> Constants:
     """The search for the constants. Prints the tables; writes scale.json. Raises BadInput, TrainingFailed."""
-    facts, data = check_study(study, config), train.load_data(config)
+    facts, data = check_study(study, config), load_data(config)
     side, _, channels = image_shape(data)
     base = price(config, side, channels, data.num_classes)
     grid = scaling.compound_grid(step, tolerance)

@@ -15,13 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tfcnn import recipes, train
+from tfcnn import train
 from tfcnn.cli.parser import Parser, parse_count, run_main
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config, flag_of
 from tfcnn.errors import BadInput, TrainingFailed, choose
 from tfcnn.flags import add_flags
 from tfcnn.models import registry
+from tfcnn.training import recipes
+from tfcnn.training.data import load_data
 from tuning import budgets, spaces
 from tuning.budgets import COSTS, Budgets
 from tuning.crew import NOT_SHARED, Crew
@@ -78,7 +80,7 @@ def search(
     from tuning.sampling import check_sampler
 
     study.check_free()
-    data = train.load_data(config)
+    data = load_data(config)
     named = named_objectives(objectives, data.task)
     check_sampler(sampler, pruner, len(named))
     priced = Budgets(limits or {}, data.image_shape, data.num_classes, any(name == "latency" for name, _ in named))

@@ -7,10 +7,10 @@ import statistics
 from pathlib import Path
 from typing import NamedTuple
 
-from tfcnn import train
 from tfcnn.config import Config
 from tfcnn.files import write_json
 from tfcnn.models import registry
+from tfcnn.training.data import load_data
 from tuning.runs import Cost, check_study, image_shape, price, trained, with_seeds
 
 WIDTHS = (0.25, 0.5, 0.75, 1.0)  # MobileNet's, Table 6,
@@ -28,7 +28,7 @@ class Point(NamedTuple):
 
 def tradeoff(config: Config, study: Path, seeds: int, widths: list[float], sizes: list[int] | None) -> list[Point]:
     """Accuracy against MACs by width and image size. Prints the table; writes scale.json and tradeoff.png."""
-    data = train.load_data(config)
+    data = load_data(config)
     side, _, channels = image_shape(data)
     least = registry.family_of(config.arch).min_size
     sizes = sizes or sorted({max(least, round(side * share)) for share in SHARES})

@@ -6,15 +6,17 @@ import tensorflow as tf
 from PIL import Image
 
 import tfcnn
-from tfcnn import evaluate, predict, recipe, recipes, train
-from tfcnn.checkpoint import Checkpoints
+from tfcnn import evaluate, predict, train
 from tfcnn.cli.signals import Interrupted
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.export import savedmodel
-from tfcnn.progress import Progress
 from tfcnn.run_directory import RunDirectory
-from tfcnn.weight_average import WeightAverage
+from tfcnn.training import precision, recipes
+from tfcnn.training.checkpoint import Checkpoints
+from tfcnn.training.fit import build_model
+from tfcnn.training.progress import Progress
+from tfcnn.training.weight_average import WeightAverage
 
 
 class Arrays:
@@ -146,7 +148,7 @@ def test_the_average_is_validated_kept_and_exported(run):
     probabilities = served.serve_ready(tf.constant(data.images))["probabilities"]
     np.testing.assert_allclose(probabilities, tf.nn.softmax(model(data.images)), atol=1e-5)
 
-    trained, _ = train.build_model(Config(**directory.read_config()["config"]), data)
+    trained, _ = build_model(Config(**directory.read_config()["config"]), data)
     average = WeightAverage(trained, 0.9)
     assert Checkpoints(trained, directory.checkpoints, average.averages).restore()[0] == 3
     assert abs(smoothed_cross_entropy(trained, *held_out) - rows[-1]["val_loss"]) > 1e-4
@@ -179,7 +181,7 @@ def test_resume_with_every_state_gives_the_uninterrupted_run(run, monkeypatch, t
 
 def test_dense_convolutions_train_in_bfloat16_where_the_cpu_multiplies_in_it(run, capsys, monkeypatch):
     monkeypatch.setattr(savedmodel, "export_savedmodel", lambda *args: None)
-    monkeypatch.setattr(recipe, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: True)
     directory = run("segmentation", **UNET | {"epochs": 1})
     assert directory.read_config()["recipe"]["precision"] == "mixed_bfloat16"
     assert "mixed_bfloat16 (--precision float32 for full precision)" in capsys.readouterr().out

@@ -16,8 +16,8 @@ from tfcnn import train
 from tfcnn.cli.signals import Interrupted
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
-from tfcnn.progress import Progress
 from tfcnn.run_directory import RunDirectory
+from tfcnn.training.progress import Progress
 
 FILES = {"config.json", "history.csv", "metrics.json", "curves.png", "checkpoints", "model.keras", "saved_model"}
 

@@ -32,7 +32,7 @@ from tuning.trials import command_of
 @pytest.fixture
 def standin(tmp_path, monkeypatch):
     """(function that searches with the stand-in, folder): plans are of the study with that name."""
-    monkeypatch.setattr(train, "load_data", lambda config: types.SimpleNamespace(**search_faults.DATA))
+    monkeypatch.setattr("tuning.search.load_data", lambda config: types.SimpleNamespace(**search_faults.DATA))
     (tmp_path / "standin.py").write_text(search_faults.STANDIN)
     return partial(search_faults.searched, tmp_path), tmp_path
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pipelines
-from tfcnn import describe, train
+from tfcnn import describe
 from tfcnn.arithmetic.scaling import (
     EFFICIENTNET,
     Constants,
@@ -20,6 +20,8 @@ from tfcnn.arithmetic.scaling import (
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.models import registry
+from tfcnn.training.data import load_data
+from tfcnn.training.fit import build_model
 from tuning.runs import price
 
 
@@ -87,9 +89,9 @@ def test_constants_in_a_text():
 def test_phi_scales_what_a_run_builds():
     """Width 0.5 times 1.1, 3 blocks times 1.5 rounded up, and 32 pixels times 1.25."""
     config = Config(arch="resnet20", width=0.5, phi=1, compound="1.5,1.1,1.25")
-    data = train.load_data(config)
+    data = load_data(config)
     assert data.image_shape == (40, 40, 1)
-    model, facts = train.build_model(config, data)
+    model, facts = build_model(config, data)
     assert model.input_shape == (None, 40, 40, 1)
     assert facts["arguments"]["width"] == pytest.approx(0.55)
     assert sum(isinstance(layer, keras.layers.Add) for layer in model.layers) == 3 * 5
@@ -99,7 +101,7 @@ def test_phi_scales_what_a_run_builds():
 def test_a_family_has_one_stem():
     """Images of 32 pixels keep their resolution in the stem, also as 66 of phi 4; those of 66 without phi do not."""
     config = Config(arch="mobilenet", width=0.25, phi=4, compound="1,1.2,1.2")
-    _, facts = train.build_model(config, train.load_data(config))
+    _, facts = build_model(config, load_data(config))
     assert facts["arguments"]["input_shape"][:2] == (66, 66)
     assert facts["arguments"]["stem"] == "cifar"
     assert registry.arguments("mobilenet", (66, 66, 1))["stem"] == "imagenet"
@@ -134,4 +136,4 @@ def test_what_cannot_be_scaled(tmp_path):
         Config(phi=11)
     np.savez(tmp_path / "sounds.npz", x=np.zeros((100, 1024, 1), "float32"), y=np.arange(100) % 2)
     with pytest.raises(pipelines.BadData, match="keep their shape: leave --phi out"):
-        train.load_data(Config(arch="m3", dataset=str(tmp_path / "sounds.npz"), phi=1))
+        load_data(Config(arch="m3", dataset=str(tmp_path / "sounds.npz"), phi=1))

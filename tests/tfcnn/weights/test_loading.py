@@ -10,10 +10,11 @@ from keras.src.legacy.saving import legacy_h5_format
 
 import tfcnn
 from benchmarks import parity
-from tfcnn import factory, graph, recipe, train
+from tfcnn import factory, graph, train
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.models import registry
+from tfcnn.training.compile import compile_model, freeze
 from tfcnn.weights import expectations, keras_files, loading
 
 KERAS_CASES = [case for case in parity.CASES if case.library == "keras.applications"]
@@ -248,9 +249,9 @@ def test_order_does_not_depend_on_the_order_of_a_sum():
 @pytest.mark.parametrize(("what", "first_free"), [("none", "stage1"), ("2", "stage3"), ("backbone", "logits")])
 def test_freeze_keeps_weights_and_statistics(what, first_free):
     model = network(depth=0.2)
-    frozen = recipe.freeze(model, "mobilenet", what)
+    frozen = freeze(model, "mobilenet", what)
     order = graph.in_order(model)
-    recipe.compile_model(model, Config(smoothing=0.0, lr=0.1), steps_per_epoch=10)
+    compile_model(model, Config(smoothing=0.0, lr=0.1), steps_per_epoch=10)
     model.run_eagerly = True
     before = [layer.get_weights() for layer in order]
     model.train_on_batch(IMAGES, np.eye(7)[:2])
@@ -266,7 +267,7 @@ def test_freeze_keeps_weights_and_statistics(what, first_free):
 
 def test_freeze_more_stages_than_there_are():
     with pytest.raises(BadInput, match="mobilenet has 5 stages, got --freeze 6"):
-        recipe.freeze(network(), "mobilenet", "6")
+        freeze(network(), "mobilenet", "6")
     with pytest.raises(BadInput, match="--freeze must be none, backbone or a number of stages, got 'all'"):
         Config(freeze="all")
 

@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed, first_line
-from tfcnn.worker import worker_of
+from tfcnn.training.cluster import worker_of
 
 
 class Devices:

@@ -12,11 +12,13 @@ from PIL import Image
 
 from benchmarks import faults
 from tfcnn import train
-from tfcnn.checkpoint import Checkpoints
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
-from tfcnn.progress import Progress
 from tfcnn.run_directory import RunDirectory
+from tfcnn.training.checkpoint import Checkpoints
+from tfcnn.training.data import load_data
+from tfcnn.training.fit import build_model, fit
+from tfcnn.training.progress import Progress
 
 # Of the table, a process each: the benchmark has them all.
 INJECTED = [faults.FAULTS[row] for row in (3, 5, 6, 8, 10, 11, 13)]
@@ -75,8 +77,8 @@ def network(**flags):
     flags = {"steps_per_execution": "1"} | flags
     config = Config(arch="lenet5", epochs=2, batch_size=16, warmup_epochs=0, **flags)
     sizes = {"train": 64, "validation": 32, "test": 32}
-    data = dataclasses.replace(train.load_data(config), sizes=sizes)
-    return config, data, train.build_model(config, data)[0]
+    data = dataclasses.replace(load_data(config), sizes=sizes)
+    return config, data, build_model(config, data)[0]
 
 
 def at(monkeypatch, epoch, batch, act):
@@ -102,7 +104,7 @@ def test_a_run_that_diverges_names_the_step_and_the_layer(steps, tmp_path):
     flags = {"opt": "sgd", "lr": 100, "sched": "constant", "steps_per_execution": steps}
     config, data, model = network(**flags)
     with pytest.raises(TrainingFailed) as caught:
-        train.fit(model, data, config, RunDirectory(tmp_path))
+        fit(model, data, config, RunDirectory(tmp_path))
     pattern = (
         r"the loss in step (\d+) of epoch (\d+) is not finite \(learning rate 100\), first in the output of layer "
         r"'(\w+)'; the last finite checkpoint and the best model so far are kept in '.*'; try a lower --lr"
@@ -134,7 +136,7 @@ def test_a_weight_that_is_not_finite_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Progress, "on_train_batch_end", spoil)
     with pytest.raises(TrainingFailed, match=r"a weight in step 1 of epoch 1 is not .*, first in the loss or its"):
-        train.fit(model, data, config, RunDirectory(tmp_path))
+        fit(model, data, config, RunDirectory(tmp_path))
     assert [file.name for file in (tmp_path / "checkpoints").glob("*.index")] == ["ckpt-1.index"]
 
 
@@ -142,7 +144,7 @@ def test_steps_that_the_loss_scale_leaves_out_are_no_failure(tmp_path):
     config, data, model = network(precision="mixed_float16")
     model.optimizer.build(model.trainable_variables)
     model.optimizer.dynamic_scale.assign(2.0**40)
-    rows = train.fit(model, data, config, RunDirectory(tmp_path))
+    rows = fit(model, data, config, RunDirectory(tmp_path))
     assert len(rows) == 2
     left_out = 8 - int(model.optimizer.iterations)
     assert left_out > 0

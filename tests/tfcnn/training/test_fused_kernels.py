@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from tfcnn import acceleration, factory
-from tfcnn.acceleration import accelerate, accelerate_optimizer
+from tfcnn import factory
+from tfcnn.training import fused_kernels
+from tfcnn.training.fused_kernels import accelerate, accelerate_optimizer
 
 RNG = np.random.default_rng(0)
 
@@ -20,7 +21,7 @@ RNG = np.random.default_rng(0)
 @pytest.fixture(autouse=True)
 def without_vnni(monkeypatch):
     """All kernels are tested on every machine."""
-    monkeypatch.setattr(acceleration, "has_vnni", lambda: False)
+    monkeypatch.setattr(fused_kernels, "has_vnni", lambda: False)
 
 
 def changes(**counts):
@@ -83,7 +84,7 @@ def types(model, shape):
     ids=str,
 )
 def test_batch_norm(arguments, training, onednn, monkeypatch):
-    monkeypatch.setattr(acceleration, "onednn", lambda: onednn)
+    monkeypatch.setattr(fused_kernels, "onednn", lambda: onednn)
     plain, fused, changed = twins(lambda: layers.BatchNormalization(**arguments), (5, 4, 3))
     assert changed == changes(batch_norms=1)
     before = [np.array(weight) for weight in plain.weights]
@@ -103,14 +104,14 @@ def test_batch_norm(arguments, training, onednn, monkeypatch):
     ],
 )
 def test_batch_norm_of_small_maps_does_without_onednns_kernel(onednn, policy, shape, kernel, monkeypatch):
-    monkeypatch.setattr(acceleration, "onednn", lambda: onednn)
+    monkeypatch.setattr(fused_kernels, "onednn", lambda: onednn)
     _, fused, _ = twins(lambda: layers.BatchNormalization(dtype=policy), shape)
     assert ("FusedBatchNormV3" in types(fused, shape)) is kernel
 
 
 def test_batch_norm_of_small_maps_far_from_zero(monkeypatch):
     """The square of the mean, 90,000 times the variance, would leave nothing of it if it were taken from the sum."""
-    monkeypatch.setattr(acceleration, "onednn", lambda: True)
+    monkeypatch.setattr(fused_kernels, "onednn", lambda: True)
     plain, fused, _ = twins(lambda: layers.BatchNormalization(momentum=0.0), (4, 4, 8))
     x = RNG.normal(300, 1, (64, 4, 4, 8)).astype("float32")
     for model in (plain, fused):
@@ -143,8 +144,8 @@ def test_convolution(kernel, padding):
 @pytest.mark.parametrize("kernel", [2, 3, (1, 4)], ids=str)
 @pytest.mark.parametrize(("size", "by_convolution"), [((7, 6), True), ((17, 16), False), ((None, 6), False)], ids=str)
 def test_the_gradient_by_the_kernel_of_a_small_map_with_many_channels(size, by_convolution, kernel, padding):
-    plain, fused, _ = twins(lambda: layers.Conv2D(5, kernel, padding=padding), (*size, acceleration.MANY_CHANNELS))
-    x = RNG.normal(size=(3, *(side or 7 for side in size), acceleration.MANY_CHANNELS)).astype("float32")
+    plain, fused, _ = twins(lambda: layers.Conv2D(5, kernel, padding=padding), (*size, fused_kernels.MANY_CHANNELS))
+    x = RNG.normal(size=(3, *(side or 7 for side in size), fused_kernels.MANY_CHANNELS)).astype("float32")
     check(plain, fused, x, True)
 
     @tf.function
@@ -153,7 +154,7 @@ def test_the_gradient_by_the_kernel_of_a_small_map_with_many_channels(size, by_c
             total = tf.reduce_sum(fused(x))
         return tape.gradient(total, fused.trainable_variables[0].value)
 
-    graph = gradient.get_concrete_function(tf.TensorSpec((None, *size, acceleration.MANY_CHANNELS))).graph
+    graph = gradient.get_concrete_function(tf.TensorSpec((None, *size, fused_kernels.MANY_CHANNELS))).graph
     assert any(op.type == "Conv2DBackpropFilter" for op in graph.get_operations()) is not by_convolution
 
 
@@ -164,7 +165,7 @@ def test_the_gradient_by_the_kernel_of_a_small_map_with_many_channels(size, by_c
 )
 @pytest.mark.parametrize("kind", [layers.DepthwiseConv2D, layers.SeparableConv2D])
 def test_a_depthwise_convolution_of_a_map_smaller_than_its_kernel(kind, sides, strides, monkeypatch):
-    monkeypatch.setattr(acceleration, "onednn", lambda: True)
+    monkeypatch.setattr(fused_kernels, "onednn", lambda: True)
     filters = [5] if kind is layers.SeparableConv2D else []
     settings = {"strides": strides, "padding": "same", "activation": "tanh", "depth_multiplier": 2}
     plain, fused, changed = twins(lambda: kind(*filters, 3, **settings), (*sides, 4))
@@ -186,17 +187,17 @@ def test_a_depthwise_convolution_of_a_map_smaller_than_its_kernel(kind, sides, s
     ],
 )
 def test_other_depthwise_convolutions_stay(layer, shape, monkeypatch):
-    monkeypatch.setattr(acceleration, "onednn", lambda: True)
+    monkeypatch.setattr(fused_kernels, "onednn", lambda: True)
     assert twins(layer, shape)[-1] == changes()
 
 
 def test_depthwise_convolutions_stay_where_onednn_is_off(monkeypatch):
-    monkeypatch.setattr(acceleration, "onednn", lambda: False)
+    monkeypatch.setattr(fused_kernels, "onednn", lambda: False)
     assert twins(lambda: layers.DepthwiseConv2D(3, padding="same"), (2, 2, 2))[-1] == changes()
 
 
 def test_with_vnni_only_pointwise_convolutions_change(monkeypatch):
-    monkeypatch.setattr(acceleration, "has_vnni", lambda: True)
+    monkeypatch.setattr(fused_kernels, "has_vnni", lambda: True)
     assert twins(lambda: layers.Conv2D(5, 3), (6, 6, 4))[-1] == changes()
     assert twins(lambda: layers.Conv2D(5, 1), (6, 6, 4))[-1] == changes(convolutions=1)
 
@@ -334,7 +335,7 @@ def test_a_step_of_a_network_and_its_file(tmp_path):
         model = factory.build("mobilenet", (32, 32, 3), 5, width=0.25, dropout=0.0)
         if fast:
             assert accelerate(model) == changes(
-                batch_norms=27, convolutions=14, depthwise_convolutions=int(acceleration.onednn())
+                batch_norms=27, convolutions=14, depthwise_convolutions=int(fused_kernels.onednn())
             )
         model.save(tmp_path / "network.keras")
         results.append(run(model, x, np.eye(16, 5, dtype="float32"), True))

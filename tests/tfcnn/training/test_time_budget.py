@@ -5,12 +5,15 @@ import keras
 import numpy as np
 import pytest
 
-from tfcnn import budget, recipes, train
+from tfcnn import train
 from tfcnn.cli.signals import Interrupted
 from tfcnn.config import Config, seconds_of
 from tfcnn.errors import BadInput
-from tfcnn.progress import Progress
 from tfcnn.run_directory import RunDirectory
+from tfcnn.training import recipes, time_budget
+from tfcnn.training.data import load_data
+from tfcnn.training.fit import build_model
+from tfcnn.training.progress import Progress
 
 
 @pytest.mark.parametrize("text", ["10", "", "m", "0s", "-1m", "tenm", "10d", "nanm", "1 0m"])
@@ -30,7 +33,7 @@ def test_time_and_epochs_are_either_or(monkeypatch):
 def simulated(monkeypatch, step, batch, saving, steps):
     """A network and its data on a clock of their own: the first step takes 10 s more, the first validation batch 4."""
     clock = [50.0]
-    monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time_budget.time, "monotonic", lambda: clock[0])
     taken = types.SimpleNamespace(steps=0, batches=0)
 
     def fit(data, *, steps_per_epoch, validation_data, callbacks, **rest):
@@ -62,8 +65,8 @@ def simulated(monkeypatch, step, batch, saving, steps):
 
 def test_speed_leaves_out_what_compiles(monkeypatch):
     model, data, taken = simulated(monkeypatch, step=0.5, batch=0.25, saving=3, steps=1000)
-    speed = budget.measure(model, data, Config(), 200)
-    assert speed == pytest.approx(budget.Speed(compiling=14, step=0.5, validation_batch=0.25, saving=6))
+    speed = time_budget.measure(model, data, Config(), 200)
+    assert speed == pytest.approx(time_budget.Speed(compiling=14, step=0.5, validation_batch=0.25, saving=6))
     assert speed.epoch(steps=100, validation_batches=8) == pytest.approx(100 * 0.5 + 8 * 0.25 + 6)
     assert taken.steps * 0.5 == pytest.approx(200 * 0.05, abs=1)  # a twentieth of the budget
 
@@ -71,7 +74,7 @@ def test_speed_leaves_out_what_compiles(monkeypatch):
 @pytest.mark.parametrize(("step", "steps", "expected"), [(60, 1000, 6), (0.001, 3, 3), (0.001, 1, 1)])
 def test_measuring_takes_some_steps_and_at_most_an_epoch(step, steps, expected, monkeypatch):
     model, data, taken = simulated(monkeypatch, step, batch=0.25, saving=3, steps=steps)
-    speed = budget.measure(model, data, Config(), 1)
+    speed = time_budget.measure(model, data, Config(), 1)
     assert taken.steps == expected
     if steps > 1:
         assert speed.step == pytest.approx(step)
@@ -79,16 +82,16 @@ def test_measuring_takes_some_steps_and_at_most_an_epoch(step, steps, expected, 
 
 def test_the_epochs_end_within_the_budget():
     for left, epoch, compiling in np.random.default_rng(0).uniform((0, 1, 0), (1000, 50, 20), (200, 3)):
-        epochs = budget.epochs_within(left, epoch, compiling)
-        assert epochs == 1 or compiling + epochs * epoch <= left * (1 - budget.RESERVE)
-        assert compiling + (epochs + 1) * epoch > left * (1 - budget.RESERVE)
+        epochs = time_budget.epochs_within(left, epoch, compiling)
+        assert epochs == 1 or compiling + epochs * epoch <= left * (1 - time_budget.RESERVE)
+        assert compiling + (epochs + 1) * epoch > left * (1 - time_budget.RESERVE)
 
 
-FOR_TWO_EPOCHS = budget.Speed(0, 13_000 / 39, 0, 0)  # of ten hours; digits have 39 steps
+FOR_TWO_EPOCHS = time_budget.Speed(0, 13_000 / 39, 0, 0)  # of ten hours; digits have 39 steps
 
 
 def test_a_timed_run_has_the_length_that_was_found(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(budget, "measure", lambda *arguments: FOR_TWO_EPOCHS)
+    monkeypatch.setattr(time_budget, "measure", lambda *arguments: FOR_TWO_EPOCHS)
     timed = Config(arch="lenet5", time="10h", out=str(tmp_path / "timed"))
     begin = Progress.on_epoch_begin
 
@@ -105,14 +108,14 @@ def test_a_timed_run_has_the_length_that_was_found(tmp_path, monkeypatch, capsys
     config = RunDirectory(timed.out).read_config()["config"]
     assert (config["time"], config["epochs"]) == ("10h", 2)
 
-    monkeypatch.setattr(budget, "measure", None)  # a resumed run has its length
+    monkeypatch.setattr(time_budget, "measure", None)  # a resumed run has its length
     run = train.run(train.resumed({"resume": True, "out": timed.out}))
     rates = [row["learning_rate"] for row in run.read_history()]
     assert rates == pytest.approx([6e-3, 0], abs=1e-5)  # warm-up, and a cosine that ends with the run
 
 
 def test_measuring_leaves_no_trace(monkeypatch):
-    measure, weights = budget.measure, []
+    measure, weights = time_budget.measure, []
 
     def measured(model, *arguments):
         weights.append(model.get_weights())
@@ -120,19 +123,19 @@ def test_measuring_leaves_no_trace(monkeypatch):
         assert any((old != new).any() for old, new in zip(weights[0], model.get_weights(), strict=True))
         return FOR_TWO_EPOCHS
 
-    monkeypatch.setattr(budget, "measure", measured)
+    monkeypatch.setattr(time_budget, "measure", measured)
     config = Config(arch="lenet5", time="10h", precision="mixed_bfloat16")
-    data = train.load_data(config)
+    data = load_data(config)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        found = budget.within_time(config, data, train.build_model, started=time.monotonic())
+        found = time_budget.within_time(config, data, build_model, started=time.monotonic())
         assert keras.config.dtype_policy().name == "mixed_float16"
     finally:
         keras.config.set_dtype_policy(before)
-    after, _ = train.build_model(found, data)
+    after, _ = build_model(found, data)
     keras.backend.clear_session()
-    fresh, _ = train.build_model(Config(arch="lenet5", epochs=2, precision="mixed_bfloat16"), data)
+    fresh, _ = build_model(Config(arch="lenet5", epochs=2, precision="mixed_bfloat16"), data)
     assert [layer.name for layer in after.layers] == [layer.name for layer in fresh.layers]
     for ours, theirs in zip(after.get_weights(), fresh.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -140,7 +143,7 @@ def test_measuring_leaves_no_trace(monkeypatch):
 
 
 def test_a_warm_up_that_does_not_fit_is_refused_before_anything_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(budget, "measure", lambda *arguments: FOR_TWO_EPOCHS)
+    monkeypatch.setattr(time_budget, "measure", lambda *arguments: FOR_TWO_EPOCHS)
     out = tmp_path / "run"
     with pytest.raises(BadInput, match="--time 10h allows 2 epochs, fewer than --warmup-epochs 50: raise --time or"):
         train.run(Config(arch="lenet5", time="10h", warmup_epochs=50, out=str(out)))

@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfcnn import graph
-from tfcnn.checkpoint import Checkpoints, NotFinite
 from tfcnn.errors import TrainingFailed
+from tfcnn.training.checkpoint import Checkpoints, NotFinite
 
 CALL_SECONDS = 0.1  # of a call of several steps at most, after which a signal is looked at
 MOST_STEPS = 32  # in a call; the call costs about as much as a step of the smallest networks
@@ -78,7 +78,7 @@ def train(
         epochs: of the whole run.
         checkpoints: what a validation that is stopped leaves one in, and where a fault is looked for.
         place: number of epochs done, and number of steps done of the next: as `Checkpoints.restore` gives it.
-        callbacks: the last is a tfcnn.checkpoint.Keeper. `on_train_batch_begin` gets the first batch of a call of
+        callbacks: the last is a callbacks.Keeper. `on_train_batch_begin` gets the first batch of a call of
             TensorFlow and `on_train_batch_end` the last.
         steps_per_call: steps in a call; None: as many as take `CALL_SECONDS`. Fewer at the end of an epoch.
         every: steps, counted from the first of this process, at whose multiples a call ends.

@@ -7,10 +7,10 @@ from typing import Any
 
 from tfcnn.config import Config
 from tfcnn.files import write_json, writing
-from tfcnn.progress import duration
-from tfcnn.provenance import provenance
 from tfcnn.run_directory import BAD_FILES, RunDirectory
 from tfcnn.tasks import HEADLINES
+from tfcnn.training.progress import duration
+from tfcnn.training.provenance import provenance
 from tfcnn.visualize.curves import draw_curves
 
 

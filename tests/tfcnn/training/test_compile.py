@@ -7,14 +7,17 @@ import pytest
 import tensorflow as tf
 
 import tfcnn
-from tfcnn import acceleration, losses, recipe
+from tfcnn import losses
 from tfcnn.config import OPTIMISERS, SCHEDULES, Config
 from tfcnn.errors import BadInput
+from tfcnn.training import fused_kernels, optimizers, penalties, schedules
+from tfcnn.training.compile import check_drop_path, compile_model
+from tfcnn.training.precision import policy, precision
 
 
 def test_schedule_is_a_linear_warm_up_and_a_cosine():
     config = Config(epochs=10, warmup_epochs=2)
-    rates = recipe.schedule(config, 0.4, steps_per_epoch=5)
+    rates = schedules.schedule(config, 0.4, steps_per_epoch=5)
     for step in range(51):
         if step <= 10:
             expected = 0.004 + (0.4 - 0.004) * step / 10
@@ -24,12 +27,12 @@ def test_schedule_is_a_linear_warm_up_and_a_cosine():
 
 
 def test_schedule_without_warm_up():
-    rates = recipe.schedule(Config(epochs=4, warmup_epochs=0), 0.1, steps_per_epoch=5)
+    rates = schedules.schedule(Config(epochs=4, warmup_epochs=0), 0.1, steps_per_epoch=5)
     assert [float(rates(step)) for step in (0, 10, 20)] == pytest.approx([0.1, 0.05, 0.0], abs=1e-6)
 
 
 def test_schedule_that_is_warm_up_only():
-    rates = recipe.schedule(Config(epochs=1, warmup_epochs=1), 0.1, steps_per_epoch=5)
+    rates = schedules.schedule(Config(epochs=1, warmup_epochs=1), 0.1, steps_per_epoch=5)
     assert float(rates(4)) == pytest.approx(0.001 + 0.099 * 4 / 5)
 
 
@@ -40,7 +43,7 @@ SHARES = [("step", (1, 0.1, 0.01)), ("constant", (1, 1, 1)), ("plateau", (1, 1, 
 @pytest.mark.parametrize(("sched", "share"), SHARES)
 def test_step_and_constant_schedules(sched, share, warmup):
     """Twenty batches of warm-up or none, of 200; a tenth from batch 100, a hundredth from 150 on."""
-    rates = recipe.schedule(Config(epochs=20, warmup_epochs=warmup, sched=sched), 0.4, steps_per_epoch=10)
+    rates = schedules.schedule(Config(epochs=20, warmup_epochs=warmup, sched=sched), 0.4, steps_per_epoch=10)
     for step in range(200):
         if step < 10 * warmup:
             expected = 0.004 + 0.396 * step / (10 * warmup)
@@ -50,17 +53,17 @@ def test_step_and_constant_schedules(sched, share, warmup):
 
 
 def test_schedule_round_trip():
-    rates = recipe.schedule(Config(sched="step", grad_accum_steps=3), 0.4, 7)
+    rates = schedules.schedule(Config(sched="step", grad_accum_steps=3), 0.4, 7)
     again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(rates))
     assert again.get_config() == rates.get_config()
     assert [float(again(step)) for step in range(84)] == [float(rates(step)) for step in range(84)]
 
 
 def test_every_name_has_its_row():
-    assert tuple(recipe.OPTIMISERS) == OPTIMISERS
-    assert tuple(recipe.SCHEDULES) == SCHEDULES
+    assert tuple(optimizers.OPTIMISERS) == OPTIMISERS
+    assert tuple(schedules.SCHEDULES) == SCHEDULES
     for opt in OPTIMISERS:
-        assert 1e-4 <= recipe.peak_learning_rate(Config(arch="vgg11", opt=opt)) <= 0.1
+        assert 1e-4 <= optimizers.peak_learning_rate(Config(arch="vgg11", opt=opt)) <= 0.1
 
 
 def adam(w, g, n, state, like=lambda w, step: step):
@@ -112,7 +115,7 @@ def test_optimisers_are_their_formulas(opt):
     rng = np.random.default_rng(0)
     start, gradients = rng.normal(size=(3, 4)), rng.normal(size=(3, 3, 4))
     config = Config(opt=opt, lr=0.01, weight_decay=0.5, **CONSTANT)
-    made = recipe.optimizer(config, recipe.schedule(config, 0.01, 10))
+    made = optimizers.optimizer(config, schedules.schedule(config, 0.01, 10))
     weight, expected, state = keras.Variable(start, name="kernel"), start, {}
     for n, gradient in enumerate(gradients, start=1):
         made.apply([tf.constant(gradient, "float32")], [weight])
@@ -123,7 +126,7 @@ def test_optimisers_are_their_formulas(opt):
 @pytest.mark.parametrize("opt", OPTIMISERS)
 def test_weight_decay_shrinks_kernels_only(opt):
     model = tfcnn.build("resnet20", (32, 32, 3), 10, depth=0.34)
-    recipe.compile_model(model, Config(opt=opt, weight_decay=0.5, lr=0.1, warmup_epochs=0), steps_per_epoch=100)
+    compile_model(model, Config(opt=opt, weight_decay=0.5, lr=0.1, warmup_epochs=0), steps_per_epoch=100)
     for variable in model.trainable_variables:
         variable.assign(tf.ones(variable.shape))
     model.optimizer.apply([tf.zeros(v.shape) for v in model.trainable_variables], model.trainable_variables)
@@ -146,7 +149,7 @@ def small(policy="float32", every_kernel=False, **given):
     model = keras.Model(inputs, logits)
     keras.config.set_dtype_policy("float32")
     usual = {"arch": "lenet5", "opt": "momentum", "lr": 0.1, "weight_decay": 0, "epochs": 1, "warmup_epochs": 0}
-    recipe.compile_model(model, Config(**usual | given), steps_per_epoch=8)
+    compile_model(model, Config(**usual | given), steps_per_epoch=8)
     return model
 
 
@@ -170,8 +173,8 @@ def test_accumulated_batches_are_one_large_batch(sched, more):
     keras.utils.set_random_seed(0)
     whole = small(**CONSTANT)
     config = Config(epochs=1, sched=sched, opt="momentum", **{"warmup_epochs": 0, "weight_decay": 0} | more)
-    whole.compile(recipe.optimizer(config, recipe.schedule(config, 0.1, 4)), whole.loss)
-    recipe.penalise(whole, config.l2, None)
+    whole.compile(optimizers.optimizer(config, schedules.schedule(config, 0.1, 4)), whole.loss)
+    penalties.penalise(whole, config.l2, None)
     one_epoch(whole, 4)
     assert int(parts.optimizer.iterations) == int(whole.optimizer.iterations) == 4
     for w, v, start in zip(parts.weights, whole.weights, before, strict=True):
@@ -248,7 +251,7 @@ def test_every_kernel_is_known():
     with tfcnn.cost.weightless():
         for name in (*names, *others):
             model = tfcnn.build(name, **others.get(name, {}))
-            known = {id(kernel.variable) for kernel in recipe.kernels(model)}
+            known = {id(kernel.variable) for kernel in penalties.kernels(model)}
             left = {variable.name for variable in model.trainable_variables if id(variable) not in known}
             assert left <= {"bias", "gamma", "beta", "coefficient"}, model.name
             assert len(known) > 2
@@ -256,12 +259,12 @@ def test_every_kernel_is_known():
 
 def test_drop_path_is_for_those_that_have_it():
     config = Config(arch="efficientnet_b0", drop_path=0.5)
-    recipe.check_drop_path(config)
+    check_drop_path(config)
     with tfcnn.cost.weightless():
         model = tfcnn.build("efficientnet_b0", (32, 32, 3), 4, **config.overrides)
     assert max(getattr(layer, "rate", 0) for layer in model.layers if "drop" in layer.name) > 0.4
     with pytest.raises(BadInput, match=r"resnet18 leaves no blocks out .*efficientnet_b0, .* \(--drop-path\)"):
-        recipe.check_drop_path(Config(arch="resnet18", drop_path=0.1))
+        check_drop_path(Config(arch="resnet18", drop_path=0.1))
 
 
 @pytest.mark.parametrize(
@@ -294,16 +297,16 @@ def test_flags_reach_the_compiled_model(flags, found):
 def test_loss_and_metrics_follow_the_task(task, names):
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(3, 1)(inputs))
-    recipe.compile_model(model, Config(), 10, task, std=(0.5, 0.25, 0.25))
+    compile_model(model, Config(), 10, task, std=(0.5, 0.25, 0.25))
     y = {"segmentation": np.full((2, 8, 8), 255, "int32")}.get(task, np.zeros((2, 8, 8, 3), "float32"))
     assert sorted(model.evaluate(np.zeros((2, 8, 8, 3)), y, return_dict=True, verbose=0)) == sorted(["loss", *names])
     with pytest.raises(BadInput, match=f"unknown loss of {task}"):
-        recipe.compile_model(model, Config(loss="hinge" if task == "segmentation" else "dice"), 10, task)
+        compile_model(model, Config(loss="hinge" if task == "segmentation" else "dice"), 10, task)
 
 
 def test_loss_is_smoothed_cross_entropy_of_logits():
     model = tfcnn.build("lenet5", num_classes=3)
-    recipe.compile_model(model, Config(arch="lenet5", smoothing=0.3), steps_per_epoch=1)
+    compile_model(model, Config(arch="lenet5", smoothing=0.3), steps_per_epoch=1)
     logits, target = np.array([[2.0, -1.0, 0.5]]), np.array([[0.0, 1.0, 0.0]])
     log_softmax = logits - np.log(np.exp(logits).sum())
     expected = -((0.7 * target + 0.1) * log_softmax).sum()
@@ -312,7 +315,7 @@ def test_loss_is_smoothed_cross_entropy_of_logits():
 
 def test_default_learning_rate_knows_the_family():
     def peak(arch, **kwargs):
-        return recipe.peak_learning_rate(Config(arch=arch, **kwargs))
+        return optimizers.peak_learning_rate(Config(arch=arch, **kwargs))
 
     assert peak("vgg11") == peak("vgg16_bn") < peak("lenet5") < peak("mobilenet") == peak("resnet50")
     assert peak("vgg11", lr=0.7) == 0.7
@@ -323,49 +326,49 @@ def test_default_learning_rate_knows_the_family():
     ("capability", "expected"), [((9, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16"), ((6, 1), "float32")]
 )
 def test_automatic_precision_by_device(capability, expected, monkeypatch):
-    assert recipe.precision(Config()) == "float32"  # this machine has no GPU, or the test would not be needed
+    assert precision(Config()) == "float32"  # this machine has no GPU, or the test would not be needed
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a device"])
     details = {"compute_capability": capability}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
-    assert recipe.precision(Config()) == expected
-    assert recipe.precision(Config(precision="float32")) == "float32"
+    assert precision(Config()) == expected
+    assert precision(Config(precision="float32")) == "float32"
 
 
 @pytest.mark.parametrize("features", [{"avx512_bf16"}, set()])
 @pytest.mark.parametrize("onednn", [True, False])
 def test_automatic_precision_on_cpus(features, onednn, monkeypatch):
     """bfloat16 where CPU, TensorFlow and network all gain by it."""
-    monkeypatch.setattr(acceleration, "cpu_has", features.__contains__)
-    monkeypatch.setattr(acceleration, "onednn", lambda: onednn)
+    monkeypatch.setattr(fused_kernels, "cpu_has", features.__contains__)
+    monkeypatch.setattr(fused_kernels, "onednn", lambda: onednn)
     expected = "mixed_bfloat16" if features and onednn else "float32"
     for arch in ("vgg11", "resnet50", "unet", "densenet121"):
-        assert recipe.precision(Config(arch=arch)) == expected
+        assert precision(Config(arch=arch)) == expected
     for arch in ("mobilenet", "xception", "lenet5", "nin", "resnet20", "densenet40", "unet3d"):
-        assert recipe.precision(Config(arch=arch)) == "float32"
-    assert recipe.precision(Config(arch="vgg11", precision="float32")) == "float32"
+        assert precision(Config(arch=arch)) == "float32"
+    assert precision(Config(arch="vgg11", precision="float32")) == "float32"
 
 
 def test_features_of_the_cpu_are_whole_words(tmp_path, monkeypatch):
-    acceleration.cpu_has.cache_clear()
+    fused_kernels.cpu_has.cache_clear()
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor : 0\nflags : fpu avx512_bf16\nbugs : spectre_v1\n")
-    monkeypatch.setattr(acceleration, "Path", lambda name: cpuinfo)
-    assert [acceleration.cpu_has(name) for name in ("avx512_bf16", "avx512_bf", "fpu", "amx")] == [
+    monkeypatch.setattr(fused_kernels, "Path", lambda name: cpuinfo)
+    assert [fused_kernels.cpu_has(name) for name in ("avx512_bf16", "avx512_bf", "fpu", "amx")] == [
         True,
         False,
         True,
         False,
     ]
-    acceleration.cpu_has.cache_clear()
+    fused_kernels.cpu_has.cache_clear()
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_what_is_float32_in_mixed_precision(precision):
     """Logits, losses, and the statistics of batch norm, of values whose squares half precision cannot hold."""
     config = Config(arch="resnet20", precision=precision)
-    with recipe.policy(config):
+    with policy(config):
         model = tfcnn.build("resnet20", (32, 32, 3), 10, depth=0.34, width=0.25)
-    recipe.compile_model(model, config, steps_per_epoch=10)
+    compile_model(model, config, steps_per_epoch=10)
     assert model.output.dtype == "float32"
     assert {variable.dtype for variable in model.variables if "float" in variable.dtype} == {"float32"}
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) is (precision == "mixed_float16")
@@ -385,9 +388,9 @@ def test_what_is_float32_in_mixed_precision(precision):
 
 def test_the_loss_scale_is_dynamic():
     config = Config(arch="lenet5", precision="mixed_float16")
-    with recipe.policy(config):
+    with policy(config):
         model = tfcnn.build("lenet5", (32, 32, 1), 10)
-    recipe.compile_model(model, config, steps_per_epoch=10)
+    compile_model(model, config, steps_per_epoch=10)
     optimizer, gradients = model.optimizer, [tf.zeros(v.shape) for v in model.trainable_variables]
     optimizer.build(model.trainable_variables)
     before = float(optimizer.dynamic_scale)
@@ -399,9 +402,9 @@ def test_the_loss_scale_is_dynamic():
 
 
 def test_policy_is_restored():
-    with recipe.policy(Config(precision="mixed_bfloat16")) as name:
+    with policy(Config(precision="mixed_bfloat16")) as name:
         assert keras.config.dtype_policy().name == name == "mixed_bfloat16"
-    with pytest.raises(ZeroDivisionError), recipe.policy(Config(precision="mixed_float16")):
+    with pytest.raises(ZeroDivisionError), policy(Config(precision="mixed_float16")):
         1 / 0  # noqa: B018
     assert keras.config.dtype_policy().name == "float32"
 
@@ -410,4 +413,4 @@ def test_a_network_with_several_outputs_is_refused():
     with tfcnn.cost.weightless():
         model = tfcnn.build("googlenet", (32, 32, 1), 10, auxiliary=True)
     with pytest.raises(BadInput, match="googlenet has the outputs logits, auxiliary1, auxiliary2"):
-        recipe.compile_model(model, Config(arch="googlenet"), steps_per_epoch=1)
+        compile_model(model, Config(arch="googlenet"), steps_per_epoch=1)

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfcnn.checkpoint import Checkpoints
-from tfcnn.weight_average import WeightAverage
+from tfcnn.training.checkpoint import Checkpoints
+from tfcnn.training.weight_average import WeightAverage
 
 RNG = np.random.default_rng(0)
 IMAGES, TARGETS = RNG.normal(size=(24, 6)).astype("float32"), RNG.normal(size=(24, 2)).astype("float32")

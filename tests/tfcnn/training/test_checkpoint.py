@@ -9,10 +9,12 @@ import pytest
 import tensorflow as tf
 
 import tfcnn
-from tfcnn.checkpoint import Checkpoints, Keeper, NotFinite, best_epoch, out_of_patience, plateaus
 from tfcnn.cli.signals import DeferredSignals
 from tfcnn.errors import TrainingFailed
 from tfcnn.run_directory import RunDirectory
+from tfcnn.training.callbacks import Keeper
+from tfcnn.training.checkpoint import Checkpoints, NotFinite
+from tfcnn.training.history import best_epoch, out_of_patience, plateaus
 
 
 def rows(*losses):

@@ -13,7 +13,7 @@ import keras
 
 from tfcnn.config import Config, seconds_of
 from tfcnn.errors import BadInput
-from tfcnn.weight_average import WeightAverage
+from tfcnn.training.weight_average import WeightAverage
 
 SHARE, LONGEST = 0.05, 20.0  # of the budget and at most these seconds go into measuring steps
 FEWEST = 5  # steps that are measured, however slow they are

@@ -9,7 +9,8 @@ from PIL import Image
 import pipelines
 from tfcnn import evaluate, train
 from tfcnn.config import Config
-from tfcnn.recipes import resolve
+from tfcnn.training.data import load_data
+from tfcnn.training.recipes import resolve
 
 RNG = np.random.default_rng(0)
 
@@ -70,9 +71,9 @@ def test_too_many_bad_files(given):
 
 def test_every_flag_of_augmentation_reaches_the_data(given):
     flags = {"color_jitter": 0.3, "reprob": 0.2, "mixup": 0.4, "cutmix": 1.0, "crop_margin": 0.25, "hflip": 0.1}
-    data = train.load_data(Config(**given | flags | {"on_bad_image": "skip", "data_memory": 0, "batch_size": 4}))
+    data = load_data(Config(**given | flags | {"on_bad_image": "skip", "data_memory": 0, "batch_size": 4}))
     a = data.augmentation
     assert (a.color_jitter, a.erase, a.mixup, a.cutmix, a.margin, a.hflip) == (0.3, 0.2, 0.4, 1.0, 0.25, 0.1)
     assert a.scale == (1.0, 1.0)
     assert "kept" not in data.storage
-    assert train.load_data(Config(**given | {"on_bad_image": "skip", "aa": "none"})).augmentation.hflip == 0
+    assert load_data(Config(**given | {"on_bad_image": "skip", "aa": "none"})).augmentation.hflip == 0

@@ -13,7 +13,7 @@ import tfcnn
 from tfcnn import train
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
-from tfcnn.tensorboard import Profile, TensorBoard
+from tfcnn.training.tensorboard import Profile, TensorBoard
 
 
 @pytest.fixture(scope="module")

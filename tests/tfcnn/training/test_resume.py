@@ -11,12 +11,14 @@ import tensorflow as tf
 
 import pipelines
 from benchmarks import faults
-from tfcnn import checkpoint, loop, train
-from tfcnn.checkpoint import Checkpoints
 from tfcnn.cli.signals import Terminated
 from tfcnn.config import Config
-from tfcnn.progress import Progress
 from tfcnn.run_directory import RunDirectory
+from tfcnn.training import callbacks, loop
+from tfcnn.training.checkpoint import Checkpoints
+from tfcnn.training.data import load_data
+from tfcnn.training.fit import build_model, fit
+from tfcnn.training.progress import Progress
 
 STOPS = {  # where SIGTERM arrives: the hook, and the batch
     "first batch": ("on_train_batch_end", 0),
@@ -60,8 +62,8 @@ class Runs:
         flags = {"steps_per_execution": "1"} | flags
         self.config = Config(epochs=epochs, batch_size=16, warmup_epochs=0, **flags)
         sizes = {"train": 70, "validation": 32, "test": 32}
-        self.data = dataclasses.replace(train.load_data(self.config), sizes=sizes)
-        self.model, _ = train.build_model(self.config, self.data)
+        self.data = dataclasses.replace(load_data(self.config), sizes=sizes)
+        self.model, _ = build_model(self.config, self.data)
         self.model.optimizer.build(self.model.trainable_variables)
         self.variables = [*self.model.variables, *self.model.optimizer.variables]
         self.start = [variable.numpy() for variable in self.variables]
@@ -82,7 +84,7 @@ class Runs:
 
     def go_on(self, name):
         run = RunDirectory(self.folder / name)
-        rows = train.fit(self.model, self.data, self.config, run)
+        rows = fit(self.model, self.data, self.config, run)
         assert run.read_history() == rows
         reader = tf.train.load_checkpoint(str(max(run.checkpoints.glob("*.index"), key=number).with_suffix("")))
         state = {key: reader.get_tensor(key) for key in reader.get_variable_to_shape_map()}
@@ -192,7 +194,7 @@ def test_plateaus_of_the_learning_rate_are_resumed(tmp_path, monkeypatch):
     for name in ("kept", "forgotten"):
         runs.stop(name, "on_train_batch_end", 1, epoch=2)
         if name == "forgotten":
-            monkeypatch.setattr(checkpoint, "plateaus", lambda rows, patience: 0)
+            monkeypatch.setattr(callbacks, "plateaus", lambda rows, patience: 0)
         assert bool(differences(runs.whole, runs.resume(name))) is (name == "forgotten")
 
 

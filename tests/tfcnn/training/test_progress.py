@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from tfcnn import progress
-from tfcnn.progress import Progress
+from tfcnn.training import progress
+from tfcnn.training.progress import Progress
 
 
 class Stream(io.StringIO):

@@ -3,10 +3,11 @@ import sys
 
 import pytest
 
-from tfcnn import list_archs, recipes
+from tfcnn import list_archs
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.models.registry import FAMILIES
+from tfcnn.training import recipes
 
 
 def test_the_default_recipe_is_the_defaults():

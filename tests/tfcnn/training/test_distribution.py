@@ -19,7 +19,7 @@ from benchmarks import faults
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.run_directory import RunDirectory
-from tfcnn.worker import worker_of
+from tfcnn.training.cluster import worker_of
 
 FLAGS = "--arch resnet20 --width 0.25 --depth 0.34 --image-size 16 --epochs 1 --batch-size 256 --warmup-epochs 0"
 # Adam divides a gradient that is zero but for rounding by itself; momentum does not.
@@ -32,8 +32,8 @@ from tfcnn.cli.parser import run_main
 from tfcnn.cli.startup import import_tensorflow
 import_tensorflow()
 import tensorflow as tf
-from tfcnn import recipe
-recipe.precision = lambda config: "float64"
+from tfcnn.training import precision
+precision.precision = lambda config: "float64"
 """
 TWO_DEVICES = """
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -41,7 +41,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 """
 RUN = "sys.exit(run_main(train.main))"
 TOLERANCE = 1e-6  # of the loss and the last layer, which are float32
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def started(*command, **environment):
@@ -107,7 +107,7 @@ def test_random_layers_draw_something_else_on_each_device():
     code = """
 import keras
 from tfcnn.config import Config
-from tfcnn.distribution import Devices
+from tfcnn.training.distribution import Devices
 devices = Devices(Config(distribution="mirrored"))
 with devices.scope():
     model = keras.Sequential([keras.Input((1000,)), keras.layers.Dropout(0.5, seed=1)])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfcnn import provenance
+from tfcnn.training import provenance
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""How a network is trained: its data, its recipe, the loop, and what is kept of a run."""

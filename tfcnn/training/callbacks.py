@@ -1,0 +1,113 @@
+"""The callbacks that keep a run on the disk and lower its learning rate."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+
+import keras
+
+from tfcnn.cli.signals import DeferredSignals
+from tfcnn.files import writing
+from tfcnn.run_directory import RunDirectory
+from tfcnn.training.checkpoint import Checkpoints, NotFinite
+from tfcnn.training.history import best_epoch, out_of_patience, plateaus
+
+SECONDS_BETWEEN = 60.0  # checkpoints within an epoch
+SHARE = 0.02  # of the time, that checkpoints within an epoch may take
+
+
+class Plateau(keras.callbacks.Callback):
+    """Before each epoch, a tenth of the learning rate for each of the `plateaus` so far.
+
+    Args:
+        share: of a schedule "plateau" of `tfcnn.training.schedules`.
+        rows: the history, which another callback makes longer.
+        patience: epochs.
+    """
+
+    def __init__(self, share: keras.Variable, rows: list[dict[str, float]], patience: int):
+        super().__init__()
+        self.share, self.rows, self.patience = share, rows, patience
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.share.assign(0.1 ** plateaus(self.rows, self.patience))
+
+
+def uncompiled(model: keras.Model) -> keras.Model:
+    """The same layers without the optimiser, whose state is for checkpoints and not for the model that is shipped."""
+    return keras.Model(model.input, model.output, name=model.name)
+
+
+class Keeper(keras.callbacks.Callback):
+    """Checkpoints now and then within an epoch, and after each epoch the history, the best model and a checkpoint.
+
+    Then early stopping; and a signal that was deferred stops the run after a checkpoint.
+
+    Args:
+        run: where to write.
+        checkpoints: what to save.
+        rows: the history of the epochs already done; grows by a row an epoch.
+        early_stop: epochs without a better one after which training stops; 0: never.
+        every: steps between the checkpoints within an epoch, at whose multiples a call of several steps ends; None: a
+            minute, or longer where they take more than a fiftieth of the time.
+        shipped: within shipped() the model has the weights that are kept as the best; default: those it has anyway.
+        signals: of the process.
+
+    Raises:
+        NotFinite: the loss or a weight is not.
+        TrainingFailed: a file cannot be written.
+        KeyboardInterrupt: a signal came.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        checkpoints: Checkpoints,
+        rows: list[dict[str, float]],
+        early_stop: int = 0,
+        *,
+        every: int | None = None,
+        shipped: Callable = contextlib.nullcontext,
+        signals: DeferredSignals,
+    ):
+        super().__init__()
+        self.run, self.checkpoints, self.rows, self.early_stop = run, checkpoints, rows, early_stop
+        self.every, self.shipped, self.signals = every, shipped, signals
+        self.due, self.steps = time.monotonic() + SECONDS_BETWEEN, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.first = batch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            raise NotFinite("the loss", self.epoch, batch)
+        self.steps += batch + 1 - self.first
+        due = self.steps % self.every == 0 if self.every else time.monotonic() >= self.due
+        if due or self.signals.noted:
+            started = time.monotonic()
+            self.checkpoints.save(self.epoch, batch + 1, self.rows)
+            now = time.monotonic()
+            self.due = now + max(SECONDS_BETWEEN, (now - started) / SHARE)
+        self.signals.deliver()
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.signals.deliver()
+
+    def on_epoch_end(self, epoch, logs=None):
+        rate = float(self.model.optimizer.learning_rate)
+        row = {"epoch": epoch + 1} | {name: float(value) for name, value in logs.items()} | {"learning_rate": rate}
+        self.rows.append(row)
+        if best_epoch(self.rows) == len(self.rows) - 1:
+            with writing(self.run.model) as path, self.shipped():
+                uncompiled(self.model).save(path)
+        self.run.write_history(self.rows)
+        self.checkpoints.save(epoch + 1, 0, self.rows)
+        if out_of_patience(self.rows, self.early_stop):
+            self.model.stop_training = True
+        self.signals.deliver()
