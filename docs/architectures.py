@@ -6,7 +6,6 @@ and how far its logits are from those of the libraries that others load (benchma
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from pathlib import Path
@@ -33,7 +32,7 @@ of a logit from the library's, in units of the logits' standard deviation, on ra
 
 def paper(arch: str) -> str:
     """Authors, title and year, from the docstring of the network's file: its own "`name`: ..." there, or the first."""
-    text = " ".join(importlib.import_module(f"tfcnn.models.{registry.family_of(arch).module}").__doc__.split())
+    text = " ".join(registry.module_of(registry.family_of(arch)).__doc__.split())
     own = re.search(rf'`{arch}`: ([^`:]*?".*?\d{{4}})', text)
     first = re.match(r"(?:[^:]+: )?(.*?\d{4})", text) or re.match(r"(.*?\.)", text)
     return (own or first).group(1)

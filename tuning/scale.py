@@ -175,7 +175,7 @@ def published() -> str:
 
     The columns "formula" are the phi that is nearest by image size: section 3.3 with 1.2, 1.1 and 1.15.
     """
-    from tfcnn.models import efficientnet
+    from tfcnn.models.classification import efficientnet
     from tfcnn.tables import as_text
 
     body = []

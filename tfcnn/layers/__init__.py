@@ -6,15 +6,18 @@ Keras has the rest: up-sampling without switches is `keras.layers.UpSampling2D` 
 """
 
 from tfcnn.layers import constraints, initializers
-from tfcnn.layers.bed_of_nails import BedOfNails1D, BedOfNails2D, BedOfNails3D
-from tfcnn.layers.convolution import PaddedConv1D, PaddedConv2D, PaddedConv3D
-from tfcnn.layers.crop_like import CropLike
-from tfcnn.layers.deformable import DeformableConv2D
-from tfcnn.layers.fft_convolution import FFTConv2D
-from tfcnn.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
-from tfcnn.layers.lp_pooling import LpPooling1D, LpPooling2D, LpPooling3D
-from tfcnn.layers.max_pooling import MaxPoolingWithArgmax1D, MaxPoolingWithArgmax2D, MaxPoolingWithArgmax3D
-from tfcnn.layers.max_unpooling import (
+from tfcnn.layers.convolutional.convolution import PaddedConv1D, PaddedConv2D, PaddedConv3D
+from tfcnn.layers.convolutional.deformable import DeformableConv2D
+from tfcnn.layers.convolutional.fft import FFTConv2D
+from tfcnn.layers.convolutional.locally_connected import LocallyConnected1D, LocallyConnected2D
+from tfcnn.layers.convolutional.mlp import MLPConv2D
+from tfcnn.layers.convolutional.orthogonal_planes import OrthogonalPlanesConv3D
+from tfcnn.layers.convolutional.separable import SpatiallySeparableConv2D, separate
+from tfcnn.layers.normalization import LocalResponseNormalization
+from tfcnn.layers.pooling.bed_of_nails import BedOfNails1D, BedOfNails2D, BedOfNails3D
+from tfcnn.layers.pooling.lp_pooling import LpPooling1D, LpPooling2D, LpPooling3D
+from tfcnn.layers.pooling.max_pooling import MaxPoolingWithArgmax1D, MaxPoolingWithArgmax2D, MaxPoolingWithArgmax3D
+from tfcnn.layers.pooling.max_unpooling import (
     MaxUnpooling1D,
     MaxUnpooling2D,
     MaxUnpooling3D,
@@ -22,12 +25,9 @@ from tfcnn.layers.max_unpooling import (
     MaxUnpoolingLike2D,
     MaxUnpoolingLike3D,
 )
-from tfcnn.layers.mlp_convolution import MLPConv2D
-from tfcnn.layers.normalization import LocalResponseNormalization
-from tfcnn.layers.orthogonal_planes import OrthogonalPlanesConv3D
-from tfcnn.layers.padding import Padding1D, Padding2D, Padding3D
-from tfcnn.layers.separable import SpatiallySeparableConv2D, separate
-from tfcnn.layers.subsampling import Subsampling2D
+from tfcnn.layers.pooling.subsampling import Subsampling2D
+from tfcnn.layers.reshaping.crop_like import CropLike
+from tfcnn.layers.reshaping.padding import Padding1D, Padding2D, Padding3D
 
 __all__ = [
     "BedOfNails1D",

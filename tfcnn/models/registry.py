@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from tfcnn.errors import BadInput, choose
@@ -25,7 +26,7 @@ DILATED_MAPS = (*STAGES, *(f"layer{n}" for n in range(1, 9)))
 
 
 class Family(NamedTuple):
-    module: str  # the file in this folder; its VARIANTS has a row for each name
+    module: str  # the file in the folder of its task; its VARIANTS has a row for each name
     task: str
     min_size: int  # the shortest side of the input that leaves every stage something to look at
     names: tuple[str, ...]
@@ -91,10 +92,14 @@ def check_size(arch: str, size: int | tuple[int | None, ...]) -> None:
         )
 
 
+def module_of(family: Family) -> ModuleType:
+    """The file of a family, imported."""
+    return importlib.import_module(f"tfcnn.models.{family.task}.{family.module}")
+
+
 def builder_of(arch: str) -> Callable:
     """The function that builds an architecture, its variant's arguments bound."""
-    module = importlib.import_module(f"tfcnn.models.{family_of(arch).module}")
-    return module.VARIANTS[arch]
+    return module_of(family_of(arch)).VARIANTS[arch]
 
 
 def defaults_of(arch: str) -> dict[str, Any]:

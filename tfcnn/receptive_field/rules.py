@@ -12,9 +12,9 @@ from keras import layers
 from tfcnn import graph
 from tfcnn.arithmetic.sizes import effective_kernel, same_padding
 from tfcnn.layers import BedOfNails1D, CropLike, LocalResponseNormalization, Padding1D, Subsampling2D
-from tfcnn.layers.convolution import Convolution
-from tfcnn.layers.max_unpooling import MaxUnpooling, MaxUnpoolingLike
-from tfcnn.layers.windows import WindowedLayer
+from tfcnn.layers.convolutional.convolution import Convolution
+from tfcnn.layers.pooling.max_unpooling import MaxUnpooling, MaxUnpoolingLike
+from tfcnn.layers.pooling.windows import WindowedLayer
 
 BedOfNails, Padding = BedOfNails1D.__base__, Padding1D.__base__  # what their three ranks share
 

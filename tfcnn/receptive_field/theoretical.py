@@ -25,7 +25,7 @@ import keras
 from tfcnn import graph
 from tfcnn.errors import choose
 from tfcnn.layers import CropLike, DeformableConv2D
-from tfcnn.layers.max_unpooling import MaxUnpoolingLike
+from tfcnn.layers.pooling.max_unpooling import MaxUnpoolingLike
 from tfcnn.receptive_field.intervals import EVERYTHING, NOTHING, PIXEL, Axis, joined, through
 from tfcnn.receptive_field.rules import COLLAPSE, POINTWISE, STATISTICS, WHOLE_AXIS, pooling, rule_of
 

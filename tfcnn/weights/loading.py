@@ -44,7 +44,7 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
         weights: "imagenet" (keras.applications' file, by Keras' own download cache), or the path of a `.keras` or
             `.h5` file of ours or of keras.applications, or of a torchvision or timm `state_dict` saved as
             `.safetensors` or `.npz`.
-        arguments: with which it was built: `tfcnn.models.arguments(...)`.
+        arguments: with which it was built: `tfcnn.factory.arguments(...)`.
         rgb: turn the first convolution of weights for blue, green, red (`standard`) into one for red, green, blue.
 
     Returns:

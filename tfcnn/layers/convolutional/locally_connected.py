@@ -1,0 +1,126 @@
+"""Convolution without weight sharing: each position has a kernel and a bias of its own."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import keras
+from keras import ops
+
+from tfcnn.arithmetic.costs import ConvCost, conv_cost
+from tfcnn.layers.convolutional.convolution import Convolution
+
+
+class _LocallyConnected(Convolution):
+    def build_kernels(self, input_shape):
+        if None in input_shape[1:]:
+            raise ValueError(f"{self.name}: a weight for each position needs a known size, got {tuple(input_shape)}")
+        places = math.prod(self.compute_output_shape(input_shape)[1:-1])
+        shared = (*self.kernel_size, input_shape[-1], self.filters)
+        shape = (places, math.prod(shared[:-1]), self.filters)
+        self.kernel = self.add_kernel("kernel", shape, _for_one_position(self.kernel_initializer, shared, shape))
+
+    def add_bias(self, name, shape):
+        return super().add_bias(name, (*self.positions, *shape))
+
+    def build(self, input_shape):
+        self.positions = self.compute_output_shape(input_shape)[1:-1]
+        super().build(input_shape)
+        self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
+
+    def convolve(self, inputs):
+        """One product of matrices a position: the window as a row, the position's kernel."""
+        padded = self.pad(inputs)
+        windows = []
+        for tap in itertools.product(*map(range, self.kernel_size)):  # the window's pixels, in the kernel's order
+            starts = [t * d for t, d in zip(tap, self.dilation_rate, strict=True)]
+            axes = zip(starts, self.positions, self.strides, strict=True)
+            windows.append(padded[(slice(None), *(slice(b, b + (n - 1) * s + 1, s) for b, n, s in axes))])
+        rows = ops.reshape(ops.concatenate(windows, axis=-1), (-1, *self.kernel.shape[:2]))
+        outputs = ops.matmul(ops.transpose(rows, (1, 0, 2)), self.kernel)
+        return ops.reshape(ops.transpose(outputs, (1, 0, 2)), (-1, *self.positions, self.filters))
+
+    def cost(self, input_shape, output_shape) -> ConvCost:
+        """As the convolution of the same size, which has one kernel where this has one a position."""
+        places = math.prod(output_shape[1:-1])
+        shared = conv_cost(self.kernel_size, input_shape[-1], self.filters, places, bias=self.use_bias)
+        return shared._replace(parameters=shared.parameters * places)
+
+
+def _for_one_position(initializer, shared, shape):
+    """The initialiser with the variance that it gives a convolution's kernel of the shape `shared`.
+
+    Keras counts the fans of a variance from the shape of the whole weight, positions included.
+    """
+    if not isinstance(initializer, keras.initializers.VarianceScaling):
+        return initializer
+    fans = {"fan_in": _fans(shared)[0] / _fans(shape)[0], "fan_out": _fans(shared)[1] / _fans(shape)[1]}
+    fans["fan_avg"] = sum(_fans(shared)) / sum(_fans(shape))
+    return keras.initializers.VarianceScaling(
+        initializer.scale / fans[initializer.mode], initializer.mode, initializer.distribution, initializer.seed
+    )
+
+
+def _fans(shape):
+    *field, inputs, outputs = shape
+    return math.prod(field) * inputs, math.prod(field) * outputs
+
+
+@keras.saving.register_keras_serializable(package="tfcnn")
+class LocallyConnected1D(_LocallyConnected):
+    """A convolution of sequences whose weights are not shared; `LocallyConnected2D` explains the arguments.
+
+    Input shape:
+        (batch, length, channels), length known.
+
+    Output shape:
+        (batch, output length, filters), of the layer's compute dtype.
+
+    Raises:
+        ValueError: as of `LocallyConnected2D`.
+
+    Example:
+        >>> import keras
+        >>> LocallyConnected1D(4, 3)(keras.ops.ones((1, 10, 2))).shape
+        TensorShape([1, 8, 4])
+    """
+
+    dimensions = 1
+
+
+@keras.saving.register_keras_serializable(package="tfcnn")
+class LocallyConnected2D(_LocallyConnected):
+    """A convolution whose weights are not shared: each position has a kernel and biases of its own.
+
+    Keras 2 had it, Keras 3 has not. The weights are laid out as Keras 2 laid them out with implementation=1, and its
+    weights load: kernel (positions, kernel height * kernel width * channels, filters), bias (output height, output
+    width, filters). One difference: a kernel initialiser that scales its variance takes the fans of one position's
+    kernel; Keras 2 counted all positions and started far too small.
+
+    Args:
+        filters: number of output maps.
+        kernel_size: an integer, or one for each axis.
+        strides, padding, padding_mode, dilation_rate: as of `PaddedConv2D`; padding="valid", as in Keras 2, by default.
+        activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+        kernel_constraint, bias_constraint: as of Keras' Conv2D.
+
+    Input shape:
+        (batch, height, width, channels), height and width known.
+
+    Output shape:
+        (batch, output height, output width, filters), of the layer's compute dtype.
+
+    Raises:
+        ValueError: a height or width that is not known, or an argument out of its range.
+
+    Example:
+        >>> import keras
+        >>> layer = LocallyConnected2D(5, 7)
+        >>> layer(keras.ops.ones((1, 30, 30, 3))).shape
+        TensorShape([1, 24, 24, 5])
+        >>> layer.count_params()  # 24 * 24 * 5 kernels of 7 * 7 * 3, and a bias each
+        426240
+    """
+
+    dimensions = 2

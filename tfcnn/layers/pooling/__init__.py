@@ -1,0 +1,1 @@
+"""Layers that pool, and those that undo it."""

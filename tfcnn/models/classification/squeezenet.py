@@ -1,0 +1,105 @@
+"""SqueezeNet: Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model
+size", 2016.
+
+`squeezenet1_0`: Table 1. The first convolution has no border and pooling windows may hang over the end, as the
+authors and torchvision have it: 224 pixels become 109, 54, 27, 13 (the table's 111, 55, 27, 13 are those of 227).
+`squeezenet1_1`: the authors' second release: 64 filters of 3x3 first, poolings earlier, 2.3 times fewer operations.
+ReLU follows the last convolution, too, before the mean. Difference from the paper: `depth` repeats fire modules within
+a stage.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import keras
+from keras import layers
+
+from tfcnn.arithmetic.scaling import scale_rows, scale_width
+from tfcnn.errors import choose
+from tfcnn.models.blocks import max_pool
+from tfcnn.models.heads import classify_maps
+
+# The first convolution (filters, kernel), and for each stage the fire modules' filters: s1x1, and e1x1 = e3x3.
+V1_0 = (
+    (96, 7),
+    ((16, 64), (16, 64), (32, 128)),  # fire2 ... fire4: 54 pixels a side at 224
+    ((32, 128), (48, 192), (48, 192), (64, 256)),  # fire5 ... fire8: 27
+    ((64, 256),),  # fire9: 13
+)
+V1_1 = (
+    (64, 3),
+    ((16, 64), (16, 64)),  # 55
+    ((32, 128), (32, 128)),  # 27
+    ((48, 192), (48, 192), (64, 256), (64, 256)),  # 13
+)
+
+
+def conv(x, filters, kernel, stride=1, padding="same", name=None):
+    """Convolution and ReLU. (h, w, c) -> (h / stride, w / stride, filters)"""
+    return layers.Conv2D(
+        filters, kernel, stride, padding, activation="relu", kernel_initializer="he_normal", name=name
+    )(x)
+
+
+def fire(x, squeeze, expand, name=None):
+    """Figure 1: 1x1 convolution to few maps, 1x1 and 3x3 back to many. (h, w, c) -> (h, w, 2 expand)"""
+    x = conv(x, squeeze, 1)
+    return layers.Concatenate(name=name)([conv(x, expand, 1), conv(x, expand, 3)])
+
+
+def trunk(x, *, plan, width=1.0, depth=1.0, stem="imagenet"):
+    """The convolutional part. (h, w, c) -> the maps stage1 ... stage4, with h / 2, h / 4, h / 8, h / 16 pixels a side
+
+    The arguments are those of `squeezenet`.
+    """
+    choose("stem", stem, ("imagenet", "cifar"))
+    (filters, kernel), *stages = plan
+    first = (kernel, 2, "valid") if stem == "imagenet" else (3, 1, "same")
+    maps = [x := conv(x, scale_width(filters, width), *first, name="stage1")]
+    for stage, rows in enumerate(stages, start=2):
+        if stem == "imagenet" or stage > 2:
+            x = max_pool(x, 3, 2, ceil=True)
+        rows = scale_rows(rows, depth)
+        for i, row in enumerate(rows, start=1):
+            last = f"stage{stage}" if i == len(rows) else None
+            x = fire(x, *(scale_width(f, width) for f in row), name=last)
+        maps.append(x)
+    return maps
+
+
+def squeezenet(
+    input_shape=(224, 224, 3),
+    num_classes=1000,
+    *,
+    plan,
+    width=1.0,
+    depth=1.0,
+    stem="imagenet",
+    dropout=0.5,
+    name="squeezenet",
+):
+    """SqueezeNet.
+
+    Args:
+        input_shape: (height, width, channels), at least 8 pixels a side.
+        num_classes: number of logits; 0 for the last fire module's map, averaged over its positions.
+        plan: the first convolution and the fire modules of each stage.
+        width: multiplier of all filters.
+        depth: multiplier of the fire modules of each stage.
+        stem: "imagenet" (first convolution with stride 2, then a pooling) or "cifar" (3x3, stride 1, no pooling).
+        dropout: rate before the last convolution.
+
+    Returns:
+        keras.Model: (batch, height, width, channels) -> float32 logits (batch, num_classes), none negative. The first
+        map and the last of each resolution are named stage1 ... stage4 (strides 2, 4, 8, 16 with the ImageNet stem).
+    """
+    inputs = keras.Input(input_shape)
+    *_, x = trunk(inputs, plan=plan, width=width, depth=depth, stem=stem)
+    return classify_maps(inputs, x, num_classes, dropout=dropout, name=name)
+
+
+VARIANTS = {
+    "squeezenet1_0": partial(squeezenet, plan=V1_0, name="squeezenet1_0"),
+    "squeezenet1_1": partial(squeezenet, plan=V1_1, name="squeezenet1_1"),
+}

@@ -1,0 +1,112 @@
+"""Xception: Chollet, "Xception: deep learning with depthwise separable convolutions", 2016.
+
+Figure 5, batch norm after every convolution and separable convolution. The forms differ where the figure is silent:
+form="keras", the author's own, pads the strided pooling as TensorFlow does and has batch norm's epsilon 1e-3;
+form="timm" pads it on both sides and has 1e-5. Difference from the paper: its optional dense layers before the
+logits are left out, as in its main results.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
+from tfcnn.errors import choose
+from tfcnn.models.blocks import Style, bn, conv_bn
+from tfcnn.models.heads import classify
+
+STYLES = {"keras": Style("same", epsilon=1e-3), "timm": Style("symmetric", epsilon=1e-5)}
+
+
+def separable(x, filters, *, style, activation=None, name=None):
+    """Depthwise 3x3, 1x1, batch norm. (h, w, c) -> (h, w, filters)"""
+    x = layers.SeparableConv2D(filters, 3, padding="same", use_bias=False, pointwise_initializer="he_normal")(x)
+    return bn(x, style=style, activation=activation, name=name)
+
+
+def half(x, style):
+    """3x3 max pooling with stride 2. (h, w, c) -> (h / 2, w / 2, c)"""
+    if style.padding == "symmetric":  # the map has values below zero, so that its border may not be of zeros
+        x = keras.ops.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=float("-inf"))
+        return layers.MaxPooling2D(3, 2)(x)
+    return layers.MaxPooling2D(3, 2, "same")(x)
+
+
+def down(x, *filters, style, relu=True, name=None):
+    """Entry and exit flow: two separable convolutions and pooling beside a 1x1 convolution. -> (h / 2, w / 2, f)"""
+    y = x
+    for i, f in enumerate(filters):
+        y = separable(layers.ReLU()(y) if relu or i else y, f, style=style)
+    return layers.Add(name=name)([half(y, style), conv_bn(x, filters[-1], 1, 2, style=style, activation=None)])
+
+
+def middle(x, *, style, name=None):
+    """Middle flow: three separable convolutions beside the identity. Same shape."""
+    y = x
+    for _ in range(3):
+        y = separable(layers.ReLU()(y), x.shape[-1], style=style)
+    return layers.Add(name=name)([y, x])
+
+
+def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", style):
+    """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, with h / 2, h / 4, ... pixels a side"""
+    f32, f64, f128, f256, f728, f1024, f1536, f2048 = (
+        scale_width(f, width) for f in (32, 64, 128, 256, 728, 1024, 1536, 2048)
+    )
+    # Figure 5 does not pad its first two convolutions: 299, 149, 147. A small image keeps its size.
+    stride, padding = (2, "valid") if stem == "imagenet" else (1, "same")
+    for filters, s, name in ((f32, stride, None), (f64, 1, "stage1")):
+        x = layers.Conv2D(filters, 3, s, padding, use_bias=False, kernel_initializer="he_normal")(x)
+        x = bn(x, style=style, name=name)
+    stages = [x]  # 147, 147, 64
+    stages.append(x := down(x, f128, f128, style=style, relu=False, name="stage2"))  # 74, 74, 128
+    stages.append(x := down(x, f256, f256, style=style, name="stage3"))  # 37, 37, 256
+    x = down(x, f728, f728, style=style)  # 19, 19, 728
+    repeats = scale_depth(8, depth)
+    for i in range(repeats):
+        x = middle(x, style=style, name="stage4" if i == repeats - 1 else None)
+    stages.append(x)
+    x = down(x, f728, f1024, style=style)  # 10, 10, 1024
+    x = separable(x, f1536, style=style, activation="relu")
+    stages.append(separable(x, f2048, style=style, activation="relu", name="stage5"))
+    return stages
+
+
+def xception(
+    input_shape=(299, 299, 3),
+    num_classes=1000,
+    *,
+    width=1.0,
+    depth=1.0,
+    stem="imagenet",
+    form="keras",
+    dropout=0.5,
+    bn_momentum=0.9,
+    name="xception",
+):
+    """Xception.
+
+    Args:
+        input_shape: (height, width, channels), at least 16 pixels a side.
+        num_classes: number of logits; 0 for the pooled features.
+        width: multiplier of all filters.
+        depth: multiplier of the eight blocks of the middle flow.
+        stem: "imagenet" (first convolution with stride 2, no padding) or "cifar" (stride 1, padded).
+        form: "keras" or "timm"; see the module's docstring.
+        dropout: rate before the last layer (section 4.3).
+        bn_momentum: share of the old value in the moving statistics.
+
+    Returns:
+        keras.Model: (batch, height, width, channels) -> float32 logits (batch, num_classes). The last map of each
+        resolution is named stage1 ... stage5 (strides 2, 4, 8, 16, 32 with the ImageNet stem).
+    """
+    choose("stem", stem, ("imagenet", "cifar"))
+    choose("form", form, STYLES)
+    inputs = keras.Input(input_shape)
+    style = STYLES[form]._replace(bn_momentum=bn_momentum)
+    *_, x = trunk(inputs, width=width, depth=depth, stem=stem, style=style)
+    return classify(inputs, x, num_classes, dropout=dropout, name=name)
+
+
+VARIANTS = {"xception": xception}

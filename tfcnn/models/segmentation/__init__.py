@@ -1,0 +1,1 @@
+"""Networks that name what each position shows: one paper, one file."""

@@ -1,0 +1,143 @@
+"""Dilated convolutions: Yu & Koltun, "Multi-scale context aggregation by dilated convolutions", 2016.
+
+`context_module` is Table 1, with as many maps in as classes out: the receptive field grows to 67x67 without loss of
+resolution, and the module starts as the identity (section 3). `dilated_vgg16` is the front end of section 4: VGG-16
+without its last two poolings; the convolutions behind them are dilated by 2 and 4 instead, and the map has a stride of
+8. `context` puts the module behind it.
+
+form="paper" of the front end has no padding between layers: the image is mirrored at its border, so that 512 pixels
+give a map of 64. form="same", the plain network, pads each layer with zeros and takes images of any size. Differences
+from the paper: the module pads each layer (the authors' files pad its input once); there is a dropout after fc6 and
+fc7, as in the authors' files.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from tfcnn.arithmetic.scaling import scale_depth, scale_width
+from tfcnn.errors import choose
+from tfcnn.layers import Padding2D
+from tfcnn.layers.initializers import ContextIdentity
+from tfcnn.models.classification import vgg
+
+# VGG-16's blocks: dilation of the convolutions, and whether max pooling follows.
+BLOCKS = ((1, True), (1, True), (1, True), (1, False), (2, False))
+DOUBLINGS = 5  # Table 1: layers 2 ... 6 have dilations 1, 2, 4, 8, 16
+NOISE = 1e-3  # deviation of the large module's initial noise, far below C / C_i+1
+
+
+def context(x, classes, *, size="basic", width=1.0, depth=1.0):
+    """Table 1. (h, w, c) -> (h, w, classes), layers layer1, layer2, ..., layer8, and logits"""
+    maps = x.shape[-1]
+    dilations = [1, *(2**i for i in range(scale_depth(DOUBLINGS, depth))), 1]
+    for i, dilation in enumerate(dilations, start=1):
+        # Basic: C in all layers. Large: 2C 2C 4C 8C 16C 32C 32C. Multiples of C, or there is no identity.
+        wider = 2 * dilation if i < len(dilations) else 2 * dilations[-2]
+        filters = maps * max(1, round(width * (wider if size == "large" else 1)))
+        identity = ContextIdentity(classes=maps, stddev=0.0 if x.shape[-1] == filters == maps else NOISE)
+        settings = {"padding": "same", "activation": "relu", "kernel_initializer": identity}
+        x = layers.Conv2D(filters, 3, dilation_rate=dilation, name=f"layer{i}", **settings)(x)
+    last = ContextIdentity(classes=classes) if classes == maps else "glorot_uniform"
+    x = layers.Conv2D(classes, 1, kernel_initializer=last, dtype="float32", name=f"layer{len(dilations) + 1}")(x)
+    return layers.Activation("linear", dtype="float32", name="logits")(x)
+
+
+def context_module(
+    input_shape=(64, 64, 21),
+    num_classes=21,
+    *,
+    size="basic",
+    width=1.0,
+    depth=1.0,
+    name="context_module",
+):
+    """The context module by itself, for maps of class scores.
+
+    Args:
+        input_shape: (height, width, C).
+        num_classes: logits at each position; the paper's is C, and the identity needs that.
+        size: "basic" (C maps in each layer) or "large" (2C 2C 4C 8C 16C 32C 32C C).
+        width: multiplier of the maps of all layers but the last, rounded to whole multiples of C.
+        depth: multiplier of the five layers whose dilation doubles.
+
+    Returns:
+        keras.Model: (batch, height, width, C) -> float32 logits (batch, height, width, num_classes). Layers are named
+        layer1 ... layer8.
+    """
+    choose("size", size, ("basic", "large"))
+    inputs = keras.Input(input_shape)  # 64, 64, 21
+    outputs = context(inputs, num_classes, size=size, width=width, depth=depth)  # 64, 64, 21
+    return keras.Model(inputs, outputs, name=name)
+
+
+def trunk(x, *, repeats, filters, form="same"):
+    """VGG-16's convolutions. (h, w, c) -> the maps stage1 ... stage5, of strides 1, 2, 4, 8, 8"""
+    padding, stages = "valid" if form == "paper" else "same", []
+    for stage, (n, f, (dilation, pooled)) in enumerate(zip(repeats, filters, BLOCKS, strict=True), start=1):
+        for i in range(n):
+            last = f"stage{stage}" if i == n - 1 else None
+            settings = {"padding": padding, "dilation_rate": dilation, "kernel_initializer": "he_normal"}
+            x = layers.ReLU(name=last)(layers.Conv2D(f, 3, **settings)(x))
+        stages.append(x)
+        x = layers.MaxPooling2D(2, padding="same")(x) if pooled else x
+    return stages
+
+
+def mirrored(repeats):
+    """Pixels that the unpadded front end takes from each side, so that a map of stride 8 remains."""
+    lost, stride = 0, 1
+    for n, (dilation, pooled) in zip(repeats, BLOCKS, strict=True):
+        lost += 2 * dilation * n * stride
+        stride *= 2 if pooled else 1
+    return (lost + 6 * 4 * stride) // 2  # fc6: 7x7, dilation 4
+
+
+def dilated_vgg16(
+    input_shape=(512, 512, 3),
+    num_classes=21,
+    *,
+    context_size="none",
+    width=1.0,
+    depth=1.0,
+    form="same",
+    dropout=0.5,
+    name="dilated_vgg16",
+):
+    """The front end on VGG-16, with or without the context module.
+
+    Args:
+        input_shape: (height, width, channels), at least 8 pixels a side, in form="paper" more than the border.
+        num_classes: logits at each position.
+        context_size: "none"; "basic" or "large" adds the module, whose layers are named layer1 ... layer8.
+        width: multiplier of the filters, those of fc6 and fc7 included.
+        depth: multiplier of the convolutions in VGG's blocks.
+        form: "same" or "paper"; see the module's docstring.
+        dropout: rate after fc6 and fc7.
+
+    Returns:
+        keras.Model: (batch, height, width, channels) -> float32 logits (batch, height / 8, width / 8, num_classes).
+        The last map of each block is named stage1 ... stage5 (strides 1, 2, 4, 8, 8).
+
+    Raises:
+        ValueError: an image of form="paper" is smaller than the border to be mirrored (186 pixels).
+    """
+    choose("form", form, ("same", "paper"))
+    with_context = choose("context_size", context_size, ("none", "basic", "large")) != "none"
+    repeats, units = [scale_depth(n, depth) for n in vgg.D], scale_width(4096, width)
+    x = inputs = keras.Input(input_shape)  # 512, 512, 3
+    padding = "valid" if form == "paper" else "same"
+    if form == "paper":
+        x = Padding2D(mirrored(repeats), "reflect")(x)  # 884, 884
+    *_, x = trunk(x, repeats=repeats, filters=[scale_width(f, width) for f in vgg.FILTERS], form=form)  # 88, 88, 512
+    settings = {"activation": "relu", "kernel_initializer": "he_normal"}
+    x = layers.Conv2D(units, 7, dilation_rate=4, padding=padding, name="fc6", **settings)(x)  # 64, 64, 4096
+    x = layers.Conv2D(units, 1, name="fc7", **settings)(layers.Dropout(dropout)(x))
+    score = layers.Conv2D(num_classes, 1, dtype="float32", name="score" if with_context else "logits")
+    x = score(layers.Dropout(dropout)(x))  # 64, 64, 21
+    outputs = context(x, num_classes, size=context_size) if with_context else x
+    return keras.Model(inputs, outputs, name=name)
+
+
+VARIANTS = {"dilated_vgg16": dilated_vgg16, "context_module": context_module}
