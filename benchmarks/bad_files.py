@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipelines import scan
-from pipelines.examination import PILLOW, TF_IMAGE, TF_JPEG, Bad, Facts
+from pipelines.readers import scan
+from pipelines.readers.image_files import PILLOW, TF_IMAGE, TF_JPEG, Bad, Facts
 
 HEIGHT, WIDTH = 24, 36
 y, x = np.mgrid[:HEIGHT, :WIDTH]

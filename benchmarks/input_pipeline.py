@@ -147,7 +147,7 @@ def folder(root: Path, count: int, rounds: int) -> None:
     import tensorflow as tf
 
     import pipelines
-    from pipelines.data import AHEAD
+    from pipelines.dataset import AHEAD
 
     photographs = root / "photographs"
     write_photographs(photographs, count)
@@ -346,7 +346,7 @@ def training(root: Path, count: int, rounds: int) -> None:
     import tensorflow as tf
 
     from benchmarks.step_profile import profiled
-    from pipelines.data import AHEAD
+    from pipelines.dataset import AHEAD
     from tfcnn.config import Config
     from tfcnn.training import loop
     from tfcnn.training.data import load_data

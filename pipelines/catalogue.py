@@ -50,7 +50,7 @@ def check_name(name: str) -> str:
         hint = _nearest(base, _known()) or f"embedded: {', '.join(EMBEDDED)}; all of TensorFlow Datasets; or ./FOLDER"
         raise BadData(f"unknown data set '{name}'; {hint} (--dataset)")
     if base in EMBEDDED:
-        importlib.import_module(f"pipelines.{base}")  # registers its builder
+        importlib.import_module(f"pipelines.embedded.{base}")  # registers its builder
     configs = tfds.builder_cls(base).builder_configs
     if config and config not in configs:
         hint = _nearest(config, configs) or f"choose from {', '.join(configs) or 'none: it has no configurations'}"
@@ -100,7 +100,7 @@ def prepared_builder(name: str, data_dir: str | None = None):
     check_name(name)
     base = name.split(":")[0].split("/")[0]
     if base in EMBEDDED:
-        importlib.import_module(f"pipelines.{base}")
+        importlib.import_module(f"pipelines.embedded.{base}")
     logging.getLogger("absl").addFilter(_is_news)
     builder = tfds.builder(name, data_dir=data_dir)
     root = _home(builder.data_dir_root)

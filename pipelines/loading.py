@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines import arrays, catalogue, examination, folder, images, records
+from pipelines import catalogue, decoding
+from pipelines.augmentation.policy import policy
 from pipelines.catalogue import mebibytes
-from pipelines.data import Data, without_autograph
+from pipelines.dataset import Data, without_autograph
 from pipelines.errors import BadData
-from pipelines.policy import policy
 from pipelines.preparation import Preparation
+from pipelines.readers import folder, image_files, npz, tfds
 from pipelines.sources import Cache, Contents, Decoded, Encoded, Stream
 
 DATA_MEMORY = 2048  # MiB
@@ -48,16 +49,16 @@ def load(
 
     Args:
         name: an embedded data set, any name of TensorFlow Datasets ("mnist", "emnist/letters"), a folder, or a .csv or
-            .npz file: see `pipelines.folder` and `pipelines.arrays`.
+            .npz file: see `readers.folder` and `readers.npz`.
         task: "classification", "segmentation", "detection" or "reconstruction"; None: the first that the data serve.
         image_size: side of the square images, in pixels. Default: the data's own where it is fixed, at least 32;
             224 where it varies. Sounds and volumes keep their shape.
         image_scale: multiplier of that, default or not; the product is rounded.
         batch_size: examples a batch, at most the training split.
         seed: decides order and augmentation.
-        augmentation: "light", "rand" or "none", see `pipelines.policy`.
+        augmentation: "light", "rand" or "none", see `augmentation.policy`.
         hflip: share of training images mirrored. Default: 0.5, and 0 for written characters.
-        overrides: other fields of `pipelines.policy.Augmentation`, as {"mixup": 0.2}.
+        overrides: other fields of `augmentation.policy.Augmentation`, as {"mixup": 0.2}.
         fit: "crop" the middle of an image of another aspect, or "pad" it. Default: crop to classify, else pad.
         mean, std: of each channel, in 0 ... 1, to standardise with; their average where the data have another number
             of channels. Default: those of training examples.
@@ -134,9 +135,9 @@ def read(
 ) -> Contents:
     """The contents of a data set, wherever it is; arguments as for `load`, `memory` in bytes. Raises BadData."""
     if not catalogue.is_path(name):
-        return records.read(catalogue.prepared_builder(name, data_dir), name, task, memory)
+        return tfds.read(catalogue.prepared_builder(name, data_dir), name, task, memory)
     if name.endswith(".npz"):
-        found = arrays.read_npz(name)
+        found = npz.read_npz(name)
         target = "label" if found.task == "classification" else "mask"
         source = Decoded({split: {"image": x, target: y} for split, (x, y) in found.splits.items()})
         shape, value_range, bad, notes = source.shape, found.value_range, (), {}
@@ -226,8 +227,8 @@ def _held(source, preparation: Preparation, memory: int):
     if preparation.augmentation.margin:
         pixels = pixels * preparation.enlarged // tf.reduce_min(pixels, axis=1, keepdims=True) + 1
     elif preparation.crops:
-        jpeg = source.columns["train"]["decoder"] == examination.TF_JPEG
-        small = images.reduced(pixels, shape[0], preparation.augmentation.scale[0])[1]
+        jpeg = source.columns["train"]["decoder"] == image_files.TF_JPEG
+        small = decoding.reduced(pixels, shape[0], preparation.augmentation.scale[0])[1]
         pixels = tf.where(jpeg[:, None], small, pixels)
     taken = np.cumsum(np.prod(pixels, axis=1) * shape[-1] + CACHE_OVERHEAD)
     first = int(np.searchsorted(taken, left, side="right"))
@@ -239,6 +240,6 @@ def _held(source, preparation: Preparation, memory: int):
         preparation,
         cache=Cache(first),
         largest=int(source.shapes.min(axis=1).max()),
-        plain=not first and bool((source.columns["train"]["decoder"].numpy() == examination.TF_JPEG).all()),
+        plain=not first and bool((source.columns["train"]["decoder"].numpy() == image_files.TF_JPEG).all()),
     )
     return source, preparation, cached, storage

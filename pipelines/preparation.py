@@ -15,11 +15,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import examination, images
-from pipelines import luck as column
-from pipelines.augment import augment, augment_volumes, augment_waveforms
-from pipelines.geometry import crop_boxes, crop_window
-from pipelines.policy import Augmentation
+from pipelines import decoding
+from pipelines.augmentation import draws as column
+from pipelines.augmentation.augment import augment, augment_volumes, augment_waveforms
+from pipelines.augmentation.geometry import crop_boxes, crop_window
+from pipelines.augmentation.policy import Augmentation
+from pipelines.readers import image_files
 from pipelines.sources import Cache
 
 IGNORE = 255  # in a mask: belongs to no class; also what lies outside the image
@@ -101,7 +102,7 @@ class Preparation:
             decode = functools.partial(self._whole, example)
             kept["image"] = self.cache(example["index"], decode, self.shape[-1]) if cached else decode()
         if "mask" in kept and kept["mask"].dtype == tf.string:
-            mask = images.decode_mask(kept["mask"], example["mask_decoder"], example.get("mask_path"))
+            mask = decoding.decode_mask(kept["mask"], example["mask_decoder"], example.get("mask_path"))
             kept["mask"] = mask - self.mask_first  # 0 below the first class becomes 255
         return kept
 
@@ -149,7 +150,7 @@ class Preparation:
             pixels, window = self._crop(self._scaled(example)["image"], luck)
         result = self.decoded(example | {"image": pixels})
         if not self.augmentation.margin:
-            result["image"] = images.resize(pixels, side, smoothed=self.largest is None or self.largest > 2 * side)
+            result["image"] = decoding.resize(pixels, side, smoothed=self.largest is None or self.largest > 2 * side)
         if "mask" in result:
             scale = tf.cast(tf.tile(tf.shape(result["mask"])[:2], [2]), tf.float32)
             y, x, height, width = tf.unstack(tf.cast(tf.round(window * scale), tf.int32))
@@ -164,7 +165,7 @@ class Preparation:
 
         def at_scale():
             decoded = self._reduced(example, self.enlarged, 1.0) if example["image"].dtype == tf.string else None
-            return images.at_scale(self._scaled(example)["image"] if decoded is None else decoded, self.enlarged)
+            return decoding.at_scale(self._scaled(example)["image"] if decoded is None else decoded, self.enlarged)
 
         pixels = self.cache(example["index"], at_scale, self.shape[-1])
         shape, side = tf.shape(pixels)[:2], self.shape[0]
@@ -175,16 +176,16 @@ class Preparation:
 
     def _whole(self, example):
         """A whole encoded image."""
-        return images.decode(_encoded(example), example["decoder"], example.get("image_path"), self.shape[-1])
+        return decoding.decode(_encoded(example), example["decoder"], example.get("image_path"), self.shape[-1])
 
     def _reduced(self, example, side, area):
         """A whole encoded image; a JPEG as small as crops of that share of its area allow."""
 
         def jpeg():
-            ratio, _ = images.reduced(_jpeg_shape(example), side, area)
-            return images.decode_reduced(_encoded(example), ratio, self.shape[-1])
+            ratio, _ = decoding.reduced(_jpeg_shape(example), side, area)
+            return decoding.decode_reduced(_encoded(example), ratio, self.shape[-1])
 
-        return tf.cond(example["decoder"] == examination.TF_JPEG, jpeg, functools.partial(self._whole, example))
+        return tf.cond(example["decoder"] == image_files.TF_JPEG, jpeg, functools.partial(self._whole, example))
 
     def _decoded_crop(self, example, luck):
         """A crop of an encoded image: of a JPEG that is not kept in the cache only that part is decoded."""
@@ -193,9 +194,9 @@ class Preparation:
         def part():
             shape, ratio = _jpeg_shape(example), None
             if self.largest is None or self.largest >= 2 * side:  # else none is decoded smaller
-                ratio, shape = images.reduced(shape, side, area)
+                ratio, shape = decoding.reduced(shape, side, area)
             window = crop_window(shape[0], shape[1], luck, self.augmentation)
-            return images.decode_crop(_encoded(example), ratio, window, channels), _share(window, shape)
+            return decoding.decode_crop(_encoded(example), ratio, window, channels), _share(window, shape)
 
         def whole():
             decode = functools.partial(self._reduced, example, side, area)
@@ -204,7 +205,7 @@ class Preparation:
         if self.plain:  # a choice that is not in the graph takes no time
             return part()
         return tf.cond(
-            (example["decoder"] == examination.TF_JPEG) & (example["index"] >= self.cache.first), part, whole
+            (example["decoder"] == image_files.TF_JPEG) & (example["index"] >= self.cache.first), part, whole
         )
 
     def _crop(self, pixels, luck):

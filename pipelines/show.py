@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines import BadData, load
-from pipelines.policy import NAMES
+from pipelines.augmentation.policy import NAMES
 
 COLUMNS = 8
 PALETTE = "tab20"  # of classes, in masks and boxes
@@ -23,7 +23,7 @@ def draw_batch(data, path: str | Path, split: str = "train", epoch: int = 0) -> 
     """Draw the first batch with its targets as a PNG.
 
     Args:
-        data: pipelines.data.Data.
+        data: pipelines.dataset.Data.
         path: file to write.
         split: "train", augmented; "validation" or "test", as they are.
         epoch: whose first batch is drawn of "train".

@@ -105,7 +105,7 @@ class Encoded:
 
     Args:
         splits: for each split the columns: "image" and perhaps "mask", the bytes or the path of each; "decoder" and
-            "mask_decoder", what reads them, as in `pipelines.scan`; and the targets.
+            "mask_decoder", what reads them, as in `pipelines.readers.scan`; and the targets.
         shapes: height and width of the training images, (examples, 2).
         files: whether the columns hold paths.
     """

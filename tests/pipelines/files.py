@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.bad_files import encoded
 from pipelines.errors import BadData
-from pipelines.folder import read_folder
+from pipelines.readers.folder import read_folder
 
 
 def picture(number=0, height=6, width=8):

@@ -17,8 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 import pipelines
-from pipelines import drawing, solids, tones
 from pipelines.catalogue import check_name, prepared_builder
+from pipelines.embedded import scenes, solids, tones
 
 SMALL = {"train": 30, "validation": 10, "test": 20}
 FIGURES = ["disc", "square", "triangle", "star", "ring", "cross"]
@@ -32,7 +32,7 @@ def small(tmp_path_factory):
     @functools.cache
     def prepared(name):
         with pytest.MonkeyPatch.context() as patch:
-            for module in (drawing, tones, solids):
+            for module in (scenes, tones, solids):
                 patch.setattr(module, "SPLITS", SMALL)
             return prepared_builder(name, folder)
 
@@ -98,7 +98,7 @@ def test_class_names(small):
 )
 def test_sizes_and_balance(monkeypatch, tmp_path, name, sizes, classes):
     """All that a builder generates, the drawing itself left out."""
-    monkeypatch.setattr(drawing, "scene", lambda *_: drawing.Scene(*np.zeros((3, 96, 96), np.uint8), ()))
+    monkeypatch.setattr(scenes, "scene", lambda *_: scenes.Scene(*np.zeros((3, 96, 96), np.uint8), ()))
     monkeypatch.setattr(tones, "recording", lambda *_: np.zeros(8000, np.int16))
     monkeypatch.setattr(solids, "volume", lambda *_: np.zeros((32, 32, 32), np.uint8))
     check_name(f"{name}/easy")
@@ -119,7 +119,7 @@ def test_figures_are_balanced():
 
 def test_what_is_stored_is_what_a_second_drawing_gives(stored):
     for number in (0, 7, 9):
-        scene = drawing.scene(drawing.DIFFICULTIES[0], 1, number)
+        scene = scenes.scene(scenes.DIFFICULTIES[0], 1, number)
         shape, box = stored("shapes", "validation")[number], stored("boxes", "validation")[number]
         np.testing.assert_array_equal(shape["image"], scene.image)
         np.testing.assert_array_equal(shape["segmentation_mask"][..., 0], scene.classes)
@@ -133,14 +133,14 @@ def test_what_is_stored_is_what_a_second_drawing_gives(stored):
 
 @pytest.mark.parametrize(("split", "number"), [(0, 1), (1, 0)])
 def test_no_example_is_another(split, number):
-    assert (drawing.scene(drawing.DIFFICULTIES[0], split, number).image != scene_at(0, 0).image).any()
+    assert (scenes.scene(scenes.DIFFICULTIES[0], split, number).image != scene_at(0, 0).image).any()
     for draw, module in ((tones.recording, tones), (solids.volume, solids)):
         medium = module.DIFFICULTIES[0]
         assert (draw(medium, 0, split, number) != draw(medium, 0, 0, 0)).any()
 
 
 def scene_at(split, number):
-    return drawing.scene(drawing.DIFFICULTIES[0], split, number)
+    return scenes.scene(scenes.DIFFICULTIES[0], split, number)
 
 
 def test_boxes_bound_the_instances_of_the_same_scene_in_shapes(stored):
@@ -225,7 +225,7 @@ def corners(kind):
 
 def covers(figure, y, x):
     """Which points of the image a figure covers."""
-    kind = drawing.FIGURES[figure.kind]
+    kind = scenes.FIGURES[figure.kind]
     y, x = np.broadcast_arrays(y, x)
     if kind in ("disc", "ring"):
         distance = np.hypot(y - figure.y, x - figure.x) / figure.radius
@@ -247,19 +247,19 @@ AREAS = {
 CENTRES = np.arange(96) + 0.5
 
 
-@pytest.mark.parametrize("kind", range(6), ids=drawing.FIGURES)
+@pytest.mark.parametrize("kind", range(6), ids=scenes.FIGURES)
 def test_figures_have_their_area(kind):
     grid = (np.arange(-500, 500) + 0.5) / 500
-    area = drawing.inside(kind, grid, grid[:, None]).mean() * 4
-    assert area == pytest.approx(AREAS[drawing.FIGURES[kind]], rel=4e-3)
+    area = scenes.inside(kind, grid, grid[:, None]).mean() * 4
+    assert area == pytest.approx(AREAS[scenes.FIGURES[kind]], rel=4e-3)
 
 
 @pytest.mark.parametrize("difficulty", ["easy", "medium", "hard"])
 def test_masks_are_the_figures_painted_one_over_another(difficulty):
-    difficulty = config(drawing.DIFFICULTIES, difficulty)
+    difficulty = config(scenes.DIFFICULTIES, difficulty)
     kinds = set()
     for number in range(25):
-        scene = drawing.scene(difficulty, 0, number)
+        scene = scenes.scene(difficulty, 0, number)
         painted, areas = np.zeros((96, 96), int), []
         for place, figure in enumerate(scene.figures, 1):
             covered = covers(figure, CENTRES[:, None], CENTRES)
@@ -279,16 +279,16 @@ def test_masks_are_the_figures_painted_one_over_another(difficulty):
 
 def test_the_picture_shows_what_the_mask_says():
     """Without pattern and noise each pixel's colour tells how much of it the figure covers."""
-    plain = config(drawing.DIFFICULTIES, "easy", figures=(1, 1), texture=0, noise=0)
+    plain = config(scenes.DIFFICULTIES, "easy", figures=(1, 1), texture=0, noise=0)
     for number in range(12):
-        scene = drawing.scene(plain, 0, number)
+        scene = scenes.scene(plain, 0, number)
         (figure,) = scene.figures
         image = scene.image.astype(float)
         ground, colour = image[0, 0], np.median(image[scene.instances == 1], axis=0)
         assert 119 <= np.linalg.norm(colour - ground) <= 201
         coverage = (image - ground) @ (colour - ground) / ((colour - ground) @ (colour - ground))
         np.testing.assert_allclose(image, ground + coverage[..., None] * (colour - ground), atol=1.5)
-        area = AREAS[drawing.FIGURES[figure.kind]] * figure.radius**2
+        area = AREAS[scenes.FIGURES[figure.kind]] * figure.radius**2
         assert coverage.sum() == pytest.approx(area, rel=0.015)
         fine = (np.arange(96 * 8) + 0.5) / 8
         share = covers(figure, fine[:, None], fine).reshape(96, 8, 96, 8).mean((1, 3))
@@ -297,10 +297,10 @@ def test_the_picture_shows_what_the_mask_says():
 
 
 def test_texture_and_noise_are_as_strong_as_said():
-    quiet = config(drawing.DIFFICULTIES, "easy", texture=30, noise=0)
+    quiet = config(scenes.DIFFICULTIES, "easy", texture=30, noise=0)
     noisy = dataclasses.replace(quiet, noise=10)
     for number in range(8):
-        clean, loud = (drawing.scene(c, 0, number) for c in (quiet, noisy))
+        clean, loud = (scenes.scene(c, 0, number) for c in (quiet, noisy))
         ground = clean.image[~ndimage.binary_dilation(clean.instances, iterations=2)].astype(float)
         assert 20 < np.linalg.norm(ground - ground.mean(0), axis=1).max() < 62
         difference = loud.image.astype(float) - clean.image
@@ -320,10 +320,10 @@ def figure_pixels(image):
 
 def test_scenes_are_ordered_by_difficulty():
     overlaps = {}
-    for difficulty in drawing.DIFFICULTIES:
-        scenes = [drawing.scene(difficulty, 2, number) for number in range(30)]
-        found = np.array([figure_pixels(scene.image) for scene in scenes])
-        true = np.array([scene.instances > 0 for scene in scenes])
+    for difficulty in scenes.DIFFICULTIES:
+        drawn = [scenes.scene(difficulty, 2, number) for number in range(30)]
+        found = np.array([figure_pixels(scene.image) for scene in drawn])
+        true = np.array([scene.instances > 0 for scene in drawn])
         overlaps[difficulty.name] = (found & true).sum() / (found | true).sum()
     assert overlaps["easy"] > 0.9 > overlaps["hard"] + 0.15
     assert overlaps["easy"] > overlaps["medium"] > overlaps["hard"]

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 import pipelines
-from pipelines.policy import Augmentation
+from pipelines.augmentation.policy import Augmentation
 from pipelines.preparation import Preparation
 from pipelines.sources import Cache
 

@@ -10,7 +10,7 @@ from tfcnn.run_directory import RunDirectory
 
 
 def load_data(config: Config):
-    """The pipelines.data.Data that `config` names, standardised as the weights that it starts from expect."""
+    """The pipelines.dataset.Data that `config` names, standardised as the weights that it starts from expect."""
     from tfcnn.weights.expectations import standard
 
     standardised = standard(config.arch, config.weights)

@@ -78,7 +78,7 @@ class Devices:
             function()
 
     def share(self, data):
-        """The pipelines.data.Data as this process reads it for training: of each batch its part."""
+        """The pipelines.dataset.Data as this process reads it for training: of each batch its part."""
         return dataclasses.replace(data, shard=tuple(self.worker)) if self.worker.count > 1 else data
 
     def prepare(self, model: keras.Model, facts: Any) -> Callable | None:

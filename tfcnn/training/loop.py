@@ -74,7 +74,7 @@ def train(
 
     Args:
         model: compiled, its variables those of `place`.
-        data: the pipelines.data.Data.
+        data: the pipelines.dataset.Data.
         epochs: of the whole run.
         checkpoints: what a validation that is stopped leaves one in, and where a fault is looked for.
         place: number of epochs done, and number of steps done of the next: as `Checkpoints.restore` gives it.

@@ -49,7 +49,7 @@ def within_time(config: Config, data, build: Callable, started: float) -> Config
 
     Args:
         config: with a `time`.
-        data: pipelines.data.Data.
+        data: pipelines.dataset.Data.
         build: build(config, data) gives a compiled network first.
         started: of time.monotonic().
 
@@ -85,7 +85,7 @@ def measure(model: keras.Model, data, config: Config, seconds: float) -> Speed:
 
     Args:
         model: as training will have it.
-        data: pipelines.data.Data.
+        data: pipelines.dataset.Data.
         config: the run; its moving average is measured, too.
         seconds: the budget, of which measuring takes a share.
     """

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import pipelines
+import pipelines.dataset
 from benchmarks import faults
 from tfcnn.cli.signals import Terminated
 from tfcnn.config import Config
@@ -144,7 +144,7 @@ def controls(tmp_path_factory):
 
 @pytest.mark.parametrize("left_out", ["nothing", "seeds", "optimiser", "metrics", "order", "place in the epoch"])
 def test_what_is_left_out_of_a_resume_is_seen(left_out, controls, monkeypatch):
-    name, restore, data_train = left_out, Checkpoints.restore, pipelines.data.Data.train
+    name, restore, data_train = left_out, Checkpoints.restore, pipelines.dataset.Data.train
     controls.stop(name, "on_train_batch_end", 1)
     model = controls.model
     lost = {
@@ -164,7 +164,7 @@ def test_what_is_left_out_of_a_resume_is_seen(left_out, controls, monkeypatch):
         return data_train(data, epochs, epoch, step - 1 if left_out == "order" else step)
 
     monkeypatch.setattr(Checkpoints, "restore", without)
-    monkeypatch.setattr(pipelines.data.Data, "train", shifted)
+    monkeypatch.setattr(pipelines.dataset.Data, "train", shifted)
     assert bool(differences(controls.whole, controls.resume(name))) is (left_out != "nothing")
 
 

@@ -1,0 +1,1 @@
+"""What happens to training examples on their way into a batch."""

@@ -1,0 +1,141 @@
+"""Where pixels come from: affine matrices, crop windows and bounding boxes.
+
+A matrix maps a point (x, y, 1) of the augmented image to the point of the given image that it shows, in pixels, both
+from the image's centre. Transforms compose by multiplication, the one that is done first on the left.
+"""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from pipelines.augmentation import draws as column
+from pipelines.augmentation import partition
+from pipelines.augmentation.policy import Augmentation
+
+VISIBLE = 0.2  # share of a moved box that must remain in the image
+
+
+def matrix(a, b, c, d, e, f) -> tf.Tensor:
+    """The matrices ((a, b, c), (d, e, f), (0, 0, 1)), from numbers or float32 (batch,): float32 (batch, 3, 3)."""
+    like = tf.zeros_like(sum((a, b, c, d, e, f)))
+    rows = [[a, b, c], [d, e, f], [0.0, 0.0, 1.0]]
+    return tf.stack([tf.stack([like + value for value in row], axis=-1) for row in rows], axis=-2)
+
+
+def matrices(luck: tf.Tensor, a: Augmentation, height: int, width: int) -> tf.Tensor:
+    """Mirror, turn, zoom and shift, in this order: float32 (batch, 3, 3)."""
+    centred = 2 * luck - 1
+    angle, zoom = math.radians(a.degrees) * centred[:, column.ANGLE], tf.exp(a.zoom * centred[:, column.ZOOM])
+    cos, sin = tf.cos(angle) / zoom, tf.sin(angle) / zoom
+    flip_x, flip_y = (
+        tf.where(luck[:, flip] < share, -1.0, 1.0)
+        for flip, share in ((column.FLIP_X, a.hflip), (column.FLIP_Y, a.vflip))
+    )
+    right, down = a.translate * width * centred[:, column.SHIFT_X], a.translate * height * centred[:, column.SHIFT_Y]
+    return matrix(flip_x * cos, -flip_x * sin, right, flip_y * sin, flip_y * cos, down)
+
+
+def resample(
+    images: tf.Tensor, matrices: tf.Tensor, *, interpolation: str, fill_mode: str, fill_value: float = 0.0
+) -> tf.Tensor:
+    """Images (batch, height, width, channels) of any type as the matrices (batch, 3, 3) show them."""
+    height, width = images.shape[1], images.shape[2]
+    x, y = (width - 1) / 2, (height - 1) / 2  # pixels are counted by their centres
+    from_corner = tf.constant([[1.0, 0.0, -x], [0.0, 1.0, -y], [0.0, 0.0, 1.0]])
+    to_corner = tf.constant([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.reshape(to_corner @ matrices @ from_corner, [-1, 9])[:, :8],
+        output_shape=[height, width],
+        fill_value=fill_value,
+        interpolation=interpolation,
+        fill_mode=fill_mode,
+    )
+
+
+def mirror(images: tf.Tensor, luck: tf.Tensor, a: Augmentation) -> tf.Tensor:
+    """Images (batch, height, width, channels) of any type, mirrored as `matrices` says, without resampling."""
+    _, height, width, channels = images.shape
+    # Along the middle axis of three TensorFlow copies pixel by pixel; else number by number, ten times as slow.
+    rows = {column.FLIP_X: (-1, width, channels), column.FLIP_Y: (-1, height, width * channels)}
+    for flip, share in ((column.FLIP_X, a.hflip), (column.FLIP_Y, a.vflip)):
+        if share:
+
+            def reverse(some, shape=rows[flip]):
+                return tf.reshape(tf.reverse(tf.reshape(some, shape), [1]), (-1, height, width, channels))
+
+            images = partition.change(images, luck[:, flip] < share, [reverse])
+    return images
+
+
+def move_boxes(boxes: tf.Tensor, matrices: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Boxes as `resample` moves what they hold: the upright hull of the moved corners, clipped to the image.
+
+    Args:
+        boxes: float32 (batch, n, 4), x and y of the first corner and of the last, in pixels; rows of -1 are padding.
+        matrices: float32 (batch, 3, 3).
+
+    Returns:
+        (boxes, keep): rows of -1 where there was no box or less than a fifth of the moved one remains in the image;
+        bool (batch, n), where one remains.
+    """
+    x, y = tf.gather(boxes, [0, 2, 2, 0], axis=-1), tf.gather(boxes, [1, 1, 3, 3], axis=-1)
+    corners = tf.stack([x - width / 2, y - height / 2, tf.ones_like(x)], axis=-1)  # (batch, n, 4, 3)
+    moved = tf.einsum("bij,bnkj->bnki", tf.linalg.inv(matrices), corners)[..., :2] + [width / 2, height / 2]
+    hull = tf.concat([tf.reduce_min(moved, axis=2), tf.reduce_max(moved, axis=2)], axis=-1)
+    return _visible(hull, tf.reduce_any(boxes != -1, axis=-1), height, width)
+
+
+def crop_boxes(boxes: tf.Tensor, window: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Boxes float32 (n, 4) of one image after the crop `window` was resized to (height, width): as `move_boxes`."""
+    y, x, h, w = tf.unstack(tf.cast(window, tf.float32))
+    scale = tf.stack([width / w, height / h, width / w, height / h])
+    return _visible((boxes - tf.stack([x, y, x, y])) * scale, tf.reduce_any(boxes != -1, axis=-1), height, width)
+
+
+def _visible(boxes, present, height, width):
+    clipped = tf.clip_by_value(boxes, 0.0, [width, height, width, height])
+    keep = present & (_area(clipped) > 0) & (_area(clipped) >= VISIBLE * _area(boxes))
+    return tf.where(keep[..., None], clipped, -1.0), keep
+
+
+def _area(boxes):
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+def crop_window(height: tf.Tensor, width: tf.Tensor, luck: tf.Tensor, a: Augmentation) -> tf.Tensor:
+    """The random resized crop of one image, by torchvision's rule.
+
+    The area is uniform in `a.scale`, the ratio log-uniform in `a.ratio`; the first of ten tries that fits into the
+    image is taken, else the largest centred window whose ratio is allowed.
+
+    Args:
+        height, width: int32 scalars.
+        luck: float32 (DRAWS,).
+
+    Returns:
+        int32 (4,): y, x, height and width, as `tf.io.decode_and_crop_jpeg` takes them; the whole image if `a.scale`
+        is (1, 1).
+    """
+    if a.scale == (1.0, 1.0):
+        return tf.stack([0, 0, height, width])
+    rows, columns = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
+    area = rows * columns * _between(*a.scale, luck[column.CROP_AREA])
+    ratio = tf.exp(_between(math.log(a.ratio[0]), math.log(a.ratio[1]), luck[column.CROP_RATIO]))
+    w, h = tf.round(tf.sqrt(area * ratio)), tf.round(tf.sqrt(area / ratio))
+    fits = (w >= 1) & (w <= columns) & (h >= 1) & (h <= rows)
+    first = tf.argmax(fits)
+    widest, highest = tf.minimum(columns, tf.round(rows * a.ratio[1])), tf.minimum(rows, tf.round(columns / a.ratio[0]))
+    found = tf.reduce_any(fits)
+    w, h = tf.where(found, w[first], widest), tf.where(found, h[first], highest)
+    y, x = (
+        tf.where(found, tf.floor(chance * (free + 1)), tf.floor(free / 2))
+        for chance, free in ((luck[column.CROP_Y], rows - h), (luck[column.CROP_X], columns - w))
+    )
+    return tf.cast(tf.stack([y, x, h, w]), tf.int32)
+
+
+def _between(low, high, share):
+    return low + (high - low) * share

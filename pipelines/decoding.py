@@ -1,0 +1,104 @@
+"""Encoded images to pixels: whole, or only the part that a crop needs.
+
+A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that still holds more pixels than the smallest crop needs:
+libjpeg then does a part of the work, and what is left to shrink needs no smoothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from pipelines.readers import image_files
+
+# A few grey levels off at sharp edges of colour, and faster: for training images.
+FAST = {"dct_method": "INTEGER_FAST", "fancy_upscaling": False}
+RATIOS = (1, 2, 4, 8)  # the divisors of libjpeg's scaled decoding
+
+
+def decode(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor | None, channels: int) -> tf.Tensor:
+    """A whole image of any kind.
+
+    Args:
+        encoded: string scalar, the bytes.
+        decoder: uint8 scalar: examination.TF_JPEG, TF_IMAGE or PILLOW.
+        path: string scalar: of the file, for what only Pillow reads; None where there is no such image.
+        channels: 1 or 3.
+
+    Returns:
+        uint8 (height, width, channels).
+    """
+    readers = [
+        lambda: tf.io.decode_jpeg(encoded, channels),
+        lambda: tf.io.decode_image(encoded, channels, expand_animations=False),
+    ]
+    if path is not None:
+        readers.append(
+            lambda: tf.numpy_function(lambda name: image_files.read(name.decode(), channels), [path], tf.uint8)
+        )
+    return tf.ensure_shape(tf.switch_case(tf.cast(decoder, tf.int32), readers), (None, None, channels))
+
+
+def decode_mask(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor | None) -> tf.Tensor:
+    """A mask of class numbers, uint8 (height, width, 1); arguments as for `decode`."""
+
+    def by_tensorflow():
+        return tf.io.decode_image(encoded, 1, expand_animations=False)
+
+    def by_pillow():
+        return tf.numpy_function(lambda name: image_files.read_mask(name.decode())[..., None], [path], tf.uint8)
+
+    mask = by_tensorflow() if path is None else tf.cond(decoder == image_files.PILLOW, by_pillow, by_tensorflow)
+    return tf.ensure_shape(mask, (None, None, 1))
+
+
+def reduced(shape: tf.Tensor, side: int, smallest_area: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """How much smaller JPEGs may be decoded: index into RATIOS, and the height and width that they then have.
+
+    Args:
+        shape: int (..., 2): height and width.
+        side: of the crops when they are resized.
+        smallest_area: share of an image's area that a crop has at least.
+    """
+    spare = tf.cast(tf.reduce_min(shape, axis=-1), tf.float32) * (math.sqrt(smallest_area) / side)
+    ratio = tf.reduce_sum(tf.cast(spare[..., None] >= tf.constant(RATIOS[1:], tf.float32), tf.int32), axis=-1)
+    return ratio, -(-shape // tf.gather(tf.constant(RATIOS, shape.dtype), ratio)[..., None])  # libjpeg rounds up
+
+
+def decode_reduced(encoded: tf.Tensor, ratio: tf.Tensor, channels: int) -> tf.Tensor:
+    """A whole JPEG at 1 / RATIOS[ratio] of its size, uint8 (height, width, channels)."""
+    return tf.switch_case(ratio, [lambda r=r: tf.io.decode_jpeg(encoded, channels, r, **FAST) for r in RATIOS])
+
+
+def decode_crop(encoded: tf.Tensor, ratio: tf.Tensor | None, window: tf.Tensor, channels: int) -> tf.Tensor:
+    """The part `window` (int32 y, x, height, width) of what `decode_reduced` gives, in less time; None: ratio 0."""
+    parts = [lambda r=r: tf.image.decode_and_crop_jpeg(encoded, window, channels, r, **FAST) for r in RATIOS]
+    return parts[0]() if ratio is None else tf.switch_case(ratio, parts)
+
+
+def at_scale(pixels: tf.Tensor, side: int) -> tf.Tensor:
+    """An image whose shorter side has become `side`, uint8 (height, width, channels), smoothed."""
+    shape = tf.cast(tf.shape(pixels)[:2], tf.float32)
+    size = tf.maximum(tf.cast(tf.round(shape * (side / tf.reduce_min(shape))), tf.int32), side)
+    resized = tf.image.resize(pixels, size, antialias=True)
+    return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+
+
+def resize(pixels: tf.Tensor, side: int, smoothed: bool = True) -> tf.Tensor:
+    """A crop (height, width, channels) as float32 (side, side, channels), bilinear.
+
+    Smoothed where it shrinks to less than half, which takes five times as long; `smoothed=False` if it never does.
+    """
+
+    def bilinear():  # of float32: three quarters of the time that the kernel takes of uint8, and the same values
+        return tf.image.resize(tf.cast(pixels, tf.float32), (side, side))
+
+    if not smoothed:
+        return bilinear()
+    resized = tf.cond(
+        tf.reduce_min(tf.shape(pixels)[:2]) > 2 * side,
+        lambda: tf.image.resize(pixels, (side, side), antialias=True),
+        bilinear,
+    )
+    return tf.ensure_shape(resized, (side, side, pixels.shape[-1]))

@@ -1,0 +1,1 @@
+"""Data sets that need no network: drawn, synthesised, or shipped with a package."""

@@ -1,0 +1,1 @@
+"""From files to examples: TensorFlow Datasets, folders, lists, arrays."""

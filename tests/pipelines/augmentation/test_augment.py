@@ -1,0 +1,265 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines.augmentation import geometry, mixup
+from pipelines.augmentation.augment import (
+    DRAWS,
+    Augmentation,
+    augment,
+    augment_volumes,
+    augment_waveforms,
+    draw,
+    draws,
+    policy,
+)
+from pipelines.augmentation.policy import NAMES
+
+SIDE = 24
+RAND = Augmentation(
+    hflip=0.5, vflip=0.5, degrees=20, translate=0.1, zoom=0.1, color_jitter=0.2, randaugment=(2, 9.0), erase=0.3
+)
+
+
+def images_of(count, channels=3, seed=0):
+    """Smooth random pictures: float32 (count, SIDE, SIDE, channels)."""
+    coarse = np.random.default_rng(seed).uniform(0, 255, (count, 4, 4, channels))
+    return tf.image.resize(coarse, (SIDE, SIDE), "bicubic").numpy().clip(0, 255)
+
+
+@pytest.mark.parametrize("fill_mode", ["CONSTANT", "REFLECT"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_shape_type_and_range_stay(channels, fill_mode):
+    images = images_of(40, channels)
+    found = augment(tf.constant(images), draws(0, 0, 40), RAND, fill_mode=fill_mode)
+    assert (found.shape, found.dtype) == (images.shape, tf.float32)
+    assert np.isfinite(found).all()
+    assert found.numpy().min() >= 0
+    assert found.numpy().max() <= 255.01
+
+
+@pytest.mark.parametrize("side", [1, 2, 3])
+def test_the_smallest_images(side):
+    images = tf.fill([60, side, side, 3], 50.0)
+    found = augment(images, draws(0, 0, 60), RAND, fill_mode="REFLECT")
+    assert found.shape == images.shape
+    assert np.isfinite(found).all()
+
+
+def test_nothing_asked_for_is_the_input_itself():
+    images, masks = tf.constant(images_of(3)), tf.zeros([3, SIDE, SIDE, 1], tf.uint8)
+    boxes, luck = tf.constant([[[1.0, 2.0, 9.0, 9.0], [-1, -1, -1, -1]]] * 3), draws(0, 0, 3)
+    nothing = policy("none", side=SIDE, characters=False)
+    assert augment(images, luck, nothing, fill_mode="REFLECT") is images
+    together = augment(images, luck, nothing, fill_mode="REFLECT", masks=masks, boxes=boxes)
+    assert together["images"] is images
+    assert together["masks"] is masks
+    np.testing.assert_allclose(together["boxes"], boxes, atol=1e-5)
+    np.testing.assert_array_equal(together["keep"], [[True, False]] * 3)
+
+
+CHANGES = {
+    "hflip": 0.5,
+    "vflip": 0.5,
+    "degrees": 12.0,
+    "translate": 0.1,
+    "zoom": 0.2,
+    "color_jitter": 0.2,
+    "randaugment": (2, 9.0),
+    "erase": 0.5,
+    "mixup": 0.4,
+    "cutmix": 1.0,
+    "scale": (0.2, 0.9),
+    "ratio": (1.0, 1.0),
+}
+
+
+def test_every_field_is_tried():
+    elsewhere = {"margin"}  # test_data.py: a window of fixed scale
+    assert set(CHANGES) | elsewhere == {field.name for field in dataclasses.fields(Augmentation)}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_field_changes_something(name):
+    images, luck = tf.constant(images_of(16)), draws(0, 0, 16)
+    base = Augmentation(scale=(0.2, 0.9)) if name == "ratio" else Augmentation()
+    a = dataclasses.replace(base, **{name: CHANGES[name]})
+    if name in ("scale", "ratio"):
+        found, plain = (geometry.crop_window(*tf.constant([90, 120]), luck[0], each).numpy() for each in (a, base))
+        assert (found != plain).any()
+    elif name in ("mixup", "cutmix"):
+        mixed, targets = mixup.mix(images, tf.eye(16), 0, 0, 0, a)
+        assert (mixed != images).numpy().any()
+        assert (targets != tf.eye(16)).numpy().any()
+    else:
+        changed = (augment(images, luck, a, fill_mode="REFLECT") != images).numpy().any(axis=(1, 2, 3))
+        assert 0.2 < changed.mean() <= (0.8 if name in ("hflip", "vflip", "erase") else 1)
+
+
+def mirrored(a, fill_mode="REFLECT", count=2000):
+    gradient = tf.tile(tf.linspace(0.0, 255.0, 16)[None, None, :, None], [count, 16, 1, 1])
+    images = augment(gradient, draws(0, 0, count), a, fill_mode=fill_mode).numpy()
+    return (images[:, :, 4].mean((1, 2)) > images[:, :, 11].mean((1, 2))).mean()
+
+
+@pytest.mark.parametrize("rest", [{}, {"degrees": 12.0, "zoom": 0.15, "translate": 0.09}])
+def test_shares_of_mirrored_images(rest):
+    assert mirrored(Augmentation(hflip=0.0, **rest)) == 0
+    assert mirrored(Augmentation(hflip=0.5, **rest)) == pytest.approx(0.5, abs=0.04)
+    assert mirrored(Augmentation(hflip=1.0, **rest)) == 1
+
+
+def test_photographs_are_mirrored_and_written_characters_are_not():
+    assert mirrored(policy("light", side=16, characters=False)) == pytest.approx(0.5, abs=0.04)
+    assert mirrored(policy("light", side=16, characters=True), "CONSTANT") == 0
+
+
+def test_erased_boxes_are_as_timms():
+    """The probability; area of 0.02 ... 1/3, ratio 0.3 ... 1/0.3; here in the mean colour."""
+    count, side = 3000, 40
+    gradient = np.linspace(0, 200, side * side * 3, dtype=np.float32).reshape(1, side, side, 3)
+    images = tf.tile(tf.constant(gradient), [count, 1, 1, 1])
+    found = augment(images, draws(1, 0, count), Augmentation(erase=0.4), fill_mode="REFLECT").numpy()
+    erased = (found != gradient).any(axis=3)
+    touched = erased.any(axis=(1, 2))
+    assert touched.mean() == pytest.approx(0.4, abs=0.03)
+    erased, found = erased[touched], found[touched]
+    heights, widths = erased.any(axis=2).sum(1), erased.any(axis=1).sum(1)
+    np.testing.assert_array_equal(heights * widths, erased.sum((1, 2)))
+    np.testing.assert_allclose(found[erased], np.tile(gradient.mean((0, 1, 2)), (erased.sum(), 1)), atol=0.01)
+    areas, ratios = heights * widths / side**2, np.log(widths / heights)
+    assert 0.015 < areas.min() < 0.03
+    assert 0.3 < areas.max() < 0.36
+    assert areas.mean() == pytest.approx((0.02 + 1 / 3) / 2, abs=0.01)
+    assert np.abs(ratios).max() < np.log(1 / 0.3) + 0.25
+    assert ratios.mean() == pytest.approx(0, abs=0.08)
+    where = erased.mean(0)
+    np.testing.assert_allclose(where, where[::-1, ::-1], atol=0.1)
+
+
+@pytest.mark.parametrize("fill_mode", ["CONSTANT", "REFLECT"])
+def test_image_mask_and_box_stay_together_under_every_operation(fill_mode):
+    """A bright square: the mask's class 1 lies where the image is bright, and the box around it."""
+    count, side = 200, 48
+    masks = np.zeros((count, side, side, 1), np.int32)
+    masks[:, 17:29, 20:32] = 1
+    a = dataclasses.replace(RAND, color_jitter=0.0, erase=0.0, randaugment=(2, 4.0))
+    boxes = np.tile(np.float32([[20, 17, 32, 29]]), (count, 1, 1))
+    luck = draws(0, 0, count)
+    # Three kinds of content in the channels would be recoloured: only what moves pixels is compared, on brightness.
+    images = tf.constant(masks * 200.0 + 20, tf.float32)
+    found = augment(images, luck, a, fill_mode=fill_mode, masks=tf.constant(masks), boxes=tf.constant(boxes))
+    labels = found["masks"].numpy()[..., 0]
+    assert labels.dtype == np.int32
+    assert set(np.unique(labels)) == ({0, 1, 255} if fill_mode == "CONSTANT" else {0, 1})
+    compared = 0
+    for image, label, box, keep in zip(
+        found["images"].numpy()[..., 0], labels, found["boxes"].numpy(), found["keep"].numpy(), strict=True
+    ):
+        y, x = np.nonzero(label == 1)
+        if fill_mode == "CONSTANT":
+            assert keep[0]
+            hull = [x.min(), y.min(), x.max() + 1, y.max() + 1]
+            np.testing.assert_allclose(box[0], hull, atol=2)
+        inside, outside = image[label == 1], image[label == 0]
+        if abs(np.median(inside) - np.median(outside)) > 60:  # not equalized, solarized or washed out
+            bright = np.abs(image - np.median(inside)) < np.abs(image - np.median(outside))
+            assert (bright == (label == 1))[label != 255].mean() > 0.96
+            compared += 1
+    assert compared > 100
+
+
+def test_erasing_leaves_masks_and_boxes():
+    masks, boxes = tf.ones([4, SIDE, SIDE, 1], tf.uint8), tf.constant([[[2.0, 2.0, 20.0, 20.0]]] * 4)
+    found = augment(
+        images_of(4), draws(0, 0, 4), Augmentation(erase=1.0), fill_mode="CONSTANT", masks=masks, boxes=boxes
+    )
+    np.testing.assert_array_equal(found["masks"], masks)
+    np.testing.assert_allclose(found["boxes"], boxes, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "everything"])
+def test_an_example_does_not_depend_on_its_batch(name):
+    a = RAND if name == "everything" else policy(name, side=SIDE, characters=False)
+    images, luck = images_of(30), draws(4, 2, 30)
+    together = augment(tf.constant(images), luck, a, fill_mode="REFLECT").numpy()
+    dataset = tf.data.Dataset.from_tensor_slices((images, luck))
+    dataset = dataset.map(lambda x, row: augment(x[None], row[None], a, fill_mode="REFLECT")[0], num_parallel_calls=4)
+    np.testing.assert_allclose(together, list(dataset.as_numpy_iterator()), atol=1e-3)
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_the_same_luck_gives_the_same_bytes_and_another_epoch_others(large):
+    """Twice through one graph with parallel calls: nothing keeps a state, nothing depends on which comes first."""
+    images = tf.constant(images_of(8))
+
+    def changed(epoch, i):
+        if large:
+            return augment(tf.gather(images, [i]), draw(3, epoch, i)[None], RAND, fill_mode="REFLECT")
+        return augment(images, draws(3, epoch, 8), RAND, fill_mode="REFLECT")
+
+    epochs, examples = np.repeat([0, 7], 8 if large else 1), np.tile(np.arange(8 if large else 1), 2)
+    dataset = tf.data.Dataset.from_tensor_slices((epochs, examples)).map(changed, num_parallel_calls=4)
+    first, again = (np.concatenate(list(dataset.as_numpy_iterator())) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert (first[:8] != first[8:]).any(axis=(1, 2, 3)).all()
+
+
+def test_waveforms_are_shifted_into_silence_and_scaled():
+    count, length = 300, 50
+    waves = np.random.default_rng(0).uniform(1, 2, (count, length, 2)).astype(np.float32)
+    luck = draws(0, 0, count)
+    assert augment_waveforms(waves, luck, Augmentation()) is waves
+    shifted = augment_waveforms(tf.constant(waves), luck, Augmentation(translate=0.2)).numpy()
+    steps = []
+    for wave, found in zip(waves, shifted, strict=True):
+        silent = (found == 0).all(axis=1)
+        by = int(silent.sum()) * (1 if silent[0] else -1)
+        expected = np.zeros_like(wave)
+        expected[max(by, 0) : length + min(by, 0)] = wave[max(-by, 0) : length - max(by, 0)]
+        np.testing.assert_array_equal(found, expected)
+        steps.append(by)
+    assert set(steps) == set(range(-10, 11))
+    louder = augment_waveforms(tf.constant(waves), luck, Augmentation(color_jitter=0.3)).numpy() / waves
+    np.testing.assert_allclose(louder, np.broadcast_to(louder[:, :1, :1], louder.shape), rtol=1e-5)
+    assert 0.7 <= louder.min() < 0.72
+    assert 1.28 < louder.max() <= 1.301
+
+
+def test_volumes_are_mirrored_and_shifted_by_whole_voxels():
+    count, shape = 400, (6, 7, 8)
+    volume = np.arange(1, np.prod(shape) + 1, dtype=np.float32).reshape(*shape, 1)
+    volumes, luck = tf.constant(np.tile(volume[None], (count, 1, 1, 1, 1))), draws(0, 0, count)
+    assert augment_volumes(volumes, luck, Augmentation()) is volumes
+    ways = {
+        flips: np.flip(volume, [axis for axis, flip in enumerate(flips) if flip]).tobytes()
+        for flips in np.ndindex(2, 2, 2)
+    }
+    found = augment_volumes(volumes, luck, Augmentation(hflip=0.5, vflip=0.25)).numpy()
+    shares = np.array([[each.tobytes() == way for way in ways.values()] for each in found])
+    assert (shares.sum(axis=1) == 1).all()
+    per_axis = np.array(list(ways))[shares.argmax(axis=1)].mean(axis=0)
+    np.testing.assert_allclose(per_axis, [0.5, 0.25, 0.5], atol=0.08)  # depth, height, width
+    moved = augment_volumes(volumes, luck, Augmentation(translate=0.3)).numpy()
+    shifts = set()
+    for each in moved:
+        z, y, x, _ = np.argwhere(each > 0).min(axis=0)
+        seen = np.unravel_index(int(each[z, y, x, 0]) - 1, shape)
+        by = tuple(int(at - was) for at, was in zip((z, y, x), seen, strict=True))
+        expected = np.zeros_like(volume)
+        to, source = (
+            tuple(slice(max(sign * b, 0), n + min(sign * b, 0)) for b, n in zip(by, shape, strict=True))
+            for sign in (1, -1)
+        )
+        expected[to] = volume[source]
+        np.testing.assert_array_equal(each, expected)
+        shifts.add(by)
+    for axis, most in enumerate((2, 2, 2)):
+        assert {by[axis] for by in shifts} == set(range(-most, most + 1))
+
+
+def test_luck_has_the_promised_shape():
+    assert draws(0, 0, 7).shape == (7, DRAWS)
+    assert draw(0, 0, 7).shape == (DRAWS,)

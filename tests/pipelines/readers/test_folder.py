@@ -1,0 +1,279 @@
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.bad_files import CMYK, JPEG, encoded, exif
+from pipelines.readers import image_files
+from pipelines.readers.folder import read_folder
+from pipelines.readers.splits import cut
+from tests.pipelines.files import classes, names, picture, put, refusal
+
+pytestmark = pytest.mark.usefixtures("own_data_dir")
+
+
+# One folder a class
+
+
+def test_one_folder_a_class(tmp_path):
+    classes(tmp_path, {"dog": 20, "Cat": 30, "cat": 10})
+    listing = read_folder(tmp_path)
+    assert (listing.task, listing.channels, listing.bad, listing.notes) == ("classification", 3, (), {})
+    assert listing.class_names == ("Cat", "cat", "dog")
+    assert {split: len(files.paths) for split, files in listing.splits.items()} == {
+        "train": 48,
+        "validation": 6,
+        "test": 6,
+    }
+    for files in listing.splits.values():
+        assert files.paths == sorted(files.paths)
+        assert [listing.class_names[label] for label in files.labels] == [Path(p).parent.name for p in files.paths]
+        assert (files.labels.dtype, files.shapes.dtype, files.decoders.dtype) == (np.int64, np.int32, np.uint8)
+        assert files.shapes.tolist() == [[6, 8]] * len(files.paths)
+        assert set(files.decoders) == {image_files.TF_IMAGE}
+        assert files.masks is files.mask_decoders is None
+        assert all(os.path.isabs(path) for path in files.paths)
+
+
+def test_the_cut_is_that_of_the_sorted_names(tmp_path):
+    classes(tmp_path, {"b": 14, "a": 9})
+    everything = sorted(str(path) for path in tmp_path.rglob("*.png"))
+    expected = cut(np.array([path.split("/")[-2] == "b" for path in everything]).astype(int), ("validation", "test"))
+    for split, files in read_folder(tmp_path).splits.items():
+        assert files.paths == [everything[row] for row in expected[split]]
+
+
+def test_images_lie_at_any_depth_below_their_class(tmp_path):
+    classes(tmp_path, {"a": 10, "b/x/y": 6, "b/z": 4})
+    listing = read_folder(tmp_path)
+    assert listing.class_names == ("a", "b")
+    assert sum(len(files.paths) for files in listing.splits.values()) == 20
+
+
+def test_the_path_may_be_relative(tmp_path, monkeypatch):
+    classes(tmp_path / "set", {"a": 10, "b": 10})
+    monkeypatch.chdir(tmp_path)
+    assert read_folder("set").splits["test"].paths == read_folder(tmp_path / "set").splits["test"].paths
+
+
+def test_what_is_no_image_is_left_alone(tmp_path):
+    classes(tmp_path, {"a": 10, "b": 10})
+    for name in ("a/list.txt", "a/Thumbs.db", "b/.DS_Store", "b/._000.png", "b/deep/x.json", "readme.md"):
+        put(tmp_path / name, b"text")
+    for name in ("a/.hidden/000.png", ".git/000.png", "__MACOSX/000.png"):
+        put(tmp_path / name)
+    put(tmp_path / "sheet.png")
+    listing = read_folder(tmp_path)
+    assert listing.class_names == ("a", "b")
+    assert listing.notes == {"not an image by name": 6, "outside the class folders": 1}
+
+
+def test_links_are_followed_but_in_no_circle(tmp_path):
+    classes(tmp_path / "elsewhere", {"dogs": 10, "hounds": 5})
+    classes(tmp_path / "set", {"a": 10})
+    (tmp_path / "set" / "dog").symlink_to(tmp_path / "elsewhere" / "dogs")
+    (tmp_path / "elsewhere" / "dogs" / "hounds").symlink_to(tmp_path / "elsewhere" / "hounds")
+    (tmp_path / "set" / "a" / "up").symlink_to(tmp_path / "set" / "a")
+    listing = read_folder(tmp_path / "set")
+    assert listing.class_names == ("a", "dog")
+    assert sum(len(files.paths) for files in listing.splits.values()) == 25
+
+
+@pytest.mark.parametrize("validation", ["val", "valid", "validation", "Validation"])
+def test_splits(tmp_path, validation):
+    for folder, count in {"train": 6, validation: 2, "test": 3}.items():
+        classes(tmp_path, {"a": count, "b": count}, folder)
+    listing = read_folder(tmp_path)
+    for split, folder in {"train": "train", "validation": validation, "test": "test"}.items():
+        assert {path.split("/")[0] for path in names(listing, tmp_path)[split]} == {folder}
+    assert {split: len(files.paths) for split, files in listing.splits.items()} == {
+        "train": 12,
+        "validation": 4,
+        "test": 6,
+    }
+
+
+def test_validation_is_cut_from_train_and_never_from_test(tmp_path):
+    classes(tmp_path, {"a": 20, "b": 10}, "train")
+    classes(tmp_path, {"a": 5, "b": 5}, "test")
+    found = names(read_folder(tmp_path), tmp_path)
+    assert {split: len(paths) for split, paths in found.items()} == {"train": 27, "validation": 3, "test": 10}
+    assert all(path.startswith("train/") for path in found["train"] + found["validation"])
+    assert all(path.startswith("test/") for path in found["test"])
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    classes(tmp_path, {"bus": 10, "train": 10})
+    assert read_folder(tmp_path).class_names == ("bus", "train")
+
+
+# What is found in the files
+
+
+def test_notes_decoders_shapes_and_channels(tmp_path):
+    classes(tmp_path, {"a": 12, "b": 12}, "train")
+    classes(tmp_path, {"a": 2, "b": 2}, "validation")
+    odd = {
+        "0.jpg": (JPEG, image_files.TF_JPEG, [24, 36]),
+        "1.jpg": (encoded(CMYK, "JPEG"), image_files.PILLOW, [24, 36]),
+        "2.jpg": (encoded(picture(), "JPEG", exif=exif(6)), image_files.PILLOW, [8, 6]),
+        "3.jpg": (encoded(picture(), "JPEG", exif=exif(3)), image_files.PILLOW, [6, 8]),
+        "4.png": (encoded(picture()[..., 0], "PNG"), image_files.TF_IMAGE, [6, 8]),
+    }
+    for name, (content, _, _) in odd.items():
+        put(tmp_path / "test" / "a" / name, content)
+    listing = read_folder(tmp_path)
+    test = listing.splits["test"]
+    assert test.decoders.tolist() == [decoder for _, decoder, _ in odd.values()]
+    assert test.shapes.tolist() == [shape for _, _, shape in odd.values()]
+    assert listing.channels == 3
+    assert listing.notes == {"CMYK": 1, "EXIF orientation": 2, "grey among colour": 1}
+
+
+def test_grey_images_alone_have_one_channel(tmp_path):
+    for name in ("a", "b"):
+        for number in range(10):
+            put(tmp_path / name / f"{number}.png", encoded(picture(number)[..., 0], "PNG"))
+    listing = read_folder(tmp_path)
+    assert (listing.channels, listing.notes) == (1, {})
+
+
+def test_the_fingerprint_is_of_names_labels_and_content(tmp_path):
+    classes(tmp_path / "one", {"a": 10, "b": 10})
+    one = read_folder(tmp_path / "one").fingerprint
+
+    def changed(change):
+        copy = tmp_path / "copy"
+        shutil.copytree(tmp_path / "one", copy)
+        change(copy)
+        found = read_folder(copy).fingerprint
+        shutil.rmtree(copy)
+        return found
+
+    assert changed(lambda copy: None) == one
+    assert changed(lambda copy: os.utime(copy / "a" / "000.png", (0, 0))) == one
+    assert changed(lambda copy: put(copy / "a" / "note.txt", b"text")) == one
+    others = {
+        changed(lambda copy: put(copy / "a" / "000.png", number=9999)),
+        changed(lambda copy: (copy / "a" / "000.png").rename(copy / "a" / "0.png")),
+        changed(lambda copy: (copy / "a" / "000.png").rename(copy / "b" / "100.png")),
+        changed(lambda copy: (copy / "a").rename(copy / "c")),
+        changed(lambda copy: (copy / "a" / "000.png").unlink()),
+    }
+    assert len(others | {one}) == 6
+
+
+# Bad files
+
+
+@pytest.fixture
+def spoilt(tmp_path):
+    """Forty images, two of them truncated."""
+    classes(tmp_path, {"cat": 20, "dog": 20})
+    for name in ("cat/003.png", "dog/004.png"):
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-20])
+    return tmp_path
+
+
+def test_a_bad_image_is_an_error_that_names_it(spoilt):
+    assert refusal(spoilt) == (
+        f"bad image '{spoilt}/cat/003.png' (class 'cat'): truncated; 1 more of 40 files are bad; "
+        f"mend or remove, or leave out (--on-bad-image skip)"
+    )
+
+
+def test_bad_images_are_left_out_if_asked(spoilt):
+    listing = read_folder(spoilt, on_bad_image="skip")
+    assert listing.bad == (
+        image_files.Bad(f"{spoilt}/cat/003.png", "cat", "truncated"),
+        image_files.Bad(f"{spoilt}/dog/004.png", "dog", "truncated"),
+    )
+    assert sum(len(files.paths) for files in listing.splits.values()) == 38
+
+
+def test_leaving_out_moves_no_other_image(spoilt):
+    rest = names(read_folder(spoilt, on_bad_image="skip"), spoilt)
+    for name in ("cat/003.png", "dog/004.png"):
+        put(spoilt / name, number=5000)
+    whole = names(read_folder(spoilt), spoilt)
+    bad = {"cat/003.png", "dog/004.png"}
+    assert rest == {split: [path for path in paths if path not in bad] for split, paths in whole.items()}
+
+
+def test_too_many_bad_images_are_not_left_out(spoilt):
+    assert len(read_folder(spoilt, on_bad_image="skip", max_bad=0.05).bad) == 2
+    text = refusal(spoilt, on_bad_image="skip", max_bad=0.04)
+    assert "2 of 40 files are bad, more than the share of 0.04" in text
+    assert text.endswith("(--max-bad)")
+
+
+def test_what_to_do_with_bad_images_is_one_of_two(spoilt):
+    assert "not 'ignore'" in refusal(spoilt, on_bad_image="ignore")
+
+
+def test_a_class_of_bad_images_alone(tmp_path):
+    classes(tmp_path, {"a": 20, "b": 20})
+    put(tmp_path / "c" / "0.png", b"no image")
+    assert "class 'c' has no image in the training split" in refusal(tmp_path, on_bad_image="skip")
+
+
+def test_a_split_of_bad_images_alone(tmp_path):
+    classes(tmp_path, {"a": 20, "b": 20}, "train")
+    put(tmp_path / "test" / "a" / "0.png", b"no image")
+    assert "the test split" in refusal(tmp_path, on_bad_image="skip")
+
+
+def test_a_folder_named_as_an_image_is_a_bad_image(tmp_path):
+    classes(tmp_path, {"a": 20, "b": 20})
+    put(tmp_path / "a" / "x.jpg" / "y.jpg", JPEG)
+    assert "a/x.jpg' (class 'a'): a folder;" in refusal(tmp_path)
+
+
+# Folders that are none of the layouts
+
+
+@pytest.mark.parametrize(
+    ("paths", "says"),
+    [
+        ([], "holds no folders and 0 loose images: expected one folder for each class"),
+        (["0.png", "1.png"], "holds no folders and 2 loose images"),
+        (["a/x.txt", "b/y.txt"], "holds 2 folders without images"),
+        (["a/0.png"] * 1 + ["b/x.txt"], "class 'b' has no image"),
+        ([f"a/{n}.png" for n in range(20)], "has class 'a' alone; at least two are needed"),
+        (["a/0.png", "b/0.png"], "has 2 training images, too few to cut the validation split from"),
+        (["train/a/0.png", "train/b/0.png", "extra/0.png"], "holds train/ and also 'extra'"),
+        (["test/a/0.png", "val/a/0.png"], "holds test, val, but no train/"),
+        (["train/a/0.png", "val/a/0.png", "valid/a/0.png"], "holds one split twice: train, val, valid"),
+        (["train/0.png", "test/0.png"], "train' holds no folders and 1 loose images"),
+        (["train/a/0.png", "train/b/0.png", "val/a/0.png", "test/x.txt"], "test' holds no folders and 0 loose images"),
+        (["train/a/0.png", "train/b/x.txt", "val/a/0.png", "test/b/0.png"], "class 'b' has no image"),
+        (["train/a/0.png", "train/b/0.png", "val/a/0.png", "test/c/0.png"], "class 'c' has no image in the training"),
+        (["train/images/0.png", "train/masks/0.png", "test/images/0.png"], "images/ and masks/ go together"),
+    ],
+)
+def test_folders_that_cannot_be_used(tmp_path, paths, says):
+    for number, path in enumerate(paths):
+        put(tmp_path / path, number=number)
+    assert says in refusal(tmp_path)
+
+
+def test_no_such_folder(tmp_path):
+    assert refusal(tmp_path / "gone") == f"no such folder or .csv file: '{tmp_path}/gone' (--dataset)"
+    assert "no such file" in refusal(tmp_path / "gone.csv")
+    put(tmp_path / "a.png")
+    assert "no such folder" in refusal(tmp_path / "a.png")
+
+
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    classes(tmp_path, {"a": 10, "b": 10})
+    scandir = os.scandir
+
+    def deny(path):
+        if str(path).endswith("/b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", deny)  # permissions do not bind the superuser
+    assert "b' cannot be read: Permission denied" in refusal(tmp_path)
