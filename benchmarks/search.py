@@ -101,7 +101,7 @@ def ours(sampler: str, pruner: str = "none", objectives: tuple[str, ...] = ("acc
         import keras_tuner
 
         from tuning.oracle import OptunaOracle
-        from tuning.study import journal
+        from tuning.study.storage import journal
 
         goals = [keras_tuner.Objective(name, "max" if name == "accuracy" else "min") for name in objectives]
         return OptunaOracle(

@@ -18,7 +18,7 @@ from tfcnn.evaluate import evaluate
 from tfcnn.predict import predict
 from tfcnn.run_directory import RunDirectory
 from tuning.search import search
-from tuning.study import Study
+from tuning.study.folder import Study
 
 SAVED = Path(__file__).parent / "saved_before"
 SCAN = Path(__file__).parent / "scans" / "digit-3.png"

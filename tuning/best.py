@@ -9,8 +9,8 @@ from tfcnn import train
 from tfcnn.cli.parser import Parser, run_main
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
-from tuning.study import Study, add_study
-from tuning.trials import best_first, command_of
+from tuning.study.folder import Study, add_study
+from tuning.study.trials import best_first, command_of
 
 
 def winner(study: Study):

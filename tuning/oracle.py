@@ -21,8 +21,8 @@ from keras_tuner.engine.trial import Trial
 from optuna.trial import FrozenTrial, TrialState
 
 from tuning.sampling import PRUNERS, Draw, check_sampler
-from tuning.study import quiet
-from tuning.trials import NO_SIGN, origin
+from tuning.study.storage import quiet
+from tuning.study.trials import NO_SIGN, origin
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

@@ -18,8 +18,8 @@ from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.files import writing
 from tuning import budgets
-from tuning.study import Study, add_study
-from tuning.trials import Found, best_first, command_of, values_of, written
+from tuning.study.folder import Study, add_study
+from tuning.study.trials import Found, best_first, command_of, values_of, written
 
 SHOWN = 5  # of the best of one objective
 
@@ -38,7 +38,7 @@ def report(study: Study) -> list[Section]:
     trials, objectives, spec = study.trials(), study.objectives(), study.spec()
     if not trials:
         raise BadInput(f"the study in '{study.path}' has no trial yet: python -m tuning.search trains some")
-    from tuning import pictures
+    from tuning.study import plots
 
     best, names = best_first(trials, objectives), [name for name, _ in objectives]
     sections = [Section("The study", table=(["what", ""], _facts(study, trials, spec)))]
@@ -49,30 +49,30 @@ def report(study: Study) -> list[Section]:
         rows = [[str(t.number), *map(written, names, t.scores), values_of(t.values), _seconds(t)] for t in shown]
         text, picture = "", ""
         if several:
-            volume, bound = pictures.hypervolume(trials, objectives)
+            volume, bound = plots.hypervolume(trials, objectives)
             point = ", ".join(map(written, names, bound))
             text = f"Hypervolume {volume:.6g}, bounded by the worst values of the completed trials ({point})."
-            picture = pictures.svg(pictures.front(trials, objectives))
+            picture = plots.svg(plots.front(trials, objectives))
         sections.append(Section("The Pareto front" if several else "The best", text, (head, rows), picture))
         rows = [[str(t.number), f"`{command_of(Config(**t.config))}`"] for t in shown]
         sections.append(Section("The commands that train them", table=(["trial", "command"], rows)))
-        sections.append(Section("Best so far", picture=pictures.svg(pictures.best_so_far(trials, objectives))))
-        if pictures.presentable(trials, objectives).trials[0].params:
-            picture = pictures.svg(pictures.parallel(trials, objectives))
+        sections.append(Section("Best so far", picture=plots.svg(plots.best_so_far(trials, objectives))))
+        if plots.presentable(trials, objectives).trials[0].params:
+            picture = plots.svg(plots.parallel(trials, objectives))
             sections.append(Section("Parallel coordinates", picture=picture))
-        if shares := pictures.importances(trials, objectives):
+        if shares := plots.importances(trials, objectives):
             text = "The share of the score's variance that each value accounts for (fANOVA)."
-            picture = pictures.svg(pictures.importance_bars(shares))
+            picture = plots.svg(plots.importance_bars(shares))
             kinds = list(dict.fromkeys(name for each in shares.values() for name in each))
             rows = [[kind, *(f"{each.get(kind, 0):.1%}" for each in shares.values())] for kind in kinds]
             sections.append(Section("Importances", text, (["value", *shares], rows), picture))
     if any(len(trial.curve) > 1 for trial in trials):
-        sections.append(Section("After each epoch", picture=pictures.svg(pictures.curves(trials, names[0]))))
+        sections.append(Section("After each epoch", picture=plots.svg(plots.curves(trials, names[0]))))
     sections.append(Section("Failures by reason", *_failures(trials)))
     timed = [trial.seconds for trial in trials if trial.seconds is not None]
     if timed:
         text = f"{len(timed)} trials took {sum(timed):,.0f} s, {sum(timed) / len(timed):.1f} s each."
-        sections.append(Section("Timing", text, picture=pictures.svg(pictures.timing(trials))))
+        sections.append(Section("Timing", text, picture=plots.svg(plots.timing(trials))))
     head = ["trial", "state", *names, "seconds", "values", "reason"]
     rows = []
     for t in trials:
@@ -203,11 +203,11 @@ def main() -> None:
     with writing(files[2]) as path:
         path.write_text(to_csv(trials, objectives))
     if len(objectives) > 1 and best_first(trials, objectives):
-        from tuning import pictures
+        from tuning.study import plots
 
         files.append(study.path / "front.png")
         with writing(files[-1]) as path:
-            pictures.front(trials, objectives).savefig(path, format="png", dpi=120)
+            plots.front(trials, objectives).savefig(path, format="png", dpi=120)
     print("\n".join(map(str, files)))
 
 

@@ -13,9 +13,9 @@ from tfcnn.cli.parser import Parser, run_main
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tuning import spaces
-from tuning.study import Study, add_study
-from tuning.trials import Found
-from tuning.worker import train
+from tuning.study.folder import Study, add_study
+from tuning.study.trials import Found
+from tuning.workers.worker import train
 
 COMPARED = ("val_", "test_", "parameters", "macs")  # metrics of a run, by how their names begin
 
@@ -32,7 +32,7 @@ def rerun(trial: Found, objective: str, trainer: str | None = None) -> dict[str,
     Args:
         trial: completed or pruned.
         objective: of the study, whose value after each epoch is compared, too.
-        trainer: "path/to/file.py:function" in the place of tuning.worker.train.
+        trainer: "path/to/file.py:function" in the place of tuning.workers.worker.train.
 
     Returns:
         dict: by what is compared, what the study has and what came out now.

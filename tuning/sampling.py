@@ -16,7 +16,7 @@ from optuna import distributions
 from optuna.trial import FrozenTrial, TrialState
 
 from tfcnn.errors import BadInput
-from tuning.study import quiet
+from tuning.study.storage import quiet
 
 LOOSE = 20  # draws for one trial until all of it is random
 SAMPLERS = {

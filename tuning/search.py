@@ -26,9 +26,9 @@ from tfcnn.training import recipes
 from tfcnn.training.data import load_data
 from tuning import budgets, spaces
 from tuning.budgets import COSTS, Budgets
-from tuning.crew import NOT_SHARED, Crew
-from tuning.study import Study
-from tuning.trials import Found, best_first, values_of, written
+from tuning.study.folder import Study
+from tuning.study.trials import Found, best_first, values_of, written
+from tuning.workers.pool import NOT_SHARED, Crew
 
 SAMPLERS = ("random", "grid", "tpe", "gp", "nsga2", "cmaes")
 PRUNERS = ("none", "median", "asha", "hyperband")
@@ -62,7 +62,7 @@ def search(
         limits: the most of each of COSTS.
         workers: processes that train at the same time.
         given: fields of Config that the space must leave alone.
-        trainer: "path/to/file.py:function" in the place of tuning.worker.train, for tests.
+        trainer: "path/to/file.py:function" in the place of tuning.workers.worker.train, for tests.
 
     Returns:
         list: the completed trials, best first; of several objectives the Pareto front.

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks.bad_files import encoded
+from benchmarks.faults.image_files import encoded
 from pipelines.errors import BadData
 from pipelines.readers.folder import read_folder
 

@@ -9,11 +9,11 @@ import optuna
 import pytest
 
 from tfcnn.errors import BadInput
-from tuning import study as study_room
 from tuning.oracle import DRAWS, OptunaOracle
 from tuning.sampling import LOOSE, SAMPLERS, Draw, check_sampler, distribution_of, seed_of
-from tuning.study import Study
-from tuning.trials import NO_SIGN, found
+from tuning.study import storage
+from tuning.study.folder import Study
+from tuning.study.trials import NO_SIGN, found
 
 SCORE = keras_tuner.Objective("score", "max")
 
@@ -143,8 +143,8 @@ def test_a_killed_trial_that_runs_again_leaves_no_trace():
 
 def test_a_trial_of_a_dead_machine_is_begun_again_by_another(tmp_path, monkeypatch):
     """Signs of life a second apart at most, in a database that two machines share."""
-    monkeypatch.setattr(study_room, "HEARTBEAT", 1)
-    monkeypatch.setattr(study_room, "GRACE", 1)
+    monkeypatch.setattr(storage, "HEARTBEAT", 1)
+    monkeypatch.setattr(storage, "GRACE", 1)
 
     def oracle(folder, trials=2):
         study = Study(tmp_path / folder / "study", f"sqlite:///{tmp_path / 'trials.db'}")

@@ -8,9 +8,9 @@ import re
 import pytest
 
 from tfcnn.config import Config
-from tuning import pictures
 from tuning.report import Section, to_csv, to_html, to_markdown
-from tuning.trials import Found, best_first
+from tuning.study import plots
+from tuning.study.trials import Found, best_first
 
 ONE, TWO = [("val_accuracy", "max")], [("val_accuracy", "max"), ("macs", "min")]
 
@@ -35,7 +35,7 @@ POINTS = [(0.5, 10e6), (0.9, 40e6), (0.7, 20e6), (0.6, 30e6), (0.9, 50e6)]
 def test_the_hypervolume_by_hand():
     """Bounded by 0.5 and 50M: from 0.9 at 40M 0.4 x 10M, and from 0.7 at 20M 0.2 x 20M more; 0.5 at 10M adds none."""
     trials = [trial(n, point) for n, point in enumerate(POINTS)]
-    volume, bound = pictures.hypervolume(trials, TWO)
+    volume, bound = plots.hypervolume(trials, TWO)
     assert bound == [0.5, 50e6]
     assert volume == pytest.approx(0.4 * 10e6 + 0.2 * 20e6)
     assert [t.number for t in best_first(trials, TWO)] == [1, 2, 0]
@@ -50,21 +50,21 @@ def test_the_best_of_one_objective():
 def test_importances_find_what_matters():
     """The score is the rate alone: `opt` changes nothing, `width` is the same everywhere."""
     trials = [trial(n, (n / 20,)) for n in range(20)]
-    shares = pictures.importances(trials, ONE)["val_accuracy"]
+    shares = plots.importances(trials, ONE)["val_accuracy"]
     assert list(shares) == ["lr", "opt"]
     assert shares["lr"] > 0.9
 
 
 def test_pictures_show_every_trial():
     trials = [trial(n, point) for n, point in enumerate(POINTS)] + [trial(5, None, "FAILED", curve={})]
-    (axes,) = pictures.front(trials, TWO).axes
+    (axes,) = plots.front(trials, TWO).axes
     assert {text.get_text() for text in axes.texts} == {"0", "1", "2"}
     assert sorted(map(tuple, axes.collections[0].get_offsets().tolist())) == sorted((macs, a) for a, macs in POINTS)
-    assert len(pictures.curves(trials, "val_accuracy").axes[0].lines) == 5
-    assert len(pictures.timing(trials).axes[0].patches) == 6
-    best = pictures.best_so_far(trials, TWO).axes
+    assert len(plots.curves(trials, "val_accuracy").axes[0].lines) == 5
+    assert len(plots.timing(trials).axes[0].patches) == 6
+    best = plots.best_so_far(trials, TWO).axes
     assert [list(axes.lines[0].get_ydata()) for axes in best] == [[0.5, 0.9, 0.9, 0.9, 0.9], [10e6] * 5]
-    assert len(pictures.parallel(trials, TWO).axes) >= 3
+    assert len(plots.parallel(trials, TWO).axes) >= 3
 
 
 class Links(html.parser.HTMLParser):
@@ -78,7 +78,7 @@ class Links(html.parser.HTMLParser):
 
 
 def test_the_page_needs_no_network_and_escapes():
-    picture = pictures.svg(pictures.front([trial(n, point) for n, point in enumerate(POINTS)], TWO))
+    picture = plots.svg(plots.front([trial(n, point) for n, point in enumerate(POINTS)], TWO))
     page = to_html("a <study>", [Section("Best", "1 < 2", (["trial"], [["`<b>`"]]), picture)])
     links = Links()
     links.feed(page)

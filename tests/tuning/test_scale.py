@@ -11,8 +11,9 @@ from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import write_json
 from tfcnn.run_directory import RunDirectory
-from tuning import runs, scale
-from tuning.tradeoff import tradeoff
+from tuning import scale
+from tuning.scaling import compound, published, runs
+from tuning.scaling.tradeoff import tradeoff
 
 COUNTS = Path(__file__).resolve().parents[1] / "tfcnn" / "models"
 
@@ -43,7 +44,7 @@ def untrained(monkeypatch):
 
 def test_networks_of_the_grid_are_priced_as_they_are_built():
     config, grid = Config(arch="lenet5", image_size=32), compound_grid(0.25, 0.2)
-    found = scale.candidates(config, grid, 32, 1, 10)
+    found = compound.candidates(config, grid, 32, 1, 10)
     assert sum(each.same for each in found) == len(grid)
     assert len({each.cost for each in found}) == len(found) > 2
     for each in found:
@@ -57,19 +58,19 @@ def test_networks_of_the_grid_are_priced_as_they_are_built():
 def test_constants_of_one_network_are_tried_once():
     """LeNet's depth repeats its one hidden layer: 1.9, 2.0 and 2.1 round up to 2 or 3."""
     grid = [Constants(1.9, 1, 1), Constants(2.0, 1, 1), Constants(2.1, 1, 1)]
-    two, three = scale.candidates(Config(arch="lenet5"), grid, 32, 1, 10)
+    two, three = compound.candidates(Config(arch="lenet5"), grid, 32, 1, 10)
     assert (two.constants, two.same) == ((2, 1, 1), 2)
     assert (three.constants, three.same) == ((2.1, 1, 1), 1)
 
 
 def test_the_best_has_the_highest_mean():
     low, high, cheap, failed = (
-        scale.Candidate(Constants(1, 1, n), runs.Cost(1, macs, 1, 1), 1) for n, macs in enumerate((5, 5, 4, 1))
+        compound.Candidate(Constants(1, 1, n), runs.Cost(1, macs, 1, 1), 1) for n, macs in enumerate((5, 5, 4, 1))
     )
-    best = scale.best_of({low: [0.9, 0.1], high: [0.5, 0.7], failed: [1.0, float("nan")]})
+    best = compound.best_of({low: [0.9, 0.1], high: [0.5, 0.7], failed: [1.0, float("nan")]})
     assert best is high
-    assert scale.best_of({high: [0.5, 0.7], cheap: [0.6, 0.6]}) is cheap
-    assert scale.best_of({failed: [float("nan")]}) is None
+    assert compound.best_of({high: [0.5, 0.7], cheap: [0.6, 0.6]}) is cheap
+    assert compound.best_of({failed: [float("nan")]}) is None
 
 
 def test_a_study_chooses_continues_and_says_how_to_train(untrained, tmp_path, capsys):
@@ -80,7 +81,7 @@ def test_a_study_chooses_continues_and_says_how_to_train(untrained, tmp_path, ca
 
     untrained.outcomes = outcomes
     config, study = Config(arch="lenet5", width=0.5), tmp_path / "study"
-    chosen = scale.compound(config, study, seeds=2, step=0.25, tolerance=0.1)
+    chosen = compound.compound(config, study, seeds=2, step=0.25, tolerance=0.1)
     assert chosen == (1.25, 1, 1.25)
     assert {(c.phi, c.seed, c.width) for c in untrained.ran} == {(1, 0, 0.5), (1, 1, 0.5)}
     printed = capsys.readouterr().out
@@ -92,10 +93,10 @@ def test_a_study_chooses_continues_and_says_how_to_train(untrained, tmp_path, ca
     assert json.loads((study / "scale.json").read_text())["chosen"] == "1.25,1,1.25"
 
     untrained.ran.clear()
-    scale.compound(config, study, seeds=2, step=0.25, tolerance=0.1)
+    compound.compound(config, study, seeds=2, step=0.25, tolerance=0.1)
     assert {run.compound for run in untrained.ran} == {"2,1,1"}  # what failed is tried again
     with pytest.raises(BadInput, match=r"was made with --width 0.5, not 1.0: give that, or another --study"):
-        scale.compound(Config(arch="lenet5"), study, seeds=2, step=0.25, tolerance=0.1)
+        compound.compound(Config(arch="lenet5"), study, seeds=2, step=0.25, tolerance=0.1)
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
@@ -118,13 +119,13 @@ def test_published_family():
     for file in ("reference.json", "published.json"):
         rows = json.loads((COUNTS / file).read_text())["rows"]
         golden |= {row["arch"]: row.get("trainable") for row in rows if row["arch"].startswith("efficientnet")}
-    names, family = list(scale.PUBLISHED), [line.split() for line in scale.published().splitlines()[2:]]
+    names, family = list(published.PUBLISHED), [line.split() for line in published.published().splitlines()[2:]]
     assert [row[1] for row in family] == ["1.0", "1.0", "1.1", "1.2", "1.4", "1.6", "1.8", "2.0"]
     assert [row[2] for row in family] == ["1.0", "1.1", "1.2", "1.4", "1.8", "2.2", "2.6", "3.1"]
     assert [row[3] for row in family] == ["224", "240", "260", "300", "380", "456", "528", "600"]
     for name, row in zip(names, family, strict=True):
-        ours, published = (int(cell.replace(",", "")) for cell in row[7:9])
-        assert ours == published == golden[name]
+        ours, theirs = (int(cell.replace(",", "")) for cell in row[7:9])
+        assert ours == theirs == golden[name]
         assert float(row[9]) == pytest.approx(float(row[10]), rel=0.05)
 
 

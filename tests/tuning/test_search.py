@@ -15,26 +15,27 @@ import optuna
 import pytest
 import sqlalchemy.exc
 
-from benchmarks import search_faults
-from benchmarks.search_faults import in_process, starts, values
+from benchmarks.faults import search as faults
+from benchmarks.faults.search import in_process, starts, values
 from tfcnn import train
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
-from tuning import best, rerun, worker
-from tuning.crew import Crew
+from tuning import best, rerun
 from tuning.report import report
 from tuning.search import configured, search
 from tuning.search import main as search_main
-from tuning.study import Study
-from tuning.trials import command_of
+from tuning.study.folder import Study
+from tuning.study.trials import command_of
+from tuning.workers import worker
+from tuning.workers.pool import Crew
 
 
 @pytest.fixture
 def standin(tmp_path, monkeypatch):
     """(function that searches with the stand-in, folder): plans are of the study with that name."""
-    monkeypatch.setattr("tuning.search.load_data", lambda config: types.SimpleNamespace(**search_faults.DATA))
-    (tmp_path / "standin.py").write_text(search_faults.STANDIN)
-    return partial(search_faults.searched, tmp_path), tmp_path
+    monkeypatch.setattr("tuning.search.load_data", lambda config: types.SimpleNamespace(**faults.DATA))
+    (tmp_path / "standin.py").write_text(faults.STANDIN)
+    return partial(faults.searched, tmp_path), tmp_path
 
 
 def ended(pid):
@@ -222,7 +223,7 @@ def test_a_study_is_continued_with_its_own_settings_only(standin):
         searched("kept", 3)
     assert len(searched("kept", 4, workers=2)) == 4
     assert starts(folder, "kept")[:2] == [0, 1]
-    (folder / "standin.py").write_text(search_faults.STANDIN.replace("1e-4", "1e-3"))
+    (folder / "standin.py").write_text(faults.STANDIN.replace("1e-4", "1e-3"))
     with pytest.raises(BadInput, match=r"--space standin\.py:space [0-9a-f]{12}, not standin\.py:space [0-9a-f]{12};"):
         searched("kept", 5)
 

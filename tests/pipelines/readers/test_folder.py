@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.bad_files import CMYK, JPEG, encoded, exif
+from benchmarks.faults.image_files import CMYK, JPEG, encoded, exif
 from pipelines.readers import image_files
 from pipelines.readers.folder import read_folder
 from pipelines.readers.splits import cut

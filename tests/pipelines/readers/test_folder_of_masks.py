@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.bad_files import JPEG, encoded
+from benchmarks.faults.image_files import JPEG, encoded
 from pipelines.readers import image_files
 from pipelines.readers.folder import read_folder
 from tests.pipelines.files import classes, names, picture, put, refusal

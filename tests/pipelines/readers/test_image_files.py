@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from benchmarks import bad_files
-from benchmarks.bad_files import JPEG, KINDS, ORIENTED, PHOTO, PNG, PROGRESSIVE, encoded, exif, outcome
+from benchmarks.faults import image_files as kinds
+from benchmarks.faults.image_files import JPEG, KINDS, ORIENTED, PHOTO, PNG, PROGRESSIVE, encoded, exif, outcome
 from pipelines.readers import image_files, scan
 
 
@@ -64,7 +64,7 @@ def test_what_can_be_used_is_read_as_it_was_made(kind, tmp_path):
 
 
 @pytest.mark.parametrize("orientation", ORIENTED)
-@pytest.mark.parametrize(("form", "within"), [("JPEG", bad_files.LOSSY), ("PNG", 0), ("TIFF", 0), ("WEBP", 0)])
+@pytest.mark.parametrize(("form", "within"), [("JPEG", kinds.LOSSY), ("PNG", 0), ("TIFF", 0), ("WEBP", 0)])
 def test_images_are_turned_upright(form, within, orientation, tmp_path):
     path = tmp_path / f"a.{form.lower()}"
     options = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}.get(form, {})
@@ -78,10 +78,10 @@ def test_images_are_turned_upright(form, within, orientation, tmp_path):
 
 def test_a_mask_is_turned_as_its_image_is(tmp_path):
     path = tmp_path / "a.png"
-    path.write_bytes(encoded(bad_files.CLASSES, "PNG", exif=exif(6)))
+    path.write_bytes(encoded(kinds.CLASSES, "PNG", exif=exif(6)))
     found = look(path, masks=True)
     assert (found.height, found.width, found.decoder) == (36, 24, image_files.PILLOW)
-    np.testing.assert_array_equal(image_files.read_mask(str(path)), np.rot90(bad_files.CLASSES, -1))
+    np.testing.assert_array_equal(image_files.read_mask(str(path)), np.rot90(kinds.CLASSES, -1))
 
 
 @pytest.mark.parametrize("data", [JPEG, PROGRESSIVE, PNG], ids=["JPEG", "progressive", "PNG"])
@@ -89,7 +89,7 @@ def test_tensorflow_decodes_whatever_damaged_file_passes(data, tmp_path):
     random = np.random.RandomState(0)
     damaged = [data[:-missing] for missing in range(1, 20)]
     damaged += [data[:length] for length in random.randint(1, len(data), 40)]
-    damaged += [bad_files.flipped(data, place) for place in random.randint(2, len(data), 60)]
+    damaged += [kinds.flipped(data, place) for place in random.randint(2, len(data), 60)]
     damaged += [data[:place] + b"\0" * 30 + data[place + 30 :] for place in random.randint(2, len(data), 40)]
     paths = [tmp_path / f"{number}.jpg" for number in range(len(damaged))]
     for path, content in zip(paths, damaged, strict=True):
@@ -105,14 +105,14 @@ def test_tensorflow_decodes_whatever_damaged_file_passes(data, tmp_path):
 def test_pillow_reads_what_it_would_warn_of(tmp_path):
     """A palette with transparency is one such: warnings are errors here, and lines on stderr elsewhere."""
     path = tmp_path / "a.png"
-    image = Image.fromarray(bad_files.CLASSES)
-    image.putpalette(bad_files.COLOURS.tobytes())
+    image = Image.fromarray(kinds.CLASSES)
+    image.putpalette(kinds.COLOURS.tobytes())
     path.write_bytes(encoded(image, "PNG", transparency=bytes(256)))
-    np.testing.assert_array_equal(image_files.read(str(path), 3), bad_files.COLOURS[bad_files.CLASSES])
+    np.testing.assert_array_equal(image_files.read(str(path), 3), kinds.COLOURS[kinds.CLASSES])
 
 
 def test_the_command_prints_the_table(run_command):
-    done = run_command("benchmarks.bad_files")
+    done = run_command("benchmarks.faults.image_files")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == len(KINDS) + 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.bad_files import JPEG, PNG, encoded
+from benchmarks.faults.image_files import JPEG, PNG, encoded
 from pipelines.readers import image_files, scan
 
 

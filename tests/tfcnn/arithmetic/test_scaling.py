@@ -22,7 +22,7 @@ from tfcnn.errors import BadInput
 from tfcnn.models import registry
 from tfcnn.training.data import load_data
 from tfcnn.training.fit import build_model
-from tuning.runs import price
+from tuning.scaling.runs import price
 
 
 @pytest.mark.parametrize("channels", [*range(1, 40), 84, 120, 728, 1280])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import pipelines
-from benchmarks import faults
+from benchmarks.faults import training
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.run_directory import RunDirectory
@@ -73,7 +73,7 @@ def ended(processes):
 def close(first, second, tolerance):
     """Whether two runs have the same weights and the same history, its times apart."""
     first, second = (
-        faults.weights(path / "model.keras")
+        training.weights(path / "model.keras")
         | {
             f"{name} of epoch {row['epoch']:g}": value
             for row in RunDirectory(path).read_history()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import faults
+from benchmarks.faults import training
 from tfcnn import train
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
@@ -21,16 +21,16 @@ from tfcnn.training.fit import build_model, fit
 from tfcnn.training.progress import Progress
 
 # Of the table, a process each: the benchmark has them all.
-INJECTED = [faults.FAULTS[row] for row in (3, 5, 6, 8, 10, 11, 13)]
+INJECTED = [training.FAULTS[row] for row in (3, 5, 6, 8, 10, 11, 13)]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The digest of the run to which nothing happens, and the seconds that it took."""
     out = tmp_path_factory.mktemp("faults") / "whole"
-    done = faults.run(out)
+    done = training.run(out)
     assert done.returncode == 0, done.stderr
-    return faults.digest(out)
+    return training.digest(out)
 
 
 def check_told(name, action, errors, out):
@@ -49,14 +49,14 @@ def check_told(name, action, errors, out):
 def test_one_run_to_which_much_happens(whole, tmp_path):
     out = tmp_path / "run"
     for name, kind, n, action, code in INJECTED:
-        done = faults.run_with(kind, n, action, out)
+        done = training.run_with(kind, n, action, out)
         assert done.returncode == code, (name, done.stdout, done.stderr)
         check_told(name, action, done.stderr, out)
         if RunDirectory(out).model.exists():
             RunDirectory(out).load_model()
-    done = faults.run(out)
+    done = training.run(out)
     assert (done.returncode, done.stderr) == (0, "")
-    assert faults.digest(out) == whole
+    assert training.digest(out) == whole
     assert not list(out.glob(".*"))
     assert len(list((out / "checkpoints").iterdir())) == 4
 
@@ -64,12 +64,12 @@ def test_one_run_to_which_much_happens(whole, tmp_path):
 def test_kills_at_random_moments(whole, tmp_path):
     random.seed(1)
     out, kills = tmp_path / "run", 0
-    while kills < 2 and faults.killed(out, random.uniform(4, 9)):
+    while kills < 2 and training.killed(out, random.uniform(4, 9)):
         kills += 1
     assert kills > 0
-    done = faults.run(out)
+    done = training.run(out)
     assert (done.returncode, done.stderr) == (0, "")
-    assert faults.digest(out) == whole
+    assert training.digest(out) == whole
 
 
 def network(**flags):

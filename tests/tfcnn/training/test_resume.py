@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import pipelines.dataset
-from benchmarks import faults
+from benchmarks.faults import training
 from tfcnn.cli.signals import Terminated
 from tfcnn.config import Config
 from tfcnn.run_directory import RunDirectory
@@ -90,8 +90,8 @@ class Runs:
         state = {key: reader.get_tensor(key) for key in reader.get_variable_to_shape_map()}
         del state["_CHECKPOINTABLE_OBJECT_GRAPH"]
         history = json.loads(state.pop("rows/.ATTRIBUTES/VARIABLE_VALUE"))
-        untimed = [{k: v for k, v in row.items() if k not in faults.TIMES} for row in history]
-        best = {f"best {name}": value for name, value in faults.weights(run.model).items()}
+        untimed = [{k: v for k, v in row.items() if k not in training.TIMES} for row in history]
+        best = {f"best {name}": value for name, value in training.weights(run.model).items()}
         return state | {"history": json.dumps(untimed)} | best
 
     def place(self, name):

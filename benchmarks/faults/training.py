@@ -1,4 +1,6 @@
-"""What becomes of a run to which something happens: `python -m benchmarks.faults > docs/faults.md` (half an hour).
+"""What becomes of a run to which something happens: `python -m benchmarks.faults.training > docs/faults.md`.
+
+Takes half an hour.
 
 Each run is the command in a process of its own. After each fault the run is continued; at its end, its weights
 and its history must be, bit for bit, those of a run to which nothing happened.
@@ -29,7 +31,7 @@ import tensorflow as tf
 from tfcnn.run_directory import RunDirectory
 
 KILLS, RANDOM = 30, "SIGKILL at random moments of one run"
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FLAGS = (
     "--arch",
     "lenet5",
@@ -46,7 +48,7 @@ TIMES = ("seconds", "images_per_second")  # what differs from run to run
 
 HEAD = """# Faults
 
-Written by `python -m benchmarks.faults`. Each row is a run of
+Written by `python -m benchmarks.faults.training`. Each row is a run of
 
     {command}
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from tfcnn.cli.signals import DeferredSignals, Interrupted
 from tfcnn.config import Config
-from tuning.study import HEARTBEAT
-from tuning.trials import values_of, written
-from tuning.worker import ending_of, work
+from tuning.study.storage import HEARTBEAT
+from tuning.study.trials import values_of, written
+from tuning.workers.worker import ending_of, work
 
 NOT_SHARED = ("out", "resume", "time", "tensorboard", "profile", "checkpoint_every", "distribution")  # fields of Config
 SECONDS_TO_LISTEN = 0.5  # until a signal is seen
@@ -163,7 +163,7 @@ class Crew:
         self.took.append(seconds)
         print(self._line(ended, status, reason), flush=True)
         if ended.status == "COMPLETED":
-            from tuning.tensorboard import write_hparams
+            from tuning.study.hparams import write_hparams
 
             scores = ended.score if isinstance(ended.score, list) else [ended.score]
             scores = {name: score for (name, _), score in zip(self.objectives, scores, strict=True)}

@@ -1,5 +1,7 @@
-"""What becomes of bad and odd image files: `python -m benchmarks.bad_files` makes each kind, looks at it, and prints
-a table. The tests check the same kinds (`KINDS`), against the pixels that each file was made of.
+"""What becomes of bad and odd image files: `python -m benchmarks.faults.image_files`.
+
+Makes each kind, looks at it, and prints a table. The tests check the same kinds (`KINDS`), against the pixels that each
+file was made of.
 """
 
 from __future__ import annotations

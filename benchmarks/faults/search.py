@@ -1,4 +1,4 @@
-"""What becomes of a search to which something happens: `python -m benchmarks.search_faults > docs/search_faults.md`.
+"""What becomes of a search to which something happens: `python -m benchmarks.faults.search > docs/search_faults.md`.
 
 The search, its workers, its journal and the signals are real; the trials train nothing, and their scores are a function
 of their values. Takes some minutes.
@@ -25,9 +25,9 @@ import tuning.search
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tuning.search import search
-from tuning.study import Study
+from tuning.study.folder import Study
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TRIALS, KILLS = 16, 10
 DATA = {"task": "classification", "image_shape": (32, 32, 1), "num_classes": 10}
 # What goes wrong is in STUDY.plan: by trial, what each of its starts does. STUDY.starts has the number of each start.
@@ -82,7 +82,7 @@ import tuning.search
 from tfcnn.cli.parser import run_main
 from tfcnn.config import Config
 from tuning.search import search
-from tuning.study import Study
+from tuning.study.folder import Study
 
 def main():
     tuning.search.load_data = lambda config: types.SimpleNamespace(**{data})
@@ -104,7 +104,7 @@ INJECTED = (
 )
 HEAD = f"""# Faults of a search
 
-Written by `python -m benchmarks.search_faults`. Each row is a search of {TRIALS} trials by TPE with one worker to which
+Written by `python -m benchmarks.faults.search`. Each row is a search of {TRIALS} trials by TPE with one worker to which
 something happens. The search, its worker processes, its journal and the signals are real; the trials train nothing.
 "The same list" compares number, values and training seed of every trial with those of the search to which nothing
 happens; where trials fail, TPE learns from it and proposes others, as it should.

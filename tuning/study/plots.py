@@ -23,8 +23,8 @@ from optuna import distributions
 from optuna.trial import TrialState
 
 from tuning.budgets import COSTS
-from tuning.study import quiet
-from tuning.trials import Found, best_first
+from tuning.study.storage import quiet
+from tuning.study.trials import Found, best_first
 
 # Apart without colour vision and on a grey printer.
 MARKS = {

@@ -11,7 +11,7 @@ from tfcnn.config import Config
 from tfcnn.files import write_json
 from tfcnn.models import registry
 from tfcnn.training.data import load_data
-from tuning.runs import Cost, check_study, image_shape, price, trained, with_seeds
+from tuning.scaling.runs import Cost, check_study, image_shape, price, trained, with_seeds
 
 WIDTHS = (0.25, 0.5, 0.75, 1.0)  # MobileNet's, Table 6,
 SHARES = (128 / 224, 160 / 224, 192 / 224, 1.0)  # and its image sizes, Table 7

@@ -1,0 +1,1 @@
+"""Harnesses that injure what they run: training, a search, image files. Tests import them."""

@@ -1,0 +1,1 @@
+"""A study: its folder, its storage, its trials, and what is drawn of them."""

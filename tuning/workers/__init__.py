@@ -1,0 +1,1 @@
+"""Worker processes: each trains one trial after another."""
