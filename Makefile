@@ -6,13 +6,16 @@ ARCH ?= mobilenet
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test test-torch lint notebooks clean
+.PHONY: train test quick test-torch lint notebooks clean
 
 train: .venv/installed
 	$(BIN)/python -m tfcnn.train --arch $(ARCH) $(ARGS)
 
-test: .venv/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+test: .venv/installed-dev  # everything but what needs PyTorch
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not torch"
+
+quick: .venv/installed-dev  # what neither trains nor starts a process
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not torch"
 
 test-torch: .venv/installed-torch  # the layers against PyTorch, which is large and not needed otherwise
 	$(BIN)/python -m pytest -m torch
