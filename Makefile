@@ -23,6 +23,7 @@ test-torch: .venv/installed-torch  # the layers against PyTorch, which is large 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 notebooks: .venv/installed-dev  # runs the notebooks and keeps their output in them
 	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
