@@ -28,7 +28,7 @@ import keras
 from keras import ops
 
 from tfcnn.errors import choose
-from tfcnn.tasks import IGNORED, LOSS_NAMES
+from tfcnn.tasks import IGNORE_LABEL, LOSS_NAMES
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -188,7 +188,7 @@ class DiceCrossEntropy(Dice):
 
 def _one_hot(labels, classes):
     """A mask as (..., classes), zeros where it is ignored, and where it is not."""
-    valid = ops.not_equal(labels, IGNORED)
+    valid = ops.not_equal(labels, IGNORE_LABEL)
     return ops.one_hot(ops.where(valid, ops.cast(labels, "int32"), -1), classes, dtype="float32"), valid
 
 
@@ -200,7 +200,7 @@ def _spread(values, valid):
 
 CrossEntropy = partial(keras.losses.CategoricalCrossentropy, from_logits=True, dtype="float32")
 MaskCrossEntropy = partial(
-    keras.losses.SparseCategoricalCrossentropy, from_logits=True, ignore_class=IGNORED, dtype="float32"
+    keras.losses.SparseCategoricalCrossentropy, from_logits=True, ignore_class=IGNORE_LABEL, dtype="float32"
 )
 LOSSES = {
     "classification": {

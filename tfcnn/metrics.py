@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfcnn.tasks import IGNORED
+from tfcnn.tasks import IGNORE_LABEL
 
 
 def metrics(task, outputs, std=(1.0,)):
@@ -42,7 +42,7 @@ class MeanIoU(keras.metrics.MeanIoU):
         ignore_class: the label of positions that do not count.
     """
 
-    def __init__(self, num_classes, ignore_class=IGNORED, name="mean_iou", dtype=None):
+    def __init__(self, num_classes, ignore_class=IGNORE_LABEL, name="mean_iou", dtype=None):
         super().__init__(num_classes, name=name, dtype=dtype, ignore_class=ignore_class, sparse_y_pred=False)
 
     def per_class(self):
@@ -68,7 +68,7 @@ class PixelAccuracy(keras.metrics.Mean):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         right = ops.equal(ops.cast(y_true, "int32"), ops.cast(ops.argmax(y_pred, axis=-1), "int32"))
-        super().update_state(ops.cast(right, self.dtype), ops.not_equal(y_true, IGNORED))
+        super().update_state(ops.cast(right, self.dtype), ops.not_equal(y_true, IGNORE_LABEL))
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
