@@ -198,7 +198,7 @@ def test_a_signal_waits_and_a_second_one_does_not(number, kind):
         with DeferredSignals() as signals:
             signals.deliver()
             signal.raise_signal(number)
-            assert type(signals.noted) is kind
+            assert type(signals.pending) is kind
             assert handlers() == [signal.SIG_DFL] * 2  # the kernel ends the process at the next one
 
     before = handlers()
