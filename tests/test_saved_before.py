@@ -41,12 +41,12 @@ def test_a_model_of_every_layer_gives_the_same_values():
 
 
 def test_a_finished_run_is_evaluated_as_then(saved):
-    run = RunDirectory.opened(saved / "finished").check_trained()
+    run = RunDirectory.open(saved / "finished").check_finished()
     assert evaluate(run)["accuracy"] == pytest.approx(run.read_metrics()["test_accuracy"], abs=0.006)
 
 
 def test_a_finished_run_predicts(saved):
-    ((best, *_),) = predict(RunDirectory.opened(saved / "finished"), [SCAN])
+    ((best, *_),) = predict(RunDirectory.open(saved / "finished"), [SCAN])
     assert best[0] == "3"
 
 

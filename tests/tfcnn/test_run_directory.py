@@ -67,7 +67,7 @@ def test_an_empty_folder_may_become_a_run(tmp_path):
 def test_unreadable_json_is_named(tmp_path):
     run = RunDirectory(tmp_path)
     write_json(run.config, {"a": 1})
-    assert RunDirectory.opened(tmp_path).read_config() == {"a": 1}
+    assert RunDirectory.open(tmp_path).read_config() == {"a": 1}
     run.config.write_text("{")
     with pytest.raises(BadInput, match=r"config.json' is not readable JSON"):
         run.read_config()
@@ -76,8 +76,8 @@ def test_unreadable_json_is_named(tmp_path):
 def test_a_run_that_is_not_finished(tmp_path):
     run = RunDirectory(tmp_path)
     write_json(run.config, {})
-    with pytest.raises(BadInput, match=r"is not finished; tfcnn.train --resume --out"):
-        run.check_trained()
+    with pytest.raises(BadInput, match=r"is not finished; continue it: tfcnn.train --resume --out"):
+        run.check_finished()
 
 
 HOLDER = """

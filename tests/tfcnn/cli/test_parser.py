@@ -31,7 +31,7 @@ BAD = [
     ("--arch-args stem", "--arch-args takes key=value pairs, got 'stem'"),
     ("--warmup-epochs 20", "--warmup-epochs 20 is more than --epochs 12: lower one or raise the other"),
     ("--out taken", "'taken' exists already; give another --out, or --resume to continue the run in it"),
-    ("--out a_file/run", "/a_file' is not a folder that can be written to (--out)"),
+    ("--out a_file/run", "/a_file' is not a writable folder (--out)"),
     ("--resume", "--resume needs the run directory to continue: --out DIR"),
     ("--resume --out nowhere", "'nowhere' is not a run directory: it has no config.json"),
     ("mobilenet", "unknown argument 'mobilenet' (see --help)"),
@@ -102,7 +102,7 @@ def test_an_error_is_the_only_line_after_tensorflows_import(folder, run_command)
 
 def test_a_folder_that_cannot_be_written_to(folder, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # the tests may run as root, who may write anywhere
-    with pytest.raises(BadInput, match="is not a folder that can be written to"):
+    with pytest.raises(BadInput, match="is not a writable folder"):
         train.run(Config(out=str(folder / "locked" / "run")))
     assert not (folder / "locked").exists()
 
