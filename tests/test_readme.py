@@ -1,4 +1,4 @@
-"""The README names what there is."""
+"""The README is complete and current."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_ci_runs_the_test_command():
 
 
 def test_the_table_of_architectures_is_current():
-    """A row for each name, and sampled rows with the costs of today; `python -m docs.architectures` writes it anew."""
+    """A row for each name, and some rows with today's costs; `python -m docs.architectures` writes the table."""
     lines = (ROOT / "docs" / "architectures.md").read_text().splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")][1:]
     assert list(dict.fromkeys(row[0] for row in rows)) == tfcnn.list_archs()

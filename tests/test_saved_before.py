@@ -1,4 +1,4 @@
-"""What was saved before the folders of today existed loads after it: a model of every layer, runs, a study.
+"""Files from before today's folders load: a model of every layer, runs, a study.
 
 tests/saved_before was written at commit 741a036, where `tfcnn/` was flat.
 """
@@ -24,9 +24,12 @@ SAVED = Path(__file__).parent / "saved_before"
 SCAN = Path(__file__).parent / "scans" / "digit-3.png"
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def saved(tmp_path):
-    """A copy of what was saved, to write into."""
+    """A copy of the files, to write into."""
     return shutil.copytree(SAVED, tmp_path / "saved")
 
 
