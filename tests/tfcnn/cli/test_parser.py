@@ -78,6 +78,7 @@ def test_bad_input_is_answered_in_one_line_without_tensorflow(flags, message, fo
     assert files(folder) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("flags", "message"), BAD_LATER)
 def test_bad_input_that_tensorflow_is_needed_to_notice(flags, message, folder, monkeypatch, capsys):
     before = files(folder)
