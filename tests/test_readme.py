@@ -39,11 +39,22 @@ def test_the_table_has_every_architecture():
     assert list(dict.fromkeys(row[0] for row in table_of_architectures())) == tfcnn.list_archs()
 
 
-@pytest.mark.parametrize("arch", ["lenet5", "resnet18", "googlenet", "squeezenet1_1", "unet", "m5"])
-def test_the_costs_in_the_table_are_current(arch):
+@pytest.mark.parametrize(
+    ("arch", "arguments"),
+    [
+        ("lenet5", {}),
+        ("resnet18", {}),
+        ("googlenet", {}),
+        ("squeezenet1_1", {}),
+        ("unet", {"form": "paper"}),
+        ("m5", {}),
+    ],
+)
+def test_the_costs_in_the_table_are_current(arch, arguments):
     with tfcnn.cost.weightless():
-        table = tfcnn.cost.cost_table(tfcnn.build(arch))
-    costs = {tuple(row[4:6]) for row in table_of_architectures() if row[0] == arch and not row[1]}
+        table = tfcnn.cost.cost_table(tfcnn.build(arch, **arguments))
+    variant = " ".join(f"{key}={value}" for key, value in arguments.items())
+    costs = {tuple(row[4:6]) for row in table_of_architectures() if row[:2] == [arch, variant]}
     assert costs == {(f"{table.params:,}", f"{table.macs:,}")}
 
 

@@ -193,7 +193,7 @@ class Config:
     out: str | None = option(None, "run directory to create [runs/ARCH-DATASET-TIME]")
     resume: bool = option(False, "continue the run in --out from its newest checkpoint")
     checkpoint_every: int | None = option(
-        None, "steps between checkpoints within an epoch [a minute's]; one follows each epoch anyway", low=1
+        None, "steps between checkpoints within an epoch [a minute's]; each epoch ends with one", low=1
     )
     tensorboard: bool = option(
         False, "also write scalars, graph and a batch of images for TensorBoard to tensorboard/ in the run directory"
