@@ -1,8 +1,9 @@
-"""Shared fixtures. Prepared data sets go to a folder of the test session, not to the user's."""
+"""Shared fixtures. Data sets are prepared in a folder of the test session, not in the user's."""
 
 import importlib.util
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,26 +25,26 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(autouse=True)
-def nothing_that_autograph_cannot_read():
-    """TensorFlow warns of such a function, in whose tensors `if` is then Python's, where a user would read it."""
-    said = []
+def no_autograph_warnings():
+    """AutoGraph warns of a function that it cannot transform; an `if` on a tensor in it stays Python's."""
+    messages = []
     handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage()[:200])
+    handler.emit = lambda record: messages.append(record.getMessage()[:200])
     logging.getLogger("tensorflow").addHandler(handler)
     yield
     logging.getLogger("tensorflow").removeHandler(handler)
-    assert not [line for line in said if "AutoGraph could not transform" in line]
+    assert not [message for message in messages if "AutoGraph could not transform" in message]
 
 
 @pytest.fixture
 def own_data_dir(tmp_path_factory, monkeypatch):
-    """What is prepared and looked at in this test is kept for it alone."""
+    """A folder of prepared data sets for one test."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path_factory.mktemp("data")))
 
 
 @pytest.fixture
 def run_command():
-    """Runs `python -m MODULE ARGUMENTS...` in a process of its own; returns it with stdout and stderr as text."""
+    """A function that runs `python -m MODULE ARGUMENTS...` and returns the finished process, its output as text."""
 
     def run(module, *arguments, cwd=None, **environment):
         root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -59,10 +60,26 @@ def run_command():
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """A finished run: lenet5 on digits, eight epochs."""
+def finished_run(tmp_path_factory):
+    """A finished run, LeNet-5 on digits for eight epochs, that no test changes: `run_copy` is for those that write."""
     from tfcnn import train
     from tfcnn.config import Config
 
-    path = tmp_path_factory.mktemp("trained") / "run"
-    return train.run(Config(arch="lenet5", epochs=8, out=str(path)))
+    path = tmp_path_factory.mktemp("finished") / "run"
+    run = train.run(Config(arch="lenet5", epochs=8, out=str(path)))
+    before = contents(path)
+    yield run
+    assert contents(path) == before
+
+
+def contents(folder):
+    """The files of a folder and what is in them."""
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def run_copy(finished_run, tmp_path):
+    """A copy of `finished_run` for one test."""
+    from tfcnn.run_directory import RunDirectory
+
+    return RunDirectory(shutil.copytree(finished_run.path, tmp_path / "run"))

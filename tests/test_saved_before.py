@@ -1,4 +1,4 @@
-"""What was saved before the folders of today existed loads after it: a model of every layer, runs, a study.
+"""Files from before today's folders load: a model of every layer, runs, a study.
 
 tests/saved_before was written at commit 741a036, where `tfcnn/` was flat.
 """
@@ -24,9 +24,12 @@ SAVED = Path(__file__).parent / "saved_before"
 SCAN = Path(__file__).parent / "scans" / "digit-3.png"
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def saved(tmp_path):
-    """A copy of what was saved, to write into."""
+    """A copy of the files, to write into."""
     return shutil.copytree(SAVED, tmp_path / "saved")
 
 
@@ -41,12 +44,12 @@ def test_a_model_of_every_layer_gives_the_same_values():
 
 
 def test_a_finished_run_is_evaluated_as_then(saved):
-    run = RunDirectory.opened(saved / "finished").check_trained()
+    run = RunDirectory.open(saved / "finished").check_finished()
     assert evaluate(run)["accuracy"] == pytest.approx(run.read_metrics()["test_accuracy"], abs=0.006)
 
 
 def test_a_finished_run_predicts(saved):
-    ((best, *_),) = predict(RunDirectory.opened(saved / "finished"), [SCAN])
+    ((best, *_),) = predict(RunDirectory.open(saved / "finished"), [SCAN])
     assert best[0] == "3"
 
 

@@ -13,18 +13,19 @@ Importing this package is instant; Keras and its backend are imported when a net
 import importlib
 from types import ModuleType
 
-from tfcnn.factory import build
+from tfcnn.factory import build, feature_info
 from tfcnn.models.registry import list_archs
 
-__all__ = ["build", "cost", "feature_info", "layers", "list_archs", "receptive_field"]
+__all__ = ["build", "cost", "feature_info", "layers", "list_archs", "receptive_field", "weights"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> ModuleType:
+    """The public modules, imported with Keras when they are first used."""
     if name in ("cost", "layers", "receptive_field", "weights"):
         return importlib.import_module(f"tfcnn.{name}")
     raise AttributeError(f"module 'tfcnn' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, "__version__"])

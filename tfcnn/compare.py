@@ -1,4 +1,4 @@
-"""`python -m tfcnn.compare RUN RUN ...`: what differs between runs, and what came of it, as a table and a picture."""
+"""`python -m tfcnn.compare RUN RUN ...`: flags and results of several runs, as a table and a picture."""
 
 from __future__ import annotations
 
@@ -9,50 +9,52 @@ from typing import Any, NamedTuple
 
 from tfcnn import tables
 from tfcnn.cli.parser import Parser, run_main
-from tfcnn.cli.startup import import_tensorflow
 from tfcnn.errors import BadInput, choose
 from tfcnn.files import writing
 from tfcnn.run_directory import RunDirectory
+from tfcnn.tasks import HEADLINES, Headline
+from tfcnn.training.history import best_epoch
 
-FORMATS = ("text", "markdown", "csv")
-OF_NO_ACCOUNT = ("out", "resume", "tensorboard", "profile", "data_dir", "data_memory")  # fields that change no result
+WITHOUT_EFFECT = ("out", "resume", "tensorboard", "profile", "data_dir", "data_memory")  # fields that change no result
 
 
 class Column(NamedTuple):
-    """A column of a comparison: its heading, how a value is written, and max or min if one is the best."""
+    """A column of a comparison."""
 
     name: str
-    form: Callable[[Any], str] = str
-    better: Callable | None = None
+    form: Callable[[Any], str] = str  # writes a value
+    best: Callable | None = None  # max or min of the values; None where no value is better than another
 
 
 class Comparison(NamedTuple):
-    """Runs of one task beside each other: a row of plain values for each, None where a run has none yet."""
+    """Runs of one task: a row of plain values each, None where an unfinished run has none."""
 
     columns: list[Column]
     rows: list[list[Any]]
 
     def best(self, column: int) -> Any:
-        """The best value of a column; None if it has no better and worse, or only one value."""
-        better = self.columns[column].better
-        values = {row[column] for row in self.rows} - {None} if better else ()
-        return better(values) if len(values) > 1 else None
+        """The best value of a column; None if the column has none, or all its values are equal."""
+        choose_best = self.columns[column].best
+        if choose_best is None:
+            return None
+        values = {row[column] for row in self.rows} - {None}
+        return choose_best(values) if len(values) > 1 else None
 
     def cells(self, best: str, other: str) -> list[list[str]]:
-        """The values as text: the best of a column in the form `best`, "{}*" for example, the others in `other`."""
-        bests = [self.best(i) for i in range(len(self.columns))]
+        """The values as text: the best of a column formatted by `best`, "{}*" for example, the others by `other`."""
+        best_values = [self.best(i) for i in range(len(self.columns))]
         rows = []
         for row in self.rows:
             cells = []
-            for column, value, most in zip(self.columns, row, bests, strict=True):
-                form = best if value is not None and value == most else other
+            for column, value, best_value in zip(self.columns, row, best_values, strict=True):
+                form = best if value is not None and value == best_value else other
                 cells.append(form.format("-" if value is None else column.form(value)))
             rows.append(cells)
         return rows
 
 
 def compare(runs: list[RunDirectory]) -> Comparison:
-    """Compare runs of one task; of one that is not finished, what its history has.
+    """Compare runs of one task; an unfinished run has the results in its history.
 
     Returns:
         Comparison: name; the flags in which the runs differ; epochs done; best epoch and its validation metric; the
@@ -61,38 +63,38 @@ def compare(runs: list[RunDirectory]) -> Comparison:
     Raises:
         BadInput: the runs are of different tasks.
     """
-    headline = _headline(runs)
+    headline = headline_of(runs)
     configs = [run.read_config()["config"] for run in runs]
-    fields = dict.fromkeys(name for config in configs for name in config if name not in OF_NO_ACCOUNT)
+    fields = dict.fromkeys(name for config in configs for name in config if name not in WITHOUT_EFFECT)
     differing = [name for name in fields if any(config.get(name) != configs[0].get(name) for config in configs)]
-    percent = headline.form.format
-    columns = [
-        *[Column("run"), *(Column(name) for name in differing), Column("epochs done"), Column("best epoch")],
-        *[Column(f"val {headline.label}", percent, max), Column(f"test {headline.label}", percent, max)],
-        *[Column("parameters", "{:,}".format, min), Column("MACs", "{:,}".format, min)],
-        *[Column("images/s", "{:,.0f}".format, max), Column("seconds", "{:,.0f}".format, min)],
-    ]
+    results = {
+        "best_epoch": Column("best epoch"),
+        f"val_{headline.name}": Column(f"val {headline.label}", headline.form.format, max),
+        f"test_{headline.name}": Column(f"test {headline.label}", headline.form.format, max),
+        "parameters": Column("parameters", "{:,}".format, min),
+        "macs": Column("MACs", "{:,}".format, min),
+        "images_per_second": Column("images/s", "{:,.0f}".format, max),
+        "seconds": Column("seconds", "{:,.0f}".format, min),
+    }
+    columns = [Column("run"), *map(Column, differing), Column("epochs done"), *results.values()]
     names = [run.path.resolve().name for run in runs]
     rows = []
     for run, config, name in zip(runs, configs, names, strict=True):
-        found = _found(run, headline.name)
-        done = len(run.read_history())
+        metrics = read_metrics(run, headline)
+        epochs = len(run.read_history())
         rows.append(
             [
                 name if names.count(name) == 1 else str(run.path),
                 *(config.get(field) for field in differing),
-                done if run.metrics.exists() else f"{done} of {config['epochs']}, unfinished",
-                *(found.get(key) for key in ("best_epoch", f"val_{headline.name}", f"test_{headline.name}")),
-                *(found.get(key) for key in ("parameters", "macs", "images_per_second", "seconds")),
+                epochs if run.metrics.exists() else f"{epochs} of {config['epochs']}, unfinished",
+                *(metrics.get(key) for key in results),
             ]
         )
     return Comparison(columns, rows)
 
 
-def _headline(runs):
-    """The metric of the task of all runs."""
-    from tfcnn.tasks import HEADLINES
-
+def headline_of(runs: list[RunDirectory]) -> Headline:
+    """The metric of the task of all runs. Raises BadInput if they are of different tasks."""
     tasks = [run.read_config()["data"]["task"] for run in runs]
     for run, task in zip(runs, tasks, strict=True):
         if task != tasks[0]:
@@ -103,16 +105,17 @@ def _headline(runs):
     return HEADLINES[tasks[0]]
 
 
-def _found(run, metric) -> dict[str, Any]:
-    """metrics.json, or as much of it as config.json and history.csv give."""
-    from tfcnn.training.history import best_epoch
-
+def read_metrics(run: RunDirectory, headline: Headline) -> dict[str, Any]:
+    """metrics.json; of an unfinished run, the metrics that config.json and history.csv have."""
     if run.metrics.exists():
         return run.read_metrics()
-    found, rows = dict(run.read_config()["cost"]), run.read_history()
-    if (best := best_epoch(rows)) is not None:
-        found |= {"best_epoch": rows[best]["epoch"], f"val_{metric}": rows[best][f"val_{metric}"]}
-    return found
+    metrics = dict(run.read_config()["cost"])
+    rows = run.read_history()
+    if (index := best_epoch(rows)) is not None:
+        validation = f"val_{headline.name}"
+        metrics["best_epoch"] = rows[index]["epoch"]
+        metrics[validation] = rows[index][validation]
+    return metrics
 
 
 def as_text(comparison: Comparison) -> str:
@@ -129,27 +132,29 @@ def as_markdown(comparison: Comparison) -> str:
 
 
 def as_csv(comparison: Comparison) -> str:
-    """Plain values for a program, empty where there is none."""
+    """Plain values for a program; a value that a run does not have is empty."""
     return tables.as_csv([column.name for column in comparison.columns], comparison.rows)
 
 
+WRITERS = {"text": as_text, "markdown": as_markdown, "csv": as_csv}
+
+
 def main() -> None:
-    parser = Parser(prog="python -m tfcnn.compare", description=__doc__.split("`: ")[1])
+    parser = Parser(prog="python -m tfcnn.compare", description="Flags and results of several runs.")
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run directories of tfcnn.train, finished or not")
-    parser.add_argument("--format", default="text", metavar="{" + ",".join(FORMATS) + "}", help="of the table [text]")
+    parser.add_argument("--format", default="text", metavar="{" + ",".join(WRITERS) + "}", help="of the table [text]")
     parser.add_argument("--out", metavar="FILE.png", help="draw the validation curves of all runs")
-    given = parser.parse_args()
-    choose("format", given.format, FORMATS, flag="--format")
-    runs = [RunDirectory.opened(path) for path in dict.fromkeys(given.runs)]
-    import_tensorflow()
+    arguments = parser.parse_args()
+    form = choose("format", arguments.format, WRITERS, flag="--format")
+    runs = [RunDirectory.open(path) for path in dict.fromkeys(arguments.runs)]
     comparison = compare(runs)
-    print({"text": as_text, "markdown": as_markdown, "csv": as_csv}[given.format](comparison))
-    if given.out:
-        from tfcnn.visualize.curves import draw_comparison
+    print(WRITERS[form](comparison))
+    if arguments.out:
+        from tfcnn.visualize.curves import draw_comparison  # matplotlib takes a while to import
 
         curves = {row[0]: run.read_history() for row, run in zip(comparison.rows, runs, strict=True)}
-        with writing(Path(given.out)) as path:
-            draw_comparison(curves, path, headline=_headline(runs))
+        with writing(Path(arguments.out)) as path:
+            draw_comparison(curves, path, headline=headline_of(runs))
 
 
 if __name__ == "__main__":

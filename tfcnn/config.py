@@ -1,13 +1,13 @@
 """The configuration of a training run: each field, its help and its bounds in one place.
 
-Standard library only: a mistyped flag is answered before TensorFlow is imported.
+Standard library only, so that a mistyped flag is refused before TensorFlow is imported.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfcnn.arithmetic import scaling
 from tfcnn.errors import BadInput
@@ -19,19 +19,55 @@ DISTRIBUTIONS = ("none", "mirrored", "multiworker")
 RECIPES = ("default", "fast", "paper")
 
 
-def option(default: Any, help: str, **rules: Any) -> Any:
-    """A field of `Config`. Rules: choices, low and high (inclusive), above (exclusive), flag (if not the name)."""
-    rules["help"] = help
+class Rules(NamedTuple):
+    """The help of a field and its values: one of `choices`, or a number above `above`, from `low` to `high`."""
+
+    help: str
+    choices: tuple[str, ...] = ()
+    low: float = -math.inf
+    high: float = math.inf
+    above: float = -math.inf
+
+    @property
+    def bounds(self) -> str:
+        """In words: "at least 0 and at most 1"."""
+        limits = {"above": self.above, "at least": self.low, "at most": self.high}
+        return " and ".join(f"{words} {limit}" for words, limit in limits.items() if math.isfinite(limit))
+
+    def allow(self, number: float) -> bool:
+        """Whether a number is within the bounds."""
+        return self.above < number and self.low <= number <= self.high
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+) -> Any:
+    """A field of `Config` with its `Rules`."""
+    metadata = {"rules": Rules(help, choices, low, high, above)}
     if isinstance(default, dict):
-        return dataclasses.field(default_factory=dict, metadata=rules)
-    return dataclasses.field(default=default, metadata=rules)
+        return dataclasses.field(default_factory=dict, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def rules_of(field: dataclasses.Field) -> Rules:
+    """The rules of a field of `Config`."""
+    return field.metadata["rules"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Everything that decides a run. `Config()` is the main job; every field is a flag of `tfcnn.train`.
 
-    `recipe` only says where values came from: `tfcnn.training.recipes.resolve` is what fills them in.
+    `recipe` only records where values come from: `tfcnn.training.recipes.resolve` fills them in.
+
+    Raises:
+        BadInput: a value is not of its field's type, out of bounds, or contradicts another one.
     """
 
     arch: str = option("mobilenet", "architecture")
@@ -41,26 +77,26 @@ class Config:
         0.0, "compound scaling: more width, depth and image size at once, for 2 ** PHI times the work", low=0, high=10
     )
     compound: str = option(
-        str(scaling.EFFICIENTNET), "ALPHA,BETA,GAMMA of --phi: what depth, width and image size grow by for each"
+        str(scaling.EFFICIENTNET), "ALPHA,BETA,GAMMA: factors of depth, width and image size for each step of --phi"
     )
     arch_args: dict = option({}, "other arguments of the architecture's builder, key=value ...")
     weights: str | None = option(
-        None, "weights to start from: imagenet, or a .keras, .h5, .safetensors or .npz file [fresh ones]"
+        None, "weights to start from: imagenet, or a .keras, .h5, .safetensors or .npz file [fresh weights]"
     )
-    freeze: str = option("none", "what keeps its weights: none, backbone (all but the head), or the first N stages")
+    freeze: str = option(
+        "none", "layers whose weights stay fixed: none, backbone (all but the head), or the first N stages"
+    )
     dataset: str = option(
         "digits",
         "digits, shapes, boxes, tones, solids; a name (and /config) of TensorFlow Datasets; a folder, .csv or .npz",
     )
     data_dir: str | None = option(None, "folder of prepared data sets [TensorFlow Datasets' own]")
     image_size: int | None = option(None, "side of the images [the data's, at least 32; 224 where it varies]", low=1)
-    data_memory: int = option(
-        2048, "MiB that examples may take in memory; what does not fit is read from the disk", low=0
-    )
+    data_memory: int = option(2048, "MiB of memory for examples; those that do not fit are read from the disk", low=0)
     on_bad_image: str = option(
-        "error", "what an image file that cannot be used leads to; skip: it is left out", choices=("error", "skip")
+        "error", "response to an image file that cannot be used; skip: leave it out", choices=("error", "skip")
     )
-    max_bad: float = option(0.1, "largest share of the files that is left out", low=0, high=1)
+    max_bad: float = option(0.1, "largest share of the files that may be left out", low=0, high=1)
     aa: str = option(
         "light",
         "augmentation of the training images; rand: RandAugment and random erasing",
@@ -70,14 +106,14 @@ class Config:
         None, "share of training images mirrored [0.5; 0 for written characters]", low=0, high=1
     )
     color_jitter: float | None = option(
-        None, "brightness, contrast and saturation times a factor in 1 +- this [that of --aa]", low=0, high=1
+        None, "multiply brightness, contrast and saturation by 1 +- up to this [as --aa has it]", low=0, high=1
     )
     reprob: float | None = option(
-        None, "share of training images a box of which is erased [that of --aa]", low=0, high=1
+        None, "share of training images in which a box is erased [as --aa has it]", low=0, high=1
     )
     crop_margin: float | None = option(
         None,
-        "cut windows of a fixed scale from images larger by this share, not random crops [that of --aa]",
+        "enlarge images by this share and crop at a fixed scale, instead of random crops [as --aa has it]",
         low=0,
         high=1,
     )
@@ -86,39 +122,42 @@ class Config:
     epochs: int = option(12, "passes over the training images", low=1)
     time: str | None = option(
         None,
-        "budget of training and validation, 90s, 10m or 2h: sets the number of epochs, in place of --epochs, from the "
-        "speed that is measured, and with it the length of the schedule",
+        "budget of training and validation, 90s, 10m or 2h: sets the number of epochs, instead of --epochs, and with "
+        "it the length of the schedule, from the measured speed",
     )
     batch_size: int = option(32, "images per step, of all devices together", low=1)
     distribution: str = option(
         "none",
-        "several devices; mirrored: all of this machine; multiworker: a process for each, told apart by TF_CONFIG",
+        "several devices; mirrored: all of this machine; multiworker: one process each, numbered by TF_CONFIG",
         choices=DISTRIBUTIONS,
     )
     recipe: str = option(
         "default",
-        "values for the flags that are not given; fast: a quick look; paper: as the architecture was published",
+        "values of the flags left out; fast: for a quick look; paper: as the architecture was published",
         choices=RECIPES,
     )
-    opt: str = option("adamw", "optimiser; sgd is with Nesterov's momentum, momentum without", choices=OPTIMISERS)
+    opt: str = option(
+        "adamw", "optimiser; sgd: with Nesterov's momentum; momentum: with the classical one", choices=OPTIMISERS
+    )
     sched: str = option(
         "cosine",
         "learning rate; step: a tenth at 50 % and 75 % of the run; plateau: a tenth, see --patience-epochs",
         choices=SCHEDULES,
     )
     patience_epochs: int = option(
-        3, "epochs without a lower validation loss after which --sched plateau takes a tenth of the rate", low=1
+        3, "epochs without a lower validation loss before --sched plateau divides the rate by 10", low=1
     )
-    lr: float | None = option(None, "peak learning rate [what suits the architecture and optimiser]", above=0, high=100)
-    weight_decay: float | None = option(
-        None, "decoupled weight decay, on kernels only [what suits the optimiser]", low=0, high=10
-    )
+    lr: float | None = option(None, "peak learning rate [by architecture and optimiser]", above=0, high=100)
+    weight_decay: float | None = option(None, "decoupled weight decay, on kernels only [by optimiser]", low=0, high=10)
     l2: float = option(0.0, "penalty added to the loss: L2 / 2 times the sum of the squared kernels", low=0, high=10)
     max_norm: float | None = option(None, "largest L2 norm of each filter [none]", above=0)
     clip_grad: float | None = option(None, "largest global norm of the gradients [none]", above=0)
     grad_accum_steps: int = option(1, "batches whose gradients are averaged for one update", low=1)
     model_ema: float | None = option(
-        None, "decay of the weights' moving average, which is what is validated and kept [none]", above=0, high=0.999999
+        None,
+        "decay of a moving average of the weights, which is then validated and kept [none]",
+        above=0,
+        high=0.999999,
     )
     warmup_epochs: float = option(1.0, "epochs of linear warm-up before the schedule", low=0)
     loss: str | None = option(
@@ -128,7 +167,7 @@ class Config:
     )
     smoothing: float = option(0.1, "label smoothing of classification", low=0, high=0.99)
     drop_path: float | None = option(
-        None, "share of examples for which a block is left out, where the architecture can", low=0, high=0.99
+        None, "share of examples that skip a block, in architectures that allow it", low=0, high=0.99
     )
     early_stop: int = option(0, "stop after this many epochs without a better validation accuracy; 0: never", low=0)
     precision: str = option(
@@ -138,23 +177,23 @@ class Config:
     )
     kernels: str = option(
         "fused",
-        "what batch norms, convolutions and the optimiser run on; fused: TensorFlow's own kernels in one piece; keras: "
-        "Keras' many small operations",
+        "kernels of batch norms, convolutions and the optimiser; fused: TensorFlow's fused ones; keras: Keras' many "
+        "small operations",
         choices=("fused", "keras"),
     )
     jit: str = option(
-        "auto", "compile the steps by XLA; auto: on a GPU, where the network can", choices=("auto", "on", "off")
+        "auto", "compile the steps with XLA; auto: on a GPU, where the network can", choices=("auto", "on", "off")
     )
     steps_per_execution: str = option(
         "auto",
         "training steps in one call of TensorFlow, which changes no result; auto: as many as take a tenth of a second, "
-        "1 with --model-ema, --tensorboard or --profile, which look at each",
+        "1 with --model-ema, --tensorboard or --profile, which read each step",
     )
     seed: int = option(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1)
     out: str | None = option(None, "run directory to create [runs/ARCH-DATASET-TIME]")
-    resume: bool = option(False, "continue the run in --out where its newest checkpoint is")
+    resume: bool = option(False, "continue the run in --out from its newest checkpoint")
     checkpoint_every: int | None = option(
-        None, "steps between checkpoints within an epoch [a minute]; there is one after each epoch", low=1
+        None, "steps between checkpoints within an epoch [a minute's]; each epoch ends with one", low=1
     )
     tensorboard: bool = option(
         False, "also write scalars, graph and a batch of images for TensorBoard to tensorboard/ in the run directory"
@@ -163,10 +202,10 @@ class Config:
         None, "profile steps A-B of the run, counted from 1, for TensorBoard; with or without --tensorboard"
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
-        if self.time is not None:  # and whether the warm-up fits is seen when the epochs are
+            object.__setattr__(self, field.name, _convert(field, getattr(self, field.name)))
+        if self.time is not None:  # the warm-up is checked once the speed has set the epochs
             seconds_of(self.time)
         elif self.warmup_epochs > self.epochs:
             raise BadInput(
@@ -192,29 +231,29 @@ class Config:
             raise BadInput("--time measures one device: give --epochs with --distribution")
 
     def _check_steps_per_execution(self) -> None:
-        given = self.steps_per_execution
-        if not (given.isascii() and given.isdigit() and int(given) >= 1):
-            raise BadInput(f"--steps-per-execution must be auto or a whole number at least 1, got '{given}'")
-        if int(given) > 1 and self.steps_looked_at:
+        steps = self.steps_per_execution
+        if not (steps.isascii() and steps.isdigit() and int(steps) >= 1):
+            raise BadInput(f"--steps-per-execution must be auto or a whole number at least 1, got '{steps}'")
+        if int(steps) > 1 and self.readers_of_steps:
             raise BadInput(
-                f"--steps-per-execution {given} hides single steps from {flag_of(self.steps_looked_at[0])}: "
-                f"leave one of them out"
+                f"--steps-per-execution {steps} hides single steps from {flag_of(self.readers_of_steps[0])}: "
+                f"leave one of the two out"
             )
 
     @property
-    def steps_looked_at(self) -> list[str]:
-        """The fields that ask for something after each training step."""
+    def readers_of_steps(self) -> list[str]:
+        """The fields in use that read each training step."""
         return [name for name in ("model_ema", "tensorboard", "profile") if getattr(self, name)]
 
     @property
     def steps_per_call(self) -> int | None:
-        """Training steps in one call of TensorFlow; None: as many as are worth it.
+        """Training steps in one call of TensorFlow; None: as many as the measured speed makes worthwhile.
 
-        Workers that each divided steps by their own speed would wait for one another for ever: TensorFlow pairs their
-        sums by the number of the turn in a loop.
+        Workers whose calls differed in length would wait for one another for ever: TensorFlow pairs their sums by the
+        index of the iteration in a call's loop.
         """
         if self.steps_per_execution == "auto":
-            return 1 if self.steps_looked_at or self.distribution == "multiworker" else None
+            return 1 if self.readers_of_steps or self.distribution == "multiworker" else None
         return int(self.steps_per_execution)
 
     @property
@@ -226,24 +265,29 @@ class Config:
 
     @property
     def multipliers(self) -> scaling.Scaling:
-        """What --phi multiplies width, depth and the side of the images by."""
-        return scaling.compound(self.phi, scaling.constants_of(self.compound), size=1)
+        """The factors of --phi for width, depth and the side of the images."""
+        constants = scaling.constants_of(self.compound)
+        assert constants is not None  # by __post_init__
+        return scaling.compound(self.phi, constants, size=1)
 
     def scaled_side(self, side: int) -> int:
-        """The side of the images, in pixels, that --phi makes of `side`."""
+        """The side of the images, in pixels, scaled by --phi."""
         return round(side * self.multipliers.resolution)
 
     @property
     def profiled_steps(self) -> tuple[int, int] | None:
-        """The first and the last step to profile, from 1 up; None: no step."""
+        """The first and the last step to profile, counted from 1; None: no step, or --profile is not A-B."""
         first, _, last = (self.profile or "").partition("-")
         if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
             return None
         return int(first), int(last)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name: what config.json holds and `Config(**fields)` takes."""
+        """The fields by name, as in config.json; `Config(**fields)` is this configuration again."""
         return dataclasses.asdict(self)
+
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def seconds_of(text: str) -> float:
@@ -252,7 +296,8 @@ def seconds_of(text: str) -> float:
     >>> seconds_of("90s"), seconds_of("1.5m"), seconds_of("2h")
     (90.0, 90.0, 7200.0)
     """
-    number, unit = _number(text[:-1]), {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
+    number = _number(text[:-1])
+    unit = SECONDS.get(text[-1:])
     if unit is None or number is None or number <= 0:
         raise BadInput(f"--time must be a number above 0 with s, m or h, as in 90s, 10m or 2h, got '{text}'")
     return float(number * unit)
@@ -270,38 +315,36 @@ KINDS = {
     "bool": "true or false",
     "dict": "key=value pairs",
 }
+TYPES = {"str": str, "bool": bool, "dict": dict}
 
 
-def _checked(field: dataclasses.Field, value: Any) -> Any:
-    """The value in its field's type, text read as a number where one is due. Raises BadInput."""
-    rules, flag, kind = field.metadata, flag_of(field.name), field.type.removesuffix(" | None")
+def _convert(field: dataclasses.Field, value: Any) -> Any:
+    """The value in the type of its field; text becomes a number where the field is one. Raises BadInput."""
+    flag = flag_of(field.name)
+    kind = field.type.removesuffix(" | None")
     if value is None and field.type != kind:
         return None
-    limits = {"above": "above {}", "low": "at least {}", "high": "at most {}"}
-    bounds = " and ".join(text.format(rules[key]) for key, text in limits.items() if key in rules)
-    refused = BadInput(f"{flag} must be {KINDS[kind]} {bounds}".rstrip() + f", got '{value}'")
+    rules = rules_of(field)
+    refusal = BadInput(f"{flag} must be {KINDS[kind]} {rules.bounds}".rstrip() + f", got '{value}'")
 
     if kind in ("int", "float"):
         number = _number(value)
-        if number is None or (kind == "int" and number != int(number)):
-            raise refused
-        inside = rules.get("above", -math.inf) < number and rules.get("low", number) <= number
-        if not inside or number > rules.get("high", math.inf):
-            raise refused
+        if number is None or not rules.allow(number) or (kind == "int" and number != int(number)):
+            raise refusal
         return int(number) if kind == "int" else float(number)
-    if not isinstance(value, {"str": str, "bool": bool, "dict": dict}[kind]):
-        raise refused
-    if value not in rules.get("choices", (value,)):
-        raise BadInput(f"{flag} must be one of {', '.join(rules['choices'])}, got '{value}'")
+    if not isinstance(value, TYPES[kind]):
+        raise refusal
+    if rules.choices and value not in rules.choices:
+        raise BadInput(f"{flag} must be one of {', '.join(rules.choices)}, got '{value}'")
     return value
 
 
 def _number(value: Any) -> float | int | None:
     """A finite number from a number or its text, or None."""
     try:
-        number = (
-            (int(value) if value.strip().lstrip("+-").isdigit() else float(value)) if isinstance(value, str) else value
-        )
+        number = value
+        if isinstance(value, str):  # a whole number is exact at any size
+            number = int(value) if value.strip().lstrip("+-").isdigit() else float(value)
         return number if not isinstance(number, bool) and math.isfinite(number) else None
     except (TypeError, ValueError):
         return None

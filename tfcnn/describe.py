@@ -1,16 +1,18 @@
 """`python -m tfcnn.describe --arch A`: a network layer by layer, with its costs and receptive fields.
 
-`--compare A B C` sets networks side by side instead. No weight is allocated, unless `--field` draws what a unit sees.
+`--compare A B C` shows several networks, a row each. No weight is allocated, except for the picture of `--field`.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import math
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfcnn import factory, tables
 from tfcnn.cli.parser import Parser, parse_count, run_main
@@ -20,45 +22,62 @@ from tfcnn.errors import BadInput, choose
 from tfcnn.flags import add_flags
 from tfcnn.models import registry
 
+if TYPE_CHECKING:
+    import keras
+
+    from tfcnn.cost import Memory
+    from tfcnn.receptive_field import ReceptiveField
+
+# Keras, and what imports it, is imported in functions: the command line is checked without the wait for TensorFlow.
+
 FORMATS = ("text", "markdown", "csv", "json")
+CONFIG_FLAGS = ("arch", "width", "depth", "phi", "compound", "arch_args", "image_size")
 DEFAULT_BATCH = 32  # of --compare: the batch of tfcnn.train
 SMALL_STEM = "stem cifar, which keeps the resolution of small images (--arch-args stem=imagenet for the other)"
-UNKNOWN = "?"  # the receptive field behind a layer that is not known
+UNKNOWN = "?"  # the receptive field after a layer without a rule
+
+
+class Layer(NamedTuple):
+    """The row of a layer; JSON and CSV have these names."""
+
+    layer: str
+    kind: str
+    output: tuple[int | None, ...]
+    parameters: int
+    macs: int
+    activation_bytes: int
+    field: ReceptiveField | None
+
+
+class Description(NamedTuple):
+    """A network in figures; JSON has these names, without the optional ones that are None."""
+
+    arch: str
+    input: tuple[int, ...]
+    parameters: int
+    trainable: int
+    macs: int
+    multiplications: int
+    additions: int
+    activation_bytes: int
+    unpriced: tuple[str, ...]
+    small_stem: bool  # chosen by the size of the images, not by --arch-args
+    field: ReceptiveField | None
+    field_of_windows: ReceptiveField | None
+    field_problem: str | None
+    batch_size: int | None
+    memory: Memory | None
+    layers: list[Layer]
 
 
 def main() -> None:
-    parser = Parser(
-        prog="python -m tfcnn.describe",
-        description="A network layer by layer, with its costs and receptive fields, or several side by side.",
-    )
-    add_flags(parser, ("arch", "width", "depth", "phi", "compound", "arch_args", "image_size"))
-    parser.add_argument("--channels", metavar="N", help="channels of the images [the paper's]")
-    parser.add_argument("--classes", metavar="N", help="number of classes [the paper's]")
-    parser.add_argument("--batch-size", metavar="N", help="images for which memory is estimated [32 in --compare]")
-    parser.add_argument("--compare", metavar="ARCH", nargs="+", help="one row for each of these networks")
-    parser.add_argument("--format", metavar="{" + ",".join(FORMATS) + "}", default="text", help="of the output [text]")
-    parser.add_argument("--field", metavar="FILE.png", help="draw the effective receptive field of a layer's centre")
-    parser.add_argument("--layer", metavar="NAME", help="the layer of --field [the last map]")
-    given = vars(parser.parse_args())
-    form = choose("format", given.pop("format"), FORMATS, flag="--format")
-    names, picture, layer = (given.pop(name) for name in ("compare", "field", "layer"))
-    channels, classes, batch = (
-        None if (text := given.pop(name)) is None else parse_count("--" + name.replace("_", "-"), text)
-        for name in ("channels", "classes", "batch_size")
-    )
-    if names and "arch" in given:
-        raise BadInput(f"give --arch or --compare, not both: --compare {given['arch']} {' '.join(names)}")
-    if picture and names:
-        raise BadInput("--field draws one network: give --arch in place of --compare")
-    if layer and not picture:
-        raise BadInput("--layer says what --field draws: give --field FILE.png")
-    if picture and (Path(picture).suffix.lower() != ".png" or not Path(picture).parent.is_dir()):
-        raise BadInput(f"--field must be a .png file in a folder that exists, got '{picture}'")
-    configs = [Config(**given | {"arch": name}) for name in names] if names else [Config(**given)]
-    for config in configs:
-        registry.family_of(config.arch)
-        if config.image_size is not None:
-            registry.check_size(config.arch, config.image_size)
+    arguments = make_parser().parse_args()
+    form = choose("format", arguments.format, FORMATS, flag="--format")
+    channels = _parse_count("--channels", arguments.channels)
+    classes = _parse_count("--classes", arguments.classes)
+    batch_size = _parse_count("--batch-size", arguments.batch_size)
+    configs = read_configs(arguments)
+    picture = arguments.field
 
     import_tensorflow()
     import keras
@@ -69,136 +88,208 @@ def main() -> None:
         keras.utils.set_random_seed(0)
     with contextlib.nullcontext() if picture else cost.weightless():
         networks = [_build(config, channels, classes) for config in configs]
-    if names:
-        batch = batch or DEFAULT_BATCH
-        facts = [_facts(config, model, batch) for config, model in zip(configs, networks, strict=True)]
-        print(_comparison(facts, batch, form))
+    if arguments.compare:
+        batch_size = batch_size or DEFAULT_BATCH
+    descriptions = [describe(config, model, batch_size) for config, model in zip(configs, networks, strict=True)]
+    if arguments.compare:
+        print(_format_comparison(descriptions, form))
         return
-    drawn = [_draw(networks[0], layer, picture)] if picture else []
-    print(_description(_facts(configs[0], networks[0], batch), form))
-    if form in ("text", "markdown"):
-        print(*drawn, sep="\n", end="\n" * len(drawn))
+    note = draw(networks[0], arguments.layer, picture) if picture else None
+    print(_format_description(descriptions[0], form))
+    if note and form in ("text", "markdown"):
+        print(note)
 
 
-def _build(config: Config, channels: int | None, classes: int | None):
-    shape = list(registry.arguments(config.arch)["input_shape"])
+def make_parser() -> Parser:
+    """The parser of the command."""
+    parser = Parser(
+        prog="python -m tfcnn.describe",
+        description="A network layer by layer, with its costs and receptive fields, or several, a row each.",
+    )
+    add_flags(parser, CONFIG_FLAGS)
+    parser.add_argument("--channels", metavar="N", help="channels of the images [the paper's]")
+    parser.add_argument("--classes", metavar="N", help="number of classes [the paper's]")
+    parser.add_argument("--batch-size", metavar="N", help="images for which memory is estimated [32 in --compare]")
+    parser.add_argument("--compare", metavar="ARCH", nargs="+", help="networks to show, a row each")
+    parser.add_argument("--format", metavar="{" + ",".join(FORMATS) + "}", default="text", help="of the output [text]")
+    parser.add_argument("--field", metavar="FILE.png", help="draw the effective receptive field of a layer's centre")
+    parser.add_argument("--layer", metavar="NAME", help="the layer of --field [the last map]")
+    return parser
+
+
+def read_configs(arguments: argparse.Namespace) -> list[Config]:
+    """A configuration for each network to describe. Raises BadInput, also where flags contradict each other."""
+    flags = {name: value for name, value in vars(arguments).items() if name in CONFIG_FLAGS}
+    archs = arguments.compare
+    picture = arguments.field
+    if archs and "arch" in flags:
+        raise BadInput(f"give --arch or --compare, not both: --compare {flags['arch']} {' '.join(archs)}")
+    if picture and archs:
+        raise BadInput("--field draws one network: give --arch instead of --compare")
+    if arguments.layer and not picture:
+        raise BadInput("--layer chooses what --field draws: give --field FILE.png")
+    if picture and (Path(picture).suffix.lower() != ".png" or not Path(picture).parent.is_dir()):
+        raise BadInput(f"--field must be a .png file in a folder that exists, got '{picture}'")
+    configs = [Config(**flags | {"arch": arch}) for arch in archs] if archs else [Config(**flags)]
+    for config in configs:
+        registry.family_of(config.arch)
+        if config.image_size is not None:
+            registry.check_size(config.arch, config.image_size)
+    return configs
+
+
+def _parse_count(flag: str, text: str | None) -> int | None:
+    return None if text is None else parse_count(flag, text)
+
+
+def _build(config: Config, channels: int | None, classes: int | None) -> keras.Model:
+    *sides, paper_channels = registry.arguments(config.arch)["input_shape"]
     if config.image_size is not None:
-        shape[:-1] = [config.image_size] * (len(shape) - 1)
-    shape[:-1] = map(config.scaled_side, shape[:-1])
-    shape[-1] = channels or shape[-1]
-    return factory.build(config.arch, **factory.arguments_of(config, tuple(shape), classes))
+        sides = [config.image_size] * len(sides)
+    shape = (*map(config.scaled_side, sides), channels or paper_channels)
+    return factory.build(config.arch, **factory.arguments_of(config, shape, classes))
 
 
-def _facts(config: Config, model, batch: int | None) -> dict:
-    """Everything that is shown of a network, under its names in the JSON."""
+def describe(config: Config, model: keras.Model, batch_size: int | None = None) -> Description:
+    """The figures of a network.
+
+    Args:
+        config: from which the network was built.
+        model: the network, with or without weights.
+        batch_size: images for which memory is estimated; None: no estimate.
+    """
     from tfcnn import cost
     from tfcnn.receptive_field import theoretical
 
     table = cost.cost_table(model)
-    facts = {"arch": config.arch, "input": list(model.input_shape[1:]), "parameters": table.params}
-    facts |= {name: getattr(table, name) for name in ("trainable", "macs", "multiplications", "additions")}
-    facts |= {"activation_bytes": table.activation_bytes, "unpriced": list(table.unpriced)}
-    used, usual = factory.arguments_of(config, model.input_shape[1:]), registry.arguments(config.arch)
-    facts["small_stem"] = used.get("stem") != usual.get("stem") and "stem" not in config.arch_args
+    shape = tuple(model.input_shape[1:])
+    stem = factory.arguments_of(config, shape).get("stem")
+    field = windows = problem = None
     try:
-        facts["field"] = theoretical.receptive_field(model)
-        facts["field_of_windows"] = theoretical.receptive_field(model, windows_only=True)
+        field = theoretical.receptive_field(model)
+        windows = theoretical.receptive_field(model, windows_only=True)
     except ValueError as error:
-        facts["field"], facts["field_problem"] = None, str(error)
-    if batch is not None:
-        facts["memory"] = {"batch_size": batch} | table.memory(batch)._asdict()
-    facts["layers"] = [
-        {
-            "layer": row.name,
-            "kind": row.kind,
-            "output": list(row.output_shape),
-            "parameters": row.params,
-            "macs": row.macs,
-            "activation_bytes": row.activation_bytes,
-            "field": field,
-        }
-        for row, field in zip(table.rows, theoretical.receptive_fields(model), strict=True)
-    ]
-    return facts
+        field = None
+        problem = str(error)
+    return Description(
+        arch=config.arch,
+        input=shape,
+        parameters=table.params,
+        trainable=table.trainable,
+        macs=table.macs,
+        multiplications=table.multiplications,
+        additions=table.additions,
+        activation_bytes=table.activation_bytes,
+        unpriced=table.unpriced,
+        small_stem=stem != registry.arguments(config.arch).get("stem") and "stem" not in config.arch_args,
+        field=field,
+        field_of_windows=windows,
+        field_problem=problem,
+        batch_size=batch_size,
+        memory=None if batch_size is None else table.memory(batch_size),
+        layers=[
+            Layer(row.name, row.kind, row.output_shape, row.params, row.macs, row.activation_bytes, seen)
+            for row, seen in zip(table.rows, theoretical.receptive_fields(model), strict=True)
+        ],
+    )
 
 
-def _description(facts: dict, form: str) -> str:
+def _format_description(description: Description, form: str) -> str:
     """One network, a row for each layer."""
-    rows = facts["layers"]
     if form == "json":
-        return _json(facts)
+        return json.dumps(_plain_description(description), indent=1)
     if form == "csv":
-        return _csv(tuple(rows[0]), [(*row.values(),) for row in rows])
+        return tables.as_csv(Layer._fields, [(*row[:2], _size(row.output), *row[3:]) for row in description.layers])
     head = ("layer", "kind", "output", "parameters", "MACs", "field")
     body = [
-        (row["layer"], row["kind"], _size(row["output"]), *_counts(row), str(row["field"] or UNKNOWN)) for row in rows
+        (layer.layer, layer.kind, _size(layer.output), *_counts(layer), str(layer.field or UNKNOWN))
+        for layer in description.layers
     ]
-    total = ("total", "", "", *_counts(facts), "")
-    return "\n".join([_table(head, body, total, form, words=3), "", *_summary(facts)])
+    total = ("total", "", "", *_counts(description), "")
+    return "\n".join([_format_table(head, body, total, form, words=3), "", *_summarize(description)])
 
 
-def _summary(facts: dict) -> list[str]:
-    parameters, macs = _counts(facts)
+def _summarize(description: Description) -> list[str]:
+    parameters, macs = _counts(description)
     lines = [
-        f"{facts['arch']}: {parameters} parameters ({facts['trainable']:,} trainable), {macs} MACs and "
-        f"{_mib(facts['activation_bytes'])} MiB of activations for an image of {_size(facts['input'])}",
-        f"receptive field of the last map: {_seen(facts)}",
+        f"{description.arch}: {parameters} parameters ({description.trainable:,} trainable), {macs} MACs and "
+        f"{_mib(description.activation_bytes)} MiB of activations for an image of {_size(description.input)}",
+        f"receptive field of the last map: {_describe_field(description)}",
     ]
-    if facts["small_stem"]:
+    if description.small_stem:
         lines.append(SMALL_STEM)
-    if facts["unpriced"]:
-        lines.append(f"not priced: {', '.join(facts['unpriced'])}")
-    if memory := facts.get("memory"):
-        parts = {"weights": "parameters", "gradients": "gradients", "AdamW": "optimizer", "activations": "activations"}
+    if description.unpriced:
+        lines.append(f"not priced: {', '.join(description.unpriced)}")
+    if memory := description.memory:
         lines.append(
-            f"memory for a batch of {memory['batch_size']}: {_mib(memory['training'])} MiB in training ("
-            + " + ".join(f"{what} {_mib(memory[name])}" for what, name in parts.items())
-            + f"), {_mib(memory['inference'])} MiB in inference"
+            f"memory for a batch of {description.batch_size}: {_mib(memory.training)} MiB in training "
+            f"(weights {_mib(memory.parameters)} + gradients {_mib(memory.gradients)} + "
+            f"AdamW {_mib(memory.optimizer)} + activations {_mib(memory.activations)}), "
+            f"{_mib(memory.inference)} MiB in inference"
         )
     return lines
 
 
-def _seen(facts: dict) -> str:
-    """The receptive field in words."""
-    if facts["field"] is None:
-        return f"not known: {facts['field_problem']}"
-    stride = "x".join(map(str, dict.fromkeys(facts["field_of_windows"].stride)))
-    windows = f"{facts['field_of_windows']} pixels, stride {stride}"
-    same = facts["field"] == facts["field_of_windows"]
-    return windows if same else f"the whole image; by its windows alone {windows}"
+def _describe_field(description: Description) -> str:
+    """The receptive field of the last map in words."""
+    if description.field_of_windows is None:
+        return f"not known: {description.field_problem}"
+    stride = "x".join(map(str, dict.fromkeys(description.field_of_windows.stride)))
+    windows = f"{description.field_of_windows} pixels, stride {stride}"
+    if description.field == description.field_of_windows:
+        return windows
+    return f"the whole image; by its windows alone {windows}"
 
 
-def _comparison(facts: list[dict], batch: int, form: str) -> str:
+def _format_comparison(descriptions: list[Description], form: str) -> str:
     """Several networks, one row each."""
     if form == "json":
-        return _json([{key: value for key, value in one.items() if key != "layers"} for one in facts])
+        return json.dumps([_plain_description(d, layers=False) for d in descriptions], indent=1)
+    measured = [(d, d.memory) for d in descriptions if d.memory]
     if form == "csv":
-        head = ("arch", "input", "parameters", "macs", "batch_size", "training_bytes", "inference_bytes", "field")
-        names = ("arch", "input", "parameters", "macs")
-        memory = ("batch_size", "training", "inference")
-        return _csv(
-            head, [(*(one[n] for n in names), *(one["memory"][n] for n in memory), one["field"]) for one in facts]
-        )
+        names = ("arch", "input", "parameters", "macs", "batch_size", "training_bytes", "inference_bytes", "field")
+        values = [
+            (d.arch, _size(d.input), d.parameters, d.macs, d.batch_size, memory.training, memory.inference, d.field)
+            for d, memory in measured
+        ]
+        return tables.as_csv(names, values)
+    batch = descriptions[0].batch_size
     head = ("network", "input", "parameters", "MACs", f"MiB to train, batch {batch}", "to infer", "field")
-    body = []
-    for one in facts:
-        field = str(one["field"] or UNKNOWN)
-        if one["field"] and one["field"] != one["field_of_windows"]:
-            field += f" ({one['field_of_windows']})"  # by its windows alone
-        memory = (_mib(one["memory"][what]) for what in ("training", "inference"))
-        body.append((one["arch"], _size(one["input"]), *_counts(one), *memory, field))
-    notes = [f"{one['arch']}: receptive field {_seen(one)}" for one in facts if one["field"] is None]
-    notes += [f"{one['arch']}: {SMALL_STEM}" for one in facts if one["small_stem"]]
-    notes += [f"{one['arch']}: not priced: {', '.join(one['unpriced'])}" for one in facts if one["unpriced"]]
-    return "\n".join([_table(head, body, None, form, words=2), *notes])
+    body = [
+        (d.arch, _size(d.input), *_counts(d), _mib(memory.training), _mib(memory.inference), _both_fields(d))
+        for d, memory in measured
+    ]
+    notes = [f"{d.arch}: receptive field {_describe_field(d)}" for d in descriptions if d.field is None]
+    notes += [f"{d.arch}: {SMALL_STEM}" for d in descriptions if d.small_stem]
+    notes += [f"{d.arch}: not priced: {', '.join(d.unpriced)}" for d in descriptions if d.unpriced]
+    return "\n".join([_format_table(head, body, None, form, words=2), *notes])
 
 
-def _json(facts) -> str:
-    return json.dumps(_plain(facts), indent=1)
+def _both_fields(description: Description) -> str:
+    """The receptive field, with that of the windows alone in brackets where it differs."""
+    if description.field is None:
+        return UNKNOWN
+    if description.field == description.field_of_windows:
+        return str(description.field)
+    return f"{description.field} ({description.field_of_windows})"
 
 
-def _plain(value):
-    """As JSON has it: a receptive field by its names, a stride of 1/2 as 0.5, the whole image as "whole"."""
+def _plain_description(description: Description, *, layers: bool = True) -> dict[str, Any]:
+    """The figures for JSON."""
+    facts = description._asdict()
+    batch_size = facts.pop("batch_size")
+    if description.memory is not None:
+        facts["memory"] = {"batch_size": batch_size} | description.memory._asdict()
+    for name in ("field_of_windows", "field_problem", "memory"):
+        if facts[name] is None:
+            del facts[name]
+    if not layers:
+        del facts["layers"]
+    return _plain(facts)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: a named tuple by its names, a stride of 1/2 as 0.5, the whole image as "whole"."""
     if hasattr(value, "_asdict"):
         return _plain(value._asdict())
     if isinstance(value, dict):
@@ -210,41 +301,38 @@ def _plain(value):
     return "whole" if value == math.inf else value
 
 
-def _table(head: tuple, body: list[tuple], total: tuple | None, form: str, words: int) -> str:
+def _format_table(head: tuple, body: list[tuple], total: tuple | None, form: str, words: int) -> str:
     """As text or Markdown; the first `words` columns are flush left."""
     write = tables.as_text if form == "text" else tables.as_markdown
     return write(head, body, total, words=range(words))
 
 
-def _csv(head: tuple, body: list[tuple]) -> str:
-    return tables.as_csv(head, ([_size(cell) if isinstance(cell, list) else cell for cell in row] for row in body))
-
-
-def _draw(model, layer: str | None, path: str) -> str:
-    """Draw what the centre of a layer sees; a sentence about it."""
+def draw(model: keras.Model, layer: str | None, path: str) -> str:
+    """Draw what the centre of a layer sees, and return a sentence about the picture. Raises BadInput."""
     from tfcnn.receptive_field import effective, theoretical
     from tfcnn.visualize.effective_field import draw_field, effective_size
 
     try:
-        seen = theoretical.window(model, layer)
+        window = theoretical.window(model, layer)
         field = effective.empirical_receptive_field(model, layer)
     except ValueError as error:
         raise BadInput(f"--field cannot be drawn: {str(error).replace('layer=', '--layer')}") from error
-    if seen is None:
+    if window is None:
         raise BadInput("--field cannot be drawn: the centre of this layer sees nothing (--layer)")
-    what = layer or "the last map"
+    rows, columns = window
+    name = layer or "the last map"
     try:
-        draw_field(field, seen, path, title=f"{model.name}: what the centre of {what} sees, fresh weights")
+        draw_field(field, (rows, columns), path, title=f"{model.name}: what the centre of {name} sees, fresh weights")
     except OSError as error:
         raise BadInput(f"--field {path} cannot be written: {error}") from error
-    return f"effective receptive field of {what}: {effective_size(field)} pixels a side, drawn in {path}"
+    return f"effective receptive field of {name}: {effective_size(field)} pixels a side, drawn in {path}"
 
 
-def _counts(facts: dict) -> tuple[str, str]:
-    return f"{facts['parameters']:,}", f"{facts['macs']:,}"
+def _counts(row: Layer | Description) -> tuple[str, str]:
+    return f"{row.parameters:,}", f"{row.macs:,}"
 
 
-def _size(sides: list) -> str:
+def _size(sides: tuple[int | None, ...]) -> str:
     return "x".join(map(str, sides))
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pipelines
 from tfcnn.cli.parser import Parser, run_main
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.errors import choose
 from tfcnn.files import write_json, writing
 from tfcnn.run_directory import RunDirectory
 
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+# NumPy and matplotlib are imported in functions, and the model loads TensorFlow: bad input is refused without the wait.
 SPLITS = ("train", "validation", "test")
 
 
@@ -22,19 +29,18 @@ def evaluate(run: RunDirectory, split: str = "test", data_dir: str | None = None
     Args:
         run: the run directory.
         split: "train", "validation" or "test"; images are not augmented.
-        data_dir: folder of prepared data sets; default: the one of the training.
+        data_dir: folder of prepared data sets; default: that of the training.
 
     Returns:
-        dict: "split", "examples", "accuracy", "per_class" (name -> share of it that was recognised), "class_names" and
+        dict: "split", "examples", "accuracy", "per_class" (name -> recall), "class_names" and
         "confusion" (a list of lists of counts; row: true class, column: predicted).
 
     Raises:
         BadInput: no model in the run directory, or a run of another task.
-        pipelines.BadData: the data set is not to be had.
+        pipelines.BadData: the data set cannot be loaded.
     """
     import numpy as np
 
-    import pipelines
     from tfcnn.visualize.confusion import draw_confusion
 
     facts = run.check_task("classification").read_config()
@@ -53,17 +59,13 @@ def evaluate(run: RunDirectory, split: str = "test", data_dir: str | None = None
         on_bad_image=config["on_bad_image"],
         max_bad=config["max_bad"],
     )
-    classes = data.num_classes
-    matrix = np.zeros((classes, classes), int)
-    for images, targets in data.evaluation(split):
-        predicted = model.predict_on_batch(images).argmax(-1)
-        np.add.at(matrix, (targets.numpy().argmax(-1), predicted), 1)
-    recognised = matrix.diagonal() / np.maximum(matrix.sum(1), 1)
+    matrix = count_confusions(model, data.evaluation(split), data.num_classes)
+    recall = matrix.diagonal() / np.maximum(matrix.sum(1), 1)
     result = {
         "split": split,
         "examples": int(matrix.sum()),
         "accuracy": float(matrix.trace() / matrix.sum()),
-        "per_class": dict(zip(data.class_names, recognised.round(4).tolist(), strict=True)),
+        "per_class": dict(zip(data.class_names, recall.round(4).tolist(), strict=True)),
         "class_names": list(data.class_names),
         "confusion": matrix.tolist(),
     }
@@ -74,6 +76,17 @@ def evaluate(run: RunDirectory, split: str = "test", data_dir: str | None = None
     return result
 
 
+def count_confusions(model: keras.Model, dataset: tf.data.Dataset, classes: int) -> np.ndarray:
+    """The confusion matrix, int (classes, classes), of batches of images and one-hot targets."""
+    import numpy as np
+
+    matrix = np.zeros((classes, classes), int)
+    for images, targets in dataset:
+        predicted = model.predict_on_batch(images).argmax(-1)
+        np.add.at(matrix, (targets.numpy().argmax(-1), predicted), 1)
+    return matrix
+
+
 def confusion_text(result: dict[str, Any]) -> str:
     r"""The confusion matrix of `evaluate` as text, a dot for 0.
 
@@ -82,8 +95,10 @@ def confusion_text(result: dict[str, Any]) -> str:
     cat                 9    1
     dog                 .   12
     """
-    names, head = result["class_names"], "true \\ predicted"
-    width = max(map(len, [*names, *(str(count) for row in result["confusion"] for count in row)]))
+    names = result["class_names"]
+    head = "true \\ predicted"
+    counts = [str(count) for row in result["confusion"] for count in row]
+    width = max(map(len, [*names, *counts]))
     first = max(len(head), width)
     lines = [head.ljust(first) + "".join(f"  {name:>{width}}" for name in names)]
     for name, row in zip(names, result["confusion"], strict=True):
@@ -95,15 +110,15 @@ def main() -> None:
     parser = Parser(prog="python -m tfcnn.evaluate", description="Accuracy and confusion matrix of a run.")
     parser.add_argument("run", metavar="RUN", help="run directory of tfcnn.train")
     parser.add_argument("--split", default="test", metavar="{" + ",".join(SPLITS) + "}", help="which images [test]")
-    parser.add_argument("--data-dir", metavar="DIR", help="folder of prepared data sets [the one of the training]")
-    given = parser.parse_args()
-    choose("split", given.split, SPLITS, flag="--split")
-    run = RunDirectory.opened(given.run).check_trained()
+    parser.add_argument("--data-dir", metavar="DIR", help="folder of prepared data sets [that of the training]")
+    arguments = parser.parse_args()
+    split = choose("split", arguments.split, SPLITS, flag="--split")
+    run = RunDirectory.open(arguments.run).check_finished()
     import_tensorflow()
-    result = evaluate(run, given.split, given.data_dir)
+    result = evaluate(run, split, arguments.data_dir)
     print(confusion_text(result))
-    print(f"\naccuracy  {result['accuracy']:.2%} of {result['examples']:,} {given.split} images")
-    print(f"written   {run.path / f'evaluation-{given.split}.json'}, {run.path / f'confusion-{given.split}.png'}")
+    print(f"\naccuracy  {result['accuracy']:.2%} of {result['examples']:,} {split} images")
+    print(f"written   {run.path / f'evaluation-{split}.json'}, {run.path / f'confusion-{split}.png'}")
 
 
 if __name__ == "__main__":

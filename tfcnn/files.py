@@ -21,10 +21,11 @@ def writing(path: Path) -> Iterator[Path]:
     Raises TrainingFailed where the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft, old = (path.with_name(f".{word}-{os.getpid()}-{path.name}") for word in ("draft", "old"))
+    draft = path.with_name(f".draft-{os.getpid()}-{path.name}")
+    old = path.with_name(f".old-{os.getpid()}-{path.name}")
     try:
         yield draft
-        if path.is_dir():  # a folder can be moved to no place that is taken
+        if path.is_dir():  # os.replace does not replace a folder that has files in it
             os.replace(path, old)
         os.replace(draft, path)
     except OSError as error:
@@ -36,10 +37,10 @@ def writing(path: Path) -> Iterator[Path]:
             f"--resume"
         ) from error
     finally:
-        for left in (draft, old):
-            if left.is_dir():
-                shutil.rmtree(left)
-            left.unlink(missing_ok=True)
+        for leftover in (draft, old):
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            leftover.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

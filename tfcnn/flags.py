@@ -1,47 +1,57 @@
-"""A command's flags for the fields of `tfcnn.config.Config`. Standard library only."""
+"""The flags of a command for the fields of `tfcnn.config.Config`. Standard library only."""
 
 from __future__ import annotations
 
 import argparse
 import ast
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tfcnn.config import Config, flag_of
+from tfcnn.config import Config, flag_of, rules_of
 from tfcnn.errors import BadInput
 
 
 def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = None) -> None:
-    """Give `parser` a flag for each field of `Config`, or for those in `names`.
+    """Add to `parser` a flag for each field of `Config`, or for those in `names`.
 
-    Values stay text for `Config` to read, and a flag that is not given leaves no trace, so that the parsed
-    namespace holds what the user said and nothing else.
+    The parsed namespace holds the flags of the command line alone: no defaults, and text that `Config` converts.
     """
     for field in dataclasses.fields(Config):
-        if names is not None and field.name not in names:
-            continue
-        rules = field.metadata
-        shown = rules["help"]
-        if field.type == "bool":
-            how = {"action": "store_true"}
-        elif field.type == "dict":
-            how = {"nargs": "+", "action": _Pairs, "metavar": "KEY=VALUE"}
-        else:
-            how = {"metavar": "{" + ",".join(rules["choices"]) + "}" if "choices" in rules else field.name.upper()}
-            if field.default is not None:
-                shown += f" [{field.default}]"
-        parser.add_argument(flag_of(field.name), help=shown.replace("%", "%%"), default=argparse.SUPPRESS, **how)
+        if names is None or field.name in names:
+            _add_flag(parser, field)
 
 
-class _Pairs(argparse.Action):
-    """Collects key=value pairs into one dict."""
+def _add_flag(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
+    rules = rules_of(field)
+    flag = flag_of(field.name)
+    help = rules.help.replace("%", "%%")
+    absent = argparse.SUPPRESS
+    if field.type == "bool":
+        parser.add_argument(flag, help=help, default=absent, action="store_true")
+    elif field.type == "dict":
+        parser.add_argument(flag, help=help, default=absent, action=_CollectPairs, nargs="+", metavar="KEY=VALUE")
+    else:
+        metavar = "{" + ",".join(rules.choices) + "}" if rules.choices else field.name.upper()
+        default = "" if field.default is None else f" [{field.default}]"
+        parser.add_argument(flag, help=help + default, default=absent, metavar=metavar)
 
-    def __call__(self, parser, namespace, values, option_string=None):
-        setattr(namespace, self.dest, getattr(namespace, self.dest, {}) | dict(map(_pair, values)))
+
+class _CollectPairs(argparse.Action):
+    """Adds key=value pairs to the dict of a flag."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        pairs = getattr(namespace, self.dest, {})
+        setattr(namespace, self.dest, pairs | dict(_parse_pair(text) for text in values or ()))
 
 
-def _pair(text: str) -> tuple[str, Any]:
+def _parse_pair(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not (key.isidentifier() and equals):
         raise BadInput(f"--arch-args takes key=value pairs, got '{text}'")

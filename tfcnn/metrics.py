@@ -1,94 +1,102 @@
-"""The metrics by task, on logits, and the mean average precision of detections. keras.ops only, and NumPy.
+"""The metrics of each task, on logits. keras.ops and NumPy only.
 
-`HEADLINES[task]` is the one number that progress lines, curves and the report of a run show.
+`tasks.HEADLINES[task]` is the metric in the progress lines, curves and report of a run.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from tfcnn.tasks import IGNORED
+from tfcnn.tasks import IGNORE_LABEL
 
 
-def metrics(task, outputs, std=(1.0,)):
-    """The metrics of a task.
+def metrics(task: str, outputs: int, std: Sequence[float] = (1.0,)) -> list[keras.metrics.Metric]:
+    """The metrics of a task, the headline's first.
 
     Args:
-        task: one of `HEADLINES`.
+        task: one of `tasks.HEADLINES`.
         outputs: size of the network's last axis.
         std: of each channel, by which images were divided: the PSNR is of pixels in 0 ... 1.
-
-    Returns:
-        list: keras.metrics.Metric, the headline's first.
     """
     if task == "segmentation":
         return [MeanIoU(outputs), PixelAccuracy()]
     if task == "reconstruction":
         return [PSNR(std), keras.metrics.MeanAbsoluteError(name="mae")]
-    top5 = [keras.metrics.TopKCategoricalAccuracy(5, name="top5")] if outputs > 5 else []
-    return [keras.metrics.CategoricalAccuracy(name="accuracy"), *top5]
+    accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+    if outputs <= 5:
+        return [accuracy]
+    return [accuracy, keras.metrics.TopKCategoricalAccuracy(5, name="top5")]
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
 class MeanIoU(keras.metrics.MeanIoU):
     """Intersection over union of each class, averaged over the classes that the masks or the predictions have.
 
-    Keras' own counts, set up for logits (batch, ..., classes) and masks (batch, ...) of whole numbers.
+    keras.metrics.MeanIoU for logits (batch, ..., classes) and masks (batch, ...) of whole numbers.
 
     Args:
-        num_classes: how many.
+        num_classes: number of classes.
         ignore_class: the label of positions that do not count.
     """
 
-    def __init__(self, num_classes, ignore_class=IGNORED, name="mean_iou", dtype=None):
+    def __init__(
+        self,
+        num_classes: int,
+        ignore_class: int | None = IGNORE_LABEL,
+        name: str = "mean_iou",
+        dtype: str | None = None,
+    ) -> None:
         super().__init__(num_classes, name=name, dtype=dtype, ignore_class=ignore_class, sparse_y_pred=False)
 
-    def per_class(self):
-        """float64 (classes,), a NumPy array; NaN for a class that neither a mask nor a prediction has."""
+    def per_class(self) -> np.ndarray:
+        """float64 (classes,); NaN for a class that neither a mask nor a prediction has."""
         counts = ops.convert_to_numpy(self.total_cm).astype("float64")
-        both = counts.diagonal()
-        union = counts.sum(0) + counts.sum(1) - both
-        return np.divide(both, union, out=np.full_like(both, np.nan), where=union > 0)
+        intersection = counts.diagonal()
+        union = counts.sum(0) + counts.sum(1) - intersection
+        return np.divide(intersection, union, out=np.full_like(intersection, np.nan), where=union > 0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {name: super(MeanIoU, self).get_config()[name] for name in ("num_classes", "ignore_class", "name")}
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
 class PixelAccuracy(keras.metrics.Mean):
-    """Share of the positions whose largest logit is that of their label; those of label 255 do not count.
+    """Share of the positions whose largest logit is that of their label; positions of label 255 do not count.
 
     Input: masks (batch, ...) of whole numbers and logits (batch, ..., classes).
     """
 
-    def __init__(self, name="pixel_accuracy", dtype=None):
+    def __init__(self, name: str = "pixel_accuracy", dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        right = ops.equal(ops.cast(y_true, "int32"), ops.cast(ops.argmax(y_pred, axis=-1), "int32"))
-        super().update_state(ops.cast(right, self.dtype), ops.not_equal(y_true, IGNORED))
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        correct = ops.equal(ops.cast(y_true, "int32"), ops.cast(ops.argmax(y_pred, axis=-1), "int32"))
+        super().update_state(ops.cast(correct, self.dtype), ops.not_equal(y_true, IGNORE_LABEL))
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
 class PSNR(keras.metrics.Mean):
     """Peak signal-to-noise ratio in decibels, -10 log10 of an image's mean squared error, averaged over the images.
 
-    Of pixels in 0 ... 1. An image that is exact counts as 100 dB.
+    Pixels are in 0 ... 1. An exact image counts as 100 dB.
 
     Args:
-        std: of each channel, or of all: what both images were divided by.
+        std: of each channel, or one for all: the divisor of both images.
     """
 
-    def __init__(self, std=(1.0,), name="psnr", dtype=None):
+    def __init__(self, std: Sequence[float] = (1.0,), name: str = "psnr", dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.std = tuple(std)
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         difference = (ops.cast(y_pred, self.dtype) - ops.cast(y_true, self.dtype)) * ops.array(self.std, self.dtype)
         error = ops.mean(ops.square(difference), axis=tuple(range(1, len(difference.shape))))
         super().update_state(-10 * ops.log10(ops.maximum(error, 1e-10)), sample_weight)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"std": self.std}

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfcnn.cli.parser import Parser, parse_count, run_main
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.errors import BadInput
 from tfcnn.run_directory import RunDirectory
 
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's name of an image with so many channels
+if TYPE_CHECKING:
+    import numpy as np
+
+# NumPy, Pillow and TensorFlow are imported in functions: bad input is refused without the wait for them.
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's name of an image by its channels
 
 
-def predict(run: RunDirectory, paths: list[str | Path], top: int = 3) -> list[list[tuple[str, float]]]:
+def predict(run: RunDirectory, paths: Sequence[str | Path], top: int = 3) -> list[list[tuple[str, float]]]:
     """Classify image files.
 
     Args:
         run: the run directory.
-        paths: image files of any size and any format that Pillow reads; turned upright as their EXIF says, and
-            converted to the channels that the network takes.
-        top: how many classes to return for an image, the most probable first.
+        paths: image files of any size and format that Pillow reads; they are turned upright by their EXIF orientation
+            and converted to the channels of the network.
+        top: number of classes to return for an image, the most probable first.
 
     Returns:
         list: for each image a list of (class name, probability).
 
     Raises:
-        BadInput: no SavedModel in the run directory, a run of another task, or a file that is missing or no image.
+        BadInput: a run of another task, or a file that is missing or no image.
     """
     facts = run.check_task("classification").read_config()["data"]
     images = [read_image(path, facts["image_shape"][-1]) for path in paths]
@@ -42,13 +48,13 @@ def predict(run: RunDirectory, paths: list[str | Path], top: int = 3) -> list[li
     return results
 
 
-def read_image(path: str | Path, channels: int):
+def read_image(path: str | Path, channels: int) -> np.ndarray:
     """An image file as uint8 (height, width, channels). Raises BadInput if it cannot be read."""
     import numpy as np
     from PIL import Image, ImageOps
 
     if channels not in MODES:
-        raise BadInput(f"the network takes images of {channels} channels, which no image file has")
+        raise BadInput(f"the network takes images of {channels} channels; image files have 1, 3 or 4")
     try:
         with Image.open(path) as image:
             pixels = np.asarray(ImageOps.exif_transpose(image).convert(MODES[channels]))
@@ -64,11 +70,12 @@ def main() -> None:
     parser.add_argument("run", metavar="RUN", help="run directory of tfcnn.train")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="image file")
     parser.add_argument("--top", default="3", metavar="N", help="classes to show for an image [3]")
-    given = parser.parse_args()
-    top = parse_count("--top", given.top)
-    run = RunDirectory.opened(given.run).check_trained()
-    width = max(map(len, given.images))
-    for path, classes in zip(given.images, predict(run, given.images, top), strict=True):
+    arguments = parser.parse_args()
+    top = parse_count("--top", arguments.top)
+    run = RunDirectory.open(arguments.run).check_finished()
+    paths = arguments.images
+    width = max(map(len, paths))
+    for path, classes in zip(paths, predict(run, paths, top), strict=True):
         print(f"{path:{width}}  " + "  ".join(f"{name} {probability:.1%}" for name, probability in classes))
 
 

@@ -1,8 +1,8 @@
-"""The run directory: what a run leaves behind, complete and movable. Standard library only.
+"""The run directory: the files of a run, complete and movable. Standard library only.
 
     config.json  history.csv  metrics.json  curves.png  checkpoints/  model.keras  saved_model/
 
-Every file is written beside its place and then moved there, so that a reader or a crash never meets half of one.
+Every file is written under another name and then moved to its own, so that no reader or crash meets half a file.
 """
 
 from __future__ import annotations
@@ -17,24 +17,27 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfcnn.errors import BadInput
 from tfcnn.files import read_json, writing
 
+if TYPE_CHECKING:
+    import keras
+
+BAD_FILES = "bad_files.csv"
+
 
 def default_path(arch: str, dataset: str) -> Path:
-    """A name that is free: runs/mobilenet-digits-20261120-101500."""
+    """A free name: runs/mobilenet-digits-20261120-101500."""
     dataset = Path(dataset).stem if Path(dataset).exists() else dataset.replace("/", "-")
     stem = f"{arch}-{dataset}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-    path, number = Path("runs") / stem, 1
+    path = Path("runs") / stem
+    number = 1
     while path.exists():
         number += 1
         path = Path("runs") / f"{stem}-{number}"
     return path
-
-
-BAD_FILES = "bad_files.csv"
 
 
 class RunDirectory:
@@ -52,15 +55,15 @@ class RunDirectory:
         self.lock = self.path / ".lock"
 
     @classmethod
-    def opened(cls, path: str | os.PathLike) -> RunDirectory:
+    def open(cls, path: str | os.PathLike) -> RunDirectory:
         """The run in an existing directory. Raises BadInput if there is none."""
         run = cls(path)
         if not run.config.is_file():
-            raise BadInput(f"'{path}' is not a run directory: it has no config.json (tfcnn.train makes one)")
+            raise BadInput(f"'{path}' is not a run directory: it has no config.json (tfcnn.train writes one)")
         return run
 
     def check_new(self) -> None:
-        """Raises BadInput if the directory exists or cannot be made. Writes nothing."""
+        """Raises BadInput if the directory exists or cannot be created. Writes nothing."""
         self.check_free()
         if self.path.exists() and (not self.path.is_dir() or list(self.path.glob("[!.]*"))):
             raise BadInput(f"'{self.path}' exists already; give another --out, or --resume to continue the run in it")
@@ -68,10 +71,10 @@ class RunDirectory:
         while not parent.exists():
             parent = parent.parent
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            raise BadInput(f"'{self.path}' cannot be made: '{parent}' is not a folder that can be written to (--out)")
+            raise BadInput(f"'{self.path}' cannot be created: '{parent}' is not a writable folder (--out)")
 
     def make(self) -> None:
-        """Make the directory; an empty one may be there. Raises BadInput, or FileExistsError if another was faster."""
+        """Create the directory; it may exist empty. Raises BadInput, FileExistsError if another process was first."""
         self.check_new()
         if not self.path.exists():
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,9 +82,9 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Within this context no other process trains into the directory; the kernel lets go when the process ends.
+        """Within this context no other process trains into the directory; the kernel unlocks it when the process ends.
 
-        Raises BadInput, which names the process that does.
+        Raises BadInput, which names the process that holds the lock.
         """
         while True:
             file = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o666)
@@ -93,7 +96,7 @@ class RunDirectory:
                 continue
             if self.lock.exists() and os.path.samestat(os.fstat(file), os.stat(self.lock)):
                 break
-            os.close(file)  # of a process that removed it, done, between our two calls
+            os.close(file)  # its holder ended, and removed it, between open and flock
         try:
             os.ftruncate(file, 0)
             os.write(file, str(os.getpid()).encode())
@@ -109,14 +112,18 @@ class RunDirectory:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise BadInput(
-                    f"process {file.read()} trains into '{self.path}'; wait for its end, or give another --out"
+                    f"process {file.read()} trains into '{self.path}'; wait until it ends, or give another --out"
                 ) from None
 
     def remove_drafts(self) -> None:
-        """Remove what a process left that was killed while it wrote. For the holder of the lock."""
-        for file in self.path.glob(".*"):
-            if re.match(r"\.(draft|old)-\d+-", file.name):
-                shutil.rmtree(file) if file.is_dir() else file.unlink()
+        """Remove the drafts of a process that was killed while it wrote. For the holder of the lock."""
+        for path in self.path.glob(".*"):
+            if not re.match(r"\.(draft|old)-\d+-", path.name):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def read_config(self) -> dict[str, Any]:
         """config.json: {"config": the flags, "arguments": of the builder, "data": facts, ...}."""
@@ -126,48 +133,54 @@ class RunDirectory:
         """metrics.json: accuracies, speed, cost, versions."""
         return read_json(self.metrics)
 
-    def check_trained(self) -> RunDirectory:
+    def check_finished(self) -> RunDirectory:
         """This run, if it is finished. Raises BadInput if it has no best model and SavedModel yet."""
         if not (self.model.is_file() and self.saved_model.is_dir()):
             raise BadInput(
-                f"the run in '{self.path}' is not finished; tfcnn.train --resume --out {self.path} goes on with it"
+                f"the run in '{self.path}' is not finished; continue it: tfcnn.train --resume --out {self.path}"
             )
         return self
 
     def check_task(self, task: str) -> RunDirectory:
         """This run, if its network is for `task`. Raises BadInput if not."""
-        found = self.read_config()["data"]["task"]
-        if found != task:
-            raise BadInput(f"the run in '{self.path}' is for {found}; this command takes runs for {task} (RUN)")
+        task_of_run = self.read_config()["data"]["task"]
+        if task_of_run != task:
+            raise BadInput(f"the run in '{self.path}' is for {task_of_run}; this command takes runs for {task} (RUN)")
         return self
 
-    def load_model(self):
-        """The best model, a keras.Model."""
+    def load_model(self) -> keras.Model:
+        """The model of the best epoch."""
         import keras
 
-        import tfcnn.layers  # noqa: F401  (registers what a saved model may hold)
+        import tfcnn.layers  # noqa: F401  (registers the layers that a saved model may have)
 
         return keras.saving.load_model(self.model)
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
-        """history.csv: a line an epoch."""
+        """history.csv: a line for each epoch."""
         with writing(self.history) as path, path.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
 
     def restore_history(self, rows: list[dict[str, float]]) -> None:
-        """Make history.csv that of a checkpoint, of which a file that is damaged, and said so, may be the younger."""
+        """Set history.csv to the rows of a checkpoint; a damaged file is replaced with a warning on stderr."""
         try:
-            same = self.read_history() == rows
+            if self.read_history() == rows:
+                return
         except BadInput as error:
-            print(f"warning: {error}; it is written anew", file=sys.stderr)
-            same = False
-        if not same:
-            self.write_history(rows) if rows else self.history.unlink(missing_ok=True)
+            print(f"warning: {error}; it is written again", file=sys.stderr)
+        if rows:
+            self.write_history(rows)
+        else:
+            self.history.unlink(missing_ok=True)
 
     def write_bad_files(self, bad: Iterable[Any]) -> None:
-        """bad_files.csv: path, class_name and reason of each file of the data that was left out; none, no file."""
+        """bad_files.csv: path, class and reason of each file of the data that was left out; no file if none was.
+
+        Args:
+            bad: anything with the attributes `path`, `class_name` and `reason`.
+        """
         rows = [(file.path, file.class_name, file.reason) for file in bad]
         if rows:
             with writing(self.path / BAD_FILES) as path, path.open("w", newline="") as file:
@@ -180,10 +193,9 @@ class RunDirectory:
         try:
             lines = csv.DictReader(self.history.read_text().splitlines(), strict=True)
             rows = [{k: int(v) if k == "epoch" else float(v) for k, v in line.items()} for line in lines]
-            if "epoch" not in (lines.fieldnames or ()) or [row["epoch"] for row in rows] != list(
-                range(1, len(rows) + 1)
-            ):
-                raise ValueError("it has no epochs 1, 2, ...")
+            numbered = "epoch" in (lines.fieldnames or ())
+            if not numbered or [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
+                raise ValueError("its epochs are not 1, 2, ...")
         except (ValueError, TypeError, KeyError, csv.Error) as error:
             raise BadInput(f"'{self.history}' is damaged: {error}") from error
         return rows

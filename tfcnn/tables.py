@@ -1,6 +1,6 @@
 """Rows as text, Markdown and CSV. Standard library only.
 
-Cells of text and Markdown are text already; those of CSV are plain values.
+Cells of text and Markdown tables are strings, those of CSV plain values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def as_text(head: Cells, body: Sequence[Cells], total: Cells | None = None, *, w
         head: the names of the columns.
         body: the rows.
         total: a last row under a second rule.
-        words: numbers of the columns that are flush left; the others are flush right.
+        words: indices of the columns that are flush left; the others are flush right.
 
     >>> print(as_text(("layer", "MACs"), [("conv1", "1,024"), ("fc", "84")], ("total", "1,108"), words=[0]))
     layer   MACs
@@ -33,7 +33,7 @@ def as_text(head: Cells, body: Sequence[Cells], total: Cells | None = None, *, w
     lines = [head, *body] if total is None else [head, *body, total]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
 
-    def aligned(line: Cells) -> str:
+    def align(line: Cells) -> str:
         cells = (
             cell.ljust(width) if i in words else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
@@ -41,14 +41,14 @@ def as_text(head: Cells, body: Sequence[Cells], total: Cells | None = None, *, w
         return "  ".join(cells).rstrip()
 
     rule = "-" * (sum(widths) + 2 * (len(head) - 1))
-    text = [aligned(head), rule, *map(aligned, body)]
+    text = [align(head), rule, *map(align, body)]
     if total is not None:
-        text += [rule, aligned(total)]
+        text += [rule, align(total)]
     return "\n".join(text)
 
 
 def as_markdown(head: Cells, body: Sequence[Cells], total: Cells | None = None, *, words: Collection[int]) -> str:
-    """A Markdown table; a vertical bar within a cell is escaped, a line break becomes a space, the total is bold.
+    """A Markdown table, its total bold; in a cell a vertical bar is escaped and a line break becomes a space.
 
     >>> print(as_markdown(("name", "MACs"), [("a|b", "84")], ("", "84"), words=[0]))
     | name | MACs |
@@ -60,15 +60,15 @@ def as_markdown(head: Cells, body: Sequence[Cells], total: Cells | None = None, 
     lines = [head, rule, *body]
     if total is not None:
         lines.append([f"**{cell}**" if cell else "" for cell in total])
-    return "\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_escape, line)) + " |" for line in lines)
 
 
-def _escaped(cell: str) -> str:
+def _escape(cell: str) -> str:
     return " ".join(cell.splitlines()).replace("|", "\\|")
 
 
 def as_csv(head: Sequence[str], body: Iterable[Sequence[Any]]) -> str:
-    """Plain values, empty where a value is None.
+    """A CSV table; a value that is None is empty.
 
     >>> print(as_csv(("name", "MACs"), [("a,b", 84), ("c", None)]))
     name,MACs

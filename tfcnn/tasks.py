@@ -1,11 +1,11 @@
-"""What a task has by name: its losses, its headline metric, the label that masks ignore. Standard library only."""
+"""The losses of a task by name, its headline metric, the label that masks ignore. Standard library only."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 # By task, the default first; tfcnn.losses builds them.
-LOSS_NAMES = {
+LOSS_NAMES: dict[str, tuple[str, ...]] = {
     "classification": ("cross_entropy", "bce", "hinge", "focal"),
     "segmentation": ("cross_entropy", "dice", "dice_ce", "focal"),
     "reconstruction": ("mse", "mae", "huber"),
@@ -13,7 +13,7 @@ LOSS_NAMES = {
 
 
 class Headline(NamedTuple):
-    """How a task's metric is called in history.csv, how people call it, and how it is written."""
+    """The metric that stands for a task: its name in history.csv, its name in prose, the format of its values."""
 
     name: str
     label: str
@@ -25,4 +25,4 @@ HEADLINES = {
     "segmentation": Headline("mean_iou", "mean IoU", "{:.2%}"),
     "reconstruction": Headline("psnr", "PSNR", "{:.2f} dB"),
 }
-IGNORED = 255  # the label of positions that count for nothing, as in PASCAL VOC's and Cityscapes' masks
+IGNORE_LABEL = 255  # positions with this label do not count, as in PASCAL VOC's and Cityscapes' masks

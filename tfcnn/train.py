@@ -96,7 +96,7 @@ def check(config: Config) -> RunDirectory:
     if config.weights not in (None, "imagenet") and not config.resume and not Path(config.weights).is_file():
         raise BadInput(f"no file '{config.weights}': give imagenet, or the path of a file with weights (--weights)")
     if config.resume:
-        directory = RunDirectory.opened(config.out)
+        directory = RunDirectory.open(config.out)
         directory.check_free()
         return directory
     directory = RunDirectory(config.out or default_path(config.arch, config.dataset))
@@ -120,7 +120,7 @@ def made(config: Config, directory: RunDirectory) -> RunDirectory:
 
 def resumed(given: dict[str, Any]) -> Config:
     """The configuration of the run to continue. Raises BadInput if `given` flags say something else than it."""
-    config, directory = Config(**given), RunDirectory.opened(given.get("out"))
+    config, directory = Config(**given), RunDirectory.open(given.get("out"))
     try:
         facts = directory.read_config()
         saved, _ = facts["config"] | {"out": config.out, "resume": True}, facts["data"]["fingerprint"]

@@ -197,7 +197,10 @@ def main() -> None:
     trials, workers = parse_count("--trials", own["trials"]), parse_count("--workers", own["workers"])
     objectives = [name.strip() for name in own["objective"].split(",")] if own["objective"] else None
     sampler = choose(
-        "sampler", own["sampler"] or ("nsga2" if objectives and len(objectives) > 1 else "tpe"), SAMPLERS, "--sampler"
+        "sampler",
+        own["sampler"] or ("nsga2" if objectives and len(objectives) > 1 else "tpe"),
+        SAMPLERS,
+        flag="--sampler",
     )
     choose("pruner", own["pruner"], PRUNERS, flag="--pruner")
     if own["space"]:

@@ -12,17 +12,19 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.fixture
-def runs_as_before():
-    """Removes the run directories that a notebook makes."""
+def temporary_runs():
+    """Removes the run directories that a notebook writes."""
     before = set((ROOT / "runs").glob("*"))
     yield
     for path in set((ROOT / "runs").glob("*")) - before:
         shutil.rmtree(path)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client", "ignore::ResourceWarning")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path, runs_as_before):
+@pytest.mark.usefixtures("temporary_runs")
+def test_notebook_runs(path):
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
         notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}}
@@ -35,7 +37,7 @@ def test_notebook_runs(path, runs_as_before):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_kept_with_its_output(path):
-    """A reader on the web sees results; nothing in them tells of the machine that made them."""
+    """A reader on the web sees results, without paths of the machine that computed them."""
     notebook = nbformat.read(path, as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in cells)

@@ -22,7 +22,7 @@ begun   {}                 0 of 3, unfinished            -              -       
 
 @pytest.fixture
 def make_run(tmp_path):
-    """Writes a run directory as training leaves it: a validation accuracy an epoch; `test` is None: not finished."""
+    """A function that writes a run directory as training does, unfinished where `test` is None."""
 
     def make(
         name, accuracies, test=None, task="classification", parameters=1000, speed=50.0, metric="accuracy", **flags
@@ -39,8 +39,8 @@ def make_run(tmp_path):
             run.write_history(rows)
         if test is not None:
             best = max(rows, key=lambda row: row[f"val_{metric}"])
-            found = {f"val_{metric}": best[f"val_{metric}"], f"test_{metric}": test, "best_epoch": best["epoch"]}
-            write_json(run.metrics, found | cost | {"images_per_second": speed, "seconds": 7.25})
+            metrics = {f"val_{metric}": best[f"val_{metric}"], f"test_{metric}": test, "best_epoch": best["epoch"]}
+            write_json(run.metrics, metrics | cost | {"images_per_second": speed, "seconds": 7.25})
         return run
 
     return make
@@ -65,7 +65,8 @@ def test_only_what_differs_is_a_column(make_run):
 
 
 def test_flags_that_one_version_did_not_have_yet(make_run):
-    old, new = make_run("old", [0.5], 0.5), make_run("new", [0.5], 0.5)
+    old = make_run("old", [0.5], 0.5)
+    new = make_run("new", [0.5], 0.5)
     facts = old.read_config()
     del facts["config"]["seed"]
     write_json(old.config, facts)
@@ -74,11 +75,18 @@ def test_flags_that_one_version_did_not_have_yet(make_run):
     assert " - " in compare.as_text(comparison).splitlines()[2]
 
 
-def test_markdown_and_csv(make_run):
-    comparison = compare.compare([make_run("a", [0.5], 0.25), make_run("b", [0.75], 0.125), make_run("c", [])])
+@pytest.fixture
+def comparison(make_run):
+    return compare.compare([make_run("a", [0.5], 0.25), make_run("b", [0.75], 0.125), make_run("c", [])])
+
+
+def test_the_table_as_markdown(comparison):
     markdown = compare.as_markdown(comparison).splitlines()
     assert markdown[2] == "| a | 1 | 1 | 50.00% | **25.00%** | 1,000 | 20,000 | 50 | 7 |"
     assert {line.count("|") for line in markdown} == {10}
+
+
+def test_the_table_as_csv(comparison):
     rows = list(csv.DictReader(io.StringIO(compare.as_csv(comparison))))
     assert [row["val accuracy"] for row in rows] == ["0.5", "0.75", ""]
     assert rows[0]["seconds"] == "7.25"
@@ -108,7 +116,7 @@ def test_the_command(make_run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["compare", "a", "b", "a", "--out", "deep/c.png"])
     compare.main()
-    assert len(capsys.readouterr().out.splitlines()) == 4  # heads, a rule, two runs
+    assert len(capsys.readouterr().out.splitlines()) == 4  # head, rule and two runs
     with Image.open("deep/c.png") as picture:
         assert picture.width > 1000
 

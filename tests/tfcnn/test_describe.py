@@ -9,22 +9,21 @@ import pytest
 
 from tfcnn import describe
 from tfcnn.errors import BadInput
-from tfcnn.tables import as_text
 
 
 @pytest.fixture
-def told(monkeypatch, capsys):
-    """What the command prints for some flags, in this process; nothing on stderr."""
+def run_describe(monkeypatch, capsys):
+    """A function that runs the command in this process and returns its output; stderr stays empty."""
 
-    def told(*flags):
-        keras.utils.clear_session()  # layers are numbered from the start, as in a process of its own
+    def run(*flags):
+        keras.utils.clear_session()  # layers are numbered from the start, as in a new process
         monkeypatch.setattr("sys.argv", ["describe", *map(str, flags)])
         describe.main()
         output = capsys.readouterr()
         assert output.err == ""
         return output.out
 
-    return told
+    return run
 
 
 @pytest.mark.parametrize(
@@ -37,91 +36,128 @@ def told(monkeypatch, capsys):
         ("--arch resnet20 --channels 3 --classes 10 --image-size 32", 271_098, 40_551_040),
     ],
 )
-def test_totals(flags, parameters, macs, told):
-    assert re.search(rf"^total +{parameters:,} +{macs:,}$", told(*flags.split()), re.MULTILINE)
+def test_totals(flags, parameters, macs, run_describe):
+    assert re.search(rf"^total +{parameters:,} +{macs:,}$", run_describe(*flags.split()), re.MULTILINE)
 
 
-def test_channels_and_classes(told):
-    text = told("--arch", "lenet5", "--channels", "3", "--classes", "7", "--image-size", "40")
+def test_channels_and_classes(run_describe):
+    text = run_describe("--arch", "lenet5", "--channels", "3", "--classes", "7", "--image-size", "40")
     assert "for an image of 40x40x3" in text
     assert re.search(r"logits +Dense +7 ", text)
 
 
-def test_a_stem_that_the_size_of_the_images_chose_is_said(told):
-    for flags, said in (
-        (("--arch", "resnet18"), 0),
-        (("--arch", "resnet18", "--image-size", "63"), 1),
-        (("--arch", "resnet18", "--image-size", "63", "--arch-args", "stem=imagenet"), 0),
-        (("--compare", "resnet18", "resnet20", "lenet5", "--image-size", "32"), 1),
-    ):
-        assert told(*flags).count("stem cifar, which keeps the resolution of small images") == said
+@pytest.mark.parametrize(
+    ("flags", "times"),
+    [
+        ("--arch resnet18", 0),
+        ("--arch resnet18 --image-size 63", 1),
+        ("--arch resnet18 --image-size 63 --arch-args stem=imagenet", 0),
+        ("--compare resnet18 resnet20 lenet5 --image-size 32", 1),
+    ],
+)
+def test_a_stem_chosen_by_the_size_of_the_images_is_reported(flags, times, run_describe):
+    text = run_describe(*flags.split())
+    assert text.count("stem cifar, which keeps the resolution of small images") == times
 
 
-def test_receptive_fields_and_memory(told):
+def test_receptive_fields(run_describe):
     """VGG-16: the field grows by 2 strides a convolution and 1 a pooling; published for the last map: 212."""
-    text = told("--arch", "vgg16", "--batch-size", "64")
+    text = run_describe("--arch", "vgg16")
     fields = re.findall(r"^(?:conv2d|max_pooling2d)\S* +\S+ +\S+ +\S+ +\S+ +(\d+)$", text, re.MULTILINE)
     assert list(map(int, fields)) == [3, 5, 6, 10, 14, 16, 24, 32, 40, 44, 60, 76, 92, 100, 132, 164, 196, 212]
     assert re.search(r"^logits .* whole$", text, re.MULTILINE)
     assert "receptive field of the last map: 212 pixels, stride 32" in text
+
+
+def test_memory(run_describe):
+    text = run_describe("--arch", "vgg16", "--batch-size", "64")
     weights = 138_357_544 * 4 / 2**20
     line = next(line for line in text.split("\n") if line.startswith("memory for a batch of 64"))
     assert f"weights {weights:,.1f} + gradients {weights:,.1f} + AdamW {2 * weights:,.1f}" in line
 
 
-def test_csv_and_json_hold_the_same_numbers(run_command, told):
-    """Each on stdout alone, and nothing else there."""
-    done = run_command("tfcnn.describe", "--arch", "lenet5", "--format", "json")
+@pytest.mark.slow
+def test_stdout_is_json_alone(run_command, run_describe):
+    flags = ("--arch", "lenet5", "--format", "json")
+    done = run_command("tfcnn.describe", *flags)
     assert (done.returncode, done.stderr) == (0, "")
-    texts = {form: told("--arch", "lenet5", "--format", form) for form in ("csv", "json", "text")}
-    assert texts["json"] == done.stdout
-    rows = list(csv.DictReader(io.StringIO(texts["csv"])))
-    facts = json.loads(texts["json"])
+    assert done.stdout == run_describe(*flags)
+
+
+def test_json(run_describe):
+    facts = json.loads(run_describe("--arch", "lenet5", "--format", "json"))
     assert (facts["parameters"], facts["macs"]) == (61_706, 416_520)
     assert facts["field"] == {"size": [16, 16], "stride": [4, 4], "padding": [0, 0]}
-    assert [row["layer"] for row in rows] == [layer["layer"] for layer in facts["layers"]]
-    assert sum(int(row["macs"]) for row in rows) == sum(layer["macs"] for layer in facts["layers"]) == 416_520
-    assert [row["field"] for row in rows] == ["5", "6", "14", "16"] + ["whole"] * 4
     assert facts["layers"][-1]["field"]["size"] == ["whole", "whole"]
     assert facts["layers"][0]["output"] == [28, 28, 6]
-    assert all(row["layer"] in texts["text"] for row in rows)
 
 
-def test_markdown_is_a_table(told):
-    text = told("--arch", "lenet5", "--format", "markdown")
+def test_csv_has_the_numbers_of_the_json(run_describe):
+    rows = list(csv.DictReader(io.StringIO(run_describe("--arch", "lenet5", "--format", "csv"))))
+    layers = json.loads(run_describe("--arch", "lenet5", "--format", "json"))["layers"]
+    assert [row["layer"] for row in rows] == [layer["layer"] for layer in layers]
+    assert sum(int(row["macs"]) for row in rows) == sum(layer["macs"] for layer in layers) == 416_520
+    assert [row["field"] for row in rows] == ["5", "6", "14", "16"] + ["whole"] * 4
+
+
+def test_text_has_the_layers_of_the_csv(run_describe):
+    rows = csv.DictReader(io.StringIO(run_describe("--arch", "lenet5", "--format", "csv")))
+    text = run_describe("--arch", "lenet5")
+    assert all(row["layer"] in text for row in rows)
+
+
+def test_markdown_is_a_table(run_describe):
+    text = run_describe("--arch", "lenet5", "--format", "markdown")
     lines = text.split("\n\n")[0].split("\n")
     assert {line.count("|") for line in lines} == {7}
     assert lines[1] == "| --- | --- | --- | ---: | ---: | ---: |"
     assert lines[-1] == "| **total** |  |  | **61,706** | **416,520** |  |"
 
 
-def test_networks_side_by_side(told):
-    names = ("vgg16", "resnet50", "mobilenet")
-    flags = ("--compare", *names, "--batch-size", "1")
-    facts = json.loads(told(*flags, "--format", "json"))
-    assert [one["arch"] for one in facts] == list(names)
-    assert [one["macs"] for one in facts] == [15_470_264_320, 4_089_184_256, 568_740_352]
-    assert [one["field"]["size"] for one in facts] == [[212] * 2, [427] * 2, [315] * 2]
-    lines = told(*flags).rstrip("\n").split("\n")
-    assert [line.split()[0] for line in lines[2:]] == list(names)
+ARCHS = ["vgg16", "resnet50", "mobilenet"]
+COMPARISON = ("--compare", *ARCHS, "--batch-size", "1")
+
+
+def test_several_networks_as_json(run_describe):
+    networks = json.loads(run_describe(*COMPARISON, "--format", "json"))
+    assert [network["arch"] for network in networks] == ARCHS
+    assert [network["macs"] for network in networks] == [15_470_264_320, 4_089_184_256, 568_740_352]
+    assert [network["field"]["size"] for network in networks] == [[212] * 2, [427] * 2, [315] * 2]
+
+
+def test_several_networks_as_text(run_describe):
+    lines = run_describe(*COMPARISON).rstrip("\n").split("\n")
+    assert [line.split()[0] for line in lines[2:]] == ARCHS
     assert lines[2].split()[-1] == "212"
-    rows = list(csv.DictReader(io.StringIO(told(*flags, "--format", "csv"))))
-    assert [int(row["training_bytes"]) for row in rows] == [one["memory"]["training"] for one in facts]
+
+
+def test_several_networks_as_csv(run_describe):
+    networks = json.loads(run_describe(*COMPARISON, "--format", "json"))
+    rows = list(csv.DictReader(io.StringIO(run_describe(*COMPARISON, "--format", "csv"))))
+    assert [int(row["training_bytes"]) for row in rows] == [network["memory"]["training"] for network in networks]
     assert [row["batch_size"] for row in rows] == ["1"] * 3
 
 
-def test_the_picture(told, tmp_path):
+def test_the_picture(run_describe, tmp_path):
     path = tmp_path / "field.png"
-    flags = ("--arch", "lenet5", "--field", path, "--layer")
-    text = told(*flags, "stage2")
+    text = run_describe("--arch", "lenet5", "--field", path, "--layer", "stage2")
     assert path.read_bytes().startswith(b"\x89PNG")
     assert re.search(r"^effective receptive field of stage2: \d+ pixels a side", text, re.MULTILINE)
-    with pytest.raises(BadInput, match=r"did you mean stage.*\(--layer\)"):
-        told(*flags, "stage9")
-    with pytest.raises(BadInput, match="logits has no positions: give a layer before global pooling or Flatten"):
-        told(*flags, "logits")
 
 
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ("stage9", r"did you mean stage.*\(--layer\)"),
+        ("logits", "logits has no positions: give a layer before global pooling or Flatten"),
+    ],
+)
+def test_a_layer_that_cannot_be_drawn(layer, message, run_describe, tmp_path):
+    with pytest.raises(BadInput, match=message):
+        run_describe("--arch", "lenet5", "--field", tmp_path / "field.png", "--layer", layer)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -144,10 +180,3 @@ def test_bad_input_is_answered_in_one_line_without_tensorflow(flags, message, ru
     done = run_command("tfcnn.describe", *flags.split(), cwd=tmp_path, PYTHONPATH=path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert message in done.stderr
-
-
-def test_aligned():
-    text = as_text(("a", "number"), [("long", "1"), ("b", "22")], ("all", "23"), words=[0])
-    assert text == "\n".join(
-        ["a     number", "------------", "long       1", "b         22", "------------", "all       23"]
-    )

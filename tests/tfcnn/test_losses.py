@@ -22,14 +22,14 @@ def loop(scores, labels, margin):
 
 
 @pytest.mark.parametrize("margin", [1.0, 0.25])
-def test_the_definition(margin):
+def test_the_hinge_by_its_definition(margin):
     each = MulticlassHinge(margin, reduction=None, dtype="float64")(ONE_HOT, SCORES)
     np.testing.assert_allclose(each, loop(SCORES, LABELS, margin), rtol=1e-12)
     mean = MulticlassHinge(margin, dtype="float64")(ONE_HOT, SCORES)
     assert float(mean) == pytest.approx(np.mean(loop(SCORES, LABELS, margin)))
 
 
-def test_gradient():
+def test_the_gradient_of_the_hinge():
     scores = tf.Variable(SCORES)
     with tf.GradientTape() as tape:
         loss = MulticlassHinge(reduction="sum", dtype="float64")(ONE_HOT, scores)
@@ -42,8 +42,8 @@ def test_gradient():
         assert gradient[place] == pytest.approx((above - below) / 2e-6, abs=1e-6)
 
 
-def test_keras_hinge_is_not_it():
-    """Why this loss exists: the worst class alone, and 0 where every wrong score is negative."""
+def test_the_hinge_differs_from_that_of_keras():
+    """Which takes the worst class alone, and 0 for it where every wrong score is negative."""
     y_true, scores = np.array([[1, 0, 0]]), np.array([[-1.0, -5.0, -6.0]])
     assert float(MulticlassHinge()(y_true, scores)) == 0
     assert float(keras.losses.CategoricalHinge()(y_true, scores)) == 2
@@ -52,21 +52,17 @@ def test_keras_hinge_is_not_it():
     assert float(keras.losses.CategoricalHinge()(y_true, scores)) == 3
 
 
-def test_round_trip_and_training():
-    loss = MulticlassHinge(margin=0.5)
-    again = keras.losses.deserialize(keras.losses.serialize(loss))
-    assert again.get_config() == loss.get_config()
-    assert again.margin == 0.5
+@pytest.mark.slow
+def test_training():
     model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(5)])
-    model.compile("sgd", loss, jit_compile=True)
-    x, y = SCORES.astype("float32"), ONE_HOT
-    losses = [model.train_on_batch(x, y) for _ in range(20)]
-    assert losses[-1] < losses[0]
+    model.compile("sgd", MulticlassHinge(margin=0.5), jit_compile=True)
+    history = [model.train_on_batch(SCORES.astype("float32"), ONE_HOT) for _ in range(20)]
+    assert history[-1] < history[0]
 
 
 def test_half_precision_scores():
-    found = MulticlassHinge(dtype="float32")(ONE_HOT, tf.constant(SCORES, "bfloat16"))
-    assert float(found) == pytest.approx(np.mean(loop(SCORES, LABELS, 1.0)), rel=0.02)
+    loss = MulticlassHinge(dtype="float32")(ONE_HOT, tf.constant(SCORES, "bfloat16"))
+    assert float(loss) == pytest.approx(np.mean(loop(SCORES, LABELS, 1.0)), rel=0.02)
 
 
 def test_margin_must_be_above_zero():
@@ -142,17 +138,17 @@ def policy(request):
 @pytest.mark.parametrize(("name", "of_row"), [("cross_entropy", cross_entropy), ("bce", bce), ("focal", focal)])
 def test_losses_of_classification(name, of_row, targets, smoothing):
     expected = np.mean([of_row(smoothed(t, smoothing), row) for t, row in zip(targets, SCORES, strict=True)])
-    found = losses.loss("classification", name, smoothing)(targets.astype("float32"), SCORES.astype("float32"))
-    assert found.dtype == "float32"
-    assert float(found) == pytest.approx(expected, rel=1e-5)
+    loss = losses.loss("classification", name, smoothing)(targets.astype("float32"), SCORES.astype("float32"))
+    assert loss.dtype == "float32"
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.usefixtures("policy")
 @pytest.mark.parametrize("name", EXPECTED)
 def test_losses_of_masks(name):
-    found = losses.loss("segmentation", name)(MASKS, LOGITS.astype("float32"))
-    assert found.dtype == "float32"
-    assert float(found) == pytest.approx(EXPECTED[name], rel=1e-5)
+    loss = losses.loss("segmentation", name)(MASKS, LOGITS.astype("float32"))
+    assert loss.dtype == "float32"
+    assert float(loss) == pytest.approx(EXPECTED[name], rel=1e-5)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -180,16 +176,19 @@ def test_ignored_positions_have_no_gradient_and_the_others_have_the_right_one(na
         assert gradient[place] == pytest.approx(slope, abs=1e-4)
 
 
-def test_losses_of_images():
-    images, found = RNG.normal(size=(2, 3, 3, 1)), RNG.normal(scale=2, size=(2, 3, 3, 1))
-    d = np.abs(images - found)
-    expected = {"mse": (d**2).mean(), "mae": d.mean(), "huber": np.where(d < 1, d**2 / 2, d - 0.5).mean()}
-    for name, value in expected.items():
-        assert float(losses.loss("reconstruction", name)(images, found)) == pytest.approx(value, rel=1e-5)
+@pytest.mark.parametrize(
+    ("name", "of_pixel"),
+    [("mse", np.square), ("mae", np.abs), ("huber", lambda d: np.where(d < 1, d**2 / 2, d - 0.5))],
+)
+def test_losses_of_images(name, of_pixel):
+    images = RNG.normal(size=(2, 3, 3, 1))
+    outputs = RNG.normal(scale=2, size=(2, 3, 3, 1))
+    expected = of_pixel(np.abs(images - outputs)).mean()
+    assert float(losses.loss("reconstruction", name)(images, outputs)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_an_example_that_is_very_wrong_still_teaches():
-    """Why Focal is ours: Keras' has no gradient below a probability of 1e-7."""
+    """Keras' focal loss has no gradient below a probability of 1e-7."""
     target, scores = np.array([[0.0, 1.0]], "float32"), tf.Variable([[20.0, 0.0]])
     with tf.GradientTape(persistent=True) as tape:
         ours = losses.Focal()(target, scores)
@@ -199,7 +198,7 @@ def test_an_example_that_is_very_wrong_still_teaches():
 
 
 def test_a_class_that_is_absent_does_not_count():
-    """Why Dice is ours: a perfect prediction costs 0, and 1/4 by Keras' for the class that nothing has."""
+    """A perfect prediction costs 0; by Keras' Dice 1/4, for the one class of four that nothing has."""
     logits = 50 * np.eye(4)[np.where(MASKS == 255, 0, MASKS)]
     assert float(losses.Dice()(MASKS, logits)) == pytest.approx(0, abs=1e-6)
     theirs = keras.losses.Dice(axis=(0, 1, 2))(np.eye(4)[MASKS[2:]], keras.ops.softmax(logits[2:]))
@@ -210,20 +209,28 @@ def test_dice_of_the_paper():
     """Two pixels, one of each class, predicted with 0.8 and 0.6: by hand from the formula of V-Net's section 3."""
     p = np.array([[0.8, 0.2], [0.4, 0.6]])
     first, second = 2 * 0.8 / (0.64 + 0.16 + 1), 2 * 0.6 / (0.04 + 0.36 + 1)
-    found = losses.Dice()(np.array([[0, 1]]), np.log(p)[None])
-    assert float(found) == pytest.approx(1 - (first + second) / 2, rel=1e-5)
+    loss = losses.Dice()(np.array([[0, 1]]), np.log(p)[None])
+    assert float(loss) == pytest.approx(1 - (first + second) / 2, rel=1e-5)
 
 
-@pytest.mark.parametrize("loss", [losses.SigmoidCrossEntropy(0.2), losses.Focal(3.0, 0.1), losses.Dice()])
+@pytest.mark.parametrize(
+    "loss", [MulticlassHinge(0.5), losses.SigmoidCrossEntropy(0.2), losses.Focal(3.0, 0.1), losses.Dice()]
+)
 def test_losses_round_trip(loss):
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     assert type(again) is type(loss)
     assert again.get_config() == loss.get_config()
 
 
-def test_every_name_has_a_loss_and_others_are_refused():
+def test_every_name_has_a_loss():
     assert {task: tuple(rows) for task, rows in losses.LOSSES.items()} == LOSS_NAMES
+
+
+def test_the_default_is_the_first():
     assert losses.loss("segmentation").name == "sparse_categorical_crossentropy"
+
+
+def test_an_unknown_loss_is_refused():
     with pytest.raises(
         BadInput, match=r"unknown loss of segmentation 'hinge'; choose from .*dice_ce, focal \(--loss\)"
     ):

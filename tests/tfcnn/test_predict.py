@@ -18,8 +18,9 @@ def test_the_scans_that_the_readme_uses_are_of_the_data_set():
     assert len(SCANS) == 3
 
 
-def test_the_command(trained, run_command):
-    done = run_command("tfcnn.predict", trained.path, *SCANS, "--top", "2")
+@pytest.mark.slow
+def test_the_command(finished_run, run_command):
+    done = run_command("tfcnn.predict", finished_run.path, *SCANS, "--top", "2")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert len(lines) == 3
@@ -30,8 +31,9 @@ def test_the_command(trained, run_command):
         assert float(share.rstrip("%")) > float(other.rstrip("%"))
 
 
-def test_probabilities(trained):
-    (classes,) = predict(trained, SCANS[:1], top=10)
+@pytest.mark.slow
+def test_probabilities(finished_run):
+    (classes,) = predict(finished_run, SCANS[:1], top=10)
     assert [p for _, p in classes] == sorted((p for _, p in classes), reverse=True)
     assert sum(p for _, p in classes) == pytest.approx(1, abs=1e-5)
     assert {name for name, _ in classes} == set("0123456789")
@@ -52,11 +54,23 @@ def test_turned_upright_as_exif_says(tmp_path):
     assert read_image(tmp_path / "photo.jpg", 1).shape == (7, 5, 1)
 
 
-def test_files_that_are_no_images(trained, tmp_path, run_command):
+@pytest.mark.parametrize(
+    ("name", "channels", "message"),
+    [
+        ("text.png", 1, "cannot be read as an image"),
+        ("absent.png", 1, "no such image"),
+        ("text.png", 2, "images of 2 channels; image files have 1, 3 or 4"),
+    ],
+)
+def test_a_file_that_is_no_image(name, channels, message, tmp_path):
     (tmp_path / "text.png").write_text("no image")
-    for path, message in (("text.png", "cannot be read as an image"), ("absent.png", "no such image")):
-        with pytest.raises(BadInput, match=message):
-            read_image(tmp_path / path, 1)
-    done = run_command("tfcnn.predict", trained.path, SCANS[0], tmp_path / "text.png")
+    with pytest.raises(BadInput, match=message):
+        read_image(tmp_path / name, channels)
+
+
+@pytest.mark.slow
+def test_the_command_refuses_a_file_that_is_no_image(finished_run, tmp_path, run_command):
+    (tmp_path / "text.png").write_text("no image")
+    done = run_command("tfcnn.predict", finished_run.path, SCANS[0], tmp_path / "text.png")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1

@@ -61,30 +61,30 @@ def test_defaults_learn(arch, flags, least, tmp_path):
     assert run.read_metrics()["test_accuracy"] >= least
 
 
-def test_run_directory(trained):
-    assert {file.name for file in trained.path.iterdir()} >= FILES
-    config, rows = trained.read_config(), list(csv.DictReader(trained.history.read_text().splitlines()))
+def test_run_directory(finished_run):
+    assert {file.name for file in finished_run.path.iterdir()} >= FILES
+    config, rows = finished_run.read_config(), list(csv.DictReader(finished_run.history.read_text().splitlines()))
     assert Config(**config["config"]).arch == "lenet5"
     assert config["data"]["sizes"] == {"train": 1257, "validation": 180, "test": 360}
     assert config["recipe"]["precision"] == "float32"
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 9)]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
-    metrics = trained.read_metrics()
+    metrics = finished_run.read_metrics()
     best = min(rows, key=lambda row: float(row["val_loss"]))
     assert metrics["best_epoch"] == int(best["epoch"])
     assert metrics["val_accuracy"] == float(best["val_accuracy"])
     assert metrics["seconds"] > sum(float(row["seconds"]) for row in rows)
     assert {"parameters", "macs", "device", "command", "commit", "started", "versions"} <= set(metrics)
-    with Image.open(trained.curves) as picture:
+    with Image.open(finished_run.curves) as picture:
         assert picture.width > 800
-    assert not [file for file in trained.path.rglob(".*")]
+    assert not [file for file in finished_run.path.rglob(".*")]
 
 
-def test_the_model_kept_is_the_one_that_was_measured(trained):
-    model, data = trained.load_model(), pipelines.load("digits")
+def test_the_model_kept_is_the_one_that_was_measured(finished_run):
+    model, data = finished_run.load_model(), pipelines.load("digits")
     predicted = model.predict(data.evaluation("test"), verbose=0).argmax(-1)
     labels = np.concatenate([targets.numpy().argmax(-1) for _, targets in data.evaluation("test")])
-    assert (predicted == labels).mean() == pytest.approx(trained.read_metrics()["test_accuracy"])
+    assert (predicted == labels).mean() == pytest.approx(finished_run.read_metrics()["test_accuracy"])
 
 
 def test_the_same_seed_gives_the_same_history(tmp_path):
@@ -114,11 +114,12 @@ def test_precision_by_flag(precision, tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_reaches_the_accuracy_of_float32(precision, trained, tmp_path):
+def test_mixed_precision_reaches_the_accuracy_of_float32(precision, finished_run, tmp_path):
     """Within noise: over seeds each precision has a standard deviation of 0.6 % (benchmarks.digits, lenet5)."""
-    run = train.run(Config(**trained.read_config()["config"] | {"precision": precision, "out": str(tmp_path / "run")}))
+    flags = finished_run.read_config()["config"] | {"precision": precision, "out": str(tmp_path / "run")}
+    run = train.run(Config(**flags))
     noise = 3 * 2**0.5 * 0.006
-    assert run.read_metrics()["test_accuracy"] > trained.read_metrics()["test_accuracy"] - noise
+    assert run.read_metrics()["test_accuracy"] > finished_run.read_metrics()["test_accuracy"] - noise
 
 
 def test_steps_compiled_by_xla_are_those_of_fused_kernels(tmp_path):
@@ -163,19 +164,19 @@ def test_resume_gives_the_uninterrupted_run(tmp_path, monkeypatch):
     assert part.read_config()["config"]["resume"] is False
 
 
-def test_resuming_a_finished_run_changes_nothing(trained, run_command):
-    before = trained.metrics.read_bytes()
-    done = run_command("tfcnn.train", "--resume", "--out", trained.path)
+def test_resuming_a_finished_run_changes_nothing(finished_run, run_command):
+    before = finished_run.metrics.read_bytes()
+    done = run_command("tfcnn.train", "--resume", "--out", finished_run.path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "is finished" in done.stdout
-    assert trained.metrics.read_bytes() == before
+    assert finished_run.metrics.read_bytes() == before
 
 
-def test_resume_refuses_another_configuration(trained):
+def test_resume_refuses_another_configuration(finished_run):
     with pytest.raises(BadInput, match="started with --epochs 8, not 9"):
-        train.resumed({"resume": True, "out": str(trained.path), "epochs": "9"})
+        train.resumed({"resume": True, "out": str(finished_run.path), "epochs": "9"})
     with pytest.raises(BadInput, match="not a run directory"):
-        train.resumed({"resume": True, "out": str(trained.path / "nowhere")})
+        train.resumed({"resume": True, "out": str(finished_run.path / "nowhere")})
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -327,7 +327,7 @@ def test_a_real_search_in_a_database_trains_what_it_says(tmp_path):
     trials = Study(tmp_path / "real").trials()
     assert sorted(trial.number for trial in found) == [0, 1]
     for trial in trials:
-        run = study.run(trial.number).check_trained()
+        run = study.run(trial.number).check_finished()
         metrics = run.read_metrics()
         assert trial.scores == (metrics["val_accuracy"],)
         assert metrics["parameters"] <= 30_000

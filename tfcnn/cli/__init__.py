@@ -1,1 +1,1 @@
-"""The command line: the parser, signals, and the quiet start of TensorFlow."""
+"""The command line: the parser, signals, and the quiet import of TensorFlow."""

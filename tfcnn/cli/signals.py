@@ -1,17 +1,19 @@
-"""Ctrl-C and SIGTERM: what they raise, and how a step is finished first."""
+"""Ctrl-C and SIGTERM: the exceptions that they raise, and how a step is finished first."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
+from types import FrameType, TracebackType
+from typing import Any
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised as Ctrl-C is, so that both end a run in the same way."""
+    """SIGTERM; a KeyboardInterrupt, so that it ends a run as Ctrl-C does."""
 
 
 class Interrupted(Exception):
-    """A run was stopped by Ctrl-C or SIGTERM; the message says how to go on."""
+    """Ctrl-C or SIGTERM stopped a run; the message says how to continue it."""
 
     def __init__(self, message: str, stop: KeyboardInterrupt):
         super().__init__(message)
@@ -21,35 +23,38 @@ class Interrupted(Exception):
 class DeferredSignals:
     """A context in which the first SIGINT or SIGTERM waits for `deliver`; a second one ends the process at once.
 
-    Outside the main thread signals are left as they are. Files are replaced whole, so that an end at any moment leaves
-    none in part.
+    Files are replaced whole, so that none is left in part, whenever the process ends. Outside the main thread, where
+    Python sets no handlers, signals keep theirs.
 
     Attributes:
-        noted: None, or the KeyboardInterrupt that waits.
+        pending: the KeyboardInterrupt that waits, or None.
     """
 
-    def __init__(self):
-        self.noted: KeyboardInterrupt | None = None
+    def __init__(self) -> None:
+        self.pending: KeyboardInterrupt | None = None
+        self._handlers: dict[signal.Signals, Any] = {}
 
-    def __enter__(self):
-        self._before = {}
+    def __enter__(self) -> DeferredSignals:
         with contextlib.suppress(ValueError):
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+                self._handlers[number] = signal.signal(number, self._defer)
         return self
 
-    def _note(self, number, frame):
-        self.noted = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
-        for each in self._before:
-            signal.signal(each, signal.SIG_DFL)
+    def _defer(self, number: int, frame: FrameType | None) -> None:
+        self.pending = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+        for handled in self._handlers:
+            signal.signal(handled, signal.SIG_DFL)
 
-    def deliver(self):
-        """Raise what waits, if anything does."""
-        if self.noted:
-            raise self.noted
+    def deliver(self) -> None:
+        """Raise the pending interrupt, if there is one."""
+        if self.pending:
+            raise self.pending
 
-    def __exit__(self, kind, error, traceback):
-        for number, handler in self._before.items():
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        self._handlers.clear()
         if kind is None:
             self.deliver()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import tempfile
@@ -13,9 +12,12 @@ from tfcnn.errors import BadInput
 def import_tensorflow() -> None:
     """Import TensorFlow and Keras without their start-up lines on stderr, which no environment variable removes.
 
-    What was caught is shown if the import fails. oneDNN's kernels are used also on CPUs on which TensorFlow does not
-    use them by itself (those without AVX512_VNNI), unless TF_ENABLE_ONEDNN_OPTS says something else: a training step
-    takes up to a third of the time (`python -m benchmarks.train_step`).
+    The lines are shown if the import fails. Unless TF_ENABLE_ONEDNN_OPTS says otherwise, oneDNN's kernels are used on
+    every CPU. TensorFlow's default leaves them out on CPUs without AVX512_VNNI, where with them a training step takes
+    as little as a third of the time (`python -m benchmarks.train_step`).
+
+    Raises:
+        BadInput: KERAS_BACKEND names another backend.
     """
     if "tensorflow" in sys.modules:
         return
@@ -23,21 +25,22 @@ def import_tensorflow() -> None:
         raise BadInput(
             f"the commands run on TensorFlow, but KERAS_BACKEND is '{os.environ['KERAS_BACKEND']}': unset it"
         )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # runtime notes below errors, for the rest of the process
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only, for the rest of the process
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as caught:
-        os.dup2(caught.fileno(), 2)
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
         try:
-            importlib.import_module("keras")
-            tensorflow = importlib.import_module("tensorflow")
-            tensorflow.config.list_physical_devices()  # looks for GPUs, and says so
-            tensorflow.get_logger().setLevel("WARNING")
+            import keras  # noqa: F401
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()  # the search for GPUs prints lines, too
+            tf.get_logger().setLevel("WARNING")
         except BaseException:
-            caught.seek(0)
-            os.write(kept, caught.read())
+            log.seek(0)
+            os.write(stderr, log.read())
             raise
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)

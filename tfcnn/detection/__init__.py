@@ -1,1 +1,1 @@
-"""What a detector needs beside its network: boxes and their metrics. NumPy only."""
+"""Boxes and the metrics of detections. NumPy only."""

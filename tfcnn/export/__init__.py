@@ -1,4 +1,4 @@
-"""From a trained run to files that serve it."""
+"""A trained network as files for serving."""
 
 from tfcnn.export.savedmodel import export_savedmodel
 

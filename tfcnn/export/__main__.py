@@ -1,4 +1,4 @@
-"""`python -m tfcnn.export RUN`: a trained run as files that serve it."""
+"""`python -m tfcnn.export RUN`: write a finished run's SavedModel."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ FORMATS = ("savedmodel",)
 
 
 def main() -> None:
-    parser = Parser(prog="python -m tfcnn.export", description="Export a trained run for serving.")
+    parser = Parser(prog="python -m tfcnn.export", description="Export a finished run for serving.")
     parser.add_argument("run", metavar="RUN", help="run directory of tfcnn.train")
     parser.add_argument("--format", nargs="+", default=["savedmodel"], metavar="FORMAT", help="savedmodel")
     parser.add_argument("--out", metavar="DIR", help="where to write it [RUN/saved_model]")
-    given = parser.parse_args()
-    for name in given.format:
+    arguments = parser.parse_args()
+    for name in arguments.format:
         choose("format", name, FORMATS, flag="--format")
-    run = RunDirectory.opened(given.run).check_trained()
+    run = RunDirectory.open(arguments.run).check_finished()
+    path = Path(arguments.out or run.saved_model)
     import_tensorflow()
-    model, facts = run.load_model(), run.read_config()["data"]
-    path = Path(given.out or run.saved_model)
-    export_savedmodel(model, path, facts)
+    export_savedmodel(run.load_model(), path, run.read_config()["data"])
     print(f"SavedModel written to {path}")
 
 

@@ -89,7 +89,7 @@ class Keeper(keras.callbacks.Callback):
             raise NotFinite("the loss", self.epoch, batch)
         self.steps += batch + 1 - self.first
         due = self.steps % self.every == 0 if self.every else time.monotonic() >= self.due
-        if due or self.signals.noted:
+        if due or self.signals.pending:
             started = time.monotonic()
             self.checkpoints.save(self.epoch, batch + 1, self.rows)
             now = time.monotonic()

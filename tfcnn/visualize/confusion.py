@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-MOST_NUMBERS = 20  # classes up to which each cell shows its number
+MOST_NUMBERS = 20  # up to this many classes each cell shows its count
 
 
 def draw_confusion(matrix: np.ndarray, class_names: tuple[str, ...], path: str | Path, *, title: str) -> None:
@@ -17,7 +17,7 @@ def draw_confusion(matrix: np.ndarray, class_names: tuple[str, ...], path: str |
         matrix: int (classes, classes); row: true class, column: predicted.
         class_names: of the rows and columns.
         path: where the picture goes, as PNG.
-        title: above the picture.
+        title: of the picture.
     """
     classes = len(class_names)
     side = min(4 + 0.35 * classes, 14)
@@ -33,5 +33,5 @@ def draw_confusion(matrix: np.ndarray, class_names: tuple[str, ...], path: str |
         for (row, column), count in np.ndenumerate(matrix):
             if count:
                 colour = "white" if shares[row, column] > 0.5 else "black"
-                axes.text(column, row, int(count), ha="center", va="center", color=colour)
+                axes.text(column, row, str(count), ha="center", va="center", color=colour)
     figure.savefig(path, dpi=110, format="png")

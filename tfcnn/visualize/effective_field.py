@@ -1,20 +1,26 @@
-"""The effective receptive field beside the theoretical one."""
+"""A picture of the effective receptive field and the theoretical one."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 
-BOX, LINE, SHADE = "#cc5522", "#2b6777", "#d3e3e6"  # distinct without colour vision, too
+# Distinct without colour vision, too.
+BOX = "#cc5522"
+LINE = "#2b6777"
+SHADE = "#d3e3e6"
 COLOURS = LinearSegmentedColormap.from_list("effect", ["#ffffff", "#a9ced3", "#2b6777", "#0a2a33"])
-MOST_STEPS = 64  # pixels up to which the cuts are outlined
+MOST_STEPS = 64  # up to this many pixels a cut has an outline
 EFFECTIVE = 1 - 0.9545  # of the largest: Luo et al. (2016), two standard deviations of a Gaussian
 
 
@@ -26,26 +32,29 @@ def effective_size(field: np.ndarray) -> int:
 def draw_field(
     field: np.ndarray, window: tuple[tuple[float, float], tuple[float, float]], path: str | Path, *, title: str
 ) -> None:
-    """Draw how much each pixel matters to one unit, the theoretical field as a frame, and a cut along each axis.
+    """Draw the effect of each pixel on one unit, the theoretical field as a frame, and the mean along each axis.
 
     Args:
-        field: (height, width), what `receptive_field.empirical_receptive_field` returns.
+        field: (height, width), from `receptive_field.empirical_receptive_field`.
         window: (first, last) row and column of the theoretical field, from `receptive_field.window`; may reach beyond
             the image, or be infinite: the whole image.
         path: where the picture goes, as PNG.
-        title: above the picture.
+        title: of the picture.
     """
     height, width = field.shape
     whole = any(math.isinf(end) for pair in window for end in pair)
     (top, bottom), (left, right) = ((0, height - 1), (0, width - 1)) if whole else window
     figure = Figure(figsize=(8.4, 8))
     image = figure.subplots()
-    panels = make_axes_locatable(image)  # the cuts keep to the image's sides, whatever its shape
+    panels = make_axes_locatable(image)  # the cuts stay as long as the image's sides, whatever its shape
 
     image.set_facecolor("#eceff0")  # beyond the image: padding
     shown = image.imshow(field, cmap=COLOURS, norm=PowerNorm(0.5, 0, max(field.max(), 1e-12)))
-    frame = {"fill": False, "edgecolor": BOX, "linewidth": 2, "clip_on": False}
-    image.add_patch(Rectangle((left - 0.5, top - 0.5), right - left + 1, bottom - top + 1, **frame))
+    frame = Rectangle(
+        (left - 0.5, top - 0.5), right - left + 1, bottom - top + 1, fill=False, edgecolor=BOX, linewidth=2
+    )
+    frame.set_clip_on(False)
+    image.add_patch(frame)
     margin = 0.03 * max(height, width, bottom - top, right - left)
     image.set_xlim(min(left, 0) - 0.5 - margin, max(right, width - 1) + 0.5 + margin)
     image.set_ylim(max(bottom, height - 1) + 0.5 + margin, min(top, 0) - 0.5 - margin)
@@ -53,8 +62,8 @@ def draw_field(
 
     across = panels.append_axes("top", 1.1, pad=0.12, sharex=image)
     down = panels.append_axes("right", 1.1, pad=0.12, sharey=image)
-    _cut(across, field.mean(0), (left, right), across.axvline, "vertical")
-    _cut(down, field.mean(1), (top, bottom), down.axhline, "horizontal")
+    _draw_cut(across, field.mean(0), (left, right), across.axvline, "vertical")
+    _draw_cut(down, field.mean(1), (top, bottom), down.axhline, "horizontal")
     across.set(ylabel="mean", ylim=(0, None), yticks=[])
     down.set(xlabel="mean", xlim=(0, None), xticks=[])
     across.tick_params(labelbottom=False)
@@ -77,12 +86,18 @@ def draw_field(
     figure.savefig(path, dpi=130, format="png", bbox_inches="tight", pad_inches=0.2)
 
 
-def _cut(axes, profile, ends, line, orientation):
-    """A profile of the field beside the image, the theoretical field's ends as lines."""
+def _draw_cut(
+    axes: Axes,
+    profile: np.ndarray,
+    ends: tuple[float, float],
+    draw_line: Callable,
+    orientation: Literal["vertical", "horizontal"],
+) -> None:
+    """Draw the mean of the field along one axis, with a line at each end of the theoretical field."""
     edges = np.arange(len(profile) + 1) - 0.5
     axes.stairs(profile, edges, orientation=orientation, fill=True, color=SHADE if len(profile) <= MOST_STEPS else LINE)
     if len(profile) <= MOST_STEPS:
         axes.stairs(profile, edges, orientation=orientation, color=LINE, linewidth=1)
     for end in (ends[0] - 0.5, ends[1] + 0.5):
-        line(end, color=BOX, linewidth=1.5)
+        draw_line(end, color=BOX, linewidth=1.5)
     axes.spines[["top", "right"]].set_visible(False)

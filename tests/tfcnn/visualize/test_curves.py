@@ -1,7 +1,8 @@
-"""The pictures of training, asked as matplotlib's figures what is where."""
+"""The pictures of training, read from matplotlib's figures."""
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -17,15 +18,20 @@ ROWS = [
 
 @pytest.fixture
 def figure_of(tmp_path, monkeypatch):
-    """The figure that a drawing function saved, and the picture."""
+    """A function that calls a drawing function and returns the figure that it saves, and the pixels."""
+    figures = []
+    save = Figure.savefig
 
-    def draw(function, *arguments, **how):
-        kept = []
-        save = Figure.savefig
-        monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (kept.append(self), save(self, *a, **k)))
-        function(*arguments, tmp_path / "picture.png", **how)
+    def save_and_keep(figure, *arguments, **options):
+        figures.append(figure)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", save_and_keep)
+
+    def draw(function, *arguments, **options):
+        function(*arguments, tmp_path / "picture.png", **options)
         with Image.open(tmp_path / "picture.png") as picture:
-            return kept[0], np.asarray(picture.convert("L"))
+            return figures[-1], np.asarray(picture.convert("L"))
 
     return draw
 
@@ -54,9 +60,12 @@ def test_curves_show_the_history(figure_of):
 
 
 @pytest.mark.parametrize("test", [None, 0.95])
-def test_legends_cover_nothing(test, figure_of):
+def test_the_legend_of_a_run_covers_nothing(test, figure_of):
     figure, _ = figure_of(curves.draw_curves, ROWS, title="t", best=11, test=test)
     assert not overlaps(figure)
+
+
+def test_the_legend_of_many_runs_covers_nothing(figure_of):
     figure, _ = figure_of(curves.draw_comparison, {f"a run with a long name, number {i}": ROWS for i in range(10)})
     assert not overlaps(figure)
 
@@ -66,12 +75,8 @@ def test_lines_differ_in_grey(figure_of):
     first, second = (lines(figure.axes[0])[name] for name in ("training, augmented", "validation"))
     assert first.get_linestyle() != second.get_linestyle()
     assert first.get_marker() != second.get_marker()
-    grey = [sum(np.multiply([0.299, 0.587, 0.114], _rgb(line.get_color()))) for line in (first, second)]
+    grey = [np.dot([0.299, 0.587, 0.114], to_rgb(line.get_color())) for line in (first, second)]
     assert abs(grey[0] - grey[1]) > 0.25
-
-
-def _rgb(colour):
-    return [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
 
 
 def test_units_of_the_task(figure_of):

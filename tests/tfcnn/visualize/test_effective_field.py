@@ -1,4 +1,4 @@
-"""The picture of a receptive field: what is drawn, not how it looks."""
+"""The picture of a receptive field: its sizes, not its looks."""
 
 import math
 
@@ -28,12 +28,13 @@ def orange(path):
 
 @pytest.mark.parametrize("side", [33, 120])
 def test_the_frame_grows_with_the_window(side, tmp_path):
-    path, field = tmp_path / "field.png", gaussian(side, 6)[:, : side - 5]
+    path = tmp_path / "field.png"
+    field = gaussian(side, 6)[:, : side - 5]
     widths = []
     for reach in (4, 8, 12):
         draw_field(field, ((side // 2 - reach, side // 2 + reach),) * 2, path, title="x")
         rows, columns = np.nonzero(orange(path))
-        inside = (rows > rows.max() // 2) & (columns < 0.7 * imread(path).shape[1])  # not the cuts' own lines
+        inside = (rows > rows.max() // 2) & (columns < 0.7 * imread(path).shape[1])  # not the lines in the cuts
         widths.append(np.ptp(columns[inside]))
     assert widths == sorted(set(widths))
 

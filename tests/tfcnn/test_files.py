@@ -1,0 +1,90 @@
+"""Files appear whole or not at all."""
+
+import errno
+import os
+
+import pytest
+
+from tfcnn.errors import BadInput, TrainingFailed
+from tfcnn.files import read_json, write_json, writing
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    with writing(path) as draft:
+        draft.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert names(path.parent) == ["file.txt"]
+
+
+def test_an_error_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("whole")
+
+    def fail():
+        with writing(path) as draft:
+            draft.write_text("ha")
+            tmp_path.write_text("fails")
+
+    with pytest.raises(IsADirectoryError):
+        fail()
+    assert path.read_text() == "whole"
+    assert names(tmp_path) == ["file.txt"]
+
+
+def test_a_folder_is_replaced(tmp_path):
+    path = tmp_path / "model"
+    for content in ("old", "new"):
+        with writing(path) as draft:
+            draft.mkdir()
+            (draft / content).write_text(content)
+    assert names(path) == ["new"]
+    assert names(tmp_path) == ["model"]
+
+
+def test_an_error_leaves_the_folder_as_it_was(tmp_path):
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "old").touch()
+
+    def fail():
+        with writing(path) as draft:
+            draft.mkdir()
+            draft.mkdir()
+
+    with pytest.raises(FileExistsError):
+        fail()
+    assert names(path) == ["old"]
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_full_disk_is_reported_in_one_line(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def write(text):
+        with writing(path) as draft:
+            draft.write_text(text)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(TrainingFailed, match="file' cannot be written: No space left on device after 3 bytes"):
+        write("new")
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_json_round_trip(tmp_path):
+    write_json(tmp_path / "facts.json", {"a": [1, None]})
+    assert read_json(tmp_path / "facts.json") == {"a": [1, None]}
+
+
+def test_damaged_json_is_named(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text("{")
+    with pytest.raises(BadInput, match=r"config.json' is not readable JSON"):
+        read_json(path)
