@@ -115,11 +115,11 @@ def test_two_runs_of_one_second_get_two_directories(tmp_path, monkeypatch):
     taken = RunDirectory(tmp_path / "runs" / "a")  # free when its name was chosen, and taken since
     taken.make()
     taken.config.write_text("{}")
-    found = train.made(Config(arch="lenet5"), taken)
+    found = train.make_directory(Config(arch="lenet5"), taken)
     assert found.path.is_dir()
     assert found.path != taken.path
     with pytest.raises(BadInput, match="exists already"):
-        train.made(Config(arch="lenet5", out=str(taken.path)), taken)
+        train.make_directory(Config(arch="lenet5", out=str(taken.path)), taken)
 
 
 def test_a_directory_that_another_process_makes_meanwhile_is_not_shared(tmp_path, monkeypatch):

@@ -171,7 +171,7 @@ def test_resume_with_every_state_gives_the_uninterrupted_run(run, monkeypatch, t
         patch.setattr(Progress, "on_epoch_begin", stop)
         with pytest.raises(Interrupted):
             run("classification", "part", **LENET)
-    part = train.run(train.resumed({"resume": True, "out": str(tmp_path / "part")}))
+    part = train.run(train.restore_config({"resume": True, "out": str(tmp_path / "part")}))
     columns = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
     first, second = ([[row[c] for c in columns] for row in r.read_history()] for r in (whole, part))
     np.testing.assert_allclose(second, first, rtol=1e-5)
@@ -196,7 +196,7 @@ def test_config_json_keeps_the_recipe_and_what_it_gave(run, capsys, monkeypatch)
     assert "recipe     fast: adamw" in capsys.readouterr().out
     assert list(directory.read_history()[0])[:3] == ["epoch", "accuracy", "loss"]
     with pytest.raises(BadInput, match="was started with --recipe fast, not paper"):
-        train.resumed({"resume": True, "out": str(directory.path), "recipe": "paper", "arch": "lenet5"})
+        train.restore_config({"resume": True, "out": str(directory.path), "recipe": "paper", "arch": "lenet5"})
     assert (
         RunDirectory(directory.path).read_metrics()["parameters"]
         == tfcnn.build("lenet5", (16, 16, 1), 2, width=0.5).count_params()

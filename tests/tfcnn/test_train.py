@@ -157,7 +157,7 @@ def test_resume_gives_the_uninterrupted_run(tmp_path, monkeypatch):
     monkeypatch.undo()
 
     given = {"resume": True, "out": config.out}
-    part = train.run(train.resumed(given))
+    part = train.run(train.restore_config(given))
     np.testing.assert_allclose(rows(part), rows(whole), rtol=1e-5)
     assert part.read_metrics()["test_accuracy"] == pytest.approx(whole.read_metrics()["test_accuracy"])
     assert part.read_config()["config"]["resume"] is False
@@ -173,9 +173,9 @@ def test_resuming_a_finished_run_changes_nothing(trained, run_command):
 
 def test_resume_refuses_another_configuration(trained):
     with pytest.raises(BadInput, match="started with --epochs 8, not 9"):
-        train.resumed({"resume": True, "out": str(trained.path), "epochs": "9"})
+        train.restore_config({"resume": True, "out": str(trained.path), "epochs": "9"})
     with pytest.raises(BadInput, match="not a run directory"):
-        train.resumed({"resume": True, "out": str(trained.path / "nowhere")})
+        train.restore_config({"resume": True, "out": str(trained.path / "nowhere")})
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

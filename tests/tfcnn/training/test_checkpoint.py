@@ -126,7 +126,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(damage, part, th
 
     Checkpoints(three.model, three.folder).restore()
     file.with_name(f"ckpt-2.{part}").write_bytes(b"")
-    with pytest.raises(TrainingFailed, match=r"no checkpoint in .* can be read; train anew with another --out"):
+    with pytest.raises(TrainingFailed, match=r"no checkpoint in .* can be read; start a new run with another --out"):
         three.restored()
 
 
@@ -163,7 +163,7 @@ def test_what_a_killed_writer_left_is_no_checkpoint(three, capsys):
     (three.folder / "ckpt-4.data-00000-of-00001").write_bytes(b"whole or half: its index was not written")
     assert three.restored() == (3, {3})
     assert capsys.readouterr().err == ""
-    assert Checkpoints.found(three.folder) == [2, 3]
+    assert Checkpoints.numbers(three.folder) == [2, 3]
 
 
 def test_a_checkpoint_that_cannot_be_written_costs_none_of_those_before(three, monkeypatch):

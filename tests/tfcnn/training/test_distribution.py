@@ -19,7 +19,7 @@ from benchmarks.faults import training
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.run_directory import RunDirectory
-from tfcnn.training.cluster import worker_of
+from tfcnn.training.cluster import Worker, worker_of
 
 FLAGS = "--arch resnet20 --width 0.25 --depth 0.34 --image-size 16 --epochs 1 --batch-size 256 --warmup-epochs 0"
 # Adam divides a gradient that is zero but for rounding by itself; momentum does not.
@@ -33,7 +33,7 @@ from tfcnn.cli.startup import import_tensorflow
 import_tensorflow()
 import tensorflow as tf
 from tfcnn.training import precision
-precision.precision = lambda config: "float64"
+precision.choose_dtype_policy = lambda config: "float64"
 """
 TWO_DEVICES = """
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -169,7 +169,7 @@ def test_two_workers_are_one_device_also_after_one_was_killed(one_device, tmp_pa
 )
 def test_a_wrong_tf_config_is_refused(told, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", told)
-    assert worker_of(Config()) == (0, 1)
+    assert worker_of(Config()) == Worker(0, 1)
     assert Config(distribution="multiworker", out="run").steps_per_call == 1  # else each divides by its own speed
     with pytest.raises(BadInput, match="TF_CONFIG"):
         worker_of(Config(distribution="multiworker", out="run"))

@@ -189,14 +189,14 @@ def test_resuming_with_other_data_is_refused(folder, tmp_path, monkeypatch):
     before = RunDirectory(config.out).read_config()["data"]["fingerprint"]
     (folder / "dark" / "07.png").unlink()
     with pytest.raises(BadInput, match=rf"changed .*: fingerprint {before} then, (?!{before})\w+ now \(--data"):
-        train.run(train.resumed({"resume": True, "out": config.out}))
+        train.run(train.restore_config({"resume": True, "out": config.out}))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"config": {}}', '{"config": {"arhc": "lenet5"}}'])
 def test_a_damaged_configuration_is_named(content, tmp_path):
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(BadInput, match=rf"'{tmp_path}/config.json' is (damaged|not readable)"):
-        train.resumed({"resume": True, "out": str(tmp_path)})
+        train.restore_config({"resume": True, "out": str(tmp_path)})
 
 
 @pytest.mark.parametrize("content", ["epoch,loss\n1,0.5\n2", "epoch,loss\nx,1", "epoch,loss\n2,1", "\0\0", "loss\n1\n"])

@@ -94,7 +94,7 @@ def test_batch_norm(arguments, training, onednn, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("onednn", "policy", "shape", "kernel"),
+    ("onednn", "dtype_policy", "shape", "kernel"),
     [
         (True, "float32", (2, 2, 256), False),
         (True, "float32", (2, 2, 257), True),
@@ -103,9 +103,9 @@ def test_batch_norm(arguments, training, onednn, monkeypatch):
         (False, "float32", (2, 2, 8), True),
     ],
 )
-def test_batch_norm_of_small_maps_does_without_onednns_kernel(onednn, policy, shape, kernel, monkeypatch):
+def test_batch_norm_of_small_maps_does_without_onednns_kernel(onednn, dtype_policy, shape, kernel, monkeypatch):
     monkeypatch.setattr(fused_kernels, "onednn", lambda: onednn)
-    _, fused, _ = twins(lambda: layers.BatchNormalization(dtype=policy), shape)
+    _, fused, _ = twins(lambda: layers.BatchNormalization(dtype=dtype_policy), shape)
     assert ("FusedBatchNormV3" in types(fused, shape)) is kernel
 
 
@@ -120,13 +120,13 @@ def test_batch_norm_of_small_maps_far_from_zero(monkeypatch):
     np.testing.assert_allclose(fused.weights[3], plain.weights[3], rtol=1e-4)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_batch_norm_in_mixed_precision_has_its_statistics_in_float32(policy):
+@pytest.mark.parametrize("dtype_policy", ["mixed_float16", "mixed_bfloat16"])
+def test_batch_norm_in_mixed_precision_has_its_statistics_in_float32(dtype_policy):
     """The mean of values around 300, with a spread of 1, is lost in bfloat16's 8 bits and float16's 11."""
-    plain, fused, _ = twins(lambda: layers.BatchNormalization(dtype=policy, momentum=0.0), (8, 8, 2))
+    plain, fused, _ = twins(lambda: layers.BatchNormalization(dtype=dtype_policy, momentum=0.0), (8, 8, 2))
     x = RNG.normal(300, 1, (16, 8, 8, 2)).astype("float32")
     for model in (plain, fused):
-        assert model(x, training=True).dtype == policy.removeprefix("mixed_")
+        assert model(x, training=True).dtype == dtype_policy.removeprefix("mixed_")
         assert all(weight.dtype == "float32" for weight in model.weights)
     for a, b in zip(plain.weights, fused.weights, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-4)
@@ -206,7 +206,7 @@ def test_whether_onednn_is_on():
     """Of a process each; TensorFlow decides at its import."""
     code = (
         "from tfcnn.cli.startup import import_tensorflow; import_tensorflow(); "
-        "from tfcnn import acceleration as a; print(a.onednn())"
+        "from tfcnn.training import fused_kernels; print(fused_kernels.onednn())"
     )
     for given, expected in (("1", "True"), ("0", "False")):
         environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": given}

@@ -25,7 +25,7 @@ def test_a_budget_without_number_or_unit_is_refused(text):
 
 def test_time_and_epochs_are_either_or(monkeypatch):
     monkeypatch.setattr("sys.argv", ["train", "--time", "10m", "--epochs", "3"])
-    with pytest.raises(BadInput, match="--time 10m finds the number of epochs itself: leave --epochs or --time out"):
+    with pytest.raises(BadInput, match="--time 10m sets the number of epochs: leave --epochs or --time out"):
         train.main()
     assert recipes.resolve({"time": "10m", "recipe": "fast", "arch": "lenet5"}).time == "10m"
 
@@ -109,7 +109,7 @@ def test_a_timed_run_has_the_length_that_was_found(tmp_path, monkeypatch, capsys
     assert (config["time"], config["epochs"]) == ("10h", 2)
 
     monkeypatch.setattr(time_budget, "measure", None)  # a resumed run has its length
-    run = train.run(train.resumed({"resume": True, "out": timed.out}))
+    run = train.run(train.restore_config({"resume": True, "out": timed.out}))
     rates = [row["learning_rate"] for row in run.read_history()]
     assert rates == pytest.approx([6e-3, 0], abs=1e-5)  # warm-up, and a cosine that ends with the run
 
@@ -129,7 +129,7 @@ def test_measuring_leaves_no_trace(monkeypatch):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        found = time_budget.within_time(config, data, build_model, started=time.monotonic())
+        found = time_budget.settle_epochs(config, data, started=time.monotonic())
         assert keras.config.dtype_policy().name == "mixed_float16"
     finally:
         keras.config.set_dtype_policy(before)
