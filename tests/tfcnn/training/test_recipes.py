@@ -17,14 +17,14 @@ def test_the_default_recipe_is_the_defaults():
     assert recipes.resolve({"arch": "vgg11", "epochs": "3"}) == Config(arch="vgg11", epochs=3)
 
 
-def test_given_flags_go_before_the_recipe():
+def test_flags_precede_the_recipe():
     config = recipes.resolve({"recipe": "fast", "width": "0.25"})
     assert (config.recipe, config.width, config.epochs) == ("fast", 0.25, recipes.FAST["epochs"])
     assert config.epochs < Config().epochs
 
 
-def test_resolving_what_was_resolved_changes_nothing():
-    """config.json holds the values; reading it is the same run whatever the recipe says by then."""
+def test_resolving_twice_changes_nothing():
+    """config.json holds the values, so that a run stays the same when its recipe changes."""
     config = recipes.resolve({"arch": "resnet20", "recipe": "paper", "epochs": 2})
     assert Config(**config.to_dict()) == recipes.resolve(config.to_dict()) == config
 
@@ -48,8 +48,8 @@ def test_published_numbers(arch, published):
 
 
 def test_every_row_of_the_table_is_of_an_architecture_and_of_fields():
-    known = {family.module for family in FAMILIES} | set(list_archs())
-    assert set(recipes.PAPER) <= known
+    names = {family.module for family in FAMILIES} | set(list_archs())
+    assert set(recipes.PAPER) <= names
     for row in (recipes.FAST, *recipes.PAPER.values()):
         Config(**row)
 
