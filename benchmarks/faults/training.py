@@ -14,6 +14,7 @@ import io
 import itertools
 import json
 import random
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,7 @@ from tfcnn.run_directory import RunDirectory
 KILLS = 30
 RANDOM = "SIGKILL at random moments of one run"
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = "--arch lenet5 --epochs 10 --batch-size 256 --checkpoint-every 2 --precision float32".split()
+FLAGS = shlex.split("--arch lenet5 --epochs 10 --batch-size 256 --checkpoint-every 2 --precision float32")
 TIMES = ("seconds", "images_per_second")  # columns that differ from run to run
 
 HEAD = """# Faults
@@ -42,9 +43,9 @@ Written by `python -m benchmarks.faults.training`. Each row is a run of
 
     {command}
 
-with a fault, resumed with `--resume`. An exit code below 0 is a signal: -9 SIGKILL, -15
-SIGTERM, -25 the kernel's for a file that got too large. TensorFlow's own lines on stderr are left out. "Equal": the
-SHA-256 of the best model's weights and of the history is that of an undisturbed run.
+with a fault, resumed with `--resume`. An exit code below 0 is a signal: -9 SIGKILL, -15 SIGTERM, -25 the kernel's for
+a file that got too large. TensorFlow's own lines on stderr are left out. "Equal": the SHA-256 of the best model's
+weights and of the history is that of an undisturbed run.
 
 | fault | times | exit code | on stderr | after it is resumed |
 |---|---|---|---|---|"""
@@ -246,16 +247,8 @@ def run_with_other_data(out: Path, expected: str) -> Outcome:
     """A pixel changes; then it is restored."""
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (300, 32, 32, 1), "uint8"), np.arange(300) % 3
-    arguments = [
-        "--dataset",
-        str(out.with_suffix(".npz")),
-        "--arch",
-        "lenet5",
-        "--epochs",
-        "2",
-        "--checkpoint-every",
-        "2",
-    ]
+    arguments = ["--dataset", str(out.with_suffix(".npz"))]
+    arguments += shlex.split("--arch lenet5 --epochs 2 --checkpoint-every 2")
 
     def write(images: np.ndarray) -> None:
         np.savez(out.with_suffix(".npz"), x=images, y=labels)
@@ -292,7 +285,7 @@ OTHERS = {
 
 
 def kill_at_random(kills: int, folder: Path, seconds: float, expected: str) -> Iterator[tuple[int, str]]:
-    """Some SIGKILLs over several runs, each killed until a process reaches its end; yields its kills and its outcome."""
+    """SIGKILLs over several runs, each killed until a process reaches its end; yields its kills and its outcome."""
     random.seed(0)
     for number in itertools.count():
         if kills == 0:

@@ -196,6 +196,7 @@ def test_mirrored_needs_two_devices(run_command, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [{}, {"mixup": 0.2}])
 @pytest.mark.parametrize(("augmentation", "memory"), [("light", 1000), ("none", 1000), ("light", 0)])
 def test_shards_are_the_parts_of_a_batch(augmentation, memory, overrides):

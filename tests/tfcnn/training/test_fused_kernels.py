@@ -77,6 +77,7 @@ def types(model, shape):
     return {operation.type for operation in graph_of(model, (None, *shape))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("onednn", [True, False])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
@@ -141,6 +142,7 @@ def test_convolution(kernel, padding):
     check(plain, fused, RNG.normal(size=(2, 7, 6, 3)).astype("float32"), True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("kernel", [2, 3, (1, 4)], ids=str)
 @pytest.mark.parametrize(("size", "by_convolution"), [((7, 6), True), ((17, 16), False), ((None, 6), False)], ids=str)
@@ -159,6 +161,7 @@ def test_the_gradient_by_the_kernel_of_a_small_map_with_many_channels(size, by_c
     assert any(op.type == "Conv2DBackpropFilter" for op in graph.get_operations()) is not by_convolution
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sides", "strides"),
     [((1, 1), 1), ((2, 2), 1), ((2, 5), 1), ((1, 1), 2), ((2, 2), 2), ((2, 1), 2), ((3, 3), 2), ((6, 3), 2)],
