@@ -1,9 +1,9 @@
-"""What becomes of a run to which something happens: `python -m benchmarks.faults.training > docs/faults.md`.
+"""Faults of runs and their outcome: `python -m benchmarks.faults.training > docs/faults.md`.
 
 Takes half an hour.
 
-Each run is the command in a process of its own. After each fault the run is continued; at its end, its weights
-and its history must be, bit for bit, those of a run to which nothing happened.
+Each run is the command in another process. After each fault the run is resumed; at its end, its weights and its history
+must be, bit for bit, those of an undisturbed run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import io
 import itertools
 import json
 import random
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -30,21 +31,11 @@ import tensorflow as tf
 
 from tfcnn.run_directory import RunDirectory
 
-KILLS, RANDOM = 30, "SIGKILL at random moments of one run"
+KILLS = 30
+RANDOM = "SIGKILL at random moments of one run"
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = (
-    "--arch",
-    "lenet5",
-    "--epochs",
-    "10",
-    "--batch-size",
-    "256",
-    "--checkpoint-every",
-    "2",
-    "--precision",
-    "float32",
-)
-TIMES = ("seconds", "images_per_second")  # what differs from run to run
+FLAGS = shlex.split("--arch lenet5 --epochs 10 --batch-size 256 --checkpoint-every 2 --precision float32")
+TIMES = ("seconds", "images_per_second")  # columns that differ from run to run
 
 HEAD = """# Faults
 
@@ -52,11 +43,11 @@ Written by `python -m benchmarks.faults.training`. Each row is a run of
 
     {command}
 
-to which something happens, and its continuation with `--resume`. An exit code below 0 is a signal: -9 SIGKILL, -15
-SIGTERM, -25 the kernel's for a file that got too large. TensorFlow's own lines on stderr are left out. "Equal" is a
-SHA-256 of the best model's weights and of the history, which has to be that of the run to which nothing happens.
+with a fault, resumed with `--resume`. An exit code below 0 is a signal: -9 SIGKILL, -15 SIGTERM, -25 the kernel's for
+a file that got too large. TensorFlow's own lines on stderr are left out. "Equal": the SHA-256 of the best model's
+weights and of the history is that of an undisturbed run.
 
-| fault | times | exit code | said on stderr | after it is continued |
+| fault | times | exit code | on stderr | after it is resumed |
 |---|---|---|---|---|"""
 # At the n-th moment of a kind: "kill"; "die SIZE": killed by the kernel in the next write beyond SIZE bytes of
 # a file; "full SIZE": that write fails; "term", "int", "term twice": signals.
@@ -127,18 +118,18 @@ FAULTS = [
 ]
 
 
-def flags(out: Path) -> tuple[str, ...]:
-    """What starts the run in `out`, or continues it."""
-    return ("--resume",) if RunDirectory(out).config.exists() else FLAGS
+def flags(out: Path) -> list[str]:
+    """The flags that start the run in `out`, or resume it."""
+    return ["--resume"] if RunDirectory(out).config.exists() else FLAGS
 
 
-def run(out: Path, *given: str) -> subprocess.CompletedProcess:
+def run(out: Path, *arguments: str) -> subprocess.CompletedProcess:
     """The command, to its end."""
-    return _python("-m", "tfcnn.train", "--out", str(out), *(given or flags(out)))
+    return _python("-m", "tfcnn.train", "--out", str(out), *(arguments or flags(out)))
 
 
 def run_with(kind: str, n: int, action: str, out: Path) -> subprocess.CompletedProcess:
-    """The command, and what happens to it: a row of `FAULTS`."""
+    """The command with a fault: a row of `FAULTS`."""
     return _python("-c", INJECTED, kind, str(n), action, str(out), *flags(out))
 
 
@@ -148,15 +139,21 @@ def _python(*arguments: str) -> subprocess.CompletedProcess:
 
 def weights(path: Path) -> dict[str, np.ndarray]:
     """The arrays in a .keras file by name."""
-    found = {}
+    arrays = {}
+
+    def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = item[()]
+
     with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
-        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return found
+        file.visititems(note)
+    return arrays
 
 
 def digest(out: Path) -> str:
-    """SHA-256 of the best model's weights and of the history, without what is timed."""
-    directory, result = RunDirectory(out), hashlib.sha256()
+    """SHA-256 of the best model's weights and of the history without its times."""
+    directory = RunDirectory(out)
+    result = hashlib.sha256()
     for name, value in sorted(weights(directory.model).items()):
         result.update(name.encode() + np.asarray(value).tobytes())
     rows = [{k: v for k, v in row.items() if k not in TIMES} for row in directory.read_history()]
@@ -164,8 +161,8 @@ def digest(out: Path) -> str:
     return result.hexdigest()
 
 
-def killed(out: Path, after: float) -> bool:
-    """Start or continue the run and kill it after so many seconds; whether it was killed before its end."""
+def kill_after(seconds: float, out: Path) -> bool:
+    """Start or resume the run and kill it after some seconds; whether that was before its end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tfcnn.train", "--out", str(out), *flags(out)],
         cwd=ROOT,
@@ -173,49 +170,50 @@ def killed(out: Path, after: float) -> bool:
         stderr=subprocess.DEVNULL,
     )
     try:
-        process.wait(after)
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
     return process.returncode == -9
 
 
-def to_the_end(out: Path, expected: str) -> str:
-    """Continue the run, if it is not at its end; how its end compares."""
+def finish(out: Path, expected: str) -> str:
+    """Resume the run, if it is not finished, and compare its digest."""
     done = run(out)
     return "equal" if done.returncode == 0 and digest(out) == expected else f"DIFFERS (exit {done.returncode})"
 
 
-# What becomes of a file of the newest checkpoint.
+def _flip_a_bit(content: bytes) -> bytes:
+    place = len(content) // 2
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+# Damages to a file of the newest checkpoint, as functions of its content.
 DAMAGES = {
     "cut off in its middle": lambda content: content[: len(content) // 2],
     "empty": lambda content: b"",
     "zeroed": lambda content: bytes(len(content)),
-    "one bit flipped in its middle": lambda content: _flipped(content, len(content) // 2),
+    "one bit flipped in its middle": _flip_a_bit,
 }
 
 
-def _flipped(content: bytes, place: int) -> bytes:
-    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
-
-
 class Outcome(NamedTuple):
-    """A row of the table: how the process ended, what it said, and what became of the run."""
+    """A row of the table: exit code, stderr, and the state of the resumed run."""
 
     code: int
-    said: str
+    stderr: str
     after: str
 
 
-def injected(kind: str, n: int, action: str, out: Path, expected: str) -> Outcome:
-    """A row of `FAULTS`, and its continuation."""
+def inject(kind: str, n: int, action: str, out: Path, expected: str) -> Outcome:
+    """A row of `FAULTS`, then the resumed run."""
     done = run_with(kind, n, action, out)
-    return Outcome(done.returncode, done.stderr, to_the_end(out, expected))
+    return Outcome(done.returncode, done.stderr, finish(out, expected))
 
 
-def damaged(part: str, damage: Callable[[bytes], bytes], out: Path, expected: str) -> Outcome:
-    """A run with two checkpoints goes on after the newest was damaged: it has to be named."""
-    stopped(out)
+def damage_newest(part: str, damage: Callable[[bytes], bytes], out: Path, expected: str) -> Outcome:
+    """A run with two checkpoints is resumed after damage to the newest, which must be named on stderr."""
+    stop_with_two_checkpoints(out)
     newest = max((out / "checkpoints").glob(f"*.{part}"), key=lambda file: int(file.stem.split(".")[0].split("-")[1]))
     newest.write_bytes(damage(newest.read_bytes()))
     done = run(out)
@@ -223,13 +221,12 @@ def damaged(part: str, damage: Callable[[bytes], bytes], out: Path, expected: st
     return Outcome(done.returncode, done.stderr, "equal, from the one before" if equal else "DIFFERS")
 
 
-def stopped(out: Path) -> None:
-    """A run that has two checkpoints and is to be continued."""
+def stop_with_two_checkpoints(out: Path) -> None:
     assert run_with("write", 4, "term", out).returncode == 143
 
 
 def run_twice(out: Path, expected: str) -> Outcome:
-    """A second process on the directory of one that trains."""
+    """A second process on the directory of a training one."""
     command = [sys.executable, "-m", "tfcnn.train", "--out", str(out), *FLAGS]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as first:
         next(line for line in first.stdout if line.startswith("epoch"))
@@ -241,30 +238,31 @@ def run_twice(out: Path, expected: str) -> Outcome:
 
 
 def run_with_another_flag(out: Path, expected: str) -> Outcome:
-    stopped(out)
+    stop_with_two_checkpoints(out)
     done = run(out, "--resume", "--batch-size", "128")
-    return Outcome(done.returncode, done.stderr, to_the_end(out, expected))
+    return Outcome(done.returncode, done.stderr, finish(out, expected))
 
 
 def run_with_other_data(out: Path, expected: str) -> Outcome:
-    """A pixel changes; then it is as before."""
+    """A pixel changes; then it is restored."""
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (300, 32, 32, 1), "uint8"), np.arange(300) % 3
-    flags = ["--dataset", str(out.with_suffix(".npz")), "--arch", "lenet5", "--epochs", "2", "--checkpoint-every", "2"]
+    arguments = ["--dataset", str(out.with_suffix(".npz"))]
+    arguments += shlex.split("--arch lenet5 --epochs 2 --checkpoint-every 2")
 
-    def write(images):
+    def write(images: np.ndarray) -> None:
         np.savez(out.with_suffix(".npz"), x=images, y=labels)
 
     write(images)
     whole = out.with_name(out.name + "-whole")
-    run(whole, *flags)
-    assert _python("-c", INJECTED, "write", "3", "term", str(out), *flags).returncode == 143
+    run(whole, *arguments)
+    assert _python("-c", INJECTED, "write", "3", "term", str(out), *arguments).returncode == 143
     changed = images.copy()
     changed[7, 5, 5] ^= 1
     write(changed)
     done = run(out)
     write(images)
-    return Outcome(done.returncode, done.stderr, to_the_end(out, digest(whole)))
+    return Outcome(done.returncode, done.stderr, finish(out, digest(whole)))
 
 
 def run_that_diverges(out: Path, expected: str) -> Outcome:
@@ -272,8 +270,8 @@ def run_that_diverges(out: Path, expected: str) -> Outcome:
     arrays = list(weights(out / "model.keras").values()) if (out / "model.keras").exists() else []
     for index in (out / "checkpoints").glob("*.index"):
         reader = tf.train.load_checkpoint(str(index.with_suffix("")))
-        found = map(reader.get_tensor, reader.get_variable_to_shape_map())
-        arrays += [array for array in found if isinstance(array, np.ndarray) and array.dtype.kind == "f"]
+        tensors = map(reader.get_tensor, reader.get_variable_to_shape_map())
+        arrays += [array for array in tensors if isinstance(array, np.ndarray) and array.dtype.kind == "f"]
     finite = arrays and all(np.isfinite(array).all() for array in arrays)
     return Outcome(done.returncode, done.stderr, "what is kept is finite" if finite else "DIFFERS")
 
@@ -286,41 +284,43 @@ OTHERS = {
 }
 
 
-def killed_at_random(kills: int, folder: Path, seconds: float, expected: str) -> Iterator[tuple[int, str]]:
-    """So many SIGKILLs, over runs each of which is killed until one process gets to its end: how often, what became."""
+def kill_at_random(kills: int, folder: Path, seconds: float, expected: str) -> Iterator[tuple[int, str]]:
+    """SIGKILLs over several runs, each killed until a process reaches its end; yields its kills and its outcome."""
     random.seed(0)
     for number in itertools.count():
         if kills == 0:
             return
-        out, before = folder / f"killed-{number}", kills
-        while kills and killed(out, random.uniform(0.2, 1) * seconds):
+        out = folder / f"killed-{number}"
+        before = kills
+        while kills and kill_after(random.uniform(0.2, 1) * seconds, out):
             kills -= 1
-        yield before - kills, to_the_end(out, expected)
+        yield before - kills, finish(out, expected)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=KILLS, help="SIGKILLs at random moments [%(default)s]")
-    parser.add_argument("--only", default="", help="the rows whose name has this in it")
-    given = parser.parse_args()
+    parser.add_argument("--only", default="", help="only the rows whose name contains this")
+    arguments = parser.parse_args()
     print(HEAD.format(command="python -m tfcnn.train " + " ".join(FLAGS)), flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         started = time.monotonic()
         run(folder / "whole")
-        seconds, expected = time.monotonic() - started, digest(folder / "whole")
-        rows = {name: partial(injected, *moment) for name, *moment, _ in FAULTS} | OTHERS
+        seconds = time.monotonic() - started
+        expected = digest(folder / "whole")
+        rows = {name: partial(inject, *moment) for name, *moment, _ in FAULTS} | OTHERS
         for part in ("data-00000-of-00001", "index"):
             for name, damage in DAMAGES.items():
-                rows[f"newest checkpoint's {part.split('-')[0]} file {name}"] = partial(damaged, part, damage)
+                rows[f"newest checkpoint's {part.split('-')[0]} file {name}"] = partial(damage_newest, part, damage)
         for number, (name, act) in enumerate(rows.items()):
-            if given.only in name:
-                found = act(folder / str(number), expected)
-                lines = [line for line in found.said.splitlines() if line.startswith(("error:", "warning:"))]
-                said = " ".join(lines).replace(f"{folder}/{number}", "RUN").replace(f"{folder}/", "")
-                print(f"| {name} | 1 | {found.code} | {said} | {found.after} |", flush=True)
-        if given.only in RANDOM:
-            for kills, after in killed_at_random(given.kills, folder, seconds, expected):
+            if arguments.only in name:
+                outcome = act(folder / str(number), expected)
+                lines = [line for line in outcome.stderr.splitlines() if line.startswith(("error:", "warning:"))]
+                message = " ".join(lines).replace(f"{folder}/{number}", "RUN").replace(f"{folder}/", "")
+                print(f"| {name} | 1 | {outcome.code} | {message} | {outcome.after} |", flush=True)
+        if arguments.only in RANDOM:
+            for kills, after in kill_at_random(arguments.kills, folder, seconds, expected):
                 print(f"| {RANDOM} | {kills} | -9 | | {after} |", flush=True)
 
 

@@ -109,11 +109,11 @@ def test_two_runs_of_one_second_get_two_directories(tmp_path, monkeypatch):
     taken = RunDirectory(tmp_path / "runs" / "a")  # free when its name was chosen
     taken.make()
     taken.config.write_text("{}")
-    directory = train.made(Config(arch="lenet5"), taken)
+    directory = train.make_directory(Config(arch="lenet5"), taken)
     assert directory.path.is_dir()
     assert directory.path != taken.path
     with pytest.raises(BadInput, match="exists already"):
-        train.made(Config(arch="lenet5", out=str(taken.path)), taken)
+        train.make_directory(Config(arch="lenet5", out=str(taken.path)), taken)
 
 
 def test_a_directory_that_another_process_makes_meanwhile_is_not_shared(tmp_path, monkeypatch):

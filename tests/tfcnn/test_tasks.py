@@ -1,4 +1,7 @@
-"""Segmentation and reconstruction train from one end to the other, on tiny arrays in the place of a data set."""
+"""Segmentation and reconstruction train from end to end, on tiny arrays instead of a data set."""
+
+import contextlib
+import io
 
 import numpy as np
 import pytest
@@ -11,21 +14,30 @@ from tfcnn.cli.signals import Interrupted
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.export import savedmodel
-from tfcnn.run_directory import RunDirectory
 from tfcnn.training import precision, recipes
 from tfcnn.training.checkpoint import Checkpoints
 from tfcnn.training.fit import build_model
 from tfcnn.training.progress import Progress
 from tfcnn.training.weight_average import WeightAverage
 
+pytestmark = pytest.mark.slow
+
 
 class Arrays:
-    """What train.py uses of pipelines.Data: 24 images of 16 x 16 with a bright square, split 16, 4, 4."""
+    """The part of pipelines.dataset.Data that training uses: 24 images of 16 x 16 with a bright square."""
 
-    image_shape, mean, std, name = (16, 16, 1), (0.25,), (0.5,), "squares"
+    name = "squares"
+    image_shape = (16, 16, 1)
     sizes = {"train": 16, "validation": 4, "test": 4}  # noqa: RUF012
-    value_range, fit, storage, notes, bad = (0, 255), "crop", "in memory", (), ()
-    steps_per_epoch, fingerprint = 4, "squares"
+    mean = (0.25,)
+    std = (0.5,)
+    value_range = (0, 255)
+    fit = "crop"
+    storage = "in memory"
+    notes = ()
+    bad = ()
+    steps_per_epoch = 4
+    fingerprint = "squares"
 
     def __init__(self, task):
         rng = np.random.default_rng(0)
@@ -57,13 +69,20 @@ class Arrays:
         return self._part({"validation": slice(16, 20), "test": slice(20, 24)}[split])
 
 
-@pytest.fixture
-def run(monkeypatch, tmp_path):
-    """Trains on `Arrays` with flags as given; the run directory."""
+def train_on_arrays(folder, task, **flags):
+    """Trains on `Arrays` with these flags; the run directory."""
+    defaults = {"out": str(folder), "warmup_epochs": 0, "batch_size": 4}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "load_data", lambda config: Arrays(task))
+        return train.run(recipes.resolve(defaults | flags))
 
-    def start(task, name="run", **given):
-        monkeypatch.setattr(train, "load_data", lambda config: Arrays(task))
-        return train.run(recipes.resolve({"out": str(tmp_path / name), "warmup_epochs": 0, "batch_size": 4} | given))
+
+@pytest.fixture
+def run(tmp_path):
+    """Trains on `Arrays` into a folder of the test."""
+
+    def start(task, name="run", **flags):
+        return train_on_arrays(tmp_path / name, task, **flags)
 
     return start
 
@@ -72,56 +91,102 @@ UNET = {"arch": "unet", "width": 0.125, "arch_args": {"levels": 2}, "lr": 0.01, 
 AUTOENCODER = {"arch": "conv_autoencoder", "width": 0.25, "lr": 0.01, "epochs": 4}
 
 
-def test_segmentation(run, capsys):
-    directory = run("segmentation", loss="dice_ce", **UNET)
-    metrics, rows = directory.read_metrics(), directory.read_history()
-    assert metrics["test_mean_iou"] > 0.6  # a mask of ground alone: 0.38
+@pytest.fixture(scope="module")
+def segmentation(tmp_path_factory):
+    """A finished run, and what it printed."""
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        directory = train_on_arrays(tmp_path_factory.mktemp("unet") / "run", "segmentation", loss="dice_ce", **UNET)
+    return directory, shown.getvalue()
+
+
+@pytest.fixture(scope="module")
+def reconstruction(tmp_path_factory):
+    """A finished run, and what it printed."""
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        directory = train_on_arrays(tmp_path_factory.mktemp("autoencoder") / "run", "reconstruction", **AUTOENCODER)
+    return directory, shown.getvalue()
+
+
+def test_segmentation_learns(segmentation):
+    directory, _ = segmentation
+    rows = directory.read_history()
+    assert directory.read_metrics()["test_mean_iou"] > 0.6  # a mask of ground alone: 0.38
     assert rows[-1]["val_loss"] < rows[0]["val_loss"]
-    shown = capsys.readouterr().out
+
+
+def test_segmentation_prints_its_headline_metric(segmentation):
+    directory, shown = segmentation
+    metrics, rows = directory.read_metrics(), directory.read_history()
     assert f"test mean IoU      {metrics['test_mean_iou']:.2%} of 4 images" in shown
     assert f"validation mean IoU {metrics['val_mean_iou']:.2%}" in shown
     assert f"val_mean_iou {rows[0]['val_mean_iou']:.4f}" in shown
     assert ", 2 classes" in shown
 
-    data, model = Arrays("segmentation"), directory.load_model()
+
+def test_metrics_of_segmentation_are_those_of_numpy(segmentation):
+    directory, _ = segmentation
+    metrics, data, model = directory.read_metrics(), Arrays("segmentation"), directory.load_model()
     labels, predicted = data.targets[20:], model.predict(data.images[20:], verbose=0).argmax(-1)
     valid = labels != 255
-    right = (labels == predicted) & valid
-    each = [(right & (labels == c)).sum() / (((labels == c) | (predicted == c)) & valid).sum() for c in (0, 1)]
-    assert metrics["test_mean_iou"] == pytest.approx(np.mean(each), rel=1e-5)
-    assert metrics["test_pixel_accuracy"] == pytest.approx(right.sum() / valid.sum(), rel=1e-5)
+    correct = (labels == predicted) & valid
+    ious = [(correct & (labels == c)).sum() / (((labels == c) | (predicted == c)) & valid).sum() for c in (0, 1)]
+    assert metrics["test_mean_iou"] == pytest.approx(np.mean(ious), rel=1e-5)
+    assert metrics["test_pixel_accuracy"] == pytest.approx(correct.sum() / valid.sum(), rel=1e-5)
+
+
+def test_curves_of_segmentation_are_drawn(segmentation):
+    directory, _ = segmentation
     with Image.open(directory.curves) as picture:
         assert picture.width > 800
 
-    for command in (evaluate.evaluate, lambda run: predict.predict(run, [])):
-        with pytest.raises(BadInput, match=r"is for segmentation; this command takes runs for classification \(RUN\)"):
-            command(directory)
+
+@pytest.mark.parametrize("command", [evaluate.evaluate, lambda run: predict.predict(run, [])])
+def test_commands_for_classification_refuse_a_run_of_segmentation(command, segmentation):
+    directory, _ = segmentation
+    with pytest.raises(BadInput, match=r"is for segmentation; this command takes runs for classification \(RUN\)"):
+        command(directory)
+
+
+def test_the_savedmodel_of_segmentation_returns_classes(segmentation):
+    directory, _ = segmentation
     served = tf.saved_model.load(directory.saved_model)
-    assert served.serve_ready(tf.constant(data.images[:2]))["class"].shape == (2, 16, 16)
+    assert served.serve_ready(tf.constant(Arrays("segmentation").images[:2]))["class"].shape == (2, 16, 16)
 
 
-def test_reconstruction(run, capsys):
-    directory = run("reconstruction", **AUTOENCODER)
-    metrics = directory.read_metrics()
-    data, model = Arrays("reconstruction"), directory.load_model()
-    images, found = data.images[20:], model.predict(data.images[20:], verbose=0)
-    errors = ((images - found) * 0.5).reshape(4, -1)
-    assert metrics["test_psnr"] == pytest.approx(-10 * np.log10((errors**2).mean(1)).mean(), rel=1e-4)
-    assert metrics["test_mae"] == pytest.approx(np.abs(errors).mean() * 2, rel=1e-4)
+def test_reconstruction_learns(reconstruction):
+    directory, _ = reconstruction
     rows = directory.read_history()
     assert rows[-1]["val_psnr"] > rows[0]["val_psnr"]
-    shown = capsys.readouterr().out
-    assert f"test PSNR          {metrics['test_psnr']:.2f} dB of 4 images" in shown
+
+
+def test_reconstruction_prints_its_headline_metric(reconstruction):
+    directory, shown = reconstruction
+    assert f"test PSNR          {directory.read_metrics()['test_psnr']:.2f} dB of 4 images" in shown
     assert "classes" not in shown
 
-    served = tf.saved_model.load(directory.saved_model)
-    pixels = served.serve_ready(tf.constant(images))["image"]
-    np.testing.assert_allclose(pixels, np.clip((found * 0.5 + 0.25) * 255, 0, 255), atol=0.1)
+
+def test_metrics_of_reconstruction_are_those_of_numpy(reconstruction):
+    directory, _ = reconstruction
+    metrics, images = directory.read_metrics(), Arrays("reconstruction").images[20:]
+    errors = ((images - directory.load_model().predict(images, verbose=0)) * 0.5).reshape(4, -1)
+    assert metrics["test_psnr"] == pytest.approx(-10 * np.log10((errors**2).mean(1)).mean(), rel=1e-4)
+    assert metrics["test_mae"] == pytest.approx(np.abs(errors).mean() * 2, rel=1e-4)
 
 
-def test_a_network_of_another_task_is_refused(run):
+def test_the_savedmodel_of_reconstruction_returns_pixels(reconstruction):
+    directory, _ = reconstruction
+    images = Arrays("reconstruction").images[20:]
+    outputs = directory.load_model().predict(images, verbose=0)
+    pixels = tf.saved_model.load(directory.saved_model).serve_ready(tf.constant(images))["image"]
+    np.testing.assert_allclose(pixels, np.clip((outputs * 0.5 + 0.25) * 255, 0, 255), atol=0.1)
+
+
+def test_a_loss_of_another_task_is_refused(run):
     with pytest.raises(BadInput, match=r"unknown loss of segmentation 'hinge'"):
         run("segmentation", loss="hinge", **UNET)
+
+
+def test_drop_path_is_refused_where_no_block_is_left_out(run):
     with pytest.raises(BadInput, match=r"unet leaves no blocks out"):
         run("segmentation", drop_path=0.1, **UNET)
 
@@ -134,31 +199,41 @@ def smoothed_cross_entropy(model, images, targets):
     return -((0.9 * targets + 0.1 / 2) * log_p).sum(-1).mean()
 
 
-def test_the_average_is_validated_kept_and_exported(run):
-    """val_loss is that of the model that is kept; the checkpoint has the average and the weights of training."""
-    directory = run("classification", **LENET | {"l2": 0})
-    data, rows = Arrays("classification"), directory.read_history()
-    held_out = data.images[16:20], data.targets[16:20]
-    model = directory.load_model()
-    assert smoothed_cross_entropy(model, *held_out) == pytest.approx(min(r["val_loss"] for r in rows), rel=1e-5)
-    assert directory.read_metrics()["test_loss"] == pytest.approx(
-        smoothed_cross_entropy(model, data.images[20:], data.targets[20:]), rel=1e-5
-    )
-    served = tf.saved_model.load(directory.saved_model)
-    probabilities = served.serve_ready(tf.constant(data.images))["probabilities"]
-    np.testing.assert_allclose(probabilities, tf.nn.softmax(model(data.images)), atol=1e-5)
+@pytest.fixture(scope="module")
+def averaged(tmp_path_factory):
+    """A finished run with a moving average."""
+    return train_on_arrays(tmp_path_factory.mktemp("average") / "run", "classification", **LENET | {"l2": 0})
 
-    trained, _ = build_model(Config(**directory.read_config()["config"]), data)
-    average = WeightAverage(trained, 0.9)
-    assert Checkpoints(trained, directory.checkpoints, average.averages).restore()[0] == 3
-    assert abs(smoothed_cross_entropy(trained, *held_out) - rows[-1]["val_loss"]) > 1e-4
+
+def test_the_average_is_validated_and_kept(averaged):
+    data, rows, model = Arrays("classification"), averaged.read_history(), averaged.load_model()
+    validation = smoothed_cross_entropy(model, data.images[16:20], data.targets[16:20])
+    assert validation == pytest.approx(min(row["val_loss"] for row in rows), rel=1e-5)
+    test = smoothed_cross_entropy(model, data.images[20:], data.targets[20:])
+    assert averaged.read_metrics()["test_loss"] == pytest.approx(test, rel=1e-5)
+
+
+def test_the_average_is_exported(averaged):
+    images, model = Arrays("classification").images, averaged.load_model()
+    served = tf.saved_model.load(averaged.saved_model)
+    probabilities = served.serve_ready(tf.constant(images))["probabilities"]
+    np.testing.assert_allclose(probabilities, tf.nn.softmax(model(images)), atol=1e-5)
+
+
+def test_a_checkpoint_has_the_average_and_the_weights_of_training(averaged):
+    data, rows = Arrays("classification"), averaged.read_history()
+    validation = data.images[16:20], data.targets[16:20]
+    model, _ = build_model(Config(**averaged.read_config()["config"]), data)
+    average = WeightAverage(model, 0.9)
+    assert Checkpoints(model, averaged.checkpoints, average.averages).restore()[0] == 3
+    assert abs(smoothed_cross_entropy(model, *validation) - rows[-1]["val_loss"]) > 1e-4
     with average.in_place():
-        assert smoothed_cross_entropy(trained, *held_out) == pytest.approx(rows[-1]["val_loss"], rel=1e-5)
+        assert smoothed_cross_entropy(model, *validation) == pytest.approx(rows[-1]["val_loss"], rel=1e-5)
 
 
 def test_resume_with_every_state_gives_the_uninterrupted_run(run, monkeypatch, tmp_path):
     """Average, accumulated gradients, penalty and largest norm: all are there again."""
-    monkeypatch.setattr(savedmodel, "export_savedmodel", lambda *args: None)  # seconds, and not what is tested here
+    monkeypatch.setattr(savedmodel, "export_savedmodel", lambda *args: None)  # takes seconds and is not tested here
     whole = run("classification", "whole", **LENET)
     begin = Progress.on_epoch_begin
 
@@ -171,7 +246,7 @@ def test_resume_with_every_state_gives_the_uninterrupted_run(run, monkeypatch, t
         patch.setattr(Progress, "on_epoch_begin", stop)
         with pytest.raises(Interrupted):
             run("classification", "part", **LENET)
-    part = train.run(train.resumed({"resume": True, "out": str(tmp_path / "part")}))
+    part = train.run(train.restore_config({"resume": True, "out": str(tmp_path / "part")}))
     columns = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
     first, second = ([[row[c] for c in columns] for row in r.read_history()] for r in (whole, part))
     np.testing.assert_allclose(second, first, rtol=1e-5)
@@ -188,16 +263,35 @@ def test_dense_convolutions_train_in_bfloat16_where_the_cpu_multiplies_in_it(run
     assert directory.load_model().layers[1].compute_dtype == "bfloat16"
 
 
-def test_config_json_keeps_the_recipe_and_what_it_gave(run, capsys, monkeypatch):
-    monkeypatch.setattr(savedmodel, "export_savedmodel", lambda *args: None)
-    directory = run("classification", arch="lenet5", recipe="fast", epochs="2")
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory):
+    """A finished run of --recipe fast --epochs 2, and what it printed."""
+    with contextlib.redirect_stdout(io.StringIO()) as shown, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(savedmodel, "export_savedmodel", lambda *args: None)
+        out = tmp_path_factory.mktemp("fast") / "run"
+        directory = train_on_arrays(out, "classification", arch="lenet5", recipe="fast", epochs="2")
+    return directory, shown.getvalue()
+
+
+def test_config_json_keeps_the_recipe_and_its_values(fast):
+    directory, _ = fast
     config = directory.read_config()["config"]
     assert (config["recipe"], config["epochs"], config["width"]) == ("fast", 2, recipes.FAST["width"])
-    assert "recipe     fast: adamw" in capsys.readouterr().out
+    network = tfcnn.build("lenet5", (16, 16, 1), 2, width=0.5)
+    assert directory.read_metrics()["parameters"] == network.count_params()
+
+
+def test_the_recipe_is_printed(fast):
+    _, shown = fast
+    assert "recipe     fast: adamw" in shown
+
+
+def test_columns_of_the_history(fast):
+    directory, _ = fast
     assert list(directory.read_history()[0])[:3] == ["epoch", "accuracy", "loss"]
+
+
+def test_resume_refuses_another_recipe(fast):
+    directory, _ = fast
     with pytest.raises(BadInput, match="was started with --recipe fast, not paper"):
-        train.resumed({"resume": True, "out": str(directory.path), "recipe": "paper", "arch": "lenet5"})
-    assert (
-        RunDirectory(directory.path).read_metrics()["parameters"]
-        == tfcnn.build("lenet5", (16, 16, 1), 2, width=0.5).count_params()
-    )
+        train.restore_config({"resume": True, "out": str(directory.path), "recipe": "paper", "arch": "lenet5"})

@@ -1,10 +1,12 @@
-"""The main job and what it leaves behind."""
+"""The main job and the run directory that it leaves."""
 
 import csv
+import os
 import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -19,28 +21,56 @@ from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.run_directory import RunDirectory
 from tfcnn.training.progress import Progress
 
+pytestmark = pytest.mark.slow
+
 FILES = {"config.json", "history.csv", "metrics.json", "curves.png", "checkpoints", "model.keras", "saved_model"}
+ROOT = Path(__file__).parents[2]
 
 
-def test_the_main_job(run_command, tmp_path):
-    """`python -m tfcnn.train --arch mobilenet` and no other flag, in a folder of its own."""
-    done = run_command("tfcnn.train", "--arch", "mobilenet", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def main_job(tmp_path_factory):
+    """`python -m tfcnn.train --arch mobilenet` and no other flag, in an empty folder: the process and the run."""
+    folder = tmp_path_factory.mktemp("main")
+    done = subprocess.run(
+        [sys.executable, "-m", "tfcnn.train", "--arch", "mobilenet"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    (path,) = (tmp_path / "runs").iterdir()
-    assert {file.name for file in path.iterdir()} == FILES
-    run = RunDirectory(path)
+    (path,) = (folder / "runs").iterdir()
+    return done, RunDirectory(path)
 
+
+def test_the_main_job_leaves_a_complete_run(main_job):
+    done, run = main_job
+    assert {file.name for file in run.path.iterdir()} == FILES
+    assert f"run directory      runs/{run.path.name}" in done.stdout
+    assert done.stderr == ""
+
+
+def test_the_main_job_learns(main_job):
+    done, run = main_job
     accuracy = float(re.search(r"test accuracy +([\d.]+)%", done.stdout).group(1)) / 100
     assert accuracy >= 0.97  # mean of three seeds: 99.3 %; see benchmarks/digits.py
-    metrics = run.read_metrics()
-    assert metrics["test_accuracy"] == pytest.approx(accuracy, abs=1e-4)
-    assert metrics["images_per_second"] > 0
+    assert run.read_metrics()["test_accuracy"] == pytest.approx(accuracy, abs=1e-4)
+
+
+def test_the_main_job_measures_its_speed(main_job):
+    done, run = main_job
+    assert run.read_metrics()["images_per_second"] > 0
     assert re.search(r"images per second +\d", done.stdout)
-    assert f"run directory      runs/{path.name}" in done.stdout
+
+
+def test_the_main_job_names_the_stem_that_it_chose(main_job):
+    done, run = main_job
     assert "stem       cifar" in done.stdout
     assert run.read_config()["arguments"]["stem"] == "cifar"
 
+
+def test_the_main_job_shows_plain_lines_of_progress(main_job):
+    done, _ = main_job
     lines = [line for line in done.stdout.splitlines() if line.startswith("epoch")]
     assert len(lines) >= 12
     pattern = r"epoch +\d+/12  step \d+/39  loss [\d.]+  accuracy [\d.]+.*  [\d,]+ images/s  [\d:]+( s)? left"
@@ -61,23 +91,36 @@ def test_defaults_learn(arch, flags, least, tmp_path):
     assert run.read_metrics()["test_accuracy"] >= least
 
 
-def test_run_directory(finished_run):
+def test_files_of_the_run_directory(finished_run):
     assert {file.name for file in finished_run.path.iterdir()} >= FILES
-    config, rows = finished_run.read_config(), list(csv.DictReader(finished_run.history.read_text().splitlines()))
+    assert not [file for file in finished_run.path.rglob(".*")]
+
+
+def test_config_json(finished_run):
+    config = finished_run.read_config()
     assert Config(**config["config"]).arch == "lenet5"
     assert config["data"]["sizes"] == {"train": 1257, "validation": 180, "test": 360}
     assert config["recipe"]["precision"] == "float32"
+
+
+def test_history_csv(finished_run):
+    rows = list(csv.DictReader(finished_run.history.read_text().splitlines()))
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 9)]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
-    metrics = finished_run.read_metrics()
-    best = min(rows, key=lambda row: float(row["val_loss"]))
-    assert metrics["best_epoch"] == int(best["epoch"])
-    assert metrics["val_accuracy"] == float(best["val_accuracy"])
-    assert metrics["seconds"] > sum(float(row["seconds"]) for row in rows)
+
+
+def test_metrics_json(finished_run):
+    rows, metrics = finished_run.read_history(), finished_run.read_metrics()
+    best = min(rows, key=lambda row: row["val_loss"])
+    assert metrics["best_epoch"] == best["epoch"]
+    assert metrics["val_accuracy"] == best["val_accuracy"]
+    assert metrics["seconds"] > sum(row["seconds"] for row in rows)
     assert {"parameters", "macs", "device", "command", "commit", "started", "versions"} <= set(metrics)
+
+
+def test_curves_png(finished_run):
     with Image.open(finished_run.curves) as picture:
         assert picture.width > 800
-    assert not [file for file in finished_run.path.rglob(".*")]
 
 
 def test_the_model_kept_is_the_one_that_was_measured(finished_run):
@@ -157,8 +200,7 @@ def test_resume_gives_the_uninterrupted_run(tmp_path, monkeypatch):
     assert caught.value.exit_code == 130
     monkeypatch.undo()
 
-    given = {"resume": True, "out": config.out}
-    part = train.run(train.resumed(given))
+    part = train.run(train.restore_config({"resume": True, "out": config.out}))
     np.testing.assert_allclose(rows(part), rows(whole), rtol=1e-5)
     assert part.read_metrics()["test_accuracy"] == pytest.approx(whole.read_metrics()["test_accuracy"])
     assert part.read_config()["config"]["resume"] is False
@@ -174,25 +216,18 @@ def test_resuming_a_finished_run_changes_nothing(finished_run, run_command):
 
 def test_resume_refuses_another_configuration(finished_run):
     with pytest.raises(BadInput, match="started with --epochs 8, not 9"):
-        train.resumed({"resume": True, "out": str(finished_run.path), "epochs": "9"})
+        train.restore_config({"resume": True, "out": str(finished_run.path), "epochs": "9"})
+
+
+def test_resume_needs_a_run_directory(finished_run):
     with pytest.raises(BadInput, match="not a run directory"):
-        train.resumed({"resume": True, "out": str(finished_run.path / "nowhere")})
+        train.restore_config({"resume": True, "out": str(finished_run.path / "nowhere")})
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_a_run_that_can_be_resumed(number, code, tmp_path):
-    command = [
-        sys.executable,
-        "-u",
-        "-m",
-        "tfcnn.train",
-        "--arch",
-        "lenet5",
-        "--epochs",
-        "500",
-        "--out",
-        str(tmp_path / "run"),
-    ]
+    flags = ["--arch", "lenet5", "--epochs", "500", "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-u", "-m", "tfcnn.train", *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if line.startswith("epoch   2/500"):

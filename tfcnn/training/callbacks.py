@@ -1,4 +1,4 @@
-"""The callbacks that keep a run on the disk and lower its learning rate."""
+"""The callbacks that write a run to the disk and lower its learning rate."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -16,44 +17,46 @@ from tfcnn.training.checkpoint import Checkpoints, NotFinite
 from tfcnn.training.history import best_epoch, out_of_patience, plateaus
 
 SECONDS_BETWEEN = 60.0  # checkpoints within an epoch
-SHARE = 0.02  # of the time, that checkpoints within an epoch may take
+SHARE = 0.02  # of the time goes at most into checkpoints within an epoch
 
 
 class Plateau(keras.callbacks.Callback):
-    """Before each epoch, a tenth of the learning rate for each of the `plateaus` so far.
+    """Before each epoch, divides the learning rate by ten for each of the `plateaus` so far.
 
     Args:
         share: of a schedule "plateau" of `tfcnn.training.schedules`.
-        rows: the history, which another callback makes longer.
+        rows: the history, which the Keeper appends to.
         patience: epochs.
     """
 
     def __init__(self, share: keras.Variable, rows: list[dict[str, float]], patience: int):
         super().__init__()
-        self.share, self.rows, self.patience = share, rows, patience
+        self.share = share
+        self.rows = rows
+        self.patience = patience
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.share.assign(0.1 ** plateaus(self.rows, self.patience))
 
 
 def uncompiled(model: keras.Model) -> keras.Model:
-    """The same layers without the optimiser, whose state is for checkpoints and not for the model that is shipped."""
+    """The same layers without the optimiser, whose state belongs in checkpoints and not in the shipped model."""
     return keras.Model(model.input, model.output, name=model.name)
 
 
 class Keeper(keras.callbacks.Callback):
-    """Checkpoints now and then within an epoch, and after each epoch the history, the best model and a checkpoint.
+    """Writes checkpoints within an epoch, and after each epoch the history, the best model and a checkpoint.
 
-    Then early stopping; and a signal that was deferred stops the run after a checkpoint.
+    Stops the run early, and by a deferred signal after a checkpoint.
 
     Args:
         run: where to write.
         checkpoints: what to save.
-        rows: the history of the epochs already done; grows by a row an epoch.
+        rows: the history of the epochs done; grows by a row an epoch.
         early_stop: epochs without a better one after which training stops; 0: never.
-        every: steps between the checkpoints within an epoch, at whose multiples a call of several steps ends; None: a
-            minute, or longer where they take more than a fiftieth of the time.
-        shipped: within shipped() the model has the weights that are kept as the best; default: those it has anyway.
+        every: steps between checkpoints within an epoch, where calls of several steps end; None: a minute, or longer
+            where checkpoints would take more than `SHARE` of the time.
+        shipped: within shipped() the model has the weights to keep as the best; default: its present ones.
         signals: of the process.
 
     Raises:
@@ -74,17 +77,23 @@ class Keeper(keras.callbacks.Callback):
         signals: DeferredSignals,
     ):
         super().__init__()
-        self.run, self.checkpoints, self.rows, self.early_stop = run, checkpoints, rows, early_stop
-        self.every, self.shipped, self.signals = every, shipped, signals
-        self.due, self.steps = time.monotonic() + SECONDS_BETWEEN, 0
+        self.run = run
+        self.checkpoints = checkpoints
+        self.rows = rows
+        self.early_stop = early_stop
+        self.every = every
+        self.shipped = shipped
+        self.signals = signals
+        self.due = time.monotonic() + SECONDS_BETWEEN
+        self.steps = 0  # of this process
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.epoch = epoch
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.first = batch
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
         if not math.isfinite(logs["loss"]):
             raise NotFinite("the loss", self.epoch, batch)
         self.steps += batch + 1 - self.first
@@ -96,10 +105,10 @@ class Keeper(keras.callbacks.Callback):
             self.due = now + max(SECONDS_BETWEEN, (now - started) / SHARE)
         self.signals.deliver()
 
-    def on_test_batch_end(self, batch, logs=None):
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.signals.deliver()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         rate = float(self.model.optimizer.learning_rate)
         row = {"epoch": epoch + 1} | {name: float(value) for name, value in logs.items()} | {"learning_rate": rate}
         self.rows.append(row)

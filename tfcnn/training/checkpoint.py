@@ -1,7 +1,7 @@
-"""What of a run is kept on the disk while it trains: its history, its best model, and what a resumed run starts from.
+"""Checkpoints: the state of training on the disk, from which a stopped run is resumed.
 
-The best epoch, the patience of early stopping and the plateaus of the learning rate are functions of the history, so
-that there is no other state to keep or to lose.
+The best epoch, the patience of early stopping and the plateaus of the learning rate are no part of it: they are
+functions of the history (`tfcnn.training.history`).
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ import tensorflow as tf
 
 from tfcnn.errors import TrainingFailed, first_line
 
-KEPT = 2  # checkpoints: if the newest is damaged, there is the one before
+KEPT = 2  # checkpoints: if the newest is damaged, the one before it serves
 
 
 class NotFinite(Exception):
-    """Training went wrong in step `step` (from 0) of `epoch` (from 0); `what` is not finite."""
+    """`what` is not finite in step `step` (from 0) of epoch `epoch` (from 0)."""
 
     def __init__(self, what: str, epoch: int, step: int):
         super().__init__(f"{what} in step {step + 1} of epoch {epoch + 1}")
-        self.epoch, self.step = epoch, step
+        self.epoch = epoch
+        self.step = step
 
 
 class Checkpoints:
@@ -35,9 +36,9 @@ class Checkpoints:
 
     Weights, moving statistics, seeds of random layers, the optimiser's state, loss scale and accumulated gradients
     included, the average of the weights where there is one, the metrics of the epoch under way, the history, and the
-    place in the data. In the format of tf.train.Checkpoint, which has a checksum for each tensor. The numbering is our
-    own: tf.train.CheckpointManager finds the newest checkpoint by a text file, without which, or with a damaged one, it
-    silently starts from nothing.
+    place in the data. The format is that of tf.train.Checkpoint, with a checksum for each tensor. The newest is found
+    by the numbers of the files: tf.train.CheckpointManager finds it by a text file, and where that is missing or
+    damaged it silently starts from nothing.
 
     Args:
         model: compiled, its metrics built (`tfcnn.training.loop.build_metrics`).
@@ -46,9 +47,10 @@ class Checkpoints:
     """
 
     def __init__(self, model: keras.Model, folder: Path, averages: Sequence[keras.Variable] = ()):
-        if not model.optimizer.built:  # a second time would make some of its variables anew
+        if not model.optimizer.built:  # a second build would replace some of its variables
             model.optimizer.build(model.trainable_variables)
-        self.model, self.folder = model, Path(folder)
+        self.model = model
+        self.folder = Path(folder)
         with tf.device("CPU"):
             self.place = tf.Variable([0, 0], dtype=tf.int64)  # epochs done, steps done of the next
             self.rows = tf.Variable("[]", dtype=tf.string)
@@ -58,13 +60,13 @@ class Checkpoints:
             "averages": averages,
             "metrics": model.metrics_variables,
         }
-        groups = {name: [variable.value for variable in variables] for name, variables in groups.items()}
-        self.bytes = sum(v.shape.num_elements() * v.dtype.size for group in groups.values() for v in group)
-        self.checkpoint = tf.train.Checkpoint(place=self.place, rows=self.rows, **groups)
-        self.good: list[int] = []  # numbers of those that were written or read
+        tensors = {name: [variable.value for variable in variables] for name, variables in groups.items()}
+        self.bytes = sum(v.shape.num_elements() * v.dtype.size for group in tensors.values() for v in group)
+        self.checkpoint = tf.train.Checkpoint(place=self.place, rows=self.rows, **tensors)
+        self.good: list[int] = []  # numbers of those that this process wrote or read
 
     def save(self, epoch: int, step: int, rows: list[dict[str, float]]) -> None:
-        """Write a checkpoint, then remove all but the newest two that are good.
+        """Write a checkpoint, then remove all but the newest `KEPT` good ones.
 
         Args:
             epoch: number of epochs done, validation included.
@@ -72,14 +74,14 @@ class Checkpoints:
             rows: the history of the epochs done.
 
         Raises:
-            NotFinite: a weight is not; nothing is written.
-            TrainingFailed: it cannot be written; those before are kept.
+            NotFinite: a weight is not finite; nothing is written.
+            TrainingFailed: it cannot be written; the earlier ones are kept.
         """
         if not all(np.isfinite(v.numpy()).all() for v in self.model.variables if "float" in v.dtype):
             raise NotFinite("a weight", epoch, step - 1)
         self.place.assign([epoch, step])
         self.rows.assign(json.dumps(rows))
-        number = max([*self.found(self.folder), *self.good], default=0) + 1
+        number = max([*self.numbers(self.folder), *self.good], default=0) + 1
         try:
             self.folder.mkdir(exist_ok=True)
             self.checkpoint.write(str(self.folder / f"ckpt-{number}"))
@@ -93,14 +95,14 @@ class Checkpoints:
         self._remove_others()
 
     def restore(self) -> tuple[int, int, list[dict[str, float]]]:
-        """What was given to `save` last; (0, 0, []) if there is no checkpoint.
+        """Restore the newest good checkpoint, and return (epoch, step, rows) of `save`; (0, 0, []) if there is none.
 
-        One that is damaged is named on stderr, and the one before it is taken.
+        A damaged one is named on stderr, and the one before it is taken.
 
         Raises:
             TrainingFailed: all are damaged.
         """
-        numbers = self.found(self.folder)
+        numbers = self.numbers(self.folder)
         for number in reversed(numbers):
             try:
                 self.checkpoint.read(str(self.folder / f"ckpt-{number}")).assert_existing_objects_matched()
@@ -113,17 +115,17 @@ class Checkpoints:
             epoch, step = map(int, self.place.numpy())
             return epoch, step, rows
         if numbers:
-            raise TrainingFailed(f"no checkpoint in '{self.folder}' can be read; train anew with another --out")
+            raise TrainingFailed(f"no checkpoint in '{self.folder}' can be read; start a new run with another --out")
         return 0, 0, []
 
     @staticmethod
-    def found(folder: Path) -> list[int]:
-        """The numbers of the checkpoints in a folder. The index is the last that TensorFlow writes of one."""
-        names = (re.fullmatch(r"ckpt-(\d+)\.index", file.name) for file in Path(folder).glob("ckpt-*"))
-        return sorted(int(match[1]) for match in names if match)
+    def numbers(folder: Path) -> list[int]:
+        """The numbers of the checkpoints in a folder, sorted. TensorFlow writes the index of a checkpoint last."""
+        matches = (re.fullmatch(r"ckpt-(\d+)\.index", file.name) for file in Path(folder).glob("ckpt-*"))
+        return sorted(int(match[1]) for match in matches if match)
 
     def _remove_others(self) -> None:
-        """Remove older and damaged checkpoints, and what a process left that was killed while it wrote."""
+        """Remove older and damaged checkpoints, and the unfinished files of a process that was killed."""
         for file in self.folder.glob("ckpt-*"):
             if not file.name.startswith(tuple(f"ckpt-{number}." for number in self.good)) or "tempstate" in file.name:
                 shutil.rmtree(file) if file.is_dir() else file.unlink()

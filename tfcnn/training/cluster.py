@@ -1,4 +1,4 @@
-"""A process among those that train one network together, as TF_CONFIG has it. Standard library only."""
+"""One process of those that train a network together, as TF_CONFIG describes it. Standard library only."""
 
 from __future__ import annotations
 
@@ -19,44 +19,56 @@ EXAMPLE = '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": 
 
 
 class Worker(NamedTuple):
-    """This process among those that train together; the first is the chief, which writes the run directory."""
+    """A process among those that train together; the first is the chief, which writes the run directory."""
 
-    index: int
-    count: int
+    rank: int  # from 0
+    world_size: int
 
     @property
     def chief(self) -> bool:
-        return self.index == 0
+        return self.rank == 0
 
 
 def worker_of(config: Config) -> Worker:
-    """This process as TF_CONFIG has it; the only one unless `config` says multiworker. Raises BadInput."""
+    """This process as TF_CONFIG describes it; the only one unless `config` says multiworker. Raises BadInput."""
     if config.distribution != "multiworker":
         return Worker(0, 1)
     text = os.environ.get("TF_CONFIG", "")
-    try:
-        told = json.loads(text)
-        hosts, task = told["cluster"]["worker"], told["task"]
-        right = set(told["cluster"]) == {"worker"} and task["type"] == "worker" and type(task["index"]) is int
-        right = right and all(type(host) is str and host.rpartition(":")[2].isdecimal() for host in hosts)
-        right = right and len(set(hosts)) == len(hosts) and 0 <= task["index"] < len(hosts)
-    except (ValueError, TypeError, KeyError):
-        right = False
-    if not right:
-        got = f"'{text}'" if text else "nothing"
+    worker = _parse(text)
+    if worker is None:
+        received = f"'{text}'" if text else "nothing"
         raise BadInput(
             f"--distribution multiworker needs the environment variable TF_CONFIG as {EXAMPLE}, each process with "
-            f"its own index; got {got}"
+            f"another index; got {received}"
         )
-    return Worker(task["index"], len(hosts))
+    return worker
+
+
+def _parse(text: str) -> Worker | None:
+    """The worker of a TF_CONFIG; None if the text is not of the form of `EXAMPLE`."""
+    try:
+        content = json.loads(text)
+        hosts = content["cluster"]["worker"]
+        rank = content["task"]["index"]
+        valid = (
+            set(content["cluster"]) == {"worker"}
+            and content["task"]["type"] == "worker"
+            and all(type(host) is str and host.rpartition(":")[2].isdecimal() for host in hosts)
+            and len(set(hosts)) == len(hosts)
+            and type(rank) is int
+            and 0 <= rank < len(hosts)
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+    return Worker(rank, len(hosts)) if valid else None
 
 
 @contextlib.contextmanager
-def working(config: Config, directory: RunDirectory) -> Iterator[RunDirectory]:
-    """The run directory to write to: of all workers but the chief a copy that nobody keeps.
+def worker_directory(config: Config, directory: RunDirectory) -> Iterator[RunDirectory]:
+    """The run directory that this process writes to: of the chief `directory`, of the others a temporary copy.
 
-    It has what the chief's has now, so that all go on from the same checkpoint. The chief changes nothing before all
-    have joined the cluster.
+    The copy has the chief's checkpoints, so that all workers start from the same one. The chief changes nothing before
+    all have joined the cluster.
     """
     if worker_of(config).chief:
         yield directory

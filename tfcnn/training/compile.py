@@ -11,30 +11,30 @@ from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.graph import in_order, is_head
 from tfcnn.models.registry import ARCHS, builder_of, family_of
-from tfcnn.training.optimizers import optimizer, peak_learning_rate
+from tfcnn.training.optimizers import build_optimizer, peak_learning_rate
 from tfcnn.training.penalties import penalise
-from tfcnn.training.schedules import schedule
+from tfcnn.training.schedules import build_schedule
 
 
 def check_drop_path(config: Config) -> None:
-    """Raises BadInput if --drop-path is given for an architecture that leaves no blocks out."""
+    """Raises BadInput if --drop-path is set for an architecture that cannot leave out blocks."""
 
-    def has_it(arch):
+    def has_drop_path(arch: str) -> bool:
         return "drop_path" in inspect.signature(builder_of(arch)).parameters
 
-    if config.drop_path is not None and not has_it(config.arch):
-        known = ", ".join(name for name in ARCHS if has_it(name))
+    if config.drop_path is not None and not has_drop_path(config.arch):
+        known = ", ".join(name for name in ARCHS if has_drop_path(name))
         raise BadInput(f"{config.arch} leaves no blocks out in training; those that can: {known} (--drop-path)")
 
 
 def freeze(model: keras.Model, arch: str, what: str) -> int:
-    """Let a part of the network keep its weights; its batch norms then use their moving statistics, as Keras does.
+    """Freeze the weights of a part of the network; its batch norms then use their moving statistics, as Keras does.
 
     Args:
         model: a network of `tfcnn.build`, before it is compiled.
         arch: its name.
-        what: "none"; "backbone": all layers but the head, which for a classification network is what follows the last
-            map; or the number of stages from the input on.
+        what: "none"; "backbone": all layers but the head, which in a classification network follows the last map; or
+            the number of stages from the input on.
 
     Returns:
         The number of layers with weights that are frozen.
@@ -44,10 +44,10 @@ def freeze(model: keras.Model, arch: str, what: str) -> int:
     """
     if what == "none":
         return 0
-    family, order = family_of(arch), in_order(model)
+    family = family_of(arch)
     stages = [name for name in family.features if name in {layer.name for layer in model.layers}]
     if what == "backbone" and family.task == "classification":
-        frozen = [layer for layer in order if not is_head(layer)]
+        frozen = [layer for layer in in_order(model) if not is_head(layer)]
     else:
         count = len(stages) if what == "backbone" else int(what)
         if count > len(stages):
@@ -74,14 +74,14 @@ def compile_model(
         steps_per_epoch: batches in an epoch.
         task: "classification" (one-hot or soft targets), "segmentation" (masks of whole numbers, 255 ignored) or
             "reconstruction" (images).
-        std: by which the data divided pixels in 0 ... 1, for the PSNR of a reconstruction.
+        std: divisor of each channel of pixels in 0 ... 1, for the PSNR of a reconstruction.
 
     Returns:
         The peak learning rate.
 
     Raises:
-        BadInput: the network has more than one output, GoogLeNet's auxiliary classifiers for example; a loss of
-            another task; or more batches for one update than an epoch has.
+        BadInput: the network has more than one output, as GoogLeNet with auxiliary classifiers; the loss is one of
+            another task; or an update takes more batches than an epoch has.
     """
     if len(model.outputs) > 1:
         names = ", ".join(model.output_names)
@@ -95,7 +95,7 @@ def compile_model(
     penalise(model, config.l2, config.max_norm)
     peak = peak_learning_rate(config)
     model.compile(
-        optimizer=optimizer(config, schedule(config, peak, steps_per_epoch)),
+        optimizer=build_optimizer(config, build_schedule(config, peak, steps_per_epoch)),
         loss=loss,
         metrics=metrics.metrics(task, model.output_shape[-1], std),
         jit_compile={"auto": "auto", "on": True, "off": False}[config.jit],

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import pipelines
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.models import registry
 from tfcnn.run_directory import RunDirectory
 
+if TYPE_CHECKING:
+    from pipelines.dataset import Data
 
-def load_data(config: Config):
-    """The pipelines.dataset.Data that `config` names, standardised as the weights that it starts from expect."""
+# `tfcnn.train` imports this file before TensorFlow, so what needs NumPy, TensorFlow or Matplotlib is imported in the
+# functions.
+
+
+def load_data(config: Config) -> Data:
+    """The data set that `config` names, standardised as the weights that the run starts from expect it."""
     from tfcnn.weights.expectations import standard
 
-    standardised = standard(config.arch, config.weights)
-    overrides = {"color_jitter": config.color_jitter, "erase": config.reprob}
-    overrides = {name: value for name, value in overrides.items() if value is not None}
-    if config.crop_margin is not None:
-        overrides |= {"margin": config.crop_margin, "scale": (1.0, 1.0)}
+    standardisation = standard(config.arch, config.weights)
     return pipelines.load(
         config.dataset,
         task=registry.family_of(config.arch).task,
@@ -27,9 +34,9 @@ def load_data(config: Config):
         seed=config.seed,
         augmentation=config.aa,
         hflip=config.hflip,
-        overrides=overrides | {"mixup": config.mixup, "cutmix": config.cutmix},
-        mean=standardised and standardised.mean,
-        std=standardised and standardised.std,
+        overrides=_overrides(config),
+        mean=None if standardisation is None else standardisation.mean,
+        std=None if standardisation is None else standardisation.std,
         data_dir=config.data_dir,
         data_memory=config.data_memory,
         on_bad_image=config.on_bad_image,
@@ -37,21 +44,45 @@ def load_data(config: Config):
     )
 
 
-def check_same_data(config: Config, data) -> None:
-    """Raises BadInput if a run to be continued was started with other data."""
-    if config.resume:
-        before = RunDirectory(config.out).read_config()["data"]["fingerprint"]
-        if data.fingerprint != before:
-            raise BadInput(
-                f"the data have changed since the run in '{config.out}' was started: fingerprint {before} then, "
-                f"{data.fingerprint} now (--dataset); bring them back, or train anew with another --out"
-            )
+def _overrides(config: Config) -> dict[str, Any]:
+    """The fields of pipelines.augmentation.policy.Augmentation that flags set."""
+    overrides: dict[str, Any] = {"mixup": config.mixup, "cutmix": config.cutmix}
+    if config.color_jitter is not None:
+        overrides["color_jitter"] = config.color_jitter
+    if config.reprob is not None:
+        overrides["erase"] = config.reprob
+    if config.crop_margin is not None:
+        overrides["margin"] = config.crop_margin
+        overrides["scale"] = (1.0, 1.0)
+    return overrides
 
 
-def fault_of(config: Config, error: Exception) -> str:
-    """What is wrong with the data, by another look at them; what TensorFlow says if that sees nothing."""
+def check_same_data(config: Config, directory: RunDirectory, data: Data) -> None:
+    """Raises BadInput if the run in `directory`, which `config` resumes, was started with other data."""
+    if not config.resume:
+        return
+    before = directory.read_config()["data"]["fingerprint"]
+    if data.fingerprint != before:
+        raise BadInput(
+            f"the data have changed since the run in '{config.out}' was started: fingerprint {before} then, "
+            f"{data.fingerprint} now (--dataset); restore them, or start a new run with another --out"
+        )
+
+
+def describe_fault(config: Config, error: Exception) -> str:
+    """What is wrong with the data, from reading them again; where that finds nothing, TensorFlow's own message."""
     try:
         load_data(config)
-    except pipelines.BadData as found:
-        return str(found)
+    except pipelines.BadData as bad:
+        return str(bad)
     return next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
+
+
+def picture_of_batch(data: Data, most: int = 32) -> bytes:
+    """The first training batch of up to `most` examples, drawn as PNG."""
+    from pipelines.show import draw_batch
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "batch.png"
+        draw_batch(dataclasses.replace(data, batch_size=min(most, data.batch_size)), path)
+        return path.read_bytes()

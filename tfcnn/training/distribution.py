@@ -1,14 +1,14 @@
 """Training on several devices: of one machine in one process, or of several machines with a process for each device.
 
-A step of a distributed run sees the images that it sees on one device, `--batch-size` in all, each device its part of
-them. Gradients, the statistics of batch norm and the counts of the metrics are summed over the devices by
-tf.distribute; all else, clipping, accumulation, decay and penalties among it, follows that sum, and is what it is on
-one device. So weights agree but for the order of sums, and, where a network draws dropout, for what is drawn.
+A step of a distributed run sees the same images as on one device, `--batch-size` in all, and each device a part of
+them. tf.distribute sums the gradients, the statistics of batch norm and the counts of the metrics over the devices;
+clipping, accumulation, decay and penalties follow that sum, as on one device. So weights agree but for the order of
+sums and, in a network with dropout, for the random draws.
 
     mirrored      MirroredStrategy: a process with a copy of each variable on each of its devices
     multiworker   MultiWorkerMirroredStrategy for its cluster and its sums alone. The variables of each process are
                   plain ones: under the strategy's scope Keras' `fit` and `evaluate` fail (keras issue 20585), and all
-                  processes have to write a checkpoint together. Each validates all by itself.
+                  processes must write a checkpoint together. Each validates on the whole split.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import hashlib
 import json
 import signal
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
@@ -28,19 +28,24 @@ from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed, first_line
 from tfcnn.training.cluster import worker_of
 
+if TYPE_CHECKING:
+    from tfcnn.training.data import Data
+
 
 class Devices:
-    """The devices of a run, which for "none" is the one that TensorFlow takes by itself.
+    """The devices of a run; for --distribution none TensorFlow's default device.
 
     Attributes:
-        strategy: of tf.distribute; None: none.
+        strategy: of tf.distribute; None for "none".
         worker: this process.
-        replicas: how many devices, of all processes.
+        replicas: number of devices, of all processes together.
     """
 
     def __init__(self, config: Config):
         """Wait for the other processes, if there are any. Raises BadInput or TrainingFailed."""
-        self.worker, self.strategy, self.replicas = worker_of(config), None, 1
+        self.worker = worker_of(config)
+        self.strategy: Any = None
+        self.replicas = 1
         self.mirrored = config.distribution == "mirrored"
         if config.distribution == "none":
             return
@@ -53,101 +58,111 @@ class Devices:
         else:
             if len(tf.config.list_physical_devices("GPU")) > 1:
                 raise BadInput(
-                    "--distribution multiworker is a process for each GPU, and this one sees several: give it its own "
+                    "--distribution multiworker runs a process for each GPU, and this one sees several: give it one "
                     "with CUDA_VISIBLE_DEVICES"
                 )
-            print(f"worker     {self.worker.index + 1} of {self.worker.count}: waits for the others", flush=True)
-            self.strategy = _joined()
+            print(f"worker     {self.worker.rank + 1} of {self.worker.world_size}: waits for the others", flush=True)
+            self.strategy = _join_cluster()
         self.replicas = self.strategy.num_replicas_in_sync
         if config.batch_size % self.replicas:
             raise BadInput(
-                f"--batch-size is of all devices together: {config.batch_size} images cannot be shared out evenly to "
+                f"--batch-size is of all devices together: {config.batch_size} images cannot be shared evenly by "
                 f"{self.replicas}"
             )
 
     def scope(self) -> contextlib.AbstractContextManager:
-        """The network, its optimiser and its metrics are to be made in this context."""
+        """The context in which the network, its optimiser and its metrics must be built."""
         return self.strategy.scope() if self.mirrored else contextlib.nullcontext()
 
-    def each(self, function: Callable[[], Any]) -> None:
-        """Call a function that makes variables, of the metrics for example, or changes them, for each device."""
+    def run_on_each(self, function: Callable[[], Any]) -> None:
+        """Call, on each device, a function that makes variables, as those of the metrics, or changes them."""
         if self.mirrored:
             with self.scope():
                 self.strategy.run(function)
         else:
             function()
 
-    def share(self, data):
-        """The pipelines.dataset.Data as this process reads it for training: of each batch its part."""
-        return dataclasses.replace(data, shard=tuple(self.worker)) if self.worker.count > 1 else data
+    def share(self, data: Data) -> Data:
+        """The data as this process reads them for training: its part of each batch."""
+        rank, world_size = self.worker
+        return dataclasses.replace(data, shard=(rank, world_size)) if world_size > 1 else data
 
     def prepare(self, model: keras.Model, facts: Any) -> Callable | None:
-        """The function that trains a compiled model on a batch, on all devices; None: Keras' own, on one.
+        """The function that trains a compiled model on a batch, on all devices; None on one device, for Keras' own.
 
-        It takes a batch and gives the running means of loss and metrics, as `model.train_step` does. Random layers get
-        another seed on each device, a function of that of the first, which is what checkpoints hold.
+        It takes a batch and returns the running means of loss and metrics, as `model.train_step` does. Random layers
+        get another seed on each device, derived from that of the first device, which checkpoints hold.
 
         Args:
-            model: compiled, its variables those to start from.
-            facts: what can be written as JSON and has to be the same for all workers, as the variables have.
+            model: compiled; training starts from its present variables.
+            facts: JSON values that must be equal for all workers, as the variables must be.
 
         Raises:
             BadInput: the workers differ.
         """
         if self.strategy is None:
             return None
+        self._check_workers_agree(model, facts)
+        self._spread_seeds(model)
+        return self._train_step(model)
+
+    def _check_workers_agree(self, model: keras.Model, facts: Any) -> None:
         content = json.dumps(facts).encode() + b"".join(variable.numpy().tobytes() for variable in model.variables)
-        own = int.from_bytes(hashlib.blake2b(content, digest_size=3).digest())
-        total = self._run(lambda: self._sum([tf.constant(own, tf.int32) + 0]))
-        if self.worker.count > 1 and int(total[0]) != own * self.replicas:
+        digest = int.from_bytes(hashlib.blake2b(content, digest_size=3).digest())
+        total = self._run(lambda: self._sum([tf.constant(digest, tf.int32) + 0]))
+        if self.worker.world_size > 1 and int(total[0]) != digest * self.replicas:
             raise BadInput(
                 "the workers differ in flags, data, weights or checkpoint: start all with the same flags and the same "
                 "--out, a folder that all of them see"
             )
+
+    def _spread_seeds(self, model: keras.Model) -> None:
+        """Give the random layers of each device another seed."""
         seeds = [variable.value for variable in model.variables if variable.path.endswith("seed_generator_state")]
 
-        def spread():
+        def spread() -> None:
             for seed in seeds:
                 seed.assign_add(tf.cast(tf.stack([_replica(), 0]), seed.dtype))
 
         self._run(spread)
-        return self._train_step(model)
 
     def _run(self, function: Callable) -> Any:
         return tf.function(lambda: self.strategy.run(function))()
 
     @staticmethod
     def _sum(values: list) -> list:
-        """The sums over all replicas. For a replica; tensors of one dtype go together in one exchange."""
-        context, sums = tf.distribute.get_replica_context(), {}
+        """The sums over all replicas, called in each; tensors of one dtype travel in one exchange."""
+        context = tf.distribute.get_replica_context()
+        sums: dict[int, tf.Tensor] = {}
         for dtype in dict.fromkeys(value.dtype for value in values):
             places = [place for place, value in enumerate(values) if value.dtype == dtype]
-            found = context.all_reduce(tf.distribute.ReduceOp.SUM, [values[place] for place in places])
-            sums |= dict(zip(places, found, strict=True))
+            reduced = context.all_reduce(tf.distribute.ReduceOp.SUM, [values[place] for place in places])
+            sums |= dict(zip(places, reduced, strict=True))
         return [sums[place] for place in range(len(values))]
 
     def _train_step(self, model: keras.Model) -> Callable:
-        variables, optimizer = model.trainable_variables, model.optimizer
+        variables = model.trainable_variables
+        optimizer = model.optimizer
         normalised = [layer for layer in model._flatten_layers() if hasattr(layer, "synchronized")]
         tracker = next(metric for metric in model.metrics if metric.name == "loss")
         counts = [variable.value for variable in model.metrics_variables]
         if self.mirrored:
-            # Keras clips the gradients of each device and sums afterwards; here they come summed.
+            # Keras clips the gradients of each device before it sums them; here they are summed already.
             inner = getattr(optimizer, "inner_optimizer", optimizer)
             inner._all_reduce_sum_gradients = list
 
-        def replica(x, y):
-            if self.mirrored:  # of a batch of all devices its own part
+        def replica(x: Any, y: Any) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
+            if self.mirrored:  # this device's part of a batch of all devices
                 size = tf.shape(x)[0] // self.replicas
                 start = _replica() * size
                 x, y = tf.nest.map_structure(lambda part: part[start : start + size], (x, y))
             with tf.GradientTape() as tape:
                 outputs = model(x, training=True)
-                loss = model.compute_loss(x=x, y=y, y_pred=outputs, training=True)  # a share of that of the batch
+                loss = model.compute_loss(x=x, y=y, y_pred=outputs, training=True)  # of this device's share
                 scaled = optimizer.scale_loss(loss)
             gradients = tape.gradient(scaled, variables)
             before = [] if self.mirrored else [tf.identity(count) for count in counts]
-            if not self.mirrored:  # variables that know nothing of the others: what this step adds is summed
+            if not self.mirrored:  # plain variables: the counts that this step adds are summed
                 for count in counts:
                     count.assign(tf.zeros_like(count))
             tracker.update_state(loss * self.replicas, sample_weight=tf.shape(x)[0])
@@ -161,7 +176,7 @@ class Devices:
                 optimizer.apply(gradients, variables)
             return gradients, model.get_metrics_result()
 
-        def step(batch):
+        def step(batch: tuple) -> dict[str, tf.Tensor]:
             with _synchronised(normalised):
                 gradients, logs = self.strategy.run(replica, args=batch)
             if not self.mirrored:
@@ -175,15 +190,15 @@ class Devices:
 
 
 def _replica() -> tf.Tensor:
-    """The number of this replica, among those of all processes."""
+    """The number of this replica among those of all processes."""
     return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
 
 
 @contextlib.contextmanager
 def _synchronised(layers: list) -> Iterator[None]:
-    """Within this context, in which a step is traced, batch norms take the statistics of all devices.
+    """Within this context, in which a step is traced, batch norms use the statistics of all devices.
 
-    Not for longer: the flag is written into the file of a model, and has no use for one that is trained.
+    No longer than that: the flag would be written into the file of the model, where it serves nobody.
     """
     for layer in layers:
         layer.synchronized = True
@@ -194,11 +209,10 @@ def _synchronised(layers: list) -> Iterator[None]:
             layer.synchronized = False
 
 
-def _joined() -> tf.distribute.Strategy:
-    """The strategy, once all workers have come.
+def _join_cluster() -> tf.distribute.Strategy:
+    """Wait for all workers, and return the strategy.
 
-    TensorFlow waits for them in C, without an end, where no Python handler of a signal runs, and keeps SIGTERM for
-    itself afterwards.
+    TensorFlow waits without a time limit in C, where no Python signal handler runs, and takes SIGTERM over afterwards.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is written yet

@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-import dataclasses
-import io
+import contextlib
 import statistics
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tfcnn import factory
+import keras
+import tensorflow as tf
+
+from tfcnn import cost, factory
 from tfcnn.cli.signals import DeferredSignals
 from tfcnn.config import Config
 from tfcnn.errors import TrainingFailed
 from tfcnn.run_directory import RunDirectory
-from tfcnn.training.data import fault_of
+from tfcnn.tasks import HEADLINES
+from tfcnn.training import fused_kernels
+from tfcnn.training.callbacks import Keeper, Plateau, uncompiled
+from tfcnn.training.checkpoint import Checkpoints
+from tfcnn.training.compile import check_drop_path, compile_model, freeze
+from tfcnn.training.data import describe_fault, picture_of_batch
+from tfcnn.training.distribution import Devices
+from tfcnn.training.history import best_epoch, out_of_patience
+from tfcnn.training.loop import Loop, build_metrics
+from tfcnn.training.precision import use_dtype_policy
+from tfcnn.training.progress import Progress
+from tfcnn.training.schedules import schedule_of
+from tfcnn.training.tensorboard import Profile, TensorBoard
+from tfcnn.training.weight_average import WeightAverage
+from tfcnn.weights import loading
+
+if TYPE_CHECKING:
+    from tfcnn.training.data import Data
 
 
-def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
-    """The compiled network, and what config.json keeps: every decision that was taken, automatic ones included."""
-    import keras
-
-    from tfcnn import cost
-    from tfcnn.training import fused_kernels
-    from tfcnn.training.checkpoint import Checkpoints
-    from tfcnn.training.compile import check_drop_path, compile_model, freeze
-    from tfcnn.training.precision import policy
-    from tfcnn.weights import loading
-
+def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]]:
+    """The compiled network, and the facts for config.json: every decision that was taken, automatic ones included."""
     check_drop_path(config)
     keras.utils.set_random_seed(config.seed)
-    with policy(config) as dtype_policy:
+    with use_dtype_policy(config) as dtype_policy:
         arguments = factory.arguments_of(config, data.image_shape, data.num_classes, config.weights)
         model = factory.build(config.arch, **arguments)
     loaded = None
-    if config.weights is not None and not (config.resume and Checkpoints.found(RunDirectory(config.out).checkpoints)):
+    if config.weights is not None and not _has_checkpoint(config):
         loaded = str(loading.load(model, config.arch, config.weights, arguments, rgb=True))
     frozen = freeze(model, config.arch, config.freeze)
     fused = fused_kernels.accelerate(model, config.distribution == "none") if config.kernels == "fused" else {}
@@ -56,89 +66,111 @@ def build_model(config: Config, data) -> tuple[Any, dict[str, Any]]:
     }
 
 
+def _has_checkpoint(config: Config) -> bool:
+    """Whether the run is resumed from a checkpoint, which then gives it its weights."""
+    return config.resume and config.out is not None and bool(Checkpoints.numbers(RunDirectory(config.out).checkpoints))
+
+
 def fit(
-    model, data, config: Config, directory: RunDirectory, others: Sequence = (), devices=None
+    model: keras.Model,
+    data: Data,
+    config: Config,
+    directory: RunDirectory,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    devices: Devices | None = None,
 ) -> list[dict[str, float]]:
-    """Train to the end, from the newest checkpoint where there is one, and return the history.
+    """Train to the end, from the newest checkpoint if there is one, and return the history.
 
-    On one device, or on those of a tfcnn.distribution.Devices.
+    Args:
+        model: compiled.
+        data: as `devices` share them.
+        config: the run.
+        directory: of the run; it exists.
+        callbacks: called before the results of an epoch are kept.
+        devices: default: TensorFlow's default device.
+
+    Raises:
+        TrainingFailed: the loss or a weight is not finite, the disk is full, the data cannot be read any more, or
+            another worker has stopped.
+        KeyboardInterrupt: by Ctrl-C or SIGTERM, after a checkpoint.
     """
-    import tensorflow as tf
-
-    from tfcnn.tasks import HEADLINES
-    from tfcnn.training import loop, schedules
-    from tfcnn.training.callbacks import Keeper, Plateau
-    from tfcnn.training.checkpoint import Checkpoints
-    from tfcnn.training.distribution import Devices
-    from tfcnn.training.history import out_of_patience
-    from tfcnn.training.progress import Progress
-    from tfcnn.training.weight_average import WeightAverage
-
     devices = devices or Devices(Config())
     with devices.scope():
         average = WeightAverage(model, config.model_ema) if config.model_ema else None
-    devices.each(lambda: loop.build_metrics(model, data))
+    devices.run_on_each(lambda: build_metrics(model, data))
     checkpoints = Checkpoints(model, directory.checkpoints, average.averages if average else ())
     epoch, step, rows = checkpoints.restore()
     directory.restore_history(rows)
     if not checkpoints.good:
-        checkpoints.save(0, 0, [])  # a disk that is too small is told now; and where a step that fails is done again
+        checkpoints.save(0, 0, [])  # tells at once of a disk that is too small; a step that fails is repeated from it
     if epoch == config.epochs or (step == 0 and out_of_patience(rows, config.early_stop)):
         return rows
-    callbacks = [Progress(config.epochs, data.steps_per_epoch, config.batch_size, HEADLINES[data.task].name)]
-    if average:
-        callbacks.append(average)
-    if config.sched == "plateau":
-        callbacks.append(Plateau(schedules.schedule_of(model).share, rows, config.patience_epochs))
-    callbacks += [*observers(data, config, directory), *others]
+    watchers = [*_watchers(model, data, config, directory, rows, average), *callbacks]
     with DeferredSignals() as signals:
-        shipped = {"shipped": average.in_place} if average else {}
-        every = config.checkpoint_every
-        callbacks.append(
-            Keeper(directory, checkpoints, rows, config.early_stop, every=every, signals=signals, **shipped)
+        keeper = Keeper(
+            directory,
+            checkpoints,
+            rows,
+            config.early_stop,
+            every=config.checkpoint_every,
+            shipped=average.in_place if average else contextlib.nullcontext,
+            signals=signals,
         )
         try:
-            same = [data.fingerprint, config.to_dict() | {"resume": False}, epoch, step, rows]
-            steps = {
-                "steps_per_call": config.steps_per_call,
-                "every": every,
-                "train_step": devices.prepare(model, same),
-            }
-            loop.train(model, data, config.epochs, checkpoints, (epoch, step), callbacks, **steps)
+            train_step = devices.prepare(model, [data.fingerprint, _shared_flags(config), epoch, step, rows])
+            Loop(model, data, config, keeper, train_step).train(epoch, step, watchers)
         except tf.errors.OpError as error:
             if "Collective ops is aborted" in str(error):
                 raise TrainingFailed(
                     f"another worker has stopped or cannot be reached; start all of them again with --resume --out "
                     f"{config.out}"
                 ) from error
-            if "IteratorGetNext" not in str(error):
-                raise
-            raise TrainingFailed(f"the data cannot be read any more: {fault_of(config, error)}") from error
+            if "IteratorGetNext" in str(error):
+                raise TrainingFailed(f"the data cannot be read any more: {describe_fault(config, error)}") from error
+            raise
     return rows
 
 
-def observers(data, config: Config, directory: RunDirectory) -> list:
-    """The callbacks that write what --tensorboard and --profile ask for."""
-    from tfcnn.training.tensorboard import Profile, TensorBoard
+def _shared_flags(config: Config) -> dict[str, Any]:
+    """The flags that all workers of a run must have in common."""
+    return config.to_dict() | {"resume": False}
 
-    folder, found = directory.path / "tensorboard", []
+
+def _watchers(
+    model: keras.Model,
+    data: Data,
+    config: Config,
+    directory: RunDirectory,
+    rows: list[dict[str, float]],
+    average: WeightAverage | None,
+) -> list[keras.callbacks.Callback]:
+    """The callbacks that flags ask for, in the order in which they are called."""
+    steps = data.steps_per_epoch
+    callbacks: list[keras.callbacks.Callback] = [
+        Progress(config.epochs, steps, config.batch_size, HEADLINES[data.task].name)
+    ]
+    if average:
+        callbacks.append(average)
+    if config.sched == "plateau":
+        callbacks.append(Plateau(schedule_of(model).share, rows, config.patience_epochs))
     if config.tensorboard:
-        from pipelines.show import draw_batch
-
-        picture = io.BytesIO()
-        draw_batch(dataclasses.replace(data, batch_size=min(32, data.batch_size)), picture)
-        found.append(TensorBoard(folder, data.steps_per_epoch, picture.getvalue()))
+        callbacks.append(TensorBoard(directory.path / "tensorboard", steps, picture_of_batch(data)))
     if config.profiled_steps:
-        found.append(Profile(folder, *config.profiled_steps, data.steps_per_epoch))
-    return found
+        first, last = config.profiled_steps
+        callbacks.append(Profile(directory.path / "tensorboard", first, last, steps))
+    return callbacks
 
 
-def evaluate_best(model, data, rows: list[dict[str, float]], directory: RunDirectory) -> dict[str, Any]:
-    """Load the best epoch's weights into `model`; its loss and metrics, and the run's speed."""
-    from tfcnn.training.callbacks import uncompiled
-    from tfcnn.training.history import best_epoch
+def evaluate_best(
+    model: keras.Model, data: Data, rows: list[dict[str, float]], directory: RunDirectory
+) -> dict[str, Any]:
+    """Load the best epoch's weights into `model`; its loss and metrics, and the run's speed.
 
-    if (index := best_epoch(rows)) is None:
+    Raises:
+        TrainingFailed: no epoch has a finite validation loss.
+    """
+    index = best_epoch(rows)
+    if index is None:
         raise TrainingFailed(f"no epoch has a finite validation loss, so that '{directory.path}' has no model")
     best = rows[index]
     rates = [row["images_per_second"] for row in rows if row["images_per_second"]]  # 0: resumed after its last step

@@ -12,26 +12,29 @@ from tfcnn.config import Config
 from tfcnn.models.registry import family_of
 from tfcnn.training.fused_kernels import accelerate_optimizer
 
-# Peak learning rates at batch size 32, found on `digits`; lower where dense layers follow without normalisation.
+# Peak learning rates at batch size 32, found on `digits`; lower for families without normalisation.
 LEARNING_RATE = {"adamw": 1e-2, "sgd": 0.1}
-PLAIN = {"adamw": 1e-3, "sgd": 0.01}
+UNNORMALISED = {"adamw": 1e-3, "sgd": 0.01}
 LEARNING_RATE_OF = {
     "lenet": {"adamw": 6e-3, "sgd": 0.05},
-    **dict.fromkeys(("vgg", "alexnet", "nin", "squeezenet"), PLAIN),
+    "vgg": UNNORMALISED,
+    "alexnet": UNNORMALISED,
+    "nin": UNNORMALISED,
+    "squeezenet": UNNORMALISED,
 }
 MOMENTUM = 0.9
 
 
 class Optimiser(NamedTuple):
-    """A row of `OPTIMISERS`."""
+    """A row of `OPTIMISERS`: its peak learning rate is that of `like` times a factor."""
 
-    make: Callable  # make(rates, **settings): Keras' own
-    like: str  # whose peak learning rate it takes,
-    times: float  # and this factor to it
-    decay: float  # decoupled weight decay
+    build: Callable[..., keras.optimizers.Optimizer]  # from the schedule and Keras' common arguments
+    like: str
+    factor: float
+    weight_decay: float  # decoupled
 
 
-# Lion: a rate 3 to 10 times lower than AdamW's and a decay as much higher (Chen et al. 2023). Keras decays LAMB's
+# Lion: a rate 3 to 10 times lower than AdamW's, and a decay higher by as much (Chen et al. 2023). Keras decays LAMB's
 # weights outside its trust ratio, unlike You et al. 2019, algorithm 2.
 OPTIMISERS = {
     "adamw": Optimiser(keras.optimizers.AdamW, "adamw", 1, 0.05),
@@ -45,26 +48,28 @@ OPTIMISERS = {
 
 
 def peak_learning_rate(config: Config) -> float:
-    """`config.lr`, or what suits the architecture's family and the optimiser."""
+    """`config.lr`, or a rate that suits the architecture's family and the optimiser."""
     if config.lr is not None:
         return config.lr
     row = OPTIMISERS[config.opt]
-    return LEARNING_RATE_OF.get(family_of(config.arch).module, LEARNING_RATE)[row.like] * row.times
+    return LEARNING_RATE_OF.get(family_of(config.arch).module, LEARNING_RATE)[row.like] * row.factor
 
 
-def optimizer(config: Config, rates: keras.optimizers.schedules.LearningRateSchedule) -> keras.optimizers.Optimizer:
-    """Keras' optimiser; weight decay on kernels only, clipping by the global norm.
+def build_optimizer(
+    config: Config, schedule: keras.optimizers.schedules.LearningRateSchedule
+) -> keras.optimizers.Optimizer:
+    """Keras' optimiser, with weight decay on kernels only and clipping by the global norm.
 
     Gradients are averaged over `config.grad_accum_steps` batches, then clipped and applied once.
     """
     row = OPTIMISERS[config.opt]
-    result = row.make(
-        rates,
-        weight_decay=row.decay if config.weight_decay is None else config.weight_decay,
+    optimizer = row.build(
+        schedule,
+        weight_decay=row.weight_decay if config.weight_decay is None else config.weight_decay,
         global_clipnorm=config.clip_grad,
         gradient_accumulation_steps=config.grad_accum_steps if config.grad_accum_steps > 1 else None,
     )
-    result.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "coefficient"])
-    if config.kernels == "fused" and config.distribution != "mirrored":  # whose variables are several
-        accelerate_optimizer(result)
-    return result
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "coefficient"])
+    if config.kernels == "fused" and config.distribution != "mirrored":  # a mirrored variable is several
+        accelerate_optimizer(optimizer)
+    return optimizer

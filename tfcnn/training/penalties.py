@@ -1,4 +1,4 @@
-"""What holds kernels down in training: L2 and the largest norm."""
+"""What keeps kernels small in training: L2 and the largest norm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tfcnn.layers.constraints import MaxNorm, enforce
 
 
 class Kernel(NamedTuple):
-    """A kernel of a network and how its filters lie in it, as of tfcnn.layers.constraints.KERNELS."""
+    """A kernel of a network, and how its filters lie in it: a name of tfcnn.layers.constraints.KERNELS."""
 
     variable: keras.Variable
     layout: str
@@ -19,27 +19,33 @@ class Kernel(NamedTuple):
 
 def kernels(model: keras.Model) -> list[Kernel]:
     """The trainable kernels of a network's layers, by name: "kernel", "depthwise_kernel", "offset_kernel" ..."""
-    found = []
-    for layer in in_order(model):
-        kind = type(layer).__name__
-        for variable in layer.trainable_variables:
-            if variable.name.endswith("kernel"):
-                depthwise = variable.name == "depthwise_kernel" or kind.startswith("DepthwiseConv")
-                layout = "depthwise" if depthwise else "transposed" if "Transpose" in kind else "convolution"
-                found.append(Kernel(variable, "locally_connected" if "LocallyConnected" in kind else layout))
-    return found
+    return [
+        Kernel(variable, _layout(layer, variable))
+        for layer in in_order(model)
+        for variable in layer.trainable_variables
+        if variable.name.endswith("kernel")
+    ]
+
+
+def _layout(layer: keras.layers.Layer, variable: keras.Variable) -> str:
+    kind = type(layer).__name__
+    if "LocallyConnected" in kind:
+        return "locally_connected"
+    if variable.name == "depthwise_kernel" or kind.startswith("DepthwiseConv"):
+        return "depthwise"
+    return "transposed" if "Transpose" in kind else "convolution"
 
 
 def penalise(model: keras.Model, l2: float, max_norm: float | None) -> None:
-    """Give the kernels of a built network their penalty and their largest norm, which hold for its training alone.
+    """Give the kernels of a built network their penalty and their largest norm, for its training alone.
 
-    They are set on the weights and not on the layers, so that the file of the model stays one that Keras alone loads;
-    a run that is resumed builds its network anew and comes by here again.
+    Both are set on the weights and not on the layers, so that Keras alone can load the file of the model; a resumed run
+    builds its network again and calls this again.
 
     Args:
         model: a network of `tfcnn.build`.
-        l2: the loss gets l2 / 2 times the sum of the squared kernels, whose gradient is l2 times the kernel: what the
-            papers call weight decay.
+        l2: the loss gets l2 / 2 times the sum of the squared kernels, whose gradient is l2 times the kernel: the weight
+            decay of the papers.
         max_norm: largest L2 norm of a filter, from now on; None: any.
     """
     for kernel in kernels(model):

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 import keras
+import tensorflow as tf
 
 from tfcnn.config import Config
 from tfcnn.models.registry import family_of
@@ -13,23 +14,31 @@ from tfcnn.training.fused_kernels import multiplies_bfloat16
 
 # Families of dense convolutions: 1.2 to 1.7 times as fast in bfloat16 on CPUs that multiply in it. Depthwise
 # convolutions, and networks for images of 32 pixels, are not (`python -m benchmarks.train_step`).
-DENSE = (
-    *("alexnet", "vgg", "googlenet", "inception_v3", "resnet", "densenet", "squeezenet"),
-    *("unet", "fcn", "segnet", "deconvnet", "dilated"),
-)
-OF_32_PIXELS = (*(f"resnet{n}" for n in (20, 32, 44, 56, 110)), "densenet40", "densenet_bc100")
+DENSE = {
+    "alexnet",
+    "deconvnet",
+    "densenet",
+    "dilated",
+    "fcn",
+    "googlenet",
+    "inception_v3",
+    "resnet",
+    "segnet",
+    "squeezenet",
+    "unet",
+    "vgg",
+}
+OF_32_PIXELS = {"resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "densenet40", "densenet_bc100"}
 
 
-def precision(config: Config) -> str:
-    """The Keras dtype policy of a run: `config.precision`, or what suits the device for "auto".
+def choose_dtype_policy(config: Config) -> str:
+    """The Keras dtype policy of a run: `config.precision`, or for "auto" one that suits the device.
 
-    On a GPU mixed_bfloat16 from compute capability 8.0 on, mixed_float16 from 7.0 on; on a CPU mixed_bfloat16 where it
-    multiplies in it and the network is of `DENSE` and not `OF_32_PIXELS`; else float32.
+    On a GPU mixed_bfloat16 from compute capability 8.0 on, mixed_float16 from 7.0 on; on a CPU that multiplies in
+    bfloat16 mixed_bfloat16 for networks of `DENSE` families that are not `OF_32_PIXELS`; else float32.
     """
     if config.precision != "auto":
         return config.precision
-    import tensorflow as tf
-
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         dense = family_of(config.arch).module in DENSE and config.arch not in OF_32_PIXELS
@@ -41,9 +50,10 @@ def precision(config: Config) -> str:
 
 
 @contextlib.contextmanager
-def policy(config: Config) -> Iterator[str]:
-    """Within this context new layers have the precision of the run; its name is the context's value."""
-    before, name = keras.config.dtype_policy(), precision(config)
+def use_dtype_policy(config: Config) -> Iterator[str]:
+    """Within this context new layers have the dtype policy of the run; the context's value is its name."""
+    before = keras.config.dtype_policy()
+    name = choose_dtype_policy(config)
     keras.config.set_dtype_policy(name)
     try:
         yield name

@@ -1,56 +1,74 @@
-"""What a person sees of a training run while it goes on."""
+"""The lines that a training run prints under way."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import deque
+from typing import Any, TextIO
 
 import keras
 
 SECONDS_BETWEEN_LINES = 10.0  # within an epoch, where lines cannot be overwritten
 SECONDS_BETWEEN_UPDATES = 0.2  # on a terminal
-RECENT = 100  # calls of one or several steps over which the rate that is shown is averaged
+RECENT = 100  # calls of one or several steps, over which the rate is averaged
 
 
 class Progress(keras.callbacks.Callback):
-    """Epoch, step, loss, the metric of the task, images a second and time left.
+    """Prints epoch, step, loss, the metric of the task, images a second and time left.
 
     On a terminal one line an epoch, overwritten as it grows; elsewhere plain lines, one an epoch and one every ten
-    seconds within it. Within an epoch the rate is that of the last `RECENT` calls. The time left is the steps that are
-    left at that rate, and for each epoch that is left as long as the last one took beside its steps, to validate and to
-    save; the first epoch does not know that yet.
+    seconds within it. Within an epoch the rate is that of the last `RECENT` calls. The time left counts the remaining
+    steps at that rate, and for each remaining epoch the time in which the last one was validated and saved; in the
+    first epoch that time is not known yet.
 
     Adds `images_per_second` and `seconds` of each epoch's training steps to its logs, so it comes before the callbacks
-    that store them. The first steps of training and of validation, which compile, are left out of rates and estimates.
+    that store them. Rates and estimates leave out the first steps of training and of validation, which compile.
+
+    Args:
+        epochs: of the run.
+        steps: in an epoch.
+        batch_size: images in a step.
+        metric: name of the task's metric in the logs.
+        stream: where to print; default: stdout.
     """
 
-    def __init__(self, epochs: int, steps: int, batch_size: int, metric: str = "accuracy", stream=None):
+    def __init__(
+        self, epochs: int, steps: int, batch_size: int, metric: str = "accuracy", stream: TextIO | None = None
+    ):
         super().__init__()
         self.shown = ("loss", metric, "val_loss", f"val_{metric}")
-        self.epochs, self.steps, self.batch_size = epochs, steps, batch_size
+        self.epochs = epochs
+        self.steps = steps
+        self.batch_size = batch_size
         self.stream = stream or sys.stdout
         self.terminal = self.stream.isatty()
-        self.ends = deque(maxlen=RECENT + 1)  # when calls ended, and after how many steps; first, when the first began
-        self.ended = None
-        self.tested: list[float] = []  # times at which the batches of the first validation ended
-        self.validating = self.saving = 0.0  # seconds of an epoch after its last step
+        # When calls ended, and after how many steps; first, when the first call began.
+        self.ends: deque[tuple[float, int]] = deque(maxlen=RECENT + 1)
+        self.ended: float | None = None  # when the last epoch ended
+        self.tested: list[float] = []  # when the batches of the first validation ended
+        self.validating = 0.0  # seconds of an epoch after its last step
+        self.saving = 0.0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         now = time.monotonic()
         if self.ended is not None:
             self.saving = now - self.ended
             self.ends.clear()
             self.ends.append((now, 0))
-        self.epoch, self.epoch_started, self.timed_from, self.timed_steps = epoch, now, now, 0
-        self.trained_until = now  # a run that was stopped in a validation goes on with it, without a step
+        self.epoch = epoch
+        self.epoch_started = now
+        self.timed_from = now
+        self.timed_steps = 0
+        self.trained_until = now  # resumed in a validation, the epoch has no step left
         self.last_shown = now
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.first = batch
 
-    def on_train_batch_end(self, batch, logs=None):
-        now = self.trained_until = time.monotonic()
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
+        now = time.monotonic()
+        self.trained_until = now
         if not self.ends:  # the step that compiles
             self.timed_from = now
             self.ends.append((now, 0))
@@ -63,11 +81,11 @@ class Progress(keras.callbacks.Callback):
             seconds = self._recent()
             self._show(batch + 1, logs, seconds, seconds, end="" if self.terminal else "\n")
 
-    def on_test_batch_end(self, batch, logs=None):
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.ended is None:
             self.tested.append(time.monotonic())
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         now = time.monotonic()
         self.validating = now - self.trained_until
         if self.ended is None and len(self.tested) > 1:
@@ -79,16 +97,16 @@ class Progress(keras.callbacks.Callback):
         logs["seconds"] = round(now - self.epoch_started, 3)
         self._show(self.steps, logs, seconds, recent, end="\n")
 
-    def _recent(self):
-        """Seconds of one of the last steps."""
+    def _recent(self) -> float:
+        """Seconds of a step, the mean of the last calls."""
         (began, before), (ended, after) = self.ends[0], self.ends[-1]
         return (ended - began) / (after - before)
 
-    def _show(self, step, logs, seconds, recent, end):
+    def _show(self, step: int, logs: dict[str, Any], seconds: float, recent: float, end: str) -> None:
         """Print a line: `seconds` a step for the rate, `recent` for the time left."""
-        after = self.epochs - self.epoch - 1
-        beside = (self.validating + self.saving) * (after + (step < self.steps))
-        left = recent * (self.steps - step + after * self.steps) + beside
+        epochs = self.epochs - self.epoch - 1
+        validations = epochs + 1 if step < self.steps else epochs
+        left = recent * (self.steps - step + epochs * self.steps) + (self.validating + self.saving) * validations
         logs = {name: f"{value:.4f}" for name, value in logs.items() if name not in ("images_per_second", "seconds")}
         shown = [f"epoch {self.epoch + 1:{len(str(self.epochs))}}/{self.epochs}", f"step {step}/{self.steps}"]
         shown += [f"{name} {logs[name]}" for name in self.shown if name in logs]

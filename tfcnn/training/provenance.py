@@ -1,4 +1,4 @@
-"""Where the numbers of a run come from: command line, source, versions, device, memory, time."""
+"""The origin of a run's numbers: command line, source, versions, device, memory, time."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 
 
 def provenance(seconds: float) -> dict[str, Any]:
-    """The facts of this process, whose work of `seconds` has just ended, for metrics.json.
+    """The facts of this process, which has just worked for `seconds`, for metrics.json.
 
     Returns:
         dict: "seconds"; "started" and "finished" (UTC, ISO 8601); "peak_memory_mib" of the process and
         "peak_gpu_memory_mib" (None without a GPU); "device" in words; "command", quoted for a shell; "commit" of the
-        source, "-dirty" where it was changed since (None outside a git checkout); "versions".
+        source, "-dirty" where it has changed since (None outside a git checkout); "versions".
     """
     finished = datetime.datetime.now(datetime.UTC)
     started = finished - datetime.timedelta(seconds=seconds)
@@ -41,7 +41,7 @@ def provenance(seconds: float) -> dict[str, Any]:
 
 
 def device() -> str:
-    """What TensorFlow computes on: "NVIDIA H200", "2 of NVIDIA H200", "AMD EPYC 9354, 2 cores"."""
+    """The device that TensorFlow computes on: "NVIDIA H200", "2 of NVIDIA H200", "AMD EPYC 9354, 2 cores"."""
     import tensorflow as tf
 
     names = [
@@ -50,14 +50,14 @@ def device() -> str:
     ]
     if names:
         return names[0] if len(names) == 1 else f"{len(names)} of {names[0]}"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return f"{_processor()}, {cores} core{'s' if cores > 1 else ''}"
 
 
 def commit(folder: Path) -> str | None:
-    """The git commit of a folder's files, "-dirty" where tracked files differ from it; None if git does not have them.
+    """The git commit of a package's folder, "-dirty" where tracked files differ from it; None if git has no such file.
 
-    A package that is installed within the checkout of something else is not of that one's commit.
+    A package that is installed in the checkout of another project is no part of that project's commit.
     """
     try:
         _git(folder, "ls-files", "--error-unmatch", "__init__.py")
@@ -66,7 +66,7 @@ def commit(folder: Path) -> str | None:
         return None
 
 
-def _git(folder, *arguments):
+def _git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10)
     return done.stdout.strip()
 

@@ -1,11 +1,11 @@
-"""Recipes: values for the flags that the user did not give.
+"""Recipes: values for the flags that the user leaves out.
 
-A recipe is data: fields of `tfcnn.config.Config`. "paper" has what the paper says and this program can do, and leaves
-the rest at its defaults; where a paper lowers the rate when the error no longer falls, that is the schedule "plateau",
-whose patience no paper names. The weight decay of these papers is a term of the gradient, which is `l2` here, and
-their SGD is without Nesterov's look ahead unless they say so. Left out are families whose schedule has no counterpart
-here (GoogLeNet, SqueezeNet, Inception-v3, Xception, MobileNetV2 and V3, EfficientNet) and those whose paper gives no
-recipe. Imports neither Keras nor a backend.
+A recipe is data: fields of `tfcnn.config.Config`. "paper" sets what the paper states and this program can do, and
+leaves the rest at its defaults. Where a paper lowers the rate when the error no longer falls, the schedule is
+"plateau"; no paper names its patience. The weight decay of these papers is a term of the gradient, `l2` here, and their
+SGD has no Nesterov momentum unless they say so. Left out are families whose schedule has no counterpart here
+(GoogLeNet, SqueezeNet, Inception-v3, Xception, MobileNetV2 and V3, EfficientNet) and those whose paper gives no recipe.
+Imports neither Keras nor a backend.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from tfcnn.errors import BadInput
 from tfcnn.models.registry import ARCHS, family_of
 
 FAST = {"epochs": 4, "width": 0.5, "warmup_epochs": 0.5}
+QUICK = {"epochs": 4, "warmup_epochs": 0.5}  # a trial of a search, unless its flags say otherwise
 
 PUBLISHED = {"warmup_epochs": 0.0, "smoothing": 0.0, "weight_decay": 0.0}
 SGD = PUBLISHED | {"opt": "momentum", "sched": "step"}
 PLATEAU = SGD | {"sched": "plateau", "patience_epochs": 5}
 
-# By family (the file in tfcnn/models); a name's own row goes before its family's.
+# By family (the file in tfcnn/models) or by name, which precedes the family.
 PAPER = {
     # Krizhevsky et al. 2012, section 5: some 90 epochs; three times a tenth when the validation error stood still.
     "alexnet": PLATEAU | {"lr": 0.01, "l2": 5e-4, "batch_size": 128, "epochs": 90},
@@ -64,27 +65,41 @@ PAPER = {
 }
 
 
-def resolve(given: dict[str, Any]) -> Config:
-    """The configuration of the flags that were given, the recipe's values for those that were not.
+def resolve(flags: dict[str, Any]) -> Config:
+    """The configuration of `flags`, with the recipe's values for those that they leave out.
 
     Args:
-        given: fields of Config by name, as text or as values; "recipe" and "arch" choose the recipe.
+        flags: fields of Config by name, as text or as values; "recipe" and "arch" choose the recipe.
 
     Raises:
         BadInput: a value that is not allowed, or the architecture has no published recipe.
     """
-    chosen = Config(**{name: given[name] for name in ("recipe", "arch") if name in given})
-    return Config(**values(chosen.recipe, chosen.arch) | given)
+    choice = Config(**{name: flags[name] for name in ("recipe", "arch") if name in flags})
+    return Config(**values(choice.recipe, choice.arch) | flags)
 
 
 def values(recipe: str, arch: str) -> dict[str, Any]:
-    """The fields of Config that a recipe sets. Raises BadInput if the architecture has none of that name."""
+    """The fields of Config that a recipe sets for an architecture. Raises BadInput if it has no such recipe."""
     if recipe == "default":
         return {}
     if recipe == "fast":
         return FAST
-    found = PAPER.get(arch, PAPER.get(family_of(arch).module))
-    if found is None:
-        known = [name for name, family in ARCHS.items() if name in PAPER or family.module in PAPER]
-        raise BadInput(f"no published recipe of {arch} here; --recipe paper is for {', '.join(known)} (--recipe)")
-    return found
+    published = PAPER.get(arch, PAPER.get(family_of(arch).module))
+    if published is None:
+        names = [name for name, family in ARCHS.items() if name in PAPER or family.module in PAPER]
+        raise BadInput(f"no published recipe of {arch} here; --recipe paper is for {', '.join(names)} (--recipe)")
+    return published
+
+
+def quick(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags of a trial: `flags`, and the values of `QUICK` for those they leave out.
+
+    With a recipe among the flags nothing is filled in. With `epochs` among them the warm-up stays at Config's default;
+    `warmup_epochs` alone does not change the number of epochs.
+
+    >>> quick({"lr": 0.1}), quick({"epochs": 30}), quick({"warmup_epochs": 1})
+    ({'epochs': 4, 'warmup_epochs': 0.5, 'lr': 0.1}, {'epochs': 30}, {'epochs': 4, 'warmup_epochs': 1})
+    """
+    if "recipe" in flags or "epochs" in flags:
+        return dict(flags)
+    return QUICK | flags

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from tfcnn.config import Config
 
-# From the share of the run that is done, and of it after the warm-up, to a share of the peak rate.
+# Schedules: from the share of the run that is done, and the same of the run without its warm-up, to a share of the peak
+# rate.
+
+
+def cosine(run: Any, rest: Any) -> Any:
+    return 0.5 * (1 + ops.cos(math.pi * rest))
+
+
+def steps(run: Any, rest: Any) -> Any:
+    """A tenth from 50 % of the run on, a hundredth from 75 % on (He et al. 2015, section 4.2)."""
+    return ops.where(run < 0.5, 1.0, ops.where(run < 0.75, 0.1, 0.01))
+
+
+def constant(run: Any, rest: Any) -> Any:
+    return ops.ones_like(run)
+
+
 SCHEDULES = {
-    "cosine": lambda run, rest: 0.5 * (1 + ops.cos(math.pi * rest)),
-    "step": lambda run, rest: ops.where(run < 0.5, 1.0, ops.where(run < 0.75, 0.1, 0.01)),
-    "constant": lambda run, rest: ops.ones_like(run),
-    "plateau": lambda run, rest: ops.ones_like(run),  # times the schedule's own share
+    "cosine": cosine,
+    "step": steps,
+    "constant": constant,
+    "plateau": constant,  # times the schedule's own share
 }
 
 
@@ -22,15 +39,15 @@ SCHEDULES = {
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up from a hundredth of the peak, then one of `SCHEDULES`.
 
-    Keras' CosineDecay alone has a warm-up, and where gradients are accumulated Keras' optimisers ask for the rate of a
-    batch and not of an update: `every` gives all batches of an update the rate of its first, as one large batch has.
+    Of Keras' schedules CosineDecay alone has a warm-up. Where gradients are accumulated, Keras' optimisers ask for the
+    rate of a batch and not of an update: `every` gives all batches of an update the rate of its first, as one large
+    batch has.
 
     Args:
-        name: of the schedule: "cosine" to 0 at the end; "step": a tenth from 50 % of the run on, a hundredth from 75 %
-            on (He et al. 2015, section 4.2); "constant"; "plateau": constant, times `share`.
+        name: "cosine", to 0 at the end; "step"; "constant"; "plateau": constant, times `share`.
         peak: learning rate at the end of the warm-up.
-        warmup: its length in batches.
-        total: the length of the run in batches, warm-up included.
+        warmup: length of the warm-up in batches.
+        total: length of the run in batches, warm-up included.
         every: batches for one update.
 
     Attributes:
@@ -38,27 +55,32 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
             no part of a checkpoint.
     """
 
-    def __init__(self, name, peak, warmup, total, every=1):
+    def __init__(self, name: str, peak: float, warmup: int, total: int, every: int = 1):
         super().__init__()
-        self.name, self.peak, self.warmup, self.total, self.every = name, peak, warmup, total, every
+        self.name = name
+        self.peak = peak
+        self.warmup = warmup
+        self.total = total
+        self.every = every
         self.share = keras.Variable(1.0, dtype="float32", trainable=False) if name == "plateau" else 1.0
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         step = ops.cast(step // self.every * self.every, "float32")
         rest = ops.clip((step - self.warmup) / max(self.total - self.warmup, 1), 0.0, 1.0)
         rate = SCHEDULES[self.name](step / self.total, rest) * self.share
         return self.peak * ops.where(step < self.warmup, 0.01 + 0.99 * step / max(self.warmup, 1), rate)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("name", "peak", "warmup", "total", "every")}
 
 
-def schedule(config: Config, peak: float, steps_per_epoch: int) -> Schedule:
+def build_schedule(config: Config, peak: float, steps_per_epoch: int) -> Schedule:
     """The learning rate by batch: warm-up, then `config.sched`."""
-    warmup, total = round(config.warmup_epochs * steps_per_epoch), config.epochs * steps_per_epoch
-    return Schedule(config.sched, peak, warmup, total, config.grad_accum_steps)
+    warmup = round(config.warmup_epochs * steps_per_epoch)
+    total = config.epochs * steps_per_epoch
+    return Schedule(config.sched, peak, warmup, total, every=config.grad_accum_steps)
 
 
 def schedule_of(model: keras.Model) -> Schedule:
-    """The schedule of a network that `compile_model` compiled, to which Keras has no public way."""
+    """The schedule of a network that `compile_model` compiled. Keras has no public way to it."""
     return getattr(model.optimizer, "inner_optimizer", model.optimizer)._learning_rate

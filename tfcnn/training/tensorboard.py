@@ -1,8 +1,9 @@
-"""What TensorBoard shows of a run: scalars, the network as a graph, a batch as images, a profile of some steps."""
+"""The files that TensorBoard shows of a run: scalars, the network as a graph, a batch of images, a profile."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,10 +14,10 @@ EVERY = 10  # steps between the scalars of steps: writing them takes 1 ms, a ten
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
-    """Keras' callback, which writes the metrics of epochs and the graph, with scalars of steps and a batch of images.
+    """Keras' callback, which writes the metrics of epochs and the graph, plus scalars of steps and a batch of images.
 
-    Keras' own scalars of steps count from 0 again in a run that is resumed, know no learning rate, and cost at every
-    step whether it is written or not.
+    Keras' scalars of steps count from 0 again in a resumed run, lack the learning rate, and cost time at every step,
+    written or not.
 
     Args:
         folder: where to write: train/ and validation/ within it.
@@ -26,27 +27,28 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     def __init__(self, folder: Path, steps: int, batch: bytes | None = None):
         super().__init__(folder)
-        self.steps, self.batch = steps, batch
+        self.steps = steps
+        self.batch = batch
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
-        # A dozen operations one by one, 2 ms, are one call of a function.
+        # As a function: a dozen single operations take 2 ms.
         self.rate = tf.function(lambda: tf.convert_to_tensor(self.model.optimizer.learning_rate))
         with self._train_writer.as_default():
-            # The page "Graphs" opens with the graph of operations; Keras writes the one of layers alone.
+            # The page "Graphs" opens with the graph of operations; Keras writes only that of layers.
             examples = tf.TensorSpec(self.model.input_shape, self.model.inputs[0].dtype, "examples")
             tf.summary.graph(tf.function(self.model).get_concrete_function(examples, training=False).graph)
             if self.batch:
                 tf.summary.image("training batch, augmented", tf.io.decode_png(self.batch)[None], step=0)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         super().on_epoch_begin(epoch, logs)
         self.before = epoch * self.steps
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         pass
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
         step = self.before + batch + 1
         if step % EVERY == 0:
             with self._train_writer.as_default():
@@ -55,7 +57,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
 
 class Profile(keras.callbacks.Callback):
-    """TensorFlow's profile of some steps: the time of each operation on each device, for TensorBoard's plugin "xprof".
+    """Writes TensorFlow's profile of some steps: each operation's time on each device, for TensorBoard's plugin xprof.
 
     Args:
         folder: where to write: plugins/profile within it.
@@ -65,13 +67,16 @@ class Profile(keras.callbacks.Callback):
 
     def __init__(self, folder: Path, first: int, last: int, steps: int):
         super().__init__()
-        self.folder, self.first, self.last, self.steps = folder, first, last, steps
+        self.folder = folder
+        self.first = first
+        self.last = last
+        self.steps = steps
         self.running = False
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.before = epoch * self.steps
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         step = self.before + batch + 1
         if step == self.first:
             tf.profiler.experimental.start(str(self.folder))
@@ -80,22 +85,22 @@ class Profile(keras.callbacks.Callback):
             self.trace = tf.profiler.experimental.Trace("train", step_num=step, _r=1)
             self.trace.__enter__()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.running:
             self.trace.__exit__(None, None, None)
             if self.before + batch + 1 == self.last:
                 self._stop()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self.running:
             self._stop()
 
-    def _stop(self):
+    def _stop(self) -> None:
         tf.profiler.experimental.stop()
         self.running = False
 
 
 def check_profile(steps: tuple[int, int] | None, total: int) -> None:
-    """Raises BadInput if the steps to profile are not all among the `total` of the run."""
+    """Raises BadInput if the steps to profile go beyond the `total` of the run."""
     if steps and steps[1] > total:
         raise BadInput(f"the run has {total} steps, got {steps[0]}-{steps[1]} (--profile)")

@@ -1,27 +1,31 @@
-"""How many epochs a time budget allows, from steps that are measured on a network that is thrown away."""
+"""How many epochs a time budget allows, from the speed of a few steps on a network of the same kind."""
 
 from __future__ import annotations
 
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 
 from tfcnn.config import Config, seconds_of
 from tfcnn.errors import BadInput
+from tfcnn.training.fit import build_model
 from tfcnn.training.weight_average import WeightAverage
 
-SHARE, LONGEST = 0.05, 20.0  # of the budget and at most these seconds go into measuring steps
-FEWEST = 5  # steps that are measured, however slow they are
-RESERVE = 0.05  # of what is left, for what is slower than measured
+if TYPE_CHECKING:
+    from tfcnn.training.data import Data
+
+SHARE = 0.05  # of the budget goes into measuring steps
+LONGEST = 20.0  # seconds, at most
+FEWEST = 5  # steps are measured, however slow
+RESERVE = 0.05  # of the remaining time is kept for steps slower than measured
 
 
 class Speed(NamedTuple):
-    """Seconds: to compile, of a training step, of a validation batch, to save the best model and a checkpoint."""
+    """Seconds to compile, of a training step, of a validation batch, and to save the best model and a checkpoint."""
 
     compiling: float
     step: float
@@ -34,7 +38,7 @@ class Speed(NamedTuple):
 
 
 def epochs_within(left: float, epoch: float, compiling: float) -> int:
-    """The number of epochs of `epoch` seconds that `left` seconds allow, one at least.
+    """The number of epochs of `epoch` seconds that `left` seconds allow, at least one.
 
     >>> epochs_within(100, epoch=9, compiling=5), epochs_within(10, epoch=9, compiling=5)
     (10, 1)
@@ -42,35 +46,36 @@ def epochs_within(left: float, epoch: float, compiling: float) -> int:
     return max(1, int((left * (1 - RESERVE) - compiling) / epoch))
 
 
-def within_time(config: Config, data, build: Callable, started: float) -> Config:
-    """`config` with the epochs that its time budget, which began at `started`, allows.
+def settle_epochs(config: Config, data: Data, started: float) -> Config:
+    """`config` with the number of epochs that its time budget allows; unchanged without one, or in a resumed run.
 
-    They are measured on a network of their own, so that the run is that of `--epochs` with the same number.
+    Speed is measured on a network that is then thrown away, so that the run is that of `--epochs` with the same number.
 
     Args:
-        config: with a `time`.
-        data: pipelines.dataset.Data.
-        build: build(config, data) gives a compiled network first.
-        started: of time.monotonic().
+        config: the run.
+        data: its data.
+        started: when the budget began, of time.monotonic().
 
     Raises:
-        BadInput: fewer epochs than the warm-up takes.
+        BadInput: the warm-up is longer than the run.
     """
-    budgeted = seconds_of(config.time)
-    building = time.monotonic()
-    model, *_ = build(config, data)
-    building = time.monotonic() - building
-    speed = measure(model, data, config, budgeted)
+    if config.time is None or config.resume:
+        return config
+    budget = seconds_of(config.time)
+    before = time.monotonic()
+    model, _ = build_model(config, data)
+    building = time.monotonic() - before
+    speed = measure(model, data, config, budget)
     del model
-    policy = keras.config.dtype_policy()
-    keras.backend.clear_session()  # its memory, and the names of its layers
-    keras.config.set_dtype_policy(policy)
+    dtype_policy = keras.config.dtype_policy()
+    keras.backend.clear_session()  # frees the network's memory and the names of its layers
+    keras.config.set_dtype_policy(dtype_policy)
     epoch = speed.epoch(data.steps_per_epoch, -(-data.sizes["validation"] // config.batch_size))
-    left = budgeted - (time.monotonic() - started)
+    left = budget - (time.monotonic() - started)
     epochs = epochs_within(left, epoch, building + speed.compiling)
     print(
         f"time       {config.time}: {epochs} epoch{'s' if epochs > 1 else ''} of {epoch:.3g} s each in the "
-        f"{max(left, 0):,.0f} s that are left; a step takes {1000 * speed.step:,.3g} ms"
+        f"remaining {max(left, 0):,.0f} s; a step takes {1000 * speed.step:,.3g} ms"
     )
     if config.warmup_epochs > epochs:
         raise BadInput(
@@ -80,16 +85,16 @@ def within_time(config: Config, data, build: Callable, started: float) -> Config
     return dataclasses.replace(config, epochs=epochs)
 
 
-def measure(model: keras.Model, data, config: Config, seconds: float) -> Speed:
+def measure(model: keras.Model, data: Data, config: Config, budget: float) -> Speed:
     """Train a compiled network for some steps and validate it once. Changes its weights.
 
     Args:
         model: as training will have it.
-        data: pipelines.dataset.Data.
+        data: of the run.
         config: the run; its moving average is measured, too.
-        seconds: the budget, of which measuring takes a share.
+        budget: of the whole run, in seconds; measuring takes `SHARE` of it.
     """
-    clock = _Clock(min(SHARE * seconds, LONGEST))
+    clock = _Clock(min(SHARE * budget, LONGEST))
     callbacks = [WeightAverage(model, config.model_ema)] if config.model_ema else []
     started = time.monotonic()
     model.fit(
@@ -100,32 +105,36 @@ def measure(model: keras.Model, data, config: Config, seconds: float) -> Speed:
         shuffle=False,
         verbose=0,
     )
-    step, first_step = _apart(clock.steps, started)
-    batch, first_batch = _apart(clock.batches, clock.steps[-1])
+    step, first_step = _mean_and_first(clock.steps, started)
+    batch, first_batch = _mean_and_first(clock.batches, clock.steps[-1])
     with tempfile.TemporaryDirectory() as folder:
-        began = time.monotonic()
+        before = time.monotonic()
         model.save(Path(folder) / "model.keras")
-        saving = 2 * (time.monotonic() - began)  # the model that is kept, and as much again for the checkpoint
-    return Speed(max(first_step - step, 0) + max(first_batch - batch, 0), step, batch, saving)
+        saving = 2 * (time.monotonic() - before)  # the best model, and as much again for the checkpoint
+    compiling = max(first_step - step, 0) + max(first_batch - batch, 0)
+    return Speed(compiling, step, batch, saving)
 
 
-def _apart(ends: list[float], started: float) -> tuple[float, float]:
-    """The mean time from end to end, and the time to the first; of a single one that is both."""
+def _mean_and_first(ends: list[float], started: float) -> tuple[float, float]:
+    """The mean seconds between two ends, and the seconds to the first; of a single end the first serves for both."""
     first = ends[0] - started
-    return ((ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else first), first
+    mean = (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else first
+    return mean, first
 
 
 class _Clock(keras.callbacks.Callback):
     """Notes when steps and validation batches end, and ends the training after `seconds` of steps."""
 
-    def __init__(self, seconds):
+    def __init__(self, seconds: float):
         super().__init__()
-        self.seconds, self.steps, self.batches = seconds, [], []
+        self.seconds = seconds
+        self.steps: list[float] = []
+        self.batches: list[float] = []
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.steps.append(time.monotonic())
         if len(self.steps) > FEWEST and self.steps[-1] - self.steps[0] > self.seconds:
             self.model.stop_training = True
 
-    def on_test_batch_end(self, batch, logs=None):
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.batches.append(time.monotonic())

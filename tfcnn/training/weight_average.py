@@ -1,31 +1,32 @@
-"""A moving average of the weights: what is validated, kept as the best model and exported, while training goes on."""
+"""A moving average of the weights, which is validated, kept as the best model and exported."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 
 class WeightAverage(keras.callbacks.Callback):
-    """Averages every weight over the updates, and takes the weights' place during validation.
+    """Averages every weight over the updates, and replaces the weights by the averages during validation.
 
     average += (1 - d) (weight - average) with d = min(decay, (1 + n) / (10 + n)) after the n-th update: the rule of
-    tf.train.ExponentialMovingAverage, by which the average of a short run is not that of its first weights. The moving
-    statistics of batch norm are averaged like the kernels to which they belong.
+    tf.train.ExponentialMovingAverage, by which the first weights do not dominate the average of a short run. The moving
+    statistics of batch norm are averaged like the kernels.
 
-    Keras' `use_ema` and `SwapEMAWeights` are not used: they average after every batch instead of every update where
-    gradients are accumulated, leave the statistics of batch norm out, and swap by adding and subtracting, so that
-    weights come back rounded.
+    Keras' `use_ema` and `SwapEMAWeights` are not used: where gradients are accumulated they average after every batch
+    instead of every update, they leave out the statistics of batch norm, and they swap by adding and subtracting, which
+    rounds the weights.
 
     Args:
-        model: built; its weights now are the first value of the average.
+        model: built; its present weights are the first value of the average.
         decay: above 0, below 1.
 
     Attributes:
-        averages: list of keras.Variable, one for each of `model.weights`; part of a checkpoint.
+        averages: list of keras.Variable, one for each floating-point weight of the model; part of a checkpoint.
     """
 
     def __init__(self, model: keras.Model, decay: float):
@@ -35,37 +36,38 @@ class WeightAverage(keras.callbacks.Callback):
             keras.Variable(weight, dtype=weight.dtype, trainable=False, name="average") for weight in self.weights
         ]
         self.decay = decay
-        self._average = tf.function(self._average)  # one call for all: a hundred by themselves take a small step's time
+        # One call for all weights: a hundred single ones take as long as a small step.
+        self.update = tf.function(self._update)
 
-    def _average(self, share):
+    def _update(self, share: tf.Tensor) -> None:
         for weight, average in zip(self.weights, self.averages, strict=True):
             average.assign_add((weight - average) * tf.cast(share, weight.dtype))
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.updates = int(self.model.optimizer.iterations)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         updates = int(self.model.optimizer.iterations)  # stands still while gradients are accumulated
         if updates == self.updates:
             return
         self.updates = updates
-        self._average(tf.constant(1 - min(self.decay, (1 + updates) / (10 + updates))))
+        self.update(tf.constant(1 - min(self.decay, (1 + updates) / (10 + updates))))
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._in_place = self.in_place()
         self._in_place.__enter__()
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         self._in_place.__exit__(None, None, None)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
         """Within this context the model's weights are the averages."""
-        trained = [weight.numpy() for weight in self.weights]
+        before = [weight.numpy() for weight in self.weights]
         try:
             for weight, average in zip(self.weights, self.averages, strict=True):
                 weight.assign(average)
             yield
         finally:
-            for weight, value in zip(self.weights, trained, strict=True):
+            for weight, value in zip(self.weights, before, strict=True):
                 weight.assign(value)

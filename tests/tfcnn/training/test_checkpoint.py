@@ -1,3 +1,5 @@
+"""Checkpoints, the history's decisions, and the callback that keeps a run on the disk."""
+
 import errno
 import math
 import types
@@ -65,6 +67,7 @@ def compiled():
     return model
 
 
+@pytest.mark.slow
 def test_checkpoint_holds_weights_and_optimiser(tmp_path):
     images, labels = np.random.default_rng(0).normal(size=(8, 16, 16, 1)), np.arange(8) % 3
     model = compiled()
@@ -96,21 +99,22 @@ def three(tmp_path):
         fill(epoch)
         checkpoints.save(epoch, 0, [])
 
-    def restored():
+    def restore():
         """The epoch that the checkpoint says, and the values that the variables have."""
         fill(77)
         epoch = Checkpoints(model, tmp_path).restore()[0]
         values = {value for v in [*model.variables, *model.optimizer.variables] for value in np.unique(v.numpy())}
         return epoch, values
 
-    return types.SimpleNamespace(folder=tmp_path, model=model, restored=restored)
+    return types.SimpleNamespace(folder=tmp_path, model=model, restore=restore)
 
 
 def test_two_are_kept(three):
+    parts = ("data-00000-of-00001", "index")
     assert sorted(file.name for file in three.folder.iterdir()) == [
-        *("ckpt-2.data-00000-of-00001", "ckpt-2.index", "ckpt-3.data-00000-of-00001", "ckpt-3.index")
+        f"ckpt-{n}.{part}" for n in (2, 3) for part in parts
     ]
-    assert three.restored() == (3, {3})
+    assert three.restore() == (3, {3})
 
 
 @pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
@@ -119,19 +123,23 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(damage, part, th
     file = three.folder / f"ckpt-3.{part}"
     content = file.read_bytes()
     file.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "zeroed": bytes(len(content))}[damage])
-    assert three.restored() == (2, {2})
+    assert three.restore() == (2, {2})
     errors = capsys.readouterr().err
     assert errors.startswith(f"warning: checkpoint '{three.folder}/ckpt-3' cannot be read: ")
     assert errors.count("\n") == 1
 
-    Checkpoints(three.model, three.folder).restore()
-    file.with_name(f"ckpt-2.{part}").write_bytes(b"")
-    with pytest.raises(TrainingFailed, match=r"no checkpoint in .* can be read; train anew with another --out"):
-        three.restored()
+
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused(part, three):
+    for number in (2, 3):
+        (three.folder / f"ckpt-{number}.{part}").write_bytes(b"")
+    with pytest.raises(TrainingFailed, match=r"no checkpoint in .* can be read; start a new run with another --out"):
+        three.restore()
 
 
+@pytest.mark.slow
 def test_no_bit_flips_unseen(three, capsys):
-    """Of any bit: either the checkpoint is named, or what is read of it is right."""
+    """Whichever bit it is: either the checkpoint is named, or it is read correctly."""
     rng, named = np.random.default_rng(0), 0
     for part in ("index", "data-00000-of-00001"):
         file = three.folder / f"ckpt-3.{part}"
@@ -140,8 +148,9 @@ def test_no_bit_flips_unseen(three, capsys):
             flipped = bytearray(content)
             flipped[place] ^= 1 << int(rng.integers(8))
             file.write_bytes(flipped)
-            found, errors = three.restored(), capsys.readouterr().err
-            assert found == ((2, {2}) if errors else (3, {3})), (part, place)
+            restored = three.restore()
+            errors = capsys.readouterr().err
+            assert restored == ((2, {2}) if errors else (3, {3})), (part, place)
             named += bool(errors)
         file.write_bytes(content)
     assert named > 30  # the rest is padding, and one end of the protocol buffer that describes the objects
@@ -161,9 +170,9 @@ def test_after_a_damaged_one_the_good_one_stays_until_there_are_two(three, capsy
 
 def test_what_a_killed_writer_left_is_no_checkpoint(three, capsys):
     (three.folder / "ckpt-4.data-00000-of-00001").write_bytes(b"whole or half: its index was not written")
-    assert three.restored() == (3, {3})
+    assert three.restore() == (3, {3})
     assert capsys.readouterr().err == ""
-    assert Checkpoints.found(three.folder) == [2, 3]
+    assert Checkpoints.numbers(three.folder) == [2, 3]
 
 
 def test_a_checkpoint_that_cannot_be_written_costs_none_of_those_before(three, monkeypatch):
@@ -181,7 +190,7 @@ def test_a_checkpoint_that_cannot_be_written_costs_none_of_those_before(three, m
     kept = {file.name: file.read_bytes() for file in three.folder.iterdir()}
     assert kept == {name: content for name, content in before.items() if name in kept}
     assert set(kept) >= {"ckpt-3.data-00000-of-00001", "ckpt-3.index"}
-    assert three.restored() == (3, {3})
+    assert three.restore() == (3, {3})
 
 
 def test_weights_that_are_not_finite_are_not_saved(three):
@@ -190,7 +199,7 @@ def test_weights_that_are_not_finite_are_not_saved(three):
     three.model.weights[-1].assign(three.model.weights[-1] * np.nan)
     with pytest.raises(NotFinite, match="a weight in step 7 of epoch 4"):
         checkpoints.save(3, 7, [])
-    assert three.restored() == (3, {3})
+    assert three.restore() == (3, {3})
 
 
 def keeper(tmp_path, **kwargs):

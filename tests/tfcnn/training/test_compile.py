@@ -1,3 +1,5 @@
+"""Schedules, optimisers, penalties, precision, and the compiled model that they make."""
+
 import math
 import zipfile
 
@@ -12,12 +14,12 @@ from tfcnn.config import OPTIMISERS, SCHEDULES, Config
 from tfcnn.errors import BadInput
 from tfcnn.training import fused_kernels, optimizers, penalties, schedules
 from tfcnn.training.compile import check_drop_path, compile_model
-from tfcnn.training.precision import policy, precision
+from tfcnn.training.precision import choose_dtype_policy, use_dtype_policy
 
 
 def test_schedule_is_a_linear_warm_up_and_a_cosine():
     config = Config(epochs=10, warmup_epochs=2)
-    rates = schedules.schedule(config, 0.4, steps_per_epoch=5)
+    rates = schedules.build_schedule(config, 0.4, steps_per_epoch=5)
     for step in range(51):
         if step <= 10:
             expected = 0.004 + (0.4 - 0.004) * step / 10
@@ -27,12 +29,12 @@ def test_schedule_is_a_linear_warm_up_and_a_cosine():
 
 
 def test_schedule_without_warm_up():
-    rates = schedules.schedule(Config(epochs=4, warmup_epochs=0), 0.1, steps_per_epoch=5)
+    rates = schedules.build_schedule(Config(epochs=4, warmup_epochs=0), 0.1, steps_per_epoch=5)
     assert [float(rates(step)) for step in (0, 10, 20)] == pytest.approx([0.1, 0.05, 0.0], abs=1e-6)
 
 
 def test_schedule_that_is_warm_up_only():
-    rates = schedules.schedule(Config(epochs=1, warmup_epochs=1), 0.1, steps_per_epoch=5)
+    rates = schedules.build_schedule(Config(epochs=1, warmup_epochs=1), 0.1, steps_per_epoch=5)
     assert float(rates(4)) == pytest.approx(0.001 + 0.099 * 4 / 5)
 
 
@@ -43,7 +45,7 @@ SHARES = [("step", (1, 0.1, 0.01)), ("constant", (1, 1, 1)), ("plateau", (1, 1, 
 @pytest.mark.parametrize(("sched", "share"), SHARES)
 def test_step_and_constant_schedules(sched, share, warmup):
     """Twenty batches of warm-up or none, of 200; a tenth from batch 100, a hundredth from 150 on."""
-    rates = schedules.schedule(Config(epochs=20, warmup_epochs=warmup, sched=sched), 0.4, steps_per_epoch=10)
+    rates = schedules.build_schedule(Config(epochs=20, warmup_epochs=warmup, sched=sched), 0.4, steps_per_epoch=10)
     for step in range(200):
         if step < 10 * warmup:
             expected = 0.004 + 0.396 * step / (10 * warmup)
@@ -53,7 +55,7 @@ def test_step_and_constant_schedules(sched, share, warmup):
 
 
 def test_schedule_round_trip():
-    rates = schedules.schedule(Config(sched="step", grad_accum_steps=3), 0.4, 7)
+    rates = schedules.build_schedule(Config(sched="step", grad_accum_steps=3), 0.4, 7)
     again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(rates))
     assert again.get_config() == rates.get_config()
     assert [float(again(step)) for step in range(84)] == [float(rates(step)) for step in range(84)]
@@ -62,8 +64,11 @@ def test_schedule_round_trip():
 def test_every_name_has_its_row():
     assert tuple(optimizers.OPTIMISERS) == OPTIMISERS
     assert tuple(schedules.SCHEDULES) == SCHEDULES
-    for opt in OPTIMISERS:
-        assert 1e-4 <= optimizers.peak_learning_rate(Config(arch="vgg11", opt=opt)) <= 0.1
+
+
+@pytest.mark.parametrize("opt", OPTIMISERS)
+def test_default_learning_rates_are_in_range(opt):
+    assert 1e-4 <= optimizers.peak_learning_rate(Config(arch="vgg11", opt=opt)) <= 0.1
 
 
 def adam(w, g, n, state, like=lambda w, step: step):
@@ -115,10 +120,10 @@ def test_optimisers_are_their_formulas(opt):
     rng = np.random.default_rng(0)
     start, gradients = rng.normal(size=(3, 4)), rng.normal(size=(3, 3, 4))
     config = Config(opt=opt, lr=0.01, weight_decay=0.5, **CONSTANT)
-    made = optimizers.optimizer(config, schedules.schedule(config, 0.01, 10))
+    optimizer = optimizers.build_optimizer(config, schedules.build_schedule(config, 0.01, 10))
     weight, expected, state = keras.Variable(start, name="kernel"), start, {}
     for n, gradient in enumerate(gradients, start=1):
-        made.apply([tf.constant(gradient, "float32")], [weight])
+        optimizer.apply([tf.constant(gradient, "float32")], [weight])
         expected = UPDATES[opt](expected * (1 - 0.01 * 0.5), gradient, n, state)
         np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-4, atol=1e-6)
 
@@ -135,10 +140,10 @@ def test_weight_decay_shrinks_kernels_only(opt):
         np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-4, err_msg=variable.path)
 
 
-def small(policy="float32", every_kernel=False, **given):
-    """A tiny network, compiled with plain steps of 0.1 unless `given` say otherwise."""
+def small(dtype_policy="float32", every_kernel=False, **flags):
+    """A tiny network, compiled with plain steps of 0.1 unless `flags` say otherwise."""
     keras.utils.set_random_seed(0)
-    keras.config.set_dtype_policy(policy)
+    keras.config.set_dtype_policy(dtype_policy)
     inputs = keras.Input((6, 6, 3))
     x = keras.layers.Conv2D(4, 3)(inputs)
     if every_kernel:
@@ -149,7 +154,7 @@ def small(policy="float32", every_kernel=False, **given):
     model = keras.Model(inputs, logits)
     keras.config.set_dtype_policy("float32")
     usual = {"arch": "lenet5", "opt": "momentum", "lr": 0.1, "weight_decay": 0, "epochs": 1, "warmup_epochs": 0}
-    compile_model(model, Config(**usual | given), steps_per_epoch=8)
+    compile_model(model, Config(**usual | flags), steps_per_epoch=8)
     return model
 
 
@@ -162,6 +167,7 @@ def one_epoch(model, batch_size):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sched", "more"), [("step", {}), ("cosine", {"clip_grad": 0.01, "l2": 0.1, "weight_decay": 0.1})]
 )
@@ -173,7 +179,7 @@ def test_accumulated_batches_are_one_large_batch(sched, more):
     keras.utils.set_random_seed(0)
     whole = small(**CONSTANT)
     config = Config(epochs=1, sched=sched, opt="momentum", **{"warmup_epochs": 0, "weight_decay": 0} | more)
-    whole.compile(optimizers.optimizer(config, schedules.schedule(config, 0.1, 4)), whole.loss)
+    whole.compile(optimizers.build_optimizer(config, schedules.build_schedule(config, 0.1, 4)), whole.loss)
     penalties.penalise(whole, config.l2, None)
     one_epoch(whole, 4)
     assert int(parts.optimizer.iterations) == int(whole.optimizer.iterations) == 4
@@ -187,34 +193,37 @@ def test_accumulation_needs_an_epoch_of_batches():
         small(grad_accum_steps=9)
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_clipping_is_by_the_global_norm(policy):
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype_policy", ["float32", "mixed_float16"])
+def test_clipping_is_by_the_global_norm(dtype_policy):
     moved = {}
     for clip in (None, 0.02):
-        model = small(policy, clip_grad=clip)
+        model = small(dtype_policy, clip_grad=clip)
         before = [w.numpy() for w in model.weights]
         model.train_on_batch(IMAGES, TARGETS)
         steps = [(start - w.numpy()) / 0.1 for start, w in zip(before, model.weights, strict=True)]
         moved[clip] = np.concatenate([step.ravel() for step in steps])
     norm = np.linalg.norm(moved[None])
     assert norm > 0.1
-    np.testing.assert_allclose(moved[0.02], moved[None] * 0.02 / norm, atol=2e-6 if policy == "float32" else 2e-5)
+    np.testing.assert_allclose(moved[0.02], moved[None] * 0.02 / norm, atol=2e-6 if dtype_policy == "float32" else 2e-5)
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_l2_is_in_the_loss_of_kernels_only(policy):
-    plain, penalised = small(policy), small(policy, l2=0.02)
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype_policy", ["float32", "mixed_float16"])
+def test_l2_is_in_the_loss_of_kernels_only(dtype_policy):
+    plain, penalised = small(dtype_policy), small(dtype_policy, l2=0.02)
     squares = sum((w.numpy() ** 2).sum() for w in plain.weights if "kernel" in w.name)
     losses = [model.evaluate(IMAGES, TARGETS, return_dict=True, verbose=0)["loss"] for model in (plain, penalised)]
     assert losses[1] - losses[0] == pytest.approx(0.01 * squares, rel=1e-3)
     for model in (plain, penalised):
         model.train_on_batch(IMAGES, TARGETS)
-    fresh = small(policy)
+    fresh = small(dtype_policy)
     for start, w, v in zip(fresh.weights, plain.weights, penalised.weights, strict=True):
         expected = w.numpy() - (0.1 * 0.02 * start.numpy() if "kernel" in w.name else 0)
-        np.testing.assert_allclose(v.numpy(), expected, atol=2e-6 if policy == "float32" else 1e-4)
+        np.testing.assert_allclose(v.numpy(), expected, atol=2e-6 if dtype_policy == "float32" else 1e-4)
 
 
+@pytest.mark.slow
 def test_max_norm_holds_on_every_filter_from_the_start():
     model = small(max_norm=0.1, lr=1.0, every_kernel=True)
     for step in range(3):
@@ -235,6 +244,7 @@ def test_max_norm_holds_on_every_filter_from_the_start():
         model.train_on_batch(IMAGES, TARGETS)
 
 
+@pytest.mark.slow
 def test_penalties_leave_the_saved_model_to_keras_alone(tmp_path):
     model = one_epoch(small(max_norm=0.3, l2=0.01), 4)
     keras.Model(model.input, model.output).save(tmp_path / "model.keras")
@@ -244,31 +254,34 @@ def test_penalties_leave_the_saved_model_to_keras_alone(tmp_path):
     assert loaded.losses == []
 
 
-def test_every_kernel_is_known():
-    """What is left are biases, the scales of normalisations, and LeNet's coefficients of subsampling."""
+def test_every_kernel_is_found():
+    """The other weights are biases, the scales of normalisations, and LeNet's coefficients of subsampling."""
     names = ("mobilenet_v3_small", "xception", "unet", "deconvnet", "conv_autoencoder", "nin", "m3")
     others = {"lenet5": {"form": "paper"}, "unet3d": {"convolution": "orthogonal"}}
     with tfcnn.cost.weightless():
         for name in (*names, *others):
             model = tfcnn.build(name, **others.get(name, {}))
-            known = {id(kernel.variable) for kernel in penalties.kernels(model)}
-            left = {variable.name for variable in model.trainable_variables if id(variable) not in known}
-            assert left <= {"bias", "gamma", "beta", "coefficient"}, model.name
-            assert len(known) > 2
+            kernels = {id(kernel.variable) for kernel in penalties.kernels(model)}
+            rest = {variable.name for variable in model.trainable_variables if id(variable) not in kernels}
+            assert rest <= {"bias", "gamma", "beta", "coefficient"}, model.name
+            assert len(kernels) > 2
 
 
-def test_drop_path_is_for_those_that_have_it():
+def test_drop_path_reaches_the_network():
     config = Config(arch="efficientnet_b0", drop_path=0.5)
     check_drop_path(config)
     with tfcnn.cost.weightless():
         model = tfcnn.build("efficientnet_b0", (32, 32, 3), 4, **config.overrides)
     assert max(getattr(layer, "rate", 0) for layer in model.layers if "drop" in layer.name) > 0.4
+
+
+def test_drop_path_is_refused_where_no_block_is_left_out():
     with pytest.raises(BadInput, match=r"resnet18 leaves no blocks out .*efficientnet_b0, .* \(--drop-path\)"):
         check_drop_path(Config(arch="resnet18", drop_path=0.1))
 
 
 @pytest.mark.parametrize(
-    ("flags", "found"),
+    ("flags", "holds"),
     [
         ({"loss": "bce"}, lambda model: model.loss.name == "sigmoid_cross_entropy"),
         ({"loss": "hinge"}, lambda model: model.loss.name == "multiclass_hinge"),
@@ -279,11 +292,11 @@ def test_drop_path_is_for_those_that_have_it():
         ({"opt": "sgd"}, lambda model: model.optimizer.nesterov),
         ({"clip_grad": 2}, lambda model: model.optimizer.global_clipnorm == 2),
         ({"grad_accum_steps": 4}, lambda model: model.optimizer.gradient_accumulation_steps == 4),
-        ({"sched": "step"}, lambda model: float(model.optimizer._learning_rate(7)) == pytest.approx(1e-3)),
+        ({"sched": "step"}, lambda model: float(schedules.schedule_of(model)(7)) == pytest.approx(1e-3)),
     ],
 )
-def test_flags_reach_the_compiled_model(flags, found):
-    assert found(small(**flags))
+def test_flags_reach_the_compiled_model(flags, holds):
+    assert holds(small(**flags))
 
 
 @pytest.mark.parametrize(
@@ -326,12 +339,12 @@ def test_default_learning_rate_knows_the_family():
     ("capability", "expected"), [((9, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16"), ((6, 1), "float32")]
 )
 def test_automatic_precision_by_device(capability, expected, monkeypatch):
-    assert precision(Config()) == "float32"  # this machine has no GPU, or the test would not be needed
+    assert choose_dtype_policy(Config()) == "float32"  # on this machine, which has no GPU
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a device"])
     details = {"compute_capability": capability}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
-    assert precision(Config()) == expected
-    assert precision(Config(precision="float32")) == "float32"
+    assert choose_dtype_policy(Config()) == expected
+    assert choose_dtype_policy(Config(precision="float32")) == "float32"
 
 
 @pytest.mark.parametrize("features", [{"avx512_bf16"}, set()])
@@ -342,10 +355,10 @@ def test_automatic_precision_on_cpus(features, onednn, monkeypatch):
     monkeypatch.setattr(fused_kernels, "onednn", lambda: onednn)
     expected = "mixed_bfloat16" if features and onednn else "float32"
     for arch in ("vgg11", "resnet50", "unet", "densenet121"):
-        assert precision(Config(arch=arch)) == expected
+        assert choose_dtype_policy(Config(arch=arch)) == expected
     for arch in ("mobilenet", "xception", "lenet5", "nin", "resnet20", "densenet40", "unet3d"):
-        assert precision(Config(arch=arch)) == "float32"
-    assert precision(Config(arch="vgg11", precision="float32")) == "float32"
+        assert choose_dtype_policy(Config(arch=arch)) == "float32"
+    assert choose_dtype_policy(Config(arch="vgg11", precision="float32")) == "float32"
 
 
 def test_features_of_the_cpu_are_whole_words(tmp_path, monkeypatch):
@@ -364,9 +377,8 @@ def test_features_of_the_cpu_are_whole_words(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_what_is_float32_in_mixed_precision(precision):
-    """Logits, losses, and the statistics of batch norm, of values whose squares half precision cannot hold."""
     config = Config(arch="resnet20", precision=precision)
-    with policy(config):
+    with use_dtype_policy(config):
         model = tfcnn.build("resnet20", (32, 32, 3), 10, depth=0.34, width=0.25)
     compile_model(model, config, steps_per_epoch=10)
     assert model.output.dtype == "float32"
@@ -375,20 +387,26 @@ def test_what_is_float32_in_mixed_precision(precision):
     for rows in losses.LOSSES.values():
         assert {make(0.0).dtype for make in rows.values()} == {"float32"}
 
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_statistics_of_batch_norm_are_float32_in_mixed_precision(precision):
+    """Of values whose squares half precision cannot hold."""
+    with use_dtype_policy(Config(arch="resnet20", precision=precision)):
+        model = tfcnn.build("resnet20", (32, 32, 3), 10, depth=0.34, width=0.25)
     layer = next(layer for layer in model.layers if "BatchNormalization" in type(layer).__name__)
     assert layer.compute_dtype == precision.removeprefix("mixed_")
     x = np.random.default_rng(0).normal(400, 8, (8, 16, 16, layer.input.shape[-1]))
     x = tf.cast(x, layer.compute_dtype)
-    seen = tf.cast(x, "float64").numpy()
+    exact = tf.cast(x, "float64").numpy()
     layer.momentum = 0.0
     layer(x, training=True)
-    np.testing.assert_allclose(layer.moving_mean, seen.mean((0, 1, 2)), rtol=1e-5)
-    np.testing.assert_allclose(layer.moving_variance, seen.var((0, 1, 2)), rtol=1e-2)
+    np.testing.assert_allclose(layer.moving_mean, exact.mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, exact.var((0, 1, 2)), rtol=1e-2)
 
 
 def test_the_loss_scale_is_dynamic():
     config = Config(arch="lenet5", precision="mixed_float16")
-    with policy(config):
+    with use_dtype_policy(config):
         model = tfcnn.build("lenet5", (32, 32, 1), 10)
     compile_model(model, config, steps_per_epoch=10)
     optimizer, gradients = model.optimizer, [tf.zeros(v.shape) for v in model.trainable_variables]
@@ -401,10 +419,10 @@ def test_the_loss_scale_is_dynamic():
     assert float(optimizer.dynamic_scale) == before
 
 
-def test_policy_is_restored():
-    with policy(Config(precision="mixed_bfloat16")) as name:
+def test_the_dtype_policy_is_restored():
+    with use_dtype_policy(Config(precision="mixed_bfloat16")) as name:
         assert keras.config.dtype_policy().name == name == "mixed_bfloat16"
-    with pytest.raises(ZeroDivisionError), policy(Config(precision="mixed_float16")):
+    with pytest.raises(ZeroDivisionError), use_dtype_policy(Config(precision="mixed_float16")):
         1 / 0  # noqa: B018
     assert keras.config.dtype_policy().name == "float32"
 

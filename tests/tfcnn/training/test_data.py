@@ -1,4 +1,4 @@
-"""The flags of the data, from the command line to the run directory."""
+"""The flags of the data, from Config to the run directory."""
 
 import csv
 
@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture
 def folder(tmp_path):
-    """Dark and light pictures in two folders, and two files that are none."""
+    """Dark and light pictures in two folders, and two files that are no pictures."""
     root = tmp_path / "shades"
     for label, shade in (("dark", 30), ("light", 220)):
         (root / label).mkdir(parents=True)
@@ -30,14 +30,14 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def given(folder, tmp_path):
+def flags(folder, tmp_path):
     run = str(tmp_path / "run")
     return {"arch": "lenet5", "dataset": str(folder), "data_dir": str(tmp_path), "image_size": 32, "out": run}
 
 
-def test_a_bad_file_stops_the_run_before_anything_is_written(given, tmp_path):
+def test_a_bad_file_stops_the_run_before_anything_is_written(flags, tmp_path):
     with pytest.raises(pipelines.BadData) as error:
-        train.run(resolve(given))
+        train.run(resolve(flags))
     message = str(error.value)
     assert "empty.jpg" in message
     assert "dark" in message
@@ -45,9 +45,10 @@ def test_a_bad_file_stops_the_run_before_anything_is_written(given, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_bad_files_are_skipped_and_listed(given, folder, tmp_path, capsys):
+@pytest.mark.slow
+def test_bad_files_are_skipped_and_listed(flags, folder, tmp_path, capsys):
     more = {"on_bad_image": "skip", "epochs": 4, "batch_size": 8, "aa": "rand", "mixup": 0.2}
-    directory = train.run(resolve(given | more))
+    directory = train.run(resolve(flags | more))
     shown = capsys.readouterr().out
     assert "left out   2 files that cannot be used: see bad_files.csv" in shown
     assert "40 files read from the disk" in shown
@@ -64,16 +65,19 @@ def test_bad_files_are_skipped_and_listed(given, folder, tmp_path, capsys):
     assert evaluate.evaluate(directory, "validation", str(tmp_path))["accuracy"] == 1.0
 
 
-def test_too_many_bad_files(given):
+def test_too_many_bad_files(flags):
     with pytest.raises(pipelines.BadData, match=r"2 of 42 .*--max-bad"):
-        train.run(resolve(given | {"on_bad_image": "skip", "max_bad": 0.01}))
+        train.run(resolve(flags | {"on_bad_image": "skip", "max_bad": 0.01}))
 
 
-def test_every_flag_of_augmentation_reaches_the_data(given):
-    flags = {"color_jitter": 0.3, "reprob": 0.2, "mixup": 0.4, "cutmix": 1.0, "crop_margin": 0.25, "hflip": 0.1}
-    data = load_data(Config(**given | flags | {"on_bad_image": "skip", "data_memory": 0, "batch_size": 4}))
+def test_every_flag_of_augmentation_reaches_the_data(flags):
+    augmentation = {"color_jitter": 0.3, "reprob": 0.2, "mixup": 0.4, "cutmix": 1.0, "crop_margin": 0.25, "hflip": 0.1}
+    data = load_data(Config(**flags | augmentation | {"on_bad_image": "skip", "data_memory": 0, "batch_size": 4}))
     a = data.augmentation
     assert (a.color_jitter, a.erase, a.mixup, a.cutmix, a.margin, a.hflip) == (0.3, 0.2, 0.4, 1.0, 0.25, 0.1)
     assert a.scale == (1.0, 1.0)
     assert "kept" not in data.storage
-    assert load_data(Config(**given | {"on_bad_image": "skip", "aa": "none"})).augmentation.hflip == 0
+
+
+def test_without_augmentation_nothing_is_mirrored(flags):
+    assert load_data(Config(**flags | {"on_bad_image": "skip", "aa": "none"})).augmentation.hflip == 0

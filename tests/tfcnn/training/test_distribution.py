@@ -1,4 +1,4 @@
-"""Several devices train to the weights of one, in one process and in two; a killed worker is gone on from."""
+"""Several devices train to the weights of one, in one process and in two, also after a worker was killed."""
 
 import dataclasses
 import json
@@ -19,12 +19,12 @@ from benchmarks.faults import training
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.run_directory import RunDirectory
-from tfcnn.training.cluster import worker_of
+from tfcnn.training.cluster import Worker, worker_of
 
 FLAGS = "--arch resnet20 --width 0.25 --depth 0.34 --image-size 16 --epochs 1 --batch-size 256 --warmup-epochs 0"
-# Adam divides a gradient that is zero but for rounding by itself; momentum does not.
+# Momentum: Adam would divide a gradient of rounding errors alone by its own size.
 FLAGS = f"{FLAGS} --opt momentum --lr 0.02 --checkpoint-every 1 --kernels keras".split()
-# In float32 a batch in another order already moves some weights by a hundredth of what they have moved at all.
+# float64: in float32 a batch in another order already changes some updates of weights by a hundredth.
 FLOAT64 = """
 import sys
 from tfcnn import train
@@ -33,7 +33,7 @@ from tfcnn.cli.startup import import_tensorflow
 import_tensorflow()
 import tensorflow as tf
 from tfcnn.training import precision
-precision.precision = lambda config: "float64"
+precision.choose_dtype_policy = lambda config: "float64"
 """
 TWO_DEVICES = """
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -44,7 +44,7 @@ TOLERANCE = 1e-6  # of the loss and the last layer, which are float32
 ROOT = Path(__file__).parents[3]
 
 
-def started(*command, **environment):
+def start(*command, **environment):
     return subprocess.Popen(
         [sys.executable, *map(str, command)],
         stdout=subprocess.PIPE,
@@ -54,18 +54,20 @@ def started(*command, **environment):
     )
 
 
-def workers(*flags, each=((), ())):
-    """Two processes that train together, with flags of both and flags of their own."""
+def workers(*flags, extra=((), ())):
+    """Two processes that train together, with common flags and extra flags for each."""
     with socket.socket() as one, socket.socket() as two:
         one.bind(("127.0.0.1", 0))
         two.bind(("127.0.0.1", 0))
-        hosts = [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, two)]
-    told = [json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}) for i in range(2)]
+        hosts = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in (one, two)]
+    clusters = [json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}) for i in range(2)]
     flags = [*FLAGS, "--distribution", "multiworker", *flags]
-    return [started("-c", FLOAT64 + RUN, *flags, *own, TF_CONFIG=text) for text, own in zip(told, each, strict=True)]
+    return [
+        start("-c", FLOAT64 + RUN, *flags, *more, TF_CONFIG=text) for text, more in zip(clusters, extra, strict=True)
+    ]
 
 
-def ended(processes):
+def wait(processes):
     outputs = [process.communicate(timeout=300) for process in processes]
     return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
 
@@ -90,19 +92,21 @@ def close(first, second, tolerance):
 @pytest.fixture(scope="module")
 def one_device(tmp_path_factory):
     path = tmp_path_factory.mktemp("one") / "run"
-    ((code, _, errors),) = ended([started("-c", FLOAT64 + RUN, *FLAGS, "--out", path)])
+    ((code, _, errors),) = wait([start("-c", FLOAT64 + RUN, *FLAGS, "--out", path)])
     assert code == 0, errors
     return path
 
 
+@pytest.mark.slow
 def test_mirrored_is_one_device(one_device, tmp_path):
     flags = [*FLAGS, "--distribution", "mirrored", "--out", tmp_path / "run"]
-    ((code, out, errors),) = ended([started("-c", FLOAT64 + TWO_DEVICES + RUN, *flags)])
+    ((code, out, errors),) = wait([start("-c", FLOAT64 + TWO_DEVICES + RUN, *flags)])
     assert code == 0, errors
     assert re.search(r"devices +2 \(mirrored\).* 256 images of a step: 128 each", out)
     assert close(one_device, tmp_path / "run", TOLERANCE)
 
 
+@pytest.mark.slow
 def test_random_layers_draw_something_else_on_each_device():
     code = """
 import keras
@@ -113,30 +117,32 @@ with devices.scope():
     model = keras.Sequential([keras.Input((1000,)), keras.layers.Dropout(0.5, seed=1)])
     model.compile("sgd", "mse")
 devices.prepare(model, [])
-found = tf.function(lambda: devices.strategy.run(lambda: model(tf.ones([1, 1000]), training=True)))()
-one, other = devices.strategy.experimental_local_results(found)
+outputs = tf.function(lambda: devices.strategy.run(lambda: model(tf.ones([1, 1000]), training=True)))()
+one, other = devices.strategy.experimental_local_results(outputs)
 print("different", (one.numpy() != other.numpy()).mean())
 try:
     Devices(Config(distribution="mirrored", batch_size=33))
 except ValueError as error:
     print(error, file=sys.stderr)
 """
-    ((code, out, errors),) = ended([started("-c", FLOAT64 + TWO_DEVICES + code)])
+    ((code, out, errors),) = wait([start("-c", FLOAT64 + TWO_DEVICES + code)])
     assert code == 0, errors
     assert 0.4 < float(out.split("different")[1]) < 0.6
-    assert "33 images cannot be shared out evenly to 2" in errors
+    assert "33 images cannot be shared evenly by 2" in errors
 
 
+@pytest.mark.slow
 def test_workers_that_differ_are_refused(tmp_path):
-    pair = workers("--out", tmp_path / "run", each=(["--lr", "0.02"], ["--lr", "0.03"]))
-    for code, _, errors in ended(pair):
+    pair = workers("--out", tmp_path / "run", extra=(["--lr", "0.02"], ["--lr", "0.03"]))
+    for code, _, errors in wait(pair):
         assert code == 2
         assert "error: the workers differ in flags" in errors
 
 
+@pytest.mark.slow
 def test_two_workers_are_one_device_also_after_one_was_killed(one_device, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    for code, _, errors in ended(workers("--out", whole)):
+    for code, _, errors in wait(workers("--out", whole)):
         assert code == 0, errors
     assert close(one_device, whole, TOLERANCE)
 
@@ -144,16 +150,16 @@ def test_two_workers_are_one_device_also_after_one_was_killed(one_device, tmp_pa
     while not (killed / "checkpoints" / "ckpt-2.index").exists() and pair[0].poll() is None:
         time.sleep(0.02)
     pair[1].send_signal(signal.SIGKILL)
-    (code, _, errors), _ = ended(pair)
+    (code, _, errors), _ = wait(pair)
     assert code == 3
     assert re.fullmatch(r"error: another worker .*--resume --out .*\n", errors)
-    for code, _, errors in ended(workers("--out", killed, "--resume")):
+    for code, _, errors in wait(workers("--out", killed, "--resume")):
         assert code == 0, errors
     assert close(whole, killed, 0)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "text",
     [
         "",
         "{",
@@ -167,14 +173,22 @@ def test_two_workers_are_one_device_also_after_one_was_killed(one_device, tmp_pa
         '{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}',
     ],
 )
-def test_a_wrong_tf_config_is_refused(told, monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", told)
-    assert worker_of(Config()) == (0, 1)
-    assert Config(distribution="multiworker", out="run").steps_per_call == 1  # else each divides by its own speed
+def test_a_wrong_tf_config_is_refused(text, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(BadInput, match="TF_CONFIG"):
         worker_of(Config(distribution="multiworker", out="run"))
 
 
+def test_without_workers_there_is_one_process(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "{")
+    assert worker_of(Config()) == Worker(0, 1)
+
+
+def test_workers_do_not_divide_steps_by_their_speed():
+    assert Config(distribution="multiworker", out="run").steps_per_call == 1
+
+
+@pytest.mark.slow
 def test_mirrored_needs_two_devices(run_command, tmp_path):
     done = run_command("tfcnn.train", "--arch", "lenet5", "--distribution", "mirrored", "--out", tmp_path / "run")
     assert done.returncode == 2
@@ -182,10 +196,11 @@ def test_mirrored_needs_two_devices(run_command, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [{}, {"mixup": 0.2}])
 @pytest.mark.parametrize(("augmentation", "memory"), [("light", 1000), ("none", 1000), ("light", 0)])
 def test_shards_are_the_parts_of_a_batch(augmentation, memory, overrides):
-    """Of data in memory, whose batches are moved as a whole, and of a stream."""
+    """Of data in memory, augmented a batch at a time, and of a stream."""
     data = pipelines.load("digits", batch_size=12, augmentation=augmentation, overrides=overrides, data_memory=memory)
     parts = [iter(dataclasses.replace(data, shard=(index, 3)).train(2, 3, 5)) for index in range(3)]
     for whole in data.train(2, 3, 5).take(3):

@@ -20,20 +20,20 @@ from tfcnn.training.data import load_data
 from tfcnn.training.fit import build_model, fit
 from tfcnn.training.progress import Progress
 
-# Of the table, a process each: the benchmark has them all.
+# Some rows of the table, a process each; the benchmark runs them all.
 INJECTED = [training.FAULTS[row] for row in (3, 5, 6, 8, 10, 11, 13)]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The digest of the run to which nothing happens, and the seconds that it took."""
+    """The digest of an undisturbed run."""
     out = tmp_path_factory.mktemp("faults") / "whole"
     done = training.run(out)
     assert done.returncode == 0, done.stderr
     return training.digest(out)
 
 
-def check_told(name, action, errors, out):
+def check_message(name, action, errors, out):
     """One line where the process could say something; none where it could not."""
     if action.startswith("full"):
         what = r"model\.keras" if "best model" in name else r"checkpoints/ckpt-\d+"
@@ -46,12 +46,13 @@ def check_told(name, action, errors, out):
     assert errors.count("\n") == (1 if action.startswith("full") else 0), errors
 
 
-def test_one_run_to_which_much_happens(whole, tmp_path):
+@pytest.mark.slow
+def test_a_run_with_many_faults(whole, tmp_path):
     out = tmp_path / "run"
     for name, kind, n, action, code in INJECTED:
         done = training.run_with(kind, n, action, out)
         assert done.returncode == code, (name, done.stdout, done.stderr)
-        check_told(name, action, done.stderr, out)
+        check_message(name, action, done.stderr, out)
         if RunDirectory(out).model.exists():
             RunDirectory(out).load_model()
     done = training.run(out)
@@ -61,10 +62,11 @@ def test_one_run_to_which_much_happens(whole, tmp_path):
     assert len(list((out / "checkpoints").iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments(whole, tmp_path):
     random.seed(1)
     out, kills = tmp_path / "run", 0
-    while kills < 2 and training.killed(out, random.uniform(4, 9)):
+    while kills < 2 and training.kill_after(random.uniform(4, 9), out):
         kills += 1
     assert kills > 0
     done = training.run(out)
@@ -81,8 +83,8 @@ def network(**flags):
     return config, data, build_model(config, data)[0]
 
 
-def at(monkeypatch, epoch, batch, act):
-    """Let `act` happen before a step."""
+def act_before(monkeypatch, epoch, batch, act):
+    """Call `act` before a step."""
 
     def begin(callback, number, logs=None):
         callback.first = number
@@ -93,12 +95,13 @@ def at(monkeypatch, epoch, batch, act):
 
 
 def outputs(model, images):
-    """What each layer gives, one by one: lenet5 is a chain."""
+    """The output of each layer in turn; lenet5 is a chain."""
     for layer in model.layers[1:]:
         images = layer(images, training=True)
         yield layer.name, keras.ops.convert_to_numpy(images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", ["1", "4"])
 def test_a_run_that_diverges_names_the_step_and_the_layer(steps, tmp_path):
     flags = {"opt": "sgd", "lr": 100, "sched": "constant", "steps_per_execution": steps}
@@ -124,6 +127,7 @@ def test_a_run_that_diverges_names_the_step_and_the_layer(steps, tmp_path):
     assert all(np.isfinite(weight).all() for weight in again.get_weights())
 
 
+@pytest.mark.slow
 def test_a_weight_that_is_not_finite_is_named(tmp_path, monkeypatch):
     """Set after the first step, so that the loss of that step is finite and the checkpoint after it is refused."""
     config, data, model = network(checkpoint_every=1)
@@ -140,6 +144,7 @@ def test_a_weight_that_is_not_finite_is_named(tmp_path, monkeypatch):
     assert [file.name for file in (tmp_path / "checkpoints").glob("*.index")] == ["ckpt-1.index"]
 
 
+@pytest.mark.slow
 def test_steps_that_the_loss_scale_leaves_out_are_no_failure(tmp_path):
     config, data, model = network(precision="mixed_float16")
     model.optimizer.build(model.trainable_variables)
@@ -163,13 +168,14 @@ def folder(tmp_path):
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["deleted", "truncated"])
-def test_data_that_break_under_way(damage, folder, tmp_path, monkeypatch):
+def test_data_that_break_during_training(damage, folder, tmp_path, monkeypatch):
     def act():
         for file in Path(folder, "dark").iterdir():
             file.unlink() if damage == "deleted" else file.write_bytes(file.read_bytes()[:100])
 
-    at(monkeypatch, 0, 1, act)
+    act_before(monkeypatch, 0, 1, act)
     config = Config(
         arch="lenet5", dataset=str(folder), epochs=50, batch_size=8, data_memory=0, out=str(tmp_path / "run")
     )
@@ -178,40 +184,55 @@ def test_data_that_break_under_way(damage, folder, tmp_path, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_resuming_with_other_data_is_refused(folder, tmp_path, monkeypatch):
     def stop():
         raise KeyboardInterrupt
 
-    at(monkeypatch, 0, 1, stop)
+    act_before(monkeypatch, 0, 1, stop)
     config = Config(arch="lenet5", dataset=str(folder), epochs=1, batch_size=8, out=str(tmp_path / "run"))
     with pytest.raises(Exception, match="continue with"):
         train.run(config)
     before = RunDirectory(config.out).read_config()["data"]["fingerprint"]
     (folder / "dark" / "07.png").unlink()
     with pytest.raises(BadInput, match=rf"changed .*: fingerprint {before} then, (?!{before})\w+ now \(--data"):
-        train.run(train.resumed({"resume": True, "out": config.out}))
+        train.run(train.restore_config({"resume": True, "out": config.out}))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"config": {}}', '{"config": {"arhc": "lenet5"}}'])
 def test_a_damaged_configuration_is_named(content, tmp_path):
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(BadInput, match=rf"'{tmp_path}/config.json' is (damaged|not readable)"):
-        train.resumed({"resume": True, "out": str(tmp_path)})
+        train.restore_config({"resume": True, "out": str(tmp_path)})
 
 
-@pytest.mark.parametrize("content", ["epoch,loss\n1,0.5\n2", "epoch,loss\nx,1", "epoch,loss\n2,1", "\0\0", "loss\n1\n"])
-def test_a_damaged_history_is_named_and_written_anew(content, tmp_path, capsys):
-    rows = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+DAMAGED_HISTORIES = ["epoch,loss\n1,0.5\n2", "epoch,loss\nx,1", "epoch,loss\n2,1", "\0\0", "loss\n1\n"]
+ROWS = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+
+
+@pytest.mark.parametrize("content", DAMAGED_HISTORIES)
+def test_a_damaged_history_is_refused(content, tmp_path):
     run = RunDirectory(tmp_path)
     run.history.write_text(content)
     with pytest.raises(BadInput, match="is damaged"):
         run.read_history()
-    run.restore_history(rows)
-    assert run.read_history() == rows
+
+
+@pytest.mark.parametrize("content", DAMAGED_HISTORIES)
+def test_a_damaged_history_is_named_and_replaced(content, tmp_path, capsys):
+    run = RunDirectory(tmp_path)
+    run.history.write_text(content)
+    run.restore_history(ROWS)
+    assert run.read_history() == ROWS
     errors = capsys.readouterr().err
     assert errors.startswith(f"warning: '{run.history}' is damaged: ")
     assert errors.count("\n") == 1
-    run.restore_history(rows[:1])  # an epoch that the checkpoint does not have is done again
-    assert run.read_history() == rows[:1]
-    run.restore_history([])
-    assert not run.history.exists()
+
+
+@pytest.mark.parametrize("rows", [ROWS[:1], []])
+def test_epochs_that_the_checkpoint_lacks_leave_the_history(rows, tmp_path):
+    run = RunDirectory(tmp_path)
+    run.write_history(ROWS)
+    run.restore_history(rows)
+    assert run.read_history() == rows
+    assert run.history.exists() is bool(rows)

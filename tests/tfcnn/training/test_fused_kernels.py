@@ -1,4 +1,4 @@
-"""Faster kernels give what Keras' own operations give."""
+"""Faster kernels give the results of Keras' own operations."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def changes(**counts):
 
 
 def twins(make, shape):
-    """A network of one layer as Keras runs it and accelerated, with the same weights, none of them 0 or 1."""
+    """A network of one layer, as Keras runs it and accelerated, with equal weights other than 0 and 1."""
     pair = []
     for _ in range(2):
         layer = make()
@@ -56,14 +56,15 @@ def run(model, x, upstream, training):
         return y, tape.gradient(total, [x, *(weight.value for weight in model.trainable_weights)])
 
     output, gradients = step(tf.constant(x))
-    return [np.asarray(each, "float32") for each in (output, *gradients, *model.weights)]
+    return [np.asarray(value, "float32") for value in (output, *gradients, *model.weights)]
 
 
 def check(first, second, x, training, rtol=1e-5):
     upstream = RNG.normal(size=first.compute_output_shape(x.shape)).astype("float32")
-    expected, found = run(first, x, upstream, training), run(second, x, upstream, training)
-    assert len(expected) == len(found) > 2
-    for a, b in zip(expected, found, strict=True):
+    expected = run(first, x, upstream, training)
+    actual = run(second, x, upstream, training)
+    assert len(expected) == len(actual) > 2
+    for a, b in zip(expected, actual, strict=True):
         np.testing.assert_allclose(b, a, rtol=rtol, atol=rtol * np.abs(a).max())
 
 
@@ -73,9 +74,10 @@ def graph_of(model, shape):
 
 
 def types(model, shape):
-    return {each.type for each in graph_of(model, (None, *shape))}
+    return {operation.type for operation in graph_of(model, (None, *shape))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("onednn", [True, False])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_batch_norm(arguments, training, onednn, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("onednn", "policy", "shape", "kernel"),
+    ("onednn", "dtype_policy", "shape", "kernel"),
     [
         (True, "float32", (2, 2, 256), False),
         (True, "float32", (2, 2, 257), True),
@@ -103,9 +105,9 @@ def test_batch_norm(arguments, training, onednn, monkeypatch):
         (False, "float32", (2, 2, 8), True),
     ],
 )
-def test_batch_norm_of_small_maps_does_without_onednns_kernel(onednn, policy, shape, kernel, monkeypatch):
+def test_batch_norm_of_small_maps_does_without_onednns_kernel(onednn, dtype_policy, shape, kernel, monkeypatch):
     monkeypatch.setattr(fused_kernels, "onednn", lambda: onednn)
-    _, fused, _ = twins(lambda: layers.BatchNormalization(dtype=policy), shape)
+    _, fused, _ = twins(lambda: layers.BatchNormalization(dtype=dtype_policy), shape)
     assert ("FusedBatchNormV3" in types(fused, shape)) is kernel
 
 
@@ -120,13 +122,13 @@ def test_batch_norm_of_small_maps_far_from_zero(monkeypatch):
     np.testing.assert_allclose(fused.weights[3], plain.weights[3], rtol=1e-4)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_batch_norm_in_mixed_precision_has_its_statistics_in_float32(policy):
+@pytest.mark.parametrize("dtype_policy", ["mixed_float16", "mixed_bfloat16"])
+def test_batch_norm_in_mixed_precision_has_its_statistics_in_float32(dtype_policy):
     """The mean of values around 300, with a spread of 1, is lost in bfloat16's 8 bits and float16's 11."""
-    plain, fused, _ = twins(lambda: layers.BatchNormalization(dtype=policy, momentum=0.0), (8, 8, 2))
+    plain, fused, _ = twins(lambda: layers.BatchNormalization(dtype=dtype_policy, momentum=0.0), (8, 8, 2))
     x = RNG.normal(300, 1, (16, 8, 8, 2)).astype("float32")
     for model in (plain, fused):
-        assert model(x, training=True).dtype == policy.removeprefix("mixed_")
+        assert model(x, training=True).dtype == dtype_policy.removeprefix("mixed_")
         assert all(weight.dtype == "float32" for weight in model.weights)
     for a, b in zip(plain.weights, fused.weights, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-4)
@@ -140,6 +142,7 @@ def test_convolution(kernel, padding):
     check(plain, fused, RNG.normal(size=(2, 7, 6, 3)).astype("float32"), True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("kernel", [2, 3, (1, 4)], ids=str)
 @pytest.mark.parametrize(("size", "by_convolution"), [((7, 6), True), ((17, 16), False), ((None, 6), False)], ids=str)
@@ -158,6 +161,7 @@ def test_the_gradient_by_the_kernel_of_a_small_map_with_many_channels(size, by_c
     assert any(op.type == "Conv2DBackpropFilter" for op in graph.get_operations()) is not by_convolution
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sides", "strides"),
     [((1, 1), 1), ((2, 2), 1), ((2, 5), 1), ((1, 1), 2), ((2, 2), 2), ((2, 1), 2), ((3, 3), 2), ((6, 3), 2)],
@@ -202,26 +206,28 @@ def test_with_vnni_only_pointwise_convolutions_change(monkeypatch):
     assert twins(lambda: layers.Conv2D(5, 1), (6, 6, 4))[-1] == changes(convolutions=1)
 
 
-def test_whether_onednn_is_on():
-    """Of a process each; TensorFlow decides at its import."""
+@pytest.mark.slow
+@pytest.mark.parametrize(("value", "expected"), [("1", "True"), ("0", "False")])
+def test_whether_onednn_is_on(value, expected):
+    """In another process, as TensorFlow decides at its import."""
     code = (
         "from tfcnn.cli.startup import import_tensorflow; import_tensorflow(); "
-        "from tfcnn import acceleration as a; print(a.onednn())"
+        "from tfcnn.training import fused_kernels; print(fused_kernels.onednn())"
     )
-    for given, expected in (("1", "True"), ("0", "False")):
-        environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": given}
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-        assert done.stdout.strip() == expected, done.stderr
+    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": value}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == expected, done.stderr
 
 
 def test_eagerly():
     plain, fused, _ = twins(lambda: layers.Conv2D(4, 3), (7, 6, 3))
-    x, found = RNG.normal(size=(2, 7, 6, 3)).astype("float32"), []
+    x = RNG.normal(size=(2, 7, 6, 3)).astype("float32")
+    gradients = []
     for model in (plain, fused):
         with tf.GradientTape() as tape:
             total = tf.reduce_sum(model(x, training=True) ** 2)
-        found.append(tape.gradient(total, model.trainable_variables))
-    for a, b in zip(*found, strict=True):
+        gradients.append(tape.gradient(total, model.trainable_variables))
+    for a, b in zip(*gradients, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-4)
 
 
@@ -294,14 +300,14 @@ def test_optimizers(make):
         np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
 
 
-def test_the_schedule_is_looked_at_once_a_step():
-    """Keras looks at it for each variable with weight decay, and one more time."""
+def test_the_schedule_is_read_once_a_step():
+    """Keras reads it for each variable with weight decay, and once more."""
 
     class Counting(keras.optimizers.schedules.LearningRateSchedule):
-        looks = 0
+        reads = 0
 
         def __call__(self, step):
-            self.looks += 1
+            self.reads += 1
             return 0.1 / (1 + keras.ops.cast(step, "float32"))
 
     counts, values = [], []
@@ -312,7 +318,7 @@ def test_the_schedule_is_looked_at_once_a_step():
         assert not fast or accelerate_optimizer(optimizer)
         for _ in range(2):
             optimizer.apply([tf.ones(3)] * 4, variables)
-        counts.append(rate.looks)
+        counts.append(rate.reads)
         values.append(np.array(variables[3]))
         assert float(optimizer.learning_rate) == pytest.approx(0.1 / 3)
     assert counts == [2 * 5, 2]
@@ -326,6 +332,7 @@ def test_other_optimizers_stay(make):
     assert not accelerate_optimizer(make())
 
 
+@pytest.mark.slow
 def test_a_step_of_a_network_and_its_file(tmp_path):
     """MobileNet has the logits, gradients and statistics that Keras gives it; the saved file knows nothing of this."""
     x = np.random.default_rng(4).normal(size=(16, 32, 32, 3)).astype("float32")

@@ -1,3 +1,5 @@
+"""The lines of progress, on a simulated clock."""
+
 import io
 import re
 
@@ -15,7 +17,7 @@ class Stream(io.StringIO):
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What is shown of epochs of four steps of 10 images, on a clock that a step moves by `seconds(epoch, step)`."""
+    """The lines of epochs of four steps of 10 images, on a clock that a step moves by `seconds(epoch, step)`."""
 
     def run(terminal, seconds, epochs=2, validating=5, saving=0):
         clock = [100.0]

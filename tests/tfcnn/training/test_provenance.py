@@ -1,3 +1,5 @@
+"""The origin of a run's numbers."""
+
 import datetime
 import os
 import shlex
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfcnn.training import provenance
 
@@ -25,10 +28,11 @@ def checkout(tmp_path):
     git("init", "-q")
     git("add", ".")
     git("commit", "-qm", "first")
-    git("tag", "v1")  # of which the name must not take the commit's place
+    git("tag", "v1")  # whose name must not replace the commit
     return tmp_path, git("rev-parse", "HEAD")
 
 
+@pytest.mark.slow
 def test_the_commit_of_the_source(checkout):
     folder, commit = checkout
     assert provenance.commit(folder / "package") == commit
@@ -36,7 +40,8 @@ def test_the_commit_of_the_source(checkout):
     assert provenance.commit(folder / "package") == f"{commit}-dirty"
 
 
-def test_what_git_does_not_have_is_of_no_commit(checkout, tmp_path_factory, monkeypatch):
+@pytest.mark.slow
+def test_files_outside_git_have_no_commit(checkout, tmp_path_factory, monkeypatch):
     installed = checkout[0] / "site-packages"
     installed.mkdir()
     (installed / "__init__.py").write_text("")
@@ -61,6 +66,7 @@ def test_times_are_in_utc_and_as_far_apart_as_the_run_took():
     assert facts["seconds"] == 90.0
 
 
+@pytest.mark.slow
 def test_peak_memory_counts_what_was_freed_again():
     before = provenance.provenance(0)["peak_memory_mib"]
     np.ones(200 << 17)  # 200 MiB, freed at once
@@ -70,14 +76,15 @@ def test_peak_memory_counts_what_was_freed_again():
     assert after == pytest.approx(high / 1024, rel=0.02)
 
 
-def test_the_device_in_words(monkeypatch):
+def test_a_cpu_in_words():
+    cores = len(os.sched_getaffinity(0))
+    assert f", {cores} core" in provenance.device()
+
+
+def test_gpus_in_words_and_their_memory(monkeypatch):
     class Card:
         name = "/physical_device:GPU:0"
 
-    import tensorflow as tf
-
-    cores = len(os.sched_getaffinity(0))
-    assert f", {cores} core" in provenance.device()
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [Card(), Card()])
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"device_name": "NVIDIA H200"})
     monkeypatch.setattr(

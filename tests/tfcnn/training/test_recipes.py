@@ -1,3 +1,5 @@
+"""Recipes and the flags that they fill in."""
+
 import subprocess
 import sys
 
@@ -15,14 +17,14 @@ def test_the_default_recipe_is_the_defaults():
     assert recipes.resolve({"arch": "vgg11", "epochs": "3"}) == Config(arch="vgg11", epochs=3)
 
 
-def test_given_flags_go_before_the_recipe():
+def test_flags_precede_the_recipe():
     config = recipes.resolve({"recipe": "fast", "width": "0.25"})
     assert (config.recipe, config.width, config.epochs) == ("fast", 0.25, recipes.FAST["epochs"])
     assert config.epochs < Config().epochs
 
 
-def test_resolving_what_was_resolved_changes_nothing():
-    """config.json holds the values; reading it is the same run whatever the recipe says by then."""
+def test_resolving_twice_changes_nothing():
+    """config.json holds the values, so that a run stays the same when its recipe changes."""
     config = recipes.resolve({"arch": "resnet20", "recipe": "paper", "epochs": 2})
     assert Config(**config.to_dict()) == recipes.resolve(config.to_dict()) == config
 
@@ -46,8 +48,8 @@ def test_published_numbers(arch, published):
 
 
 def test_every_row_of_the_table_is_of_an_architecture_and_of_fields():
-    known = {family.module for family in FAMILIES} | set(list_archs())
-    assert set(recipes.PAPER) <= known
+    names = {family.module for family in FAMILIES} | set(list_archs())
+    assert set(recipes.PAPER) <= names
     for row in (recipes.FAST, *recipes.PAPER.values()):
         Config(**row)
 
@@ -64,6 +66,31 @@ def test_an_architecture_without_a_published_recipe():
         recipes.resolve({"arch": "unet", "recipe": "paper"})
 
 
+@pytest.mark.parametrize(
+    ("flags", "filled"),
+    [
+        ({}, {"epochs": 4, "warmup_epochs": 0.5}),
+        ({"lr": 0.1}, {"epochs": 4, "warmup_epochs": 0.5, "lr": 0.1}),
+        ({"warmup_epochs": 0.5}, {"epochs": 4, "warmup_epochs": 0.5}),
+        ({"warmup_epochs": 0}, {"epochs": 4, "warmup_epochs": 0}),
+        ({"epochs": 2}, {"epochs": 2}),
+        ({"epochs": 2, "warmup_epochs": 0}, {"epochs": 2, "warmup_epochs": 0}),
+        ({"recipe": "default"}, {"recipe": "default"}),
+        ({"recipe": "fast", "warmup_epochs": 0}, {"recipe": "fast", "warmup_epochs": 0}),
+    ],
+)
+def test_the_flags_of_a_trial(flags, filled):
+    assert recipes.quick(flags) == filled
+
+
+def test_quick_changes_neither_the_flags_nor_its_table():
+    flags = {"warmup_epochs": 1}
+    recipes.quick(flags)["epochs"] = 9
+    recipes.quick({})["epochs"] = 9
+    assert flags == {"warmup_epochs": 1}
+    assert recipes.QUICK["epochs"] == 4
+
+
 def test_unknown_names():
     with pytest.raises(BadInput, match="--recipe must be one of default, fast, paper, got 'slow'"):
         recipes.resolve({"recipe": "slow"})
@@ -71,9 +98,10 @@ def test_unknown_names():
         recipes.resolve({"recipe": "paper", "arch": "resnt20"})
 
 
+@pytest.mark.slow
 def test_needs_no_tensorflow():
     code = (
-        "import sys; from tfcnn import recipes; recipes.resolve({'recipe': 'paper', 'arch': 'resnet20'});"
+        "import sys; from tfcnn.training import recipes; recipes.resolve({'recipe': 'paper', 'arch': 'resnet20'});"
         "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""A run that is stopped anywhere and continued is, bit for bit, the run that was not stopped."""
+"""A run that is stopped anywhere and resumed equals, bit for bit, the run that was not stopped."""
 
 import dataclasses
 import functools
@@ -20,14 +20,16 @@ from tfcnn.training.data import load_data
 from tfcnn.training.fit import build_model, fit
 from tfcnn.training.progress import Progress
 
-STOPS = {  # where SIGTERM arrives: the hook, and the batch
+pytestmark = pytest.mark.slow
+
+STOPS = {  # the hook and the batch in which SIGTERM arrives
     "first batch": ("on_train_batch_end", 0),
     "mid-epoch": ("on_train_batch_end", 1),
     "last batch": ("on_train_batch_end", 3),
     "validation": ("on_test_batch_end", 0),
     "epoch boundary": ("on_epoch_end", 0),
 }
-PLACES = {  # epochs done, steps done of the next, of the checkpoint that the stop leaves
+PLACES = {  # in the checkpoint that the stop leaves: epochs done, steps done of the next
     "first batch": [0, 1],
     "mid-epoch": [0, 2],
     "last batch": [0, 4],
@@ -48,7 +50,7 @@ FAMILIES = {
 
 @pytest.fixture(autouse=True, scope="module")
 def traced_once():
-    """Runs of one network share its function: to trace it takes longer than the runs."""
+    """Runs of one network share its function, whose tracing takes longer than the runs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "several_steps", functools.lru_cache(maxsize=2)(loop.several_steps))
         yield
@@ -71,13 +73,13 @@ class Runs:
         self.whole = self.run("whole")
 
     def run(self, name):
-        """A run from the start; what its last checkpoint holds, and its best model."""
+        """A run from the start: the contents of its last checkpoint and its best model."""
         for variable, value in zip(self.variables, self.start, strict=True):
             variable.assign(value)
         return self.go_on(name)
 
     def resume(self, name):
-        """The run goes on in a network that knows nothing of it."""
+        """The run continued in a network whose state is overwritten."""
         for variable in [*self.variables, *self.model.metrics_variables]:
             variable.assign(tf.ones_like(variable) * 3)
         return self.go_on(name)
@@ -126,15 +128,14 @@ def differences(first, second):
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_stop_is_without_a_trace(family, precision, tmp_path):
+def test_no_stop_leaves_a_trace(family, precision, tmp_path):
     runs = Runs(tmp_path, precision=precision, **FAMILIES[family])
     assert len(runs.whole) > 50
     assert sum("averages" in key for key in runs.whole) == (len(runs.model.weights) if runs.config.model_ema else 0)
     for name, (hook, at) in STOPS.items():
         runs.stop(name, hook, at)
         assert runs.place(name) == PLACES[name]
-        found = runs.resume(name)
-        assert differences(runs.whole, found) == [], name
+        assert differences(runs.whole, runs.resume(name)) == [], name
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,7 @@ def controls(tmp_path_factory):
 
 
 @pytest.mark.parametrize("left_out", ["nothing", "seeds", "optimiser", "metrics", "order", "place in the epoch"])
-def test_what_is_left_out_of_a_resume_is_seen(left_out, controls, monkeypatch):
+def test_state_that_a_resume_leaves_out_is_noticed(left_out, controls, monkeypatch):
     name, restore, data_train = left_out, Checkpoints.restore, pipelines.dataset.Data.train
     controls.stop(name, "on_train_batch_end", 1)
     model = controls.model
@@ -207,5 +208,5 @@ def test_checkpoints_within_an_epoch_change_nothing(controls):
     finally:
         controls.config = config
     files = sorted(path.name for path in (controls.folder / "often" / "checkpoints").iterdir())
-    # The first, four steps and an end for each of two epochs: eleven, of which two are kept.
+    # The first, four steps and an end for each of two epochs: eleven, and two are kept.
     assert files == [f"ckpt-{n}.{part}" for n in (10, 11) for part in ("data-00000-of-00001", "index")]

@@ -1,4 +1,4 @@
-"""What --tensorboard and --profile write, read back with TensorBoard's own reader."""
+"""The files of --tensorboard and --profile, read back with TensorBoard's own reader."""
 
 import json
 
@@ -26,15 +26,16 @@ def watched(tmp_path_factory):
 
 
 def events(run, part):
-    found = EventAccumulator(str(run.path / "tensorboard" / part), size_guidance={"tensors": 0})
-    found.Reload()
-    return found
+    accumulator = EventAccumulator(str(run.path / "tensorboard" / part), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    return accumulator
 
 
-def scalars(found, tag):
-    return {event.step: float(tf.make_ndarray(event.tensor_proto)) for event in found.Tensors(tag)}
+def scalars(accumulator, tag):
+    return {event.step: float(tf.make_ndarray(event.tensor_proto)) for event in accumulator.Tensors(tag)}
 
 
+@pytest.mark.slow
 def test_metrics_of_epochs_are_those_of_the_history(watched):
     rows = watched.read_history()
     for part, name in (("train", "loss"), ("train", "accuracy"), ("validation", "loss"), ("validation", "accuracy")):
@@ -43,9 +44,10 @@ def test_metrics_of_epochs_are_those_of_the_history(watched):
         np.testing.assert_allclose(values, [row[prefix + name] for row in rows], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_scalars_of_steps(watched):
-    found = events(watched, "train")
-    losses, rates = scalars(found, "step_loss"), scalars(found, "step_learning_rate")
+    train_events = events(watched, "train")
+    losses, rates = scalars(train_events, "step_loss"), scalars(train_events, "step_learning_rate")
     assert list(losses) == list(rates) == [10, 20, 30, 40]
     rows = watched.read_history()
     assert losses[20] == pytest.approx(rows[0]["loss"])
@@ -54,6 +56,7 @@ def test_scalars_of_steps(watched):
     assert rates[10] == pytest.approx(6e-3 * (0.01 + 0.99 / 2))  # half of the warm-up
 
 
+@pytest.mark.slow
 def test_a_training_batch_as_a_picture(watched):
     (event,) = events(watched, "train").Tensors("training batch, augmented")
     width, height, picture = event.tensor_proto.string_val
@@ -63,6 +66,7 @@ def test_a_training_batch_as_a_picture(watched):
     assert len(np.unique(pixels)) > 30
 
 
+@pytest.mark.slow
 def test_the_graph_has_the_layers(watched):
     (event,) = events(watched, "train").Tensors("keras")
     graph = keras_model_to_graph_def(json.loads(event.tensor_proto.string_val[0]))
@@ -85,6 +89,7 @@ def test_graphs_with_branches_can_be_shown(arch):
         assert len(inputs[f"{arch}/{layer.name}"]) == (0 if layer is model.layers[0] else 2 if merges else 1)
 
 
+@pytest.mark.slow
 def test_a_profile_has_the_operations_of_the_steps(watched):
     (file,) = (watched.path / "tensorboard").rglob("*.xplane.pb")
     assert file.parts[-5:-2] == ("tensorboard", "plugins", "profile")
@@ -141,17 +146,18 @@ def test_a_resumed_run_counts_its_steps_on(tmp_path):
     callback.on_train_begin()
     Steps(callback, 20).epoch(3)
     callback.on_train_end()
-    found = EventAccumulator(str(tmp_path / "train")).Reload()
-    assert scalars(found, "step_loss") == {70: 309.0, 80: 319.0}
-    assert set(scalars(found, "step_learning_rate").values()) == {0.5}
+    accumulator = EventAccumulator(str(tmp_path / "train")).Reload()
+    assert scalars(accumulator, "step_loss") == {70: 309.0, 80: 319.0}
+    assert set(scalars(accumulator, "step_learning_rate").values()) == {0.5}
 
 
 @pytest.mark.parametrize("steps", ["3", "0-4", "5-4", "a-b", "-3", "3-", "1-2-3"])
-def test_steps_to_profile_that_are_none(steps):
+def test_a_profile_of_no_steps_is_refused(steps):
     with pytest.raises(BadInput, match=rf"--profile must be two steps A-B from 1 up, as in 20-25, got '{steps}'"):
         Config(profile=steps)
 
 
+@pytest.mark.slow
 def test_steps_beyond_the_run_are_refused_before_anything_is_written(tmp_path):
     out = tmp_path / "run"
     with pytest.raises(BadInput, match=r"the run has 78 steps, got 70-79 \(--profile\)"):

@@ -1,3 +1,5 @@
+"""--time: the number of epochs that fit a budget."""
+
 import time
 import types
 
@@ -20,18 +22,24 @@ from tfcnn.training.progress import Progress
 def test_a_budget_without_number_or_unit_is_refused(text):
     with pytest.raises(BadInput, match=rf"--time must be .* as in 90s, 10m or 2h, got '{text}'"):
         Config(time=text)
+
+
+def test_a_budget_in_hours():
     assert seconds_of("0.5h") == 30 * 60
 
 
 def test_time_and_epochs_are_either_or(monkeypatch):
     monkeypatch.setattr("sys.argv", ["train", "--time", "10m", "--epochs", "3"])
-    with pytest.raises(BadInput, match="--time 10m finds the number of epochs itself: leave --epochs or --time out"):
+    with pytest.raises(BadInput, match="--time 10m sets the number of epochs: leave --epochs or --time out"):
         train.main()
+
+
+def test_the_epochs_of_a_recipe_do_not_exclude_a_budget():
     assert recipes.resolve({"time": "10m", "recipe": "fast", "arch": "lenet5"}).time == "10m"
 
 
 def simulated(monkeypatch, step, batch, saving, steps):
-    """A network and its data on a clock of their own: the first step takes 10 s more, the first validation batch 4."""
+    """A network and its data on a simulated clock: the first step takes 10 s more, the first validation batch 4."""
     clock = [50.0]
     monkeypatch.setattr(time_budget.time, "monotonic", lambda: clock[0])
     taken = types.SimpleNamespace(steps=0, batches=0)
@@ -90,7 +98,8 @@ def test_the_epochs_end_within_the_budget():
 FOR_TWO_EPOCHS = time_budget.Speed(0, 13_000 / 39, 0, 0)  # of ten hours; digits have 39 steps
 
 
-def test_a_timed_run_has_the_length_that_was_found(tmp_path, monkeypatch, capsys):
+@pytest.mark.slow
+def test_a_timed_run_keeps_its_length_when_it_is_resumed(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(time_budget, "measure", lambda *arguments: FOR_TWO_EPOCHS)
     timed = Config(arch="lenet5", time="10h", out=str(tmp_path / "timed"))
     begin = Progress.on_epoch_begin
@@ -109,11 +118,12 @@ def test_a_timed_run_has_the_length_that_was_found(tmp_path, monkeypatch, capsys
     assert (config["time"], config["epochs"]) == ("10h", 2)
 
     monkeypatch.setattr(time_budget, "measure", None)  # a resumed run has its length
-    run = train.run(train.resumed({"resume": True, "out": timed.out}))
+    run = train.run(train.restore_config({"resume": True, "out": timed.out}))
     rates = [row["learning_rate"] for row in run.read_history()]
     assert rates == pytest.approx([6e-3, 0], abs=1e-5)  # warm-up, and a cosine that ends with the run
 
 
+@pytest.mark.slow
 def test_measuring_leaves_no_trace(monkeypatch):
     measure, weights = time_budget.measure, []
 
@@ -129,11 +139,11 @@ def test_measuring_leaves_no_trace(monkeypatch):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        found = time_budget.within_time(config, data, build_model, started=time.monotonic())
+        settled = time_budget.settle_epochs(config, data, started=time.monotonic())
         assert keras.config.dtype_policy().name == "mixed_float16"
     finally:
         keras.config.set_dtype_policy(before)
-    after, _ = build_model(found, data)
+    after, _ = build_model(settled, data)
     keras.backend.clear_session()
     fresh, _ = build_model(Config(arch="lenet5", epochs=2, precision="mixed_bfloat16"), data)
     assert [layer.name for layer in after.layers] == [layer.name for layer in fresh.layers]
@@ -142,6 +152,7 @@ def test_measuring_leaves_no_trace(monkeypatch):
     assert after.optimizer.get_config() == fresh.optimizer.get_config()
 
 
+@pytest.mark.slow
 def test_a_warm_up_that_does_not_fit_is_refused_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(time_budget, "measure", lambda *arguments: FOR_TWO_EPOCHS)
     out = tmp_path / "run"

@@ -7,12 +7,14 @@ import pytest
 from tfcnn.training.checkpoint import Checkpoints
 from tfcnn.training.weight_average import WeightAverage
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 IMAGES, TARGETS = RNG.normal(size=(24, 6)).astype("float32"), RNG.normal(size=(24, 2)).astype("float32")
 
 
 class Weights(keras.callbacks.Callback):
-    """What the weights are after each batch, and in validation."""
+    """Notes the weights after each batch, and in validation."""
 
     def __init__(self):
         super().__init__()
@@ -32,7 +34,7 @@ def network(**settings):
     return model
 
 
-def fitted(model, *callbacks, **settings):
+def fit(model, *callbacks, **settings):
     model.fit(IMAGES, TARGETS, batch_size=4, shuffle=False, verbose=0, callbacks=list(callbacks), **settings)
 
 
@@ -43,24 +45,24 @@ def test_it_is_the_running_average_of_the_updates(decay, every):
     model = network(gradient_accumulation_steps=every if every > 1 else None)
     average, watched = WeightAverage(model, decay), Weights()
     expected = [w.numpy() for w in model.weights]
-    fitted(model, watched, average, epochs=2)
+    fit(model, watched, average, epochs=2)
     updates = watched.seen[every - 1 :: every]
     assert len(updates) == 12 // every
     for n, weights in enumerate(updates, start=1):
         d = min(decay, (1 + n) / (10 + n))
         expected = [d * old + (1 - d) * new for old, new in zip(expected, weights, strict=True)]
     assert len(expected) == 6  # kernel, bias, gamma, beta, and the statistics of batch norm
-    for found, value in zip(average.averages, expected, strict=True):
-        np.testing.assert_allclose(found.numpy(), value, rtol=1e-5, atol=1e-7)
+    for averaged, value in zip(average.averages, expected, strict=True):
+        np.testing.assert_allclose(averaged.numpy(), value, rtol=1e-5, atol=1e-7)
 
 
-def test_validation_is_of_the_average_and_training_goes_on_where_it_was():
+def test_validation_is_of_the_average_and_training_does_not_change():
     model, plain = network(), network()
     average, watched, alone = WeightAverage(model, 0.9), Weights(), Weights()
-    fitted(model, average, watched, epochs=3, validation_data=(IMAGES, TARGETS))
-    fitted(plain, alone, epochs=3)
-    for found, value in zip(watched.validated, average.averages, strict=True):
-        np.testing.assert_array_equal(found, value.numpy())
+    fit(model, average, watched, epochs=3, validation_data=(IMAGES, TARGETS))
+    fit(plain, alone, epochs=3)
+    for weight, value in zip(watched.validated, average.averages, strict=True):
+        np.testing.assert_array_equal(weight, value.numpy())
     assert any((a != b).any() for a, b in zip(watched.validated, watched.seen[-1], strict=True))
     for with_average, without in zip(watched.seen, alone.seen, strict=True):
         for a, b in zip(with_average, without, strict=True):
@@ -70,7 +72,7 @@ def test_validation_is_of_the_average_and_training_goes_on_where_it_was():
 def test_weights_come_back_after_an_error():
     model = network()
     average = WeightAverage(model, 0.9)
-    fitted(model, average)
+    fit(model, average)
     before = model.get_weights()
     with average.in_place():
         assert any((a != b).any() for a, b in zip(model.get_weights(), before, strict=True))
@@ -83,19 +85,19 @@ def test_weights_come_back_after_an_error():
 def test_a_checkpoint_keeps_both(tmp_path):
     model = network()
     average = WeightAverage(model, 0.9)
-    fitted(model, average)
+    fit(model, average)
     Checkpoints(model, tmp_path, average.averages).save(1, 0, [])
-    fitted(model, average)
+    fit(model, average)
 
     again = network()
     average_again = WeightAverage(again, 0.9)
     assert Checkpoints(again, tmp_path, average_again.averages).restore() == (1, 0, [])
-    fitted(again, average_again)
+    fit(again, average_again)
     for a, b in zip([*model.weights, *average.averages], [*again.weights, *average_again.averages], strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
-def test_a_step_that_is_left_out_is_not_averaged():
+def test_a_skipped_step_is_not_averaged():
     """In float16 an overflow leaves the weights, and the count of updates, as they were."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(2, dtype="mixed_float16")])
@@ -105,5 +107,5 @@ def test_a_step_that_is_left_out_is_not_averaged():
     model.fit(IMAGES * np.nan, TARGETS, batch_size=24, verbose=0, callbacks=[average])
     for a, b in zip(start, average.averages, strict=True):
         np.testing.assert_array_equal(a, b.numpy())
-    fitted(model, average)
+    fit(model, average)
     assert (start[0] != average.averages[0].numpy()).any()
