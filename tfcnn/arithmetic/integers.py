@@ -27,7 +27,7 @@ def as_int(value: Any, name: str, minimum: int = 1) -> int:
     except TypeError:
         integer = None
     if integer is None or isinstance(value, bool) or integer < minimum:
-        raise ValueError(f"{name} must be an integer from {minimum} up, got {value!r}")
+        raise ValueError(f"{name} must be an integer, {minimum} or more, got {value!r}")
     return integer
 
 
@@ -46,7 +46,7 @@ def as_tuple(value: Any, rank: int, name: str, minimum: int = 1) -> tuple[int, .
     except (TypeError, ValueError):
         values = ()
     if len(values) != rank:
-        raise ValueError(f"{name} must be {rank} integers from {minimum} up, or one for all axes; got {value!r}")
+        raise ValueError(f"{name} must be one integer or {rank}, each {minimum} or more, got {value!r}")
     return values
 
 

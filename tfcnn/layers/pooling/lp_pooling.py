@@ -24,7 +24,7 @@ class LpPooling(windows.WindowedLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(pool_size, strides, padding, **kwargs)
-        if not 1 <= p < math.inf:
+        if isinstance(p, bool) or not 1 <= p < math.inf:
             raise ValueError(f"p must be 1 or more and finite (for the maximum use max pooling), got {p}")
         self.p = as_number(p)
 

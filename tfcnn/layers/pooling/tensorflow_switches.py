@@ -2,7 +2,8 @@
 
 In a step that is not compiled each function here is compiled alone (benchmarks/unpooling.py has the measurements).
 Windows that lie side by side get a form that XLA turns into one pass over memory, forward and backward; others that
-of `switches`. Inference outside XLA keeps to `switches`, whose operations LiteRT knows.
+of `switches`. Inference outside XLA keeps to `switches`, whose operations LiteRT knows. Functions import TensorFlow
+where they use it, for it may be absent on another backend.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Compiler = Callable[[Callable], Callable]
 AxesOf = Callable[[Sequence], list[Axis]]  # from the sizes of a map to its axes
 
 
-def compiler(training: bool) -> Compiler | None:
+def compiler(training: bool | None) -> Compiler | None:
     """The decorator that compiles a function below at this point; None where `switches` serves better.
 
     Inside an XLA compilation it returns the function as it is; elsewhere it compiles that function alone.
