@@ -1,31 +1,28 @@
-"""Hard constraints on kernels, over the axes that make up one filter of each kind of layer.
+"""Hard constraints on kernels, over the axes of one filter in each kind of layer.
 
-A constraint projects the weight after every step of an optimiser. It does **not** hold before the first step: call
+An optimiser projects the weight after every step. The constraint does **not** hold before the first step: call
 `enforce(model)` after building where the start matters too. In mixed precision the weights are float32 and the
 constraint holds on them; the layer computes with a rounded copy.
 
-Keras' own `NonNeg` is right for every kernel. Keras' `MaxNorm` and `UnitNorm` default to axis 0, which of a
-convolution's kernel is its height only; the two here know the axes. The soft constraint of the lectures, a penalty on
-the squared L2 norm, is `keras.regularizers.L2`.
+Keras' `NonNeg` is right for every kernel. Keras' `MaxNorm` and `UnitNorm` default to axis 0, only the height of a
+convolution's kernel; the two here take a filter's axes. The soft constraint of the lectures, a penalty on the squared
+L2 norm, is `keras.regularizers.L2`.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
-# For each layout of a kernel, the axes of one filter, counted from behind or from the front.
-KERNELS = {
-    "convolution": lambda rank: tuple(range(rank - 1)),  # (*size, channels, filters); Dense: (inputs, units)
-    "transposed": lambda rank: (*range(rank - 2), rank - 1),  # (*size, filters, channels)
-    "depthwise": lambda rank: tuple(range(rank - 2)),  # (*size, channels, multiplier): a filter sees one channel
-    "locally_connected": lambda rank: (1,),  # (positions, window, filters)
-}
+from tfcnn.arithmetic.integers import as_int, as_number
+
+KERNELS = ("convolution", "transposed", "depthwise", "locally_connected")  # the layouts of a kernel
 
 
-def filter_axes(kernel, rank):
+def filter_axes(kernel: str, rank: int) -> tuple[int, ...]:
     """The axes over which one filter of a kernel of this layout and rank extends.
 
     >>> filter_axes("convolution", 4), filter_axes("depthwise", 4), filter_axes("transposed", 5)
@@ -38,11 +35,17 @@ def filter_axes(kernel, rank):
         raise ValueError(f"kernel must be one of {', '.join(KERNELS)}; got {kernel!r}")
     if rank < (2 if kernel == "convolution" else 3):
         raise ValueError(f"a {kernel} kernel has more than {rank} axes")
-    return KERNELS[kernel](rank)
+    if kernel == "convolution":  # (*size, channels, filters); Dense: (inputs, units)
+        return tuple(range(rank - 1))
+    if kernel == "transposed":  # (*size, filters, channels)
+        return (*range(rank - 2), rank - 1)
+    if kernel == "depthwise":  # (*size, channels, multiplier): a filter sees one channel
+        return tuple(range(rank - 2))
+    return (1,)  # (positions, window, filters)
 
 
-def enforce(model):
-    """Projects every constrained weight of a model or layer now; optimisers do so after their steps only."""
+def enforce(model: keras.Model) -> None:
+    """Projects every constrained weight of a model or layer now; optimisers only do so after their steps."""
     for weight in model.trainable_weights:
         if weight.constraint is not None:
             weight.assign(weight.constraint(weight))
@@ -51,15 +54,15 @@ def enforce(model):
 class _OnFilters(keras.constraints.Constraint):
     """A constraint that acts on each filter of a kernel of a known layout."""
 
-    def __init__(self, kernel="convolution"):
+    def __init__(self, kernel: str = "convolution") -> None:
         filter_axes(kernel, 9)
         self.kernel = kernel
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"kernel": self.kernel}
 
-    def norms(self, w):
-        """The L2 norm of each filter, in the kernel's rank."""
+    def norms(self, w: Any) -> Any:
+        """The L2 norm of each filter, with as many axes as the kernel."""
         w = ops.convert_to_tensor(w)
         return ops.sqrt(ops.sum(ops.square(w), axis=filter_axes(self.kernel, len(w.shape)), keepdims=True))
 
@@ -78,16 +81,16 @@ class MaxNorm(_OnFilters):
         >>> layer = keras.layers.DepthwiseConv2D(3, depthwise_constraint=MaxNorm(2.0, kernel="depthwise"))
     """
 
-    def __init__(self, max_value=2.0, kernel="convolution"):
+    def __init__(self, max_value: float = 2.0, kernel: str = "convolution") -> None:
         super().__init__(kernel)
         if max_value <= 0:
             raise ValueError(f"max_value must be above 0, got {max_value}")
-        self.max_value = max_value
+        self.max_value = as_number(max_value)
 
-    def __call__(self, w):
+    def __call__(self, w: Any) -> Any:
         return w * (self.max_value / ops.maximum(self.norms(w), self.max_value))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"max_value": self.max_value}
 
 
@@ -103,7 +106,7 @@ class UnitNorm(_OnFilters):
         >>> layer = keras.layers.Conv2DTranspose(8, 3, kernel_constraint=UnitNorm(kernel="transposed"))
     """
 
-    def __call__(self, w):
+    def __call__(self, w: Any) -> Any:
         norms = self.norms(w)
         return w / ops.where(norms == 0, ops.ones_like(norms), norms)
 
@@ -118,26 +121,24 @@ class LowRank(keras.constraints.Constraint):
         rank: 1 or more.
 
     Raises:
-        ValueError: rank below 1, or a kernel that is not one of images, (height, width, ., .).
+        ValueError: rank below 1, or a kernel not of the form (height, width, ., .).
 
     Example:
         >>> import keras
         >>> layer = keras.layers.Conv2D(8, 5, kernel_constraint=LowRank(1))
     """
 
-    def __init__(self, rank=1):
-        if rank < 1:
-            raise ValueError(f"rank must be 1 or more, got {rank}")
-        self.rank = rank
+    def __init__(self, rank: int = 1) -> None:
+        self.rank = as_int(rank, "rank")
 
-    def __call__(self, w):
+    def __call__(self, w: Any) -> Any:
         if len(w.shape) != 4:
-            raise ValueError(f"low rank is of the 2-D kernels in (height, width, ., .), got the shape {tuple(w.shape)}")
+            raise ValueError(f"LowRank takes kernels of the form (height, width, ., .), got the shape {tuple(w.shape)}")
         u, sizes, v = _svd(ops.transpose(w, (2, 3, 0, 1)))
         nearest = ops.matmul(u[..., : self.rank] * ops.expand_dims(sizes[..., : self.rank], -2), v[..., : self.rank, :])
         return ops.cast(ops.transpose(nearest, (2, 3, 0, 1)), w.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"rank": self.rank}
 
 
@@ -145,7 +146,7 @@ class LowRank(keras.constraints.Constraint):
 class Orthogonal(_OnFilters):
     """The filters, each written as a vector, are orthonormal: the nearest such kernel (the polar factor).
 
-    Where there are more filters than a filter has weights they cannot be; the rows of the matrix are then.
+    With more filters than weights in a filter, which cannot be orthonormal, the rows of the matrix are.
 
     Args:
         kernel: layout of the kernel, as of `MaxNorm`; the filters of one position each, for "locally_connected".
@@ -155,20 +156,20 @@ class Orthogonal(_OnFilters):
         >>> layer = keras.layers.Conv2D(8, 3, kernel_constraint=Orthogonal())
     """
 
-    def __call__(self, w):
+    def __call__(self, w: Any) -> Any:
         axes = filter_axes(self.kernel, len(w.shape))
         if self.kernel == "locally_connected":
-            order = (0, 1, 2)
+            order = [0, 1, 2]
             matrix = ops.convert_to_tensor(w)
         else:
-            order = (*axes, *(i for i in range(len(w.shape)) if i not in axes))
+            order = [*axes, *(i for i in range(len(w.shape)) if i not in axes)]
             matrix = ops.reshape(ops.transpose(w, order), (math.prod(w.shape[i] for i in axes), -1))
         u, _, v = _svd(matrix)
         nearest = ops.reshape(ops.matmul(u, v), [w.shape[i] for i in order])
         return ops.cast(ops.transpose(nearest, [order.index(i) for i in range(len(order))]), w.dtype)
 
 
-def _svd(matrices):
+def _svd(matrices: Any) -> tuple:
     """Reduced singular value decomposition, in float32 at least: there is none in half precision."""
     dtype = keras.backend.result_type(keras.backend.standardize_dtype(matrices.dtype), "float32")
     return ops.svd(ops.cast(matrices, dtype), full_matrices=False)

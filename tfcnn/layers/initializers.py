@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+from tfcnn.arithmetic.integers import as_int, as_number
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -32,7 +35,7 @@ class Bilinear(keras.initializers.Initializer):
         TensorShape([1, 16, 16, 21])
     """
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple, dtype: str | None = None) -> Any:
         *sizes, filters, channels = shape
         if filters != channels:
             raise ValueError(f"each map is up-sampled to one map: {channels} channels cannot become {filters} filters")
@@ -58,10 +61,10 @@ class ContextIdentity(keras.initializers.Initializer):
     so that a stack of such layers with the widths C, 2C, ..., 32C, C is the identity, up to the noise.
 
     Args:
-        classes: C of the paper, the maps that the context network takes and gives; by default the largest number that
-            divides both widths of the kernel.
-        stddev: of the noise that breaks the symmetry between the maps of a group; 0 for none. The paper asks that it be
-            far below classes / C_i+1.
+        classes: C of the paper, the number of maps at both ends of the context network; by default the largest number
+            that divides both widths of the kernel.
+        stddev: of the noise that breaks the symmetry between the maps of a group; 0 for none. In the paper it is far
+            below classes / C_i+1.
         seed: of the noise: an integer or a `keras.random.SeedGenerator`.
 
     Raises:
@@ -74,25 +77,28 @@ class ContextIdentity(keras.initializers.Initializer):
         TensorShape([1, 4, 4, 42])
     """
 
-    def __init__(self, classes=None, stddev=0.0, seed=None):
+    def __init__(self, classes: int | None = None, stddev: float = 0.0, seed: Any = None) -> None:
         if stddev < 0:
             raise ValueError(f"stddev must be 0 or more, got {stddev}")
-        self.classes, self.stddev, self.seed = classes, stddev, seed
-        self._noise = keras.initializers.RandomNormal(stddev=stddev, seed=seed)
+        self.classes = None if classes is None else as_int(classes, "classes")
+        self.stddev = as_number(stddev)
+        self.seed = as_number(seed)
+        self._noise = keras.initializers.RandomNormal(stddev=self.stddev, seed=self.seed)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple, dtype: str | None = None) -> Any:
         *sizes, before, after = shape
         classes = self.classes or math.gcd(before, after)
         if before % classes or after % classes:
             raise ValueError(f"{before} and {after} maps cannot be divided into {classes} classes")
         if any(size % 2 == 0 for size in sizes):
             raise ValueError(f"a kernel of {tuple(sizes)} has no middle")
-        groups = [np.arange(width) * classes // width for width in (before, after)]
+        groups_before = np.arange(before) * classes // before
+        groups_after = np.arange(after) * classes // after
         same = np.zeros(shape, bool)
-        same[tuple(size // 2 for size in sizes)] = groups[0][:, None] == groups[1]
+        same[tuple(size // 2 for size in sizes)] = groups_before[:, None] == groups_after
         dtype = dtype or keras.config.floatx()
         noise = self._noise(shape, dtype) if self.stddev else ops.zeros(shape, dtype)
         return ops.where(ops.convert_to_tensor(same), ops.cast(classes / after, dtype), noise)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"classes": self.classes, "stddev": self.stddev, "seed": self._noise.get_config()["seed"]}

@@ -1,22 +1,25 @@
-"""What the networks are built of: a convolution with its normalisation and activation, and pooling.
+"""The blocks of the networks: a convolution with its normalisation and activation, and pooling.
 
-`Style` holds what one published version of a network does alike in all its layers, so that a row of a table says only
-kernel, filters and stride.
+`Style` holds what all layers of one published version have in common, so that a row of a table says only kernel,
+filters and stride.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import keras
 from keras import layers
+
+Kernel = int | tuple[int, int]
 
 
 class Style(NamedTuple):
     """Conventions of a published version.
 
     padding "same" is TensorFlow's (an even map with stride 2: nothing before, one pixel after), "symmetric" PyTorch's
-    (as much before as after). Both keep the size at stride 1, where they are the same thing. "valid" is none. epsilon
-    and scale are batch norm's; bias says whether a convolution before batch norm has one; initializer is its kernel's.
+    (as much before as after). At stride 1 the two are the same and keep the size. "valid" is none. epsilon and scale
+    are batch norm's; bias says whether a convolution before batch norm has one; initializer is its kernel's.
     """
 
     padding: str = "symmetric"
@@ -28,24 +31,43 @@ class Style(NamedTuple):
     initializer: str = "he_normal"
 
 
-def conv_bn(x, filters, kernel, stride=1, *, style, activation="style", name=None):
+def conv_bn(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: Kernel,
+    stride: int = 1,
+    *,
+    style: Style,
+    activation: str | None = "style",
+    name: str | None = None,
+) -> keras.KerasTensor:
     """Convolution, batch norm, activation. (h, w, c) -> (h / stride, w / stride, filters)
 
-    `kernel` is a number or a pair; `activation` the style's, another or None; `name` that of the last layer.
+    `activation`: the style's by default, or None; `name`: of the last layer.
     """
     x, padding = _padded(x, kernel, stride, style)
     x = layers.Conv2D(filters, kernel, stride, padding, use_bias=style.bias, kernel_initializer=style.initializer)(x)
     return bn(x, style=style, activation=activation, name=name)
 
 
-def depthwise_bn(x, kernel, stride=1, *, style, activation="style", name=None):
+def depthwise_bn(
+    x: keras.KerasTensor,
+    kernel: Kernel,
+    stride: int = 1,
+    *,
+    style: Style,
+    activation: str | None = "style",
+    name: str | None = None,
+) -> keras.KerasTensor:
     """Depthwise convolution, batch norm, activation. (h, w, c) -> (h / stride, w / stride, c)"""
     x, padding = _padded(x, kernel, stride, style)
     x = layers.DepthwiseConv2D(kernel, stride, padding, use_bias=style.bias)(x)
     return bn(x, style=style, activation=activation, name=name)
 
 
-def bn(x, *, style, activation="style", name=None):
+def bn(
+    x: keras.KerasTensor, *, style: Style, activation: str | None = "style", name: str | None = None
+) -> keras.KerasTensor:
     """Batch norm and activation. Same shape."""
     activation = style.activation if activation == "style" else activation
     norm = layers.BatchNormalization(
@@ -54,22 +76,25 @@ def bn(x, *, style, activation="style", name=None):
     return layers.Activation(activation, name=name)(norm(x)) if activation else norm(x)
 
 
-def max_pool(x, size, stride, padding=0, ceil=False):
+def max_pool(x: keras.KerasTensor, size: int, stride: int, padding: int = 0, ceil: bool = False) -> keras.KerasTensor:
     """Max pooling of maps that are not negative, as they are after ReLU: the border is of zeros.
 
     `ceil` lets the last window hang over the end, as Caffe and torchvision's GoogLeNet and SqueezeNet do; with windows
     at least as large as the stride that is a border of stride - 1 at the end.
     """
     if padding or ceil:
-        x = layers.ZeroPadding2D(((padding, padding + ceil * (stride - 1)),) * 2)(x)
+        after = padding + stride - 1 if ceil else padding
+        x = layers.ZeroPadding2D(((padding, after), (padding, after)))(x)
     return layers.MaxPooling2D(size, stride)(x)
 
 
-def _padded(x, kernel, stride, style):
-    """The map with the border that PyTorch adds before a strided convolution, and Keras' name for the rest."""
+def _padded(x: keras.KerasTensor, kernel: Kernel, stride: int, style: Style) -> tuple[keras.KerasTensor, str]:
+    """The map with the border that PyTorch adds before a strided convolution, and Keras' name of the padding left."""
     if style.padding == "valid":
         return x, "valid"
     if stride == 1 or style.padding == "same":
         return x, "same"
     sides = kernel if isinstance(kernel, tuple) else (kernel, kernel)
-    return layers.ZeroPadding2D(tuple((k - 1) // 2 for k in sides))(x) if max(sides) > 1 else x, "valid"
+    if max(sides) > 1:
+        x = layers.ZeroPadding2D(tuple((side - 1) // 2 for side in sides))(x)
+    return x, "valid"

@@ -10,12 +10,14 @@ with 8, and kept at 90 % or more: tfcnn.arithmetic.scaling.scale_width), `depth`
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from tfcnn.arithmetic.integers import as_int, as_number
 from tfcnn.errors import BadInput, choose
 
 # Below this many pixels a network that divides the image by 32 ends in a 1x1 map.
@@ -46,7 +48,11 @@ FAMILIES = (
     Family("xception", "classification", 16, ("xception",)),
     Family("efficientnet", "classification", 16, tuple(f"efficientnet_b{n}" for n in range(8))),
     Family(
-        *("alexnet", "classification", 15, ("alexnet", "alexnet_2012", "zfnet"), ("conv1", "conv2", "conv5")),
+        "alexnet",
+        "classification",
+        15,
+        ("alexnet", "alexnet_2012", "zfnet"),
+        ("conv1", "conv2", "conv5"),
         small=67,  # 227's stem and three poolings without borders end in one position
     ),
     Family("nin", "classification", 8, ("nin", "nin_imagenet")),
@@ -65,11 +71,35 @@ FAMILIES = (
     Family("autoencoder", "reconstruction", 8, ("conv_autoencoder",)),
 )
 ARCHS = {name: family for family in FAMILIES for name in family.names}
+TASKS = {family.task for family in FAMILIES}
 
 
-def list_archs(task: str | None = None) -> list[str]:
-    """Names that `build` knows, all or those of one task ("classification", "segmentation", "reconstruction")."""
-    return [name for name, family in ARCHS.items() if task in (None, family.task)]
+def list_archs(pattern: str | Sequence[str] | None = "", *, task: str | None = None) -> list[str]:
+    """Names that `build` knows, in the registry's order; as timm's `list_models`.
+
+    Args:
+        pattern: a shell-style pattern such as "*resnet*", or several, any of which may match; default: every name. The
+            name of a task stands for `task`.
+        task: only networks of one task, "classification", "segmentation" or "reconstruction".
+
+    Returns:
+        list[str]: empty where nothing matches.
+
+    >>> list_archs("mobilenet*")
+    ['mobilenet', 'mobilenet_v2', 'mobilenet_v3_small', 'mobilenet_v3_large']
+    >>> list_archs(["fcn*", "unet*"]), list_archs("*3d", task="segmentation"), list_archs("vit*")
+    (['unet', 'unet3d', 'fcn32s', 'fcn16s', 'fcn8s'], ['unet3d'], [])
+    >>> list_archs("reconstruction")
+    ['conv_autoencoder']
+    """
+    if isinstance(pattern, str) and pattern in TASKS and task in (None, pattern):
+        return list_archs(task=pattern)
+    patterns = [pattern or "*"] if isinstance(pattern, str) else list(pattern or "*")
+    return [
+        name
+        for name, family in ARCHS.items()
+        if task in (None, family.task) and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    ]
 
 
 def family_of(arch: str) -> Family:
@@ -77,13 +107,13 @@ def family_of(arch: str) -> Family:
     return ARCHS[choose("architecture", arch, ARCHS, flag="--arch")]
 
 
-def check_size(arch: str, size: int | tuple[int | None, ...]) -> None:
+def check_size(arch: str, size: int | Sequence[int | None]) -> None:
     """Raises BadInput when an input is too small for the architecture.
 
-    `size` is that of its spatial axes, in pixels, samples or voxels (None: any), or one number for all of them.
+    `size` is in pixels, samples or voxels: one for each spatial axis (None: any), or one for all.
     """
     family = family_of(arch)
-    sides = (size,) * family.axes if isinstance(size, int) else size
+    sides = size if isinstance(size, Sequence) else (size,) * family.axes
     if any(side < family.min_size for side in sides if side is not None):
         inputs, unit = KINDS[family.axes]
         needed = f"{family.min_size} {unit}"
@@ -109,7 +139,7 @@ def defaults_of(arch: str) -> dict[str, Any]:
 
 def arguments(
     arch: str,
-    input_shape: tuple[int, ...] | None = None,
+    input_shape: Sequence[int | None] | None = None,
     num_classes: int | None = None,
     *,
     image_scale: float = 1.0,
@@ -117,23 +147,34 @@ def arguments(
 ) -> dict[str, Any]:
     """Every argument with which `tfcnn.build` calls the architecture's builder, defaults filled in.
 
-    A network with a `stem` gets stem="cifar", which keeps resolution, for images below 64 pixels (or its family's
-    `small`), unless `overrides` say otherwise. Images that were made larger by `image_scale` count as they were, so
-    that the networks of a family (--phi) have one stem.
+    NumPy's integers and floats become Python's. A network with a `stem` gets stem="cifar", which keeps resolution, for
+    images below 64 pixels (or its family's `small`), unless `overrides` say otherwise. Images enlarged by `image_scale`
+    count at their size before, so that the networks of a family (--phi) have one stem.
 
     Raises:
-        BadInput: unknown architecture or argument, or an image below the architecture's minimum.
+        BadInput: unknown architecture or argument, True or False in place of an integer, or an image below the
+            architecture's minimum.
     """
     defaults = defaults_of(arch)
-    for key in overrides:
+    for key, value in overrides.items():
         choose(f"argument of {arch}", key, defaults, flag="--arch-args")
+        if isinstance(value, bool) and type(defaults[key]) is int:
+            raise BadInput(f"{key} of {arch} must be an integer, got {value} (--arch-args)")
     filled = dict(defaults)
     if input_shape is not None:
         filled["input_shape"] = input_shape
     if num_classes is not None and "num_classes" in defaults:
         filled["num_classes"] = num_classes
     filled |= overrides
-    filled["input_shape"] = tuple(filled["input_shape"])
+    filled = {key: _plain(value) for key, value in filled.items()}
+    try:
+        filled["input_shape"] = tuple(
+            None if side is None else as_int(side, "each side of input_shape") for side in filled["input_shape"]
+        )
+        if "num_classes" in filled:
+            filled["num_classes"] = as_int(filled["num_classes"], "num_classes", minimum=0)
+    except ValueError as error:
+        raise BadInput(f"{arch}: {error}") from error
     if len(filled["input_shape"]) != len(defaults["input_shape"]):
         received, usual = ("x".join(map(str, shape)) for shape in (filled["input_shape"], defaults["input_shape"]))
         raise BadInput(f"{arch} takes inputs such as {usual}, not {received} (--arch, --dataset)")
@@ -143,6 +184,13 @@ def arguments(
     if "stem" in defaults and "stem" not in overrides and _is_small(arch, unscaled):
         filled["stem"] = "cifar"
     return filled
+
+
+def _plain(value: Any) -> Any:
+    """`value` with NumPy's numbers as Python's, in tuples and lists too."""
+    if type(value) in (tuple, list):  # not named tuples: they are tables of a network
+        return type(value)(_plain(entry) for entry in value)
+    return as_number(value)
 
 
 def _is_small(arch: str, image_size: Sequence[int | None]) -> bool:

@@ -1,17 +1,13 @@
-"""What every layer of tfcnn keeps: one test for each promise, run on every row of CASES.
+"""What every layer of tfcnn keeps: one test for each promise, run on every row of `layer_cases`.
 
 A row is a layer, its input and its oracle: a slow loop in NumPy, written from the definition and not from the code.
 """
 
-import dataclasses
-import functools
 import inspect
-import itertools
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import keras
@@ -19,365 +15,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.tfcnn.layers import convolution_loops as loops
+from tests.tfcnn.layers import layer_cases
+from tests.tfcnn.layers.layer_cases import CASES, arrays, built, call, every_case, inputs_of, model_of, oracle
 from tfcnn import layers
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """A layer, the shapes of its inputs with the batch, and its oracle.
-
-    `loop(weights, *inputs)` takes float64 arrays (weights in the order of `layer.get_weights()`) and returns the output
-    or the list of outputs. `draw(rng, shape)` makes an input; distinct values where the layer has ties.
-    """
-
-    id: str
-    make: Callable[[], keras.layers.Layer]
-    shapes: tuple[tuple[int, ...], ...]
-    loop: Callable
-    draw: Callable = lambda rng, shape: rng.normal(size=shape)
-    draw_all: Callable | None = None  # makes the list of inputs where one depends on another; integers stay integers
-    unknown_size: bool = True  # works where height and width are not known when the model is built
-    differentiable: bool = True
-
-    def __str__(self):
-        return self.id
-
-
-def subsampling(weights, x):
-    """LeCun 1998, section II.B, on 2x2 windows."""
-    coefficient, bias = weights
-    batch, height, width, channels = x.shape
-    y = np.zeros((batch, height // 2, width // 2, channels))
-    for n, i, j, c in np.ndindex(y.shape):
-        y[n, i, j, c] = np.tanh(coefficient[c] * x[n, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2, c].mean() + bias[c])
-    return y
-
-
-def window_cells(sizes, pool_size, strides, padding):
-    """For each window its place in the output and the cells of the input in it, both in row-major order."""
-    rows = []
-    for size, pool, stride in zip(sizes, pool_size, strides, strict=True):
-        count = -(-size // stride) if padding == "same" else (size - pool) // stride + 1
-        before = max((count - 1) * stride + pool - size, 0) // 2 if padding == "same" else 0
-        rows.append(
-            [
-                [w * stride + d - before for d in range(pool) if 0 <= w * stride + d - before < size]
-                for w in range(count)
-            ]
-        )
-    for place in np.ndindex(*map(len, rows)):
-        yield place, list(itertools.product(*(row[w] for row, w in zip(rows, place, strict=True))))
-
-
-def max_pooling(pool_size, strides, padding):
-    def loop(weights, x):
-        batch, *sizes, channels = x.shape
-        cells = dict(window_cells(sizes, pool_size, strides, padding))
-        values = np.zeros((batch, *(1 + max(place[i] for place in cells) for i in range(len(sizes))), channels))
-        indices = np.zeros(values.shape, int)
-        for (n, *place, c), window in ((p, cells[p[1:-1]]) for p in np.ndindex(values.shape)):
-            first = max(window, key=lambda cell: x[(n, *cell, c)])  # `max` keeps the first of equals
-            values[(n, *place, c)] = x[(n, *first, c)]
-            indices[(n, *place, c)] = np.ravel_multi_index((*first, c), (*sizes, channels))
-        return [values, indices]
-
-    return loop
-
-
-def max_unpooling(output_size):
-    def loop(weights, values, indices):
-        batch, *_, channels = values.shape
-        y = np.zeros((batch, int(np.prod(output_size)) * channels))
-        for place in np.ndindex(values.shape):
-            y[place[0], int(indices[place])] = values[place]
-        return y.reshape(batch, *output_size, channels)
-
-    return loop
-
-
-def max_unpooling_like(*arguments):
-    def loop(weights, values, like):
-        _, indices = max_pooling(*arguments)(weights, like)
-        return max_unpooling(like.shape[1:-1])(weights, values, indices)
-
-    return loop
-
-
-def lp_pooling(pool_size, strides, padding, p):
-    def loop(weights, x):
-        cells = dict(window_cells(x.shape[1:-1], pool_size, strides, padding))
-        rank = len(pool_size)
-        y = np.zeros((x.shape[0], *(1 + max(place[i] for place in cells) for i in range(rank)), x.shape[-1]))
-        for n, *place, c in np.ndindex(y.shape):
-            y[(n, *place, c)] = sum(abs(x[(n, *cell, c)]) ** p for cell in cells[tuple(place)]) ** (1 / p)
-        return y
-
-    return loop
-
-
-def bed_of_nails(size, position):
-    def loop(weights, x):
-        batch, *sizes, channels = x.shape
-        y = np.zeros((batch, *(n * s for n, s in zip(sizes, size, strict=True)), channels))
-        for n, *place, c in np.ndindex(x.shape):
-            y[(n, *(i * s + p for i, s, p in zip(place, size, position, strict=True)), c)] = x[(n, *place, c)]
-        return y
-
-    return loop
-
-
-def crop_like(offset):
-    def loop(weights, x, like):
-        y = np.zeros((*like.shape[:-1], x.shape[-1]))
-        for n, *place, c in np.ndindex(y.shape):
-            spare = [size - smaller for size, smaller in zip(x.shape[1:-1], like.shape[1:-1], strict=True)]
-            first = [s // 2 for s in spare] if offset is None else [offset] * len(spare)
-            y[(n, *place, c)] = x[(n, *(i + f for i, f in zip(place, first, strict=True)), c)]
-        return y
-
-    return loop
-
-
-def distinct(rng, shape):
-    """No ties, and none by rounding either: bfloat16 holds these integers."""
-    assert np.prod(shape) <= 256
-    return rng.permutation(int(np.prod(shape))).reshape(shape) - np.prod(shape) // 2
-
-
-def pooled(x_shape, *arguments):
-    """Values of no matter where, and the indices of a pooling of x_shape."""
-
-    def draw_all(rng):
-        _, indices = max_pooling(*arguments)([], distinct(rng, x_shape))
-        return [rng.normal(size=indices.shape), indices]
-
-    return draw_all
-
-
-def pooling_cases():
-    for suffix, x_shape, arguments in [
-        ("1D", (2, 9, 3), ((2,), (2,), "valid")),
-        ("1D same, overlapping", (2, 8, 3), ((4,), (3,), "same")),
-        ("2D", (2, 6, 8, 2), ((2, 2), (2, 2), "valid")),
-        ("2D odd sizes", (2, 5, 7, 3), ((2, 3), (2, 3), "valid")),
-        ("2D odd sizes, same", (2, 5, 7, 3), ((2, 2), (2, 2), "same")),
-        ("2D overlapping", (2, 5, 6, 3), ((3, 2), (1, 1), "valid")),
-        ("2D same, overlapping", (2, 6, 7, 3), ((3, 3), (2, 2), "same")),
-        ("2D same, window above stride and input", (2, 3, 2, 3), ((3, 3), (1, 2), "same")),
-        ("2D gaps", (2, 7, 8, 2), ((1, 2), (3, 3), "valid")),
-        ("3D", (1, 4, 5, 6, 2), ((2, 2, 2), (2, 2, 2), "valid")),
-        ("3D same, overlapping", (1, 3, 4, 5, 2), ((2, 3, 3), (1, 2, 2), "same")),
-    ]:
-        rank = suffix[:2]
-        sizes = x_shape[1:-1]
-        pool, unpool, like = (
-            getattr(layers, name + rank) for name in ("MaxPoolingWithArgmax", "MaxUnpooling", "MaxUnpoolingLike")
-        )
-        small = max_pooling(*arguments)([], np.zeros(x_shape))[0].shape
-        yield Case(
-            "MaxPoolingWithArgmax" + suffix,
-            functools.partial(pool, *arguments),
-            (x_shape,),
-            max_pooling(*arguments),
-            distinct,
-        )
-        yield Case(
-            "MaxUnpooling" + suffix,
-            functools.partial(unpool, *arguments, output_size=sizes),
-            (small, small),
-            max_unpooling(sizes),
-            draw_all=pooled(x_shape, *arguments),
-        )
-        yield Case(
-            "MaxUnpoolingLike" + suffix,
-            functools.partial(like, *arguments),
-            (small, x_shape),
-            max_unpooling_like(*arguments),
-            distinct,
-        )
-    for rank, x_shape, arguments in [
-        ("1D", (2, 9, 3), ((3,), (2,), "valid", 3)),
-        ("2D", (2, 5, 7, 3), ((2, 3), (2, 2), "same", 2)),
-        ("3D", (1, 4, 5, 6, 2), ((2, 2, 2), (2, 1, 2), "same", 2.5)),
-    ]:
-        layer = getattr(layers, "LpPooling" + rank)
-        yield Case(layer.__name__, functools.partial(layer, *arguments), (x_shape,), lp_pooling(*arguments))
-    for rank, x_shape, arguments in [
-        ("1D", (2, 4, 3), ((3,), (1,))),
-        ("2D", (2, 3, 4, 2), ((2, 3), (1, 2))),
-        ("3D", (1, 2, 3, 2, 2), ((2, 1, 3), (1, 0, 0))),
-    ]:
-        layer = getattr(layers, "BedOfNails" + rank)
-        yield Case(layer.__name__, functools.partial(layer, *arguments), (x_shape,), bed_of_nails(*arguments))
-
-
-CASES = [
-    Case("Subsampling2D", lambda: layers.Subsampling2D(2, activation="tanh"), ((2, 6, 7, 3),), subsampling),
-    *pooling_cases(),
-    Case("CropLike", layers.CropLike, ((2, 7, 6, 3), (2, 4, 4, 2)), crop_like(None)),
-    Case("CropLike offset", partial(layers.CropLike, 2), ((2, 5, 4, 6, 1), (2, 3, 1, 4, 2)), crop_like(2)),
-    Case(
-        "LocalResponseNormalization",
-        lambda: layers.LocalResponseNormalization(5, alpha=0.3),
-        ((2, 3, 4, 9),),
-        partial(loops.local_response_normalization, size=5, alpha=0.3, beta=0.75, k=2.0),
-    ),
-    Case(
-        "LocalResponseNormalization even size",
-        lambda: layers.LocalResponseNormalization(4, alpha=0.3, beta=0.5, k=1.0),
-        ((2, 5, 6),),
-        partial(loops.local_response_normalization, size=4, alpha=0.3, beta=0.5, k=1.0),
-    ),
-    *(
-        Case(
-            f"Padding{rank}D {mode}",
-            partial(getattr(layers, f"Padding{rank}D"), amounts, mode),
-            ((2, *(5, 4, 3)[:rank], 2),),
-            partial(loops.padding, amounts=amounts, mode=mode),
-        )
-        for rank, amounts in enumerate([((2, 1),), ((0, 2), (3, 1)), ((1, 2), (2, 0), (1, 1))], start=1)
-        for mode in loops.PADDING
-    ),
-    Case(
-        "PaddedConv1D",
-        lambda: layers.PaddedConv1D(4, 3, dilation_rate=2, padding="full", padding_mode="circular", activation="tanh"),
-        ((2, 7, 3),),
-        partial(loops.convolution, dilation_rate=(2,), amounts=((4, 4),), mode="circular", activation=np.tanh),
-    ),
-    Case(
-        "PaddedConv2D stride and dilation",  # no common part in the first axis, one in the second
-        lambda: layers.PaddedConv2D(4, 3, (2, 4), "half", padding_mode="reflect", dilation_rate=(3, 2)),
-        ((2, 11, 12, 2),),
-        partial(loops.convolution, strides=(2, 4), dilation_rate=(3, 2), amounts=((3, 3), (2, 2)), mode="reflect"),
-    ),
-    Case(
-        "PaddedConv2D groups",
-        lambda: layers.PaddedConv2D(6, (3, 2), groups=2, padding=((1, 0), (2, 1)), padding_mode="replicate"),
-        ((2, 5, 6, 4),),
-        partial(loops.convolution, amounts=((1, 0), (2, 1)), mode="replicate"),
-    ),
-    Case(
-        "PaddedConv3D",
-        lambda: layers.PaddedConv3D(2, 2, strides=2, dilation_rate=2, padding=1, use_bias=False),
-        ((1, 5, 4, 6, 2),),
-        partial(loops.convolution, strides=(2, 2, 2), dilation_rate=(2, 2, 2), amounts=((1, 1),) * 3),
-    ),
-    Case(
-        "LocallyConnected1D",
-        lambda: layers.LocallyConnected1D(3, 3, strides=2, padding="half"),
-        ((2, 8, 2),),
-        partial(loops.locally_connected, kernel_size=(3,), strides=(2,), amounts=((1, 1),)),
-        unknown_size=False,
-    ),
-    Case(
-        "LocallyConnected2D",
-        lambda: layers.LocallyConnected2D(3, (3, 2), strides=(1, 2), activation="tanh"),
-        ((2, 6, 7, 2),),
-        partial(loops.locally_connected, kernel_size=(3, 2), strides=(1, 2), activation=np.tanh),
-        unknown_size=False,
-    ),
-    Case(
-        "SpatiallySeparableConv2D",
-        lambda: layers.SpatiallySeparableConv2D(
-            3, (3, 2), (2, 1), "half", rank=2, padding_mode="reflect", dilation_rate=(1, 2), activation="tanh"
-        ),
-        ((2, 7, 6, 2),),
-        partial(
-            loops.separable,
-            strides=(2, 1),
-            dilation_rate=(1, 2),
-            amounts=((1, 1), (1, 1)),
-            mode="reflect",
-            activation=np.tanh,
-        ),
-    ),
-    *(
-        Case(
-            f"OrthogonalPlanesConv3D {merge}",
-            partial(layers.OrthogonalPlanesConv3D, 2, (3, 2, 4), 2, ((1, 1), (0, 2), (0, 3)), merge=merge),
-            ((2, 4, 5, 5, 2),),
-            partial(loops.orthogonal_planes, strides=(2, 2, 2), amounts=((1, 1), (0, 2), (0, 3)), merge=merge),
-        )
-        for merge in ("sum", "concatenate")
-    ),
-    Case(
-        "DeformableConv2D",
-        lambda: layers.DeformableConv2D(
-            3, (3, 2), (2, 1), ((2, 1), (0, 1)), padding_mode="replicate", dilation_rate=(1, 2), activation="tanh"
-        ),
-        ((2, 6, 7, 2),),
-        partial(
-            loops.deformable,
-            strides=(2, 1),
-            dilation_rate=(1, 2),
-            amounts=((2, 1), (0, 1)),
-            mode="replicate",
-            activation=np.tanh,
-        ),
-    ),
-    Case(
-        "FFTConv2D",
-        lambda: layers.FFTConv2D(3, (4, 3), (1, 2), "half", padding_mode="reflect", dilation_rate=(1, 2)),
-        ((2, 11, 9, 2),),
-        partial(loops.convolution, strides=(1, 2), dilation_rate=(1, 2), amounts=((1, 2), (2, 2)), mode="reflect"),
-    ),
-    Case(
-        "FFTConv2D tiles smaller than the kernel's overlap",
-        lambda: layers.FFTConv2D(2, 5, 2, tile=7, use_bias=False, activation="tanh"),
-        ((1, 12, 14, 2),),
-        partial(loops.convolution, strides=(2, 2), activation=np.tanh),
-    ),
-    Case(
-        "MLPConv2D",
-        lambda: layers.MLPConv2D(4, 3, (3, 2), strides=2, padding="half", activation="tanh"),
-        ((2, 6, 7, 3),),
-        partial(loops.mlp_convolution, strides=(2, 2), amounts=((1, 1), (1, 1)), activation=np.tanh),
-    ),
-]
-every_case = pytest.mark.parametrize("case", CASES, ids=str)
-
-
-def inputs_of(case, dtype="float64"):
-    rng = np.random.default_rng(0)
-    inputs = case.draw_all(rng) if case.draw_all else [case.draw(rng, shape) for shape in case.shapes]
-    assert tuple(x.shape for x in inputs) == case.shapes
-    return [x.astype(dtype if case.draw_all is None or x.dtype.kind == "f" else "int32") for x in inputs]
-
-
-def built(case, dtype="float32"):
-    """The layer, its weights moved off their initial values, so that a weight that is not used shows."""
-    layer = case.make()
-    if dtype != "float32":
-        layer = type(layer).from_config(layer.get_config() | {"dtype": dtype})
-    arguments = [keras.ops.convert_to_tensor(x) for x in inputs_of(case, "float32")]
-    layer(arguments if len(arguments) > 1 else arguments[0])
-    rng = np.random.default_rng(1)
-    layer.set_weights([w + 0.1 * rng.normal(size=w.shape).astype(w.dtype) for w in layer.get_weights()])
-    return layer
-
-
-def call(layer, inputs):
-    outputs = layer(inputs if len(inputs) > 1 else inputs[0])
-    return outputs if isinstance(outputs, list) else [outputs]
-
-
-def arrays(tensors):
-    return [keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float64")) for tensor in tensors]
-
-
-def oracle(case, layer, inputs):
-    outputs = case.loop([w.astype("float64") for w in layer.get_weights()], *inputs)
-    return outputs if isinstance(outputs, list) else [outputs]
-
-
-def model_of(case, layer, known=True):
-    """A functional model around the layer; known=False leaves the batch and the spatial sizes open."""
-    shapes = [shape[1:] if known else (*(None,) * (len(shape) - 2), shape[-1]) for shape in case.shapes]
-    dtypes = [str(x.dtype) for x in inputs_of(case, "float32")]
-    inputs = [keras.Input(shape, dtype=dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
-    inputs = inputs if len(inputs) > 1 else inputs[0]
-    return keras.Model(inputs, layer(inputs))
 
 
 def test_every_public_layer_is_in_the_table():
@@ -444,6 +84,34 @@ def test_config_round_trip(case):
     assert keras.saving.get_registered_name(type(layer)) == f"tfcnn>{type(layer).__name__}"
 
 
+def numpy_integers(value):
+    """`value` with every integer as NumPy's, in tuples too; the dictionaries of other objects stay."""
+    if isinstance(value, tuple):
+        return tuple(map(numpy_integers, value))
+    return np.int64(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+@every_case
+def test_takes_numpy_integers_and_keeps_them_as_pythons(case):
+    layer = case.make()
+    config = layer.get_config()
+    of_numpy = type(layer).from_config({name: numpy_integers(value) for name, value in config.items()})
+    as_json = json.dumps(of_numpy.get_config())  # which refuses NumPy's integers
+    assert as_json == json.dumps(config)
+    assert type(layer).from_config(json.loads(as_json)).get_config() == config
+
+
+@every_case
+def test_true_is_no_integer(case):
+    layer = case.make()
+    config = layer.get_config()
+    for name, value in config.items():
+        entries = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(entry, int) and not isinstance(entry, bool) for entry in entries):
+            with pytest.raises(ValueError, match=name):
+                type(layer).from_config(config | {name: True})
+
+
 @every_case
 def test_save_and_load(case, tmp_path):
     model, inputs = model_of(case, built(case)), inputs_of(case, "float32")
@@ -467,6 +135,7 @@ def test_mixed_precision(case, policy):
         np.testing.assert_allclose(result, expected, rtol=0.05, atol=0.05 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 @every_case
 def test_compiles_under_xla(case):
     layer, inputs = built(case), [tf.constant(x) for x in inputs_of(case, "float32")]
@@ -496,6 +165,7 @@ def test_unknown_batch_and_sizes(case):
         assert symbolic.shape[1:] == tuple(real.shape[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 @every_case
 def test_exports_to_litert_with_builtin_operators(case, tmp_path):
@@ -516,12 +186,13 @@ def test_exports_to_litert_with_builtin_operators(case, tmp_path):
         assert any(r.shape == expected.shape and np.allclose(r, expected, rtol=1e-3, atol=1e-4) for r in results)
 
 
-def test_jax_gives_the_same_values(tmp_path):
-    """This file's values again, in one process on the JAX backend, each case compiled as one."""
+@pytest.mark.slow
+def test_jax_gives_the_same_values():
+    """The values of all rows again, in one process on the JAX backend, each row compiled as one."""
     code = f"""
 import runpy, sys
 import jax, numpy as np
-names = runpy.run_path({str(Path(__file__))!r})
+names = runpy.run_path({layer_cases.__file__!r})
 for case in names["CASES"]:
     layer, inputs = names["built"](case), names["inputs_of"](case)
     forward = jax.jit(lambda inputs: names["call"](layer, inputs))

@@ -109,6 +109,7 @@ def test_depth_and_width_scale_every_network(arch):
     assert len(wide.rows) == len(shallow.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", registry.FAMILIES, ids=lambda family: family.module)
 @pytest.mark.parametrize("size", [(33, 45, 1), (64, 48, 4)])
 def test_any_size_and_channels_and_a_round_trip(family, size, tmp_path):
@@ -126,6 +127,7 @@ def test_any_size_and_channels_and_a_round_trip(family, size, tmp_path):
     np.testing.assert_array_equal(fresh(images), logits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", registry.FAMILIES, ids=lambda family: family.module)
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_one_training_step_changes_every_trainable_weight(family, policy):
@@ -151,6 +153,7 @@ def test_one_training_step_changes_every_trainable_weight(family, policy):
     assert all((a != w.numpy()).any() for a, w in zip(before, model.trainable_variables, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", registry.FAMILIES, ids=lambda family: family.module)
 def test_a_saved_model_of_every_family_gives_the_same_logits(family, tmp_path):
     arch = family.names[-1]
@@ -185,6 +188,11 @@ def test_small_images_get_a_stem_that_keeps_resolution(arch):
         ({"arch": "lenet5", "form": "paper", "width": 2}, "width must be 1"),
         ({"arch": "vgg11", "dropout": 3}, "vgg11 cannot be built"),
         ({"arch": "resnet152", "depth": 4}, "too deep for Keras.*--depth"),
+        ({"arch": "lenet5", "num_classes": True}, "num_classes must be an integer, 0 or more, got True"),
+        ({"arch": "lenet5", "num_classes": -1}, "num_classes must be an integer, 0 or more, got -1"),
+        ({"arch": "lenet5", "num_classes": 2.5}, "num_classes must be an integer, 0 or more, got 2.5"),
+        ({"arch": "lenet5", "input_shape": (28.5, 28, 1)}, "each side of input_shape must be an integer"),
+        ({"arch": "unet", "levels": True}, "levels of unet must be an integer, got True"),
     ],
 )
 def test_bad_input_names_what_is_near(arguments, message):
@@ -199,6 +207,68 @@ def test_list_archs_by_task():
     assert tfcnn.list_archs("detection") == []
 
 
+def test_list_archs_takes_the_task_by_name():
+    assert tfcnn.list_archs(task="segmentation") == tfcnn.list_archs("segmentation")
+
+
+def test_list_archs_by_pattern():
+    assert tfcnn.list_archs("mobilenet_v?") == ["mobilenet_v2"]
+    assert set(tfcnn.list_archs("*resnet*")) == {arch for arch in tfcnn.list_archs() if "resnet" in arch}
+
+
+def test_a_pattern_without_wildcards_is_a_whole_name():
+    assert tfcnn.list_archs("unet") == ["unet"]
+
+
+def test_list_archs_by_several_patterns_keeps_the_registrys_order():
+    assert tfcnn.list_archs(["nin", "vgg1[13]", "*net5"]) == ["lenet5", "vgg11", "vgg13", "nin"]
+
+
+def test_a_pattern_and_a_task_must_both_hold():
+    assert tfcnn.list_archs("*vgg*", task="segmentation") == ["dilated_vgg16"]
+    assert tfcnn.list_archs("segmentation", task="classification") == []
+
+
+@pytest.mark.parametrize("pattern", ["", None, [], "*"])
+def test_no_pattern_is_every_name(pattern):
+    assert tfcnn.list_archs(pattern) == list(registry.ARCHS)
+
+
+@pytest.mark.parametrize("pattern", ["vit*", ["a", "b"], "LENET5"])
+def test_no_match_is_an_empty_list(pattern):
+    assert tfcnn.list_archs(pattern) == []
+
+
+def test_a_network_of_numpy_integers_saves_and_loads(tmp_path):
+    shape = tuple(np.array([28, 28, 1]))
+    model = tfcnn.build("lenet5", shape, np.int64(10), width=np.int64(2), depth=np.int32(2))
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    images = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
+    np.testing.assert_array_equal(again(images), model(images))
+
+
+@pytest.mark.parametrize(
+    ("arch", "overrides"),
+    [
+        ("lenet5", {"num_classes": 10, "input_shape": (28, 28, 1), "width": 2, "depth": 2}),
+        ("lecture_cnn", {"filters": 8, "kernel_size": 5, "pool_size": 2, "units": 16}),
+        ("resnet18", {"repeats": (1, 1, 1, 1), "filters": [8, 16, 32, 64]}),
+        ("m5", {"first": 8, "stages": ((8, 1), (16, 1))}),
+        ("unet", {"levels": 3, "input_shape": (None, None, 1)}),
+    ],
+)
+def test_arguments_of_numpy_are_pythons(arch, overrides):
+    def numpy_integers(value):
+        if isinstance(value, tuple | list):
+            return type(value)(map(numpy_integers, value))
+        return np.int64(value) if isinstance(value, int) else value
+
+    of_numpy = registry.arguments(arch, **{name: numpy_integers(value) for name, value in overrides.items()})
+    assert json.dumps(of_numpy) == json.dumps(registry.arguments(arch, **overrides))  # refuses NumPy's integers
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", tfcnn.list_archs("segmentation"))
 def test_segmentation_networks_take_images_of_any_size(arch):
     """Built without a size, as large as the image whatever that is."""

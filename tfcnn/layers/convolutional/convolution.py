@@ -1,22 +1,25 @@
-"""Convolution with any padding, and with stride and dilation together: what the other convolutions here build on."""
+"""Convolution with any padding, and with stride and dilation together: the base of the other convolutions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from tfcnn.arithmetic.costs import ConvCost, conv_cost
+from tfcnn.arithmetic.integers import PerAxis, as_int, as_tuple
 from tfcnn.arithmetic.sizes import conv_output_size
-from tfcnn.layers.reshaping.padding import as_tuple, check_fits, check_padding, pad, padding_amounts
+from tfcnn.layers.reshaping.padding import PaddingArgument, check_fits, check_padding, explicit_padding, pad
 
 
-def convolve(inputs, kernel, strides, dilation_rate):
+def convolve(inputs: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...]) -> Any:
     """Convolution without padding, of maps with as many channels as the kernel takes or a multiple (groups).
 
-    Keras refuses strides together with dilation. What they have in common skips input pixels that no position reads;
-    where both remain, the dilated convolution is computed at every position and the strides pick from it. Keras' own
+    Keras refuses strides together with dilation. Their common divisor skips input pixels that no position reads; where
+    both remain, the dilated convolution is computed at every position and the strides pick from it. Keras' own
     grouped convolution compiles one XLA program a call on a CPU (50 to 200 times slower than this) and exports an
     invalid ONNX file: groups are split and concatenated here.
     """
@@ -33,9 +36,11 @@ def convolve(inputs, kernel, strides, dilation_rate):
     return ops.conv(inputs, kernel, strides, "valid", data_format="channels_last", dilation_rate=dilation_rate)
 
 
-def every(inputs, steps):
+def every(inputs: Any, steps: Sequence[int]) -> Any:
     """Each `steps`-th pixel of the spatial axes."""
-    return inputs[(slice(None), *(slice(None, None, step) for step in steps))] if max(steps) > 1 else inputs
+    if max(steps) == 1:
+        return inputs
+    return inputs[(slice(None), *(slice(None, None, step) for step in steps))]
 
 
 class Convolution(keras.layers.Layer):
@@ -45,29 +50,29 @@ class Convolution(keras.layers.Layer):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
-        strides=1,
-        padding="none",
-        padding_mode="zero",
-        dilation_rate=1,
-        activation=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        **kwargs,
-    ):
+        filters: int,
+        kernel_size: PerAxis,
+        strides: PerAxis = 1,
+        padding: PaddingArgument = "none",
+        padding_mode: str = "zero",
+        dilation_rate: PerAxis = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.filters = as_tuple(filters, 1, "filters")[0]
+        self.filters = as_int(filters, "filters")
         self.kernel_size = as_tuple(kernel_size, self.dimensions, "kernel_size")
         self.strides = as_tuple(strides, self.dimensions, "strides")
         self.dilation_rate = as_tuple(dilation_rate, self.dimensions, "dilation_rate")
         if padding == "same" and max(self.strides) > 1:
-            raise ValueError("padding='same' with strides is TensorFlow's own rule: use 'half', which is symmetric")
+            raise ValueError("padding='same' with strides is asymmetric in TensorFlow: use 'half', which is symmetric")
         self.padding = check_padding(padding, padding_mode, self.dimensions)
         self.padding_mode = padding_mode
         self.activation = keras.activations.get(activation)
@@ -79,20 +84,22 @@ class Convolution(keras.layers.Layer):
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
         self.effective_size = tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True))
-        self.amounts = padding_amounts(self.padding, self.effective_size)
+        self.amounts = explicit_padding(self.padding, self.effective_size)
         self.input_spec = keras.layers.InputSpec(ndim=self.dimensions + 2)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         if input_shape[-1] is None:
             raise ValueError(f"{self.name}: the number of channels must be known, got the shape {tuple(input_shape)}")
         self.input_spec = keras.layers.InputSpec(ndim=self.dimensions + 2, axes={-1: input_shape[-1]})
         self.build_kernels(input_shape)
-        self.bias = self.add_bias("bias", self.compute_output_shape(input_shape)[-1:]) if self.use_bias else None
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_bias("bias", self.compute_output_shape(input_shape)[-1:])
 
-    def build_kernels(self, input_shape):
+    def build_kernels(self, input_shape: tuple) -> None:
         self.kernel = self.add_kernel("kernel", (*self.kernel_size, input_shape[-1], self.filters))
 
-    def add_kernel(self, name, shape, initializer=None):
+    def add_kernel(self, name: str, shape: tuple, initializer: Any = None) -> Any:
         return self.add_weight(
             shape,
             name=name,
@@ -101,7 +108,7 @@ class Convolution(keras.layers.Layer):
             constraint=self.kernel_constraint,
         )
 
-    def add_bias(self, name, shape):
+    def add_bias(self, name: str, shape: tuple) -> Any:
         return self.add_weight(
             shape,
             name=name,
@@ -110,34 +117,34 @@ class Convolution(keras.layers.Layer):
             constraint=self.bias_constraint,
         )
 
-    def another_initializer(self):
-        """The kernel initialiser for one more kernel: an unseeded one draws other values than the first time."""
+    def another_initializer(self) -> Any:
+        """The kernel initialiser for another kernel: an unseeded one draws new values."""
         initializer = self.kernel_initializer
         return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         outputs = self.convolve(inputs)
         return self.activation(outputs if self.bias is None else outputs + self.bias)
 
-    def convolve(self, inputs):
+    def convolve(self, inputs: Any) -> Any:
         return convolve(self.pad(inputs), self.kernel, self.strides, self.dilation_rate)
 
-    def pad(self, inputs):
+    def pad(self, inputs: Any) -> Any:
         return pad(inputs, self.amounts, self.padding_mode)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         check_fits(input_shape, self.amounts, self.padding_mode)
         axes = zip(input_shape[1:-1], self.amounts, self.kernel_size, self.strides, self.dilation_rate, strict=True)
         sizes = (n if n is None else conv_output_size(n + sum(pair), k, s, 0, d) for n, pair, k, s, d in axes)
         return (input_shape[0], *sizes, self.filters)
 
-    def cost(self, input_shape, output_shape) -> ConvCost:
-        """What the layer costs for one example; `tfcnn.cost` asks for it."""
+    def cost(self, input_shape: tuple, output_shape: tuple) -> ConvCost:
+        """The cost of one example; `tfcnn.cost` calls it."""
         groups = input_shape[-1] // self.kernel.shape[-2]
         places = math.prod(output_shape[1:-1])
         return conv_cost(self.kernel_size, input_shape[-1], self.filters, places, groups=groups, bias=self.use_bias)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = ("filters", "kernel_size", "strides", "padding", "padding_mode", "dilation_rate", "use_bias")
         config = super().get_config() | {name: getattr(self, name) for name in names}
         config["activation"] = keras.activations.serialize(self.activation)
@@ -149,18 +156,29 @@ class Convolution(keras.layers.Layer):
 
 
 class _PaddedConv(Convolution):
-    def __init__(self, filters, kernel_size, strides=1, padding="none", *, groups=1, **kwargs):
+    """The convolutions' common part: `Convolution` with groups."""
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: PerAxis,
+        strides: PerAxis = 1,
+        padding: PaddingArgument = "none",
+        *,
+        groups: int = 1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(filters, kernel_size, strides, padding, **kwargs)
-        self.groups = as_tuple(groups, 1, "groups")[0]
+        self.groups = as_int(groups, "groups")
         if self.filters % self.groups:
             raise ValueError(f"filters must be a multiple of groups={self.groups}, got {self.filters}")
 
-    def build_kernels(self, input_shape):
+    def build_kernels(self, input_shape: tuple) -> None:
         if input_shape[-1] % self.groups:
             raise ValueError(f"{self.name}: {input_shape[-1]} channels cannot be divided into {self.groups} groups")
         super().build_kernels((*input_shape[:-1], input_shape[-1] // self.groups))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"groups": self.groups}
 
 
@@ -193,17 +211,17 @@ class PaddedConv2D(_PaddedConv):
     torch.nn.Conv2d(padding=..., padding_mode=...) with Keras' kernel layout. Keras' Conv2D pads with zeros by two
     rules, and refuses strides together with dilation.
 
-    This is also the grouped convolution of the package: groups are split and concatenated, which exports everywhere
-    (Keras' `Conv2D(groups=...)` gives an invalid ONNX file) and trains 50 times faster than it on a CPU.
+    Groups are split and concatenated, which exports everywhere (Keras' `Conv2D(groups=...)` gives an invalid ONNX
+    file) and trains 50 times faster than Keras' on a CPU.
 
     Args:
         filters: number of output maps.
         kernel_size: an integer, or one for each axis.
-        groups: into how many parts the channels and filters are divided, each filter seeing the channels of its part.
+        groups: number of parts of the channels and filters; each filter sees the channels of its part.
         strides: an integer, or one for each axis.
         padding: pixels for every side, a (before, after) pair for each axis, or "none", "half", "full" (`Padding2D`).
             "half" keeps the size of odd kernels at stride 1; with strides it is symmetric (PyTorch), unlike Keras'
-            "same", which is accepted as its other name at stride 1 only. "valid" is another name of "none".
+            "same", which is accepted as a synonym at stride 1 only. "valid" is a synonym of "none".
         padding_mode: "zero", "replicate", "reflect" or "circular" (`Padding2D`).
         dilation_rate: distance between the kernel's taps, an integer or one for each axis.
         activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,

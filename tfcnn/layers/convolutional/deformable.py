@@ -1,8 +1,9 @@
-"""Deformable convolution: the kernel's taps move to places that the layer computes from its input."""
+"""Deformable convolution: the taps of the kernel move to places computed from the input."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -18,8 +19,8 @@ class DeformableConv2D(Convolution):
     `y(p) = sum_n w(p_n) x(p + p_n + offset_n(p))`: Dai et al., "Deformable convolutional networks", 2017, section 2.1.
     The offsets (rows and columns, not integers) come from a convolution of the same kernel size, stride, padding and
     dilation; x between pixels is bilinear, and zero outside the padded map. The offsets start at zero, so that the
-    layer starts as the ordinary convolution. There, on the pixels themselves, bilinear interpolation has a kink; the
-    gradient is the one towards larger coordinates, as in torchvision's `deform_conv2d`.
+    layer starts as the ordinary convolution. On the pixels bilinear interpolation has a kink; the gradient is the one
+    towards larger coordinates, as in torchvision's `deform_conv2d`.
 
     Coordinates are computed in float32 whatever the layer's dtype: float16 would round them to half pixels at 1024.
 
@@ -28,7 +29,7 @@ class DeformableConv2D(Convolution):
         kernel_size: an integer, or one for each axis.
         strides, padding, padding_mode, dilation_rate: as of `PaddedConv2D`.
         activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
-        kernel_constraint, bias_constraint: as of Keras' Conv2D; they do not touch the offsets' convolution.
+        kernel_constraint, bias_constraint: as in Keras' Conv2D; not for the offsets' convolution.
 
     Input shape:
         (batch, height, width, channels).
@@ -45,14 +46,14 @@ class DeformableConv2D(Convolution):
         TensorShape([1, 14, 14, 8])
     """
 
-    def build_kernels(self, input_shape):
+    def build_kernels(self, input_shape: tuple) -> None:
         super().build_kernels(input_shape)
         displaced = 2 * math.prod(self.kernel_size)  # a row and a column for each tap, tap by tap
         shape = (*self.kernel_size, input_shape[-1], displaced)
         self.offset_kernel = self.add_weight(shape, "zeros", name="offset_kernel")
         self.offset_bias = self.add_weight((displaced,), "zeros", name="offset_bias")
 
-    def convolve(self, inputs):
+    def convolve(self, inputs: Any) -> Any:
         padded = self.pad(inputs)
         offsets = convolve(padded, self.offset_kernel, self.strides, self.dilation_rate) + self.offset_bias
         taps = math.prod(self.kernel_size)
@@ -63,7 +64,7 @@ class DeformableConv2D(Convolution):
         rows = ops.reshape(samples, (-1, *places, taps * padded.shape[-1]))
         return ops.matmul(rows, ops.reshape(self.kernel, (-1, self.filters)))
 
-    def _taps(self, places, dtype):
+    def _taps(self, places: tuple, dtype: str) -> Any:
         """Row and column in the padded map of each tap at each position: (height, width, taps, 2)."""
         axes = []
         for i in range(2):
@@ -75,10 +76,10 @@ class DeformableConv2D(Convolution):
         both = ops.stack([rows, columns], axis=-1)  # (row of place, column of place, row of tap, column of tap, 2)
         return ops.reshape(both, (*places, math.prod(self.kernel_size), 2))
 
-    def cost(self, input_shape, output_shape) -> ConvCost:
+    def cost(self, input_shape: tuple, output_shape: tuple) -> ConvCost:
         """The convolution, the offsets' convolution and the interpolation: 4 products and 3 sums a sampled value.
 
-        The interpolation's share of the MACs is none, as MACs are those of convolutions.
+        The interpolation has no MACs, which are those of convolutions.
         """
         places = math.prod(output_shape[1:-1])
         channels, taps = input_shape[-1], math.prod(self.kernel_size)
@@ -89,19 +90,22 @@ class DeformableConv2D(Convolution):
         return both._replace(multiplications=both.multiplications + 4 * samples, additions=both.additions + 3 * samples)
 
 
-def _sampled(maps, coordinates):
+def _sampled(maps: Any, coordinates: Any) -> Any:
     """Bilinear values of (batch, height, width, channels) at (batch, ..., 2): (batch, ..., channels); 0 outside."""
     batch, height, width, channels = ops.shape(maps)
     corner = ops.floor(coordinates)
     beyond = coordinates - corner  # from the pixel above and left; the gradient of the offsets goes through here
     flat = ops.reshape(maps, (-1, channels))
     first = ops.reshape(ops.arange(batch) * (height * width), (-1, *[1] * (len(coordinates.shape) - 2)))
-    total = 0
+    total: Any = 0
     for down in (0, 1):
         for right in (0, 1):
-            row, column = ops.cast(corner[..., 0], "int32") + down, ops.cast(corner[..., 1], "int32") + right
+            row = ops.cast(corner[..., 0], "int32") + down
+            column = ops.cast(corner[..., 1], "int32") + right
             inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            share = (beyond[..., 0] if down else 1 - beyond[..., 0]) * (beyond[..., 1] if right else 1 - beyond[..., 1])
+            share_of_row = beyond[..., 0] if down else 1 - beyond[..., 0]
+            share_of_column = beyond[..., 1] if right else 1 - beyond[..., 1]
+            share = share_of_row * share_of_column
             share = ops.cast(ops.where(inside, share, ops.zeros_like(share)), maps.dtype)
             place = ops.clip(row, 0, height - 1) * width + ops.clip(column, 0, width - 1)
             total = total + ops.expand_dims(share, -1) * ops.take(flat, first + place, axis=0)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
 from tfcnn.arithmetic.costs import ConvCost
+from tfcnn.arithmetic.integers import PerAxis, as_int
 from tfcnn.layers.convolutional.convolution import Convolution
+from tfcnn.layers.reshaping.padding import PaddingArgument
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -19,7 +22,7 @@ class FFTConv2D(Convolution):
 
     `PaddedConv2D` with other arithmetic: the same arguments, weights and values (to about 1e-5 of the largest one). The
     map is cut into tiles that overlap by the kernel (overlap-save), so that the work for a pixel grows with the tile
-    and not with the map, and maps of any size, known or not, are transformed by the same few constants.
+    and not with the map, and the same few constants transform maps of any size, known or not.
 
     A tile of T pixels is transformed by a product with the T x T matrix of the discrete Fourier transform, not by
     butterflies: that runs under XLA and in LiteRT with builtin operators, which TensorFlow's FFT does not. Everything
@@ -33,9 +36,9 @@ class FFTConv2D(Convolution):
     Args:
         filters: number of output maps.
         kernel_size: an integer, or one for each axis.
-        tile: side of the transformed tiles; by default the power of two from twice the kernel's (dilated) size up. Must
-            be larger than the kernel by the stride at least. Where the map's size is known the tiles are made smaller,
-            so that they cover the map without a remainder.
+        tile: side of the transformed tiles; by default the power of two from twice the kernel's (dilated) size up. At
+            least the kernel's size plus the stride minus 1. Where the map's size is known the tiles shrink to cover it
+            without a remainder.
         strides, padding, padding_mode, dilation_rate: as of `PaddedConv2D`.
         activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
         kernel_constraint, bias_constraint: as of Keras' Conv2D.
@@ -55,14 +58,23 @@ class FFTConv2D(Convolution):
         TensorShape([1, 64, 64, 8])
     """
 
-    def __init__(self, filters, kernel_size, strides=1, padding="none", *, tile=None, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: PerAxis,
+        strides: PerAxis = 1,
+        padding: PaddingArgument = "none",
+        *,
+        tile: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(filters, kernel_size, strides, padding, **kwargs)
         smallest = max(e + s - 1 for e, s in zip(self.effective_size, self.strides, strict=True))
-        if tile is not None and tile < smallest:
+        self.tile = None if tile is None else as_int(tile, "tile")
+        if self.tile is not None and self.tile < smallest:
             raise ValueError(f"tile must be {smallest} or more for this kernel and stride, got {tile}")
-        self.tile = tile
 
-    def convolve(self, inputs):
+    def convolve(self, inputs: Any) -> Any:
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
         padded = ops.cast(self.pad(inputs), dtype)
         cuts = [self._cut(ops.shape(padded)[axis + 1], axis) for axis in (0, 1)]
@@ -77,90 +89,94 @@ class FFTConv2D(Convolution):
         spectrum = ops.matmul(values, ops.concatenate([upper, lower], axis=-2))
         return ops.cast(_transform_back(spectrum, cuts, self.strides), self.compute_dtype)
 
-    def _cut(self, size, axis):
+    def _cut(self, size: Any, axis: int) -> Cut:
         covered, stride = self.effective_size[axis], self.strides[axis]
         tile = self.tile or 1 << (2 * covered + stride - 2).bit_length()
         outputs = (size - covered) // stride + 1
-        each = (tile - covered + 1) // stride or 1  # outputs of one tile
+        each = max((tile - covered + 1) // stride, 1)  # outputs of one tile
         if isinstance(outputs, int):
             each = math.ceil(outputs / math.ceil(outputs / each))
         step = each * stride
         return Cut(step + covered - 1, step, each, -(-outputs // each), outputs)
 
-    def cost(self, input_shape, output_shape) -> ConvCost:
+    def cost(self, input_shape: tuple, output_shape: tuple) -> ConvCost:
         """The price of the direct convolution with the same kernel, by which networks are compared.
 
         The transforms and products that this layer computes instead depend on the tile, not on the definition.
         """
         return super().cost(input_shape, output_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"tile": self.tile}
 
 
 class Cut(NamedTuple):
-    """How one axis is cut: into `count` tiles of `tile` pixels, a new one every `step` pixels."""
+    """The tiles along one axis: `count` tiles of `tile` pixels, one every `step` pixels."""
 
     tile: int
     step: int
     each: int  # outputs of one tile
-    count: int  # of tiles; a tensor where the size is not known, like the next
-    outputs: int
+    count: Any  # tiles; a tensor where the size is not known, as is `outputs`
+    outputs: Any
 
 
-def _tiles(maps, cuts):
+def _tiles(maps: Any, cuts: Sequence[Cut]) -> Any:
     """(batch, height, width, channels) -> (tile height, tile width, batch * tiles, channels)."""
     channels = maps.shape[-1]
-    for axis, cut in enumerate(cuts):  # the width is cut where the cut height has left it
+    for axis, cut in enumerate(cuts):  # cutting the height moves the width one axis on
         maps = _cut_axis(maps, 2 * axis + 1, cut)
     maps = ops.transpose(maps, (2, 4, 0, 1, 3, 5))
     return ops.reshape(maps, (cuts[0].tile, cuts[1].tile, -1, channels))
 
 
-def _cut_axis(maps, axis, cut):
-    """The axis as two, (tiles, pixels of a tile): the steps, beside the steps behind them as far as a tile reaches."""
-    before, shape, behind = axis, ops.shape(maps), len(maps.shape) - axis - 1
+def _cut_axis(maps: Any, axis: int, cut: Cut) -> Any:
+    """The axis as two, (tiles, pixels of a tile): each step joined with the steps after it that its tile reaches."""
+    shape = ops.shape(maps)
     reach = -(-cut.tile // cut.step)
-    room = [(0, 0)] * before + [(0, reach * cut.step)] + [(0, 0)] * behind
+    room = [(0, 0)] * len(maps.shape)
+    room[axis] = (0, reach * cut.step)
     maps = ops.pad(maps, room)
 
-    def steps(number):
-        part = maps[(slice(None),) * before + (slice(number * cut.step, (number + cut.count) * cut.step),)]
+    def steps(number: int) -> Any:
+        part = maps[(slice(None),) * axis + (slice(number * cut.step, (number + cut.count) * cut.step),)]
         return ops.reshape(part, (-1, *shape[1:axis], cut.count, cut.step, *shape[axis + 1 :]))
 
     joined = ops.concatenate([steps(number) for number in range(reach)], axis=axis + 1)
-    return joined[(slice(None),) * (before + 1) + (slice(0, cut.tile),)]
+    return joined[(slice(None),) * (axis + 1) + (slice(0, cut.tile),)]
 
 
-def _waves(length, frequencies, places, dtype):
+def _waves(length: int, frequencies: np.ndarray, places: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:
     """Cosine and sine of each frequency at each place, (frequencies, places)."""
     angles = 2 * np.pi / length * (np.outer(frequencies, places) % length)
     return np.cos(angles).astype(dtype), np.sin(angles).astype(dtype)
 
 
-def _transform(values, cuts, places):
+def _transform(values: Any, cuts: Sequence[Cut], places: Sequence[np.ndarray]) -> list:
     """Real and imaginary spectrum, (frequencies, n, channels), of (rows, columns, n, channels) at `places` of a tile.
 
     Of the frequencies down, half are enough: the values are real.
     """
     dtype = keras.backend.standardize_dtype(values.dtype)
     channels = values.shape[-1]
-    (height, width), (rows, columns) = (cut.tile for cut in cuts), map(len, places)
+    height, width = (cut.tile for cut in cuts)
+    rows, columns = map(len, places)
     half = height // 2 + 1
     cosine, sine = _waves(height, np.arange(half), places[0], dtype)
     down = ops.matmul(np.concatenate([cosine, -sine]), ops.reshape(values, (rows, -1)))
     cosine, sine = _waves(width, np.arange(width), places[1], dtype)
     down = ops.reshape(down, (2 * half, columns, -1))
     across = ops.reshape(ops.matmul(np.concatenate([cosine, -sine]), down), (2, half, 2, width, -1))
-    real, imaginary = across[0, :, 0] - across[1, :, 1], across[0, :, 1] + across[1, :, 0]
+    real = across[0, :, 0] - across[1, :, 1]
+    imaginary = across[0, :, 1] + across[1, :, 0]
     return [ops.reshape(part, (half * width, -1, channels)) for part in (real, imaginary)]
 
 
-def _transform_back(spectrum, cuts, strides):
+def _transform_back(spectrum: Any, cuts: Sequence[Cut], strides: tuple[int, ...]) -> Any:
     """(frequencies, batch * tiles, 2 * filters), real and imaginary -> (batch, height, width, filters)."""
     dtype = keras.backend.standardize_dtype(spectrum.dtype)
     filters = spectrum.shape[2] // 2
-    (height, width), (rows, columns) = (cut.tile for cut in cuts), (cut.each for cut in cuts)
+    height, width = (cut.tile for cut in cuts)
+    rows, columns = (cut.each for cut in cuts)
     half = height // 2 + 1
     parts = ops.transpose(ops.reshape(spectrum, (half, width, -1, 2, filters)), (0, 3, 1, 2, 4))
     cosine, sine = _waves(width, np.arange(columns) * strides[1], np.arange(width), dtype)

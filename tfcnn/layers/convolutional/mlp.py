@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from tfcnn.arithmetic.costs import ConvCost
+from tfcnn.arithmetic.integers import PerAxis, as_tuple
 from tfcnn.layers.convolutional.convolution import Convolution, PaddedConv2D
+from tfcnn.layers.reshaping.padding import PaddingArgument
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
 class MLPConv2D(Convolution):
-    """A small multilayer perceptron slid over the image: a convolution, then 1 x 1 ones, activations after all.
+    """A small multilayer perceptron slid over the image: a k x k convolution, then 1 x 1 ones, each with activation.
 
     Lin, Chen & Yan, "Network in network", 2014, section 3.1 and figure 1 (b). Each position's window goes through the
     same perceptron, whose layers after the first are 1 x 1 convolutions.
@@ -41,37 +46,69 @@ class MLPConv2D(Convolution):
         TensorShape([1, 32, 32, 96])
     """
 
-    def __init__(self, filters, kernel_size, units=None, strides=1, padding="none", *, activation="relu", **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: PerAxis,
+        units: Sequence[int] | None = None,
+        strides: PerAxis = 1,
+        padding: PaddingArgument = "none",
+        *,
+        activation: Any = "relu",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(filters, kernel_size, strides, padding, activation=activation, **kwargs)
-        self.units = (self.filters,) * 2 if units is None else tuple(units)
-        if not self.units or min(self.units) < 1:
-            raise ValueError(f"units must be one or more numbers from 1 up, got {units!r}")
+        self.units = (self.filters, self.filters) if units is None else as_tuple(units, len(units), "units")
+        if not self.units:
+            raise ValueError(f"units must be one or more integers, got {units!r}")
 
-    def build(self, input_shape):
-        first = (self.filters, self.kernel_size, self.strides, self.padding)
-        where = {"padding_mode": self.padding_mode, "dilation_rate": self.dilation_rate}
-        self.convolutions = [PaddedConv2D(*first, **where, **self._each())]
-        self.convolutions += [PaddedConv2D(maps, 1, **self._each()) for maps in self.units]
+    def build(self, input_shape: tuple) -> None:
+        first = self._convolution(
+            self.filters, self.kernel_size, self.strides, self.padding, self.padding_mode, self.dilation_rate
+        )
+        self.convolutions = [first, *(self._convolution(maps, 1) for maps in self.units)]
         for convolution in self.convolutions:
             convolution.build(input_shape)
             input_shape = convolution.compute_output_shape(input_shape)
 
-    def _each(self):
-        """The arguments that all convolutions have in common."""
-        names = ("activation", "use_bias", "bias_initializer", "kernel_regularizer", "bias_regularizer")
-        common = {name: getattr(self, name) for name in (*names, "kernel_constraint", "bias_constraint")}
-        return common | {"kernel_initializer": self.another_initializer(), "dtype": self.dtype_policy}
+    def _convolution(
+        self,
+        filters: int,
+        kernel_size: PerAxis,
+        strides: PerAxis = 1,
+        padding: PaddingArgument = "none",
+        padding_mode: str = "zero",
+        dilation_rate: PerAxis = 1,
+    ) -> PaddedConv2D:
+        """One of the layer's convolutions, with what all of them have in common."""
+        return PaddedConv2D(
+            filters,
+            kernel_size,
+            strides,
+            padding,
+            padding_mode=padding_mode,
+            dilation_rate=dilation_rate,
+            activation=self.activation,
+            use_bias=self.use_bias,
+            kernel_initializer=self.another_initializer(),
+            bias_initializer=self.bias_initializer,
+            kernel_regularizer=self.kernel_regularizer,
+            bias_regularizer=self.bias_regularizer,
+            kernel_constraint=self.kernel_constraint,
+            bias_constraint=self.bias_constraint,
+            dtype=self.dtype_policy,
+        )
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         for convolution in self.convolutions:
             inputs = convolution(inputs)
         return inputs
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (*super().compute_output_shape(input_shape)[:-1], self.units[-1])
 
-    def cost(self, input_shape, output_shape) -> ConvCost:
-        """The sum over its convolutions, all at the positions of the output."""
+    def cost(self, input_shape: tuple, output_shape: tuple) -> ConvCost:
+        """The sum over the convolutions, all at the positions of the output."""
         costs = []
         for convolution in self.convolutions:
             shape = convolution.compute_output_shape(input_shape)
@@ -79,5 +116,5 @@ class MLPConv2D(Convolution):
             input_shape = shape
         return ConvCost(*map(sum, zip(*costs, strict=True)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"units": self.units}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from tfcnn.arithmetic.costs import ConvCost, conv_cost
+from tfcnn.arithmetic.integers import PerAxis
 from tfcnn.layers.convolutional.convolution import Convolution, convolve
+from tfcnn.layers.reshaping.padding import PaddingArgument
 
 PLANES = ("axial", "coronal", "sagittal")  # plane i is cut at one place of axis i: depth, height, width
 MERGES = ("sum", "concatenate")
@@ -50,48 +53,61 @@ class OrthogonalPlanesConv3D(Convolution):
 
     dimensions = 3
 
-    def __init__(self, filters, kernel_size, strides=1, padding="none", *, merge="sum", **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: PerAxis,
+        strides: PerAxis = 1,
+        padding: PaddingArgument = "none",
+        *,
+        merge: str = "sum",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(filters, kernel_size, strides, padding, **kwargs)
         if merge not in MERGES:
             raise ValueError(f"merge must be one of {', '.join(MERGES)}; got {merge!r}")
         self.merge = merge
 
-    def build_kernels(self, input_shape):
+    def build_kernels(self, input_shape: tuple) -> None:
         self.kernels = []
         for i, plane in enumerate(PLANES):
             initializer = self.another_initializer() if i else None
             shape = (*self._extent(i), input_shape[-1], self.filters)
             self.kernels.append(self.add_kernel(f"{plane}_kernel", shape, initializer))
 
-    def _extent(self, axis):
+    def _extent(self, axis: int) -> tuple[int, ...]:
         """The size of the kernel of the plane across `axis`."""
         return tuple(1 if i == axis else k for i, k in enumerate(self.kernel_size))
 
-    def convolve(self, inputs):
+    def convolve(self, inputs: Any) -> Any:
         padded = self.pad(inputs)
         planes = []
         for axis, kernel in enumerate(self.kernels):
             before = (self.effective_size[axis] - 1) // 2  # from the box's edge to the voxel
-            behind = self.effective_size[axis] - 1 - before
+            after = self.effective_size[axis] - 1 - before
             middle = [slice(None)] * len(padded.shape)
-            middle[axis + 1] = slice(before, -behind or None)
+            middle[axis + 1] = slice(before, -after or None)
             planes.append(convolve(padded[tuple(middle)], kernel, self.strides, self.dilation_rate))
-        return ops.concatenate(planes, axis=-1) if self.merge == "concatenate" else sum(planes[1:], planes[0])
+        if self.merge == "concatenate":
+            return ops.concatenate(planes, axis=-1)
+        return planes[0] + planes[1] + planes[2]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         *sizes, filters = super().compute_output_shape(input_shape)
         return (*sizes, len(PLANES) * filters if self.merge == "concatenate" else filters)
 
-    def cost(self, input_shape, output_shape) -> ConvCost:
-        """Three plane convolutions; added up, the sums of two of them and a bias for each output value."""
+    def cost(self, input_shape: tuple, output_shape: tuple) -> ConvCost:
+        """Three plane convolutions; for merge="sum" two sums, and a bias, for each output value."""
         places = math.prod(output_shape[1:-1])
         planes = [conv_cost(self._extent(i), input_shape[-1], self.filters, places, bias=False) for i in range(3)]
         total = ConvCost(*map(sum, zip(*planes, strict=True)))
-        merging = len(PLANES) - 1 if self.merge == "sum" else 0
+        filters = output_shape[-1]
+        biases = filters if self.use_bias else 0
+        merging = (len(PLANES) - 1) * filters if self.merge == "sum" else 0
         return total._replace(
-            parameters=total.parameters + self.use_bias * output_shape[-1],
-            additions=total.additions + (merging + self.use_bias) * places * output_shape[-1],
+            parameters=total.parameters + biases,
+            additions=total.additions + (merging + biases) * places,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"merge": self.merge}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
 
 from tfcnn.arithmetic.costs import ConvCost, conv_cost
+from tfcnn.arithmetic.integers import PerAxis, as_int
 from tfcnn.layers.convolutional.convolution import Convolution, convolve
-from tfcnn.layers.reshaping.padding import pad
+from tfcnn.layers.reshaping.padding import PaddingArgument, pad
 
 
-def separate(kernel, rank=1, tolerance=None):
+def separate(kernel: Any, rank: int = 1, tolerance: float | None = None) -> tuple[np.ndarray, np.ndarray]:
     """A kernel as a column part and a row part, by singular value decomposition.
 
     The kernel of one map, (height, width), is a matrix; one of rank 1 is the product u v^T, and convolving with it is
@@ -31,7 +33,7 @@ def separate(kernel, rank=1, tolerance=None):
         the same norm, and the largest number of each column of u is positive.
 
     Raises:
-        ValueError: the kernel's rank, which is named, is larger than `rank`.
+        ValueError: the kernel's rank is larger than `rank`; the message names it.
 
     Example:
         >>> u, v = separate([[1, 0, -1], [2, 0, -2], [1, 0, -1]])
@@ -39,6 +41,7 @@ def separate(kernel, rank=1, tolerance=None):
         ([1.0, 2.0, 1.0], [1.0, 0.0, 1.0])
     """
     kernel = np.asarray(kernel)
+    rank = as_int(rank, "rank")
     if kernel.ndim not in (2, 4) or not kernel.size:
         raise ValueError(f"a kernel is (height, width) or (height, width, channels, filters); got {kernel.shape}")
     precision = np.finfo(kernel.dtype).eps if np.issubdtype(kernel.dtype, np.floating) else np.finfo(np.float64).eps
@@ -49,14 +52,16 @@ def separate(kernel, rank=1, tolerance=None):
     u, sizes, v = np.linalg.svd(matrix, full_matrices=False)
     if tolerance is None:
         tolerance = sizes[0] * max(matrix.shape) * precision
-    found = int((sizes > tolerance).sum())
-    if found > rank:
-        raise ValueError(f"the kernel has rank {found}: it cannot be separated into parts of rank {rank}")
+    actual = int((sizes > tolerance).sum())
+    if actual > rank:
+        raise ValueError(f"the kernel has rank {actual}: it cannot be separated into parts of rank {rank}")
     kept = np.arange(rank) % len(sizes)  # a rank beyond the matrix's sides has nothing left to hold
-    scale = np.where(np.arange(rank) < found, np.sqrt(sizes[kept]), 0.0)
-    u, v = u[:, kept] * scale, v[kept] * scale[:, None]
+    scale = np.where(np.arange(rank) < actual, np.sqrt(sizes[kept]), 0.0)
+    u = u[:, kept] * scale
+    v = v[kept] * scale[:, None]
     signs = np.where(np.take_along_axis(u, np.abs(u).argmax(axis=0)[None], axis=0)[0] < 0, -1.0, 1.0)
-    u, v = u * signs, v * signs[:, None]
+    u = u * signs
+    v = v * signs[:, None]
     if maps:
         return u.reshape(height, 1, channels, rank), v.reshape(rank, 1, width, filters).transpose(1, 2, 0, 3)
     return (u[:, 0], v[0]) if rank == 1 else (u, v)
@@ -70,7 +75,7 @@ class SpatiallySeparableConv2D(Convolution):
     (Sobel: 9 numbers become 6); between layers of many maps it is the factorised convolution of Jaderberg, Vedaldi &
     Zisserman (2014, scheme 2) and of Inception's n x 1, 1 x n. There is no activation between the parts.
 
-    Depthwise separable convolution is another thing, and Keras' own: `keras.layers.SeparableConv2D`.
+    Depthwise separable convolution is another layer: `keras.layers.SeparableConv2D`.
 
     Args:
         filters: number of output maps.
@@ -99,19 +104,26 @@ class SpatiallySeparableConv2D(Convolution):
         6
     """
 
-    def __init__(self, filters, kernel_size, strides=1, padding="none", *, rank=None, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: PerAxis,
+        strides: PerAxis = 1,
+        padding: PaddingArgument = "none",
+        *,
+        rank: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(filters, kernel_size, strides, padding, **kwargs)
-        if rank is not None and rank < 1:
-            raise ValueError(f"rank must be 1 or more, got {rank}")
-        self.rank = rank
+        self.rank = None if rank is None else as_int(rank, "rank")
 
-    def build_kernels(self, input_shape):
+    def build_kernels(self, input_shape: tuple) -> None:
         height, width = self.kernel_size
         between = self.rank or self.filters
         self.column = self.add_kernel("column", (height, 1, input_shape[-1], between))
         self.row = self.add_kernel("row", (1, width, between, self.filters), self.another_initializer())
 
-    def convolve(self, inputs):
+    def convolve(self, inputs: Any) -> Any:
         """Each part pads its own axis: for all paddings this equals padding both first, and computes less."""
         rows, columns = self.amounts
         down, across = zip(self.strides, self.dilation_rate, strict=True)
@@ -121,20 +133,20 @@ class SpatiallySeparableConv2D(Convolution):
         return convolve(padded, self.row, (1, across[0]), (1, across[1]))
 
     @classmethod
-    def from_kernel(cls, kernel, bias=None, rank=1, **kwargs):
-        """The layer that computes what a convolution with `kernel` computes; `separate` explains the arguments.
+    def from_kernel(cls, kernel: Any, bias: Any = None, rank: int = 1, **kwargs: Any) -> SpatiallySeparableConv2D:
+        """The layer equal to a convolution with `kernel`; `separate` explains the arguments.
 
         Raises:
-            ValueError: the kernel's rank, which is named, is larger than `rank`.
+            ValueError: the kernel's rank is larger than `rank`; the message names it.
         """
         kernel = np.asarray(kernel)
         column, row = separate(kernel if kernel.ndim == 4 else kernel[..., None, None], rank)
         layer = cls(row.shape[-1], kernel.shape[:2], rank=rank, use_bias=bias is not None, **kwargs)
         layer.build((None, None, None, column.shape[2]))
-        layer.set_weights([column, row] + ([] if bias is None else [bias]))
+        layer.set_weights([column, row] if bias is None else [column, row, bias])
         return layer
 
-    def cost(self, input_shape, output_shape) -> ConvCost:
+    def cost(self, input_shape: tuple, output_shape: tuple) -> ConvCost:
         """The column part at every column of the input, the row part at every position of the output."""
         between = self.rank or self.filters
         places = output_shape[1] * input_shape[2]
@@ -143,5 +155,5 @@ class SpatiallySeparableConv2D(Convolution):
         row = conv_cost(self.kernel_size[1:], between, self.filters, places, bias=self.use_bias)
         return ConvCost(*map(sum, zip(column, row, strict=True)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"rank": self.rank}

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from tfcnn.arithmetic.integers import PerAxis, as_tuple
 from tfcnn.layers.pooling import windows
 
 
 class BedOfNails(keras.layers.Layer):
-    """What the three ranks share; use `BedOfNails1D`, `2D` or `3D`."""
+    """Base of `BedOfNails1D`, `2D` and `3D`."""
 
-    rank: int
+    dimensions: int
 
-    def __init__(self, size=2, position=0, **kwargs):
+    def __init__(self, size: PerAxis = 2, position: PerAxis = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.size = windows.as_tuple(size, self.rank, "size")
-        self.position = windows.as_tuple(position, self.rank, "position", least=0)
+        self.size = as_tuple(size, self.dimensions, "size")
+        self.position = as_tuple(position, self.dimensions, "position", minimum=0)
         if any(p >= s for p, s in zip(self.position, self.size, strict=True)):
             raise ValueError(f"position must lie within size={self.size}, got {position}")
-        self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2)
+        self.input_spec = keras.layers.InputSpec(ndim=self.dimensions + 2)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         x = inputs
         for i, (size, position) in enumerate(zip(self.size, self.position, strict=True)):
             shape = ops.shape(x)
@@ -30,11 +33,11 @@ class BedOfNails(keras.layers.Layer):
             x = ops.reshape(x, (*shape[: i + 1], count * size, *shape[i + 2 :]))
         return x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         batch, *sizes, channels = input_shape
         return (batch, *(n and n * size for n, size in zip(sizes, self.size, strict=True)), channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"size": self.size, "position": self.position}
 
 
@@ -61,7 +64,7 @@ class BedOfNails1D(BedOfNails):
         [1.0, 0.0, 2.0, 0.0]
     """
 
-    rank = 1
+    dimensions = 1
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -91,7 +94,7 @@ class BedOfNails2D(BedOfNails):
         [[0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]]
     """
 
-    rank = 2
+    dimensions = 2
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -117,4 +120,4 @@ class BedOfNails3D(BedOfNails):
         [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     """
 
-    rank = 3
+    dimensions = 3

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
+from tfcnn.arithmetic.integers import PerAxis, as_number
 from tfcnn.layers.pooling import windows
 
 
 class LpPooling(windows.WindowedLayer):
-    """What the three ranks share; use `LpPooling1D`, `2D` or `3D`."""
+    """Base of `LpPooling1D`, `2D` and `3D`."""
 
-    def __init__(self, pool_size=2, strides=None, padding="valid", p=2, **kwargs):
+    def __init__(
+        self,
+        pool_size: PerAxis = 2,
+        strides: PerAxis | None = None,
+        padding: str = "valid",
+        p: float = 2,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(pool_size, strides, padding, **kwargs)
-        if not 1 <= p < math.inf:
+        if isinstance(p, bool) or not 1 <= p < math.inf:
             raise ValueError(f"p must be 1 or more and finite (for the maximum use max pooling), got {p}")
-        self.p = p
+        self.p = as_number(p)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         x = inputs if self.compute_dtype == "float64" else ops.cast(inputs, "float32")
         total = self._window_sums(ops.square(x) if self.p == 2 else ops.power(ops.abs(x), self.p))
         positive = total > 0
@@ -27,7 +36,7 @@ class LpPooling(windows.WindowedLayer):
         root = ops.sqrt(safe) if self.p == 2 else ops.power(safe, 1 / self.p)
         return ops.cast(ops.where(positive, root, ops.zeros_like(root)), self.compute_dtype)
 
-    def _window_sums(self, x):
+    def _window_sums(self, x: Any) -> Any:
         """One axis after the other, each as an average pooling of rank 2."""
         for i, along in enumerate(self.axes(ops.shape(x)[1:-1])):
             shape = ops.shape(x)
@@ -38,10 +47,10 @@ class LpPooling(windows.WindowedLayer):
             x = ops.reshape(rows, (*shape[: i + 1], along.count, *shape[i + 2 :]))
         return x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         return self.pooled_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"p": self.p}
 
 
@@ -68,7 +77,7 @@ class LpPooling1D(LpPooling):
         5.0
     """
 
-    rank = 1
+    dimensions = 1
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -98,7 +107,7 @@ class LpPooling2D(LpPooling):
         6.0
     """
 
-    rank = 2
+    dimensions = 2
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -124,4 +133,4 @@ class LpPooling3D(LpPooling):
         8.0
     """
 
-    rank = 3
+    dimensions = 3

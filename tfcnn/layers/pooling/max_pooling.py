@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -9,19 +11,19 @@ from tfcnn.layers.pooling import switches, tensorflow_switches, windows
 
 
 class MaxPoolingWithArgmax(windows.WindowedLayer):
-    """What the three ranks share; use `MaxPoolingWithArgmax1D`, `2D` or `3D`."""
+    """Base of `MaxPoolingWithArgmax1D`, `2D` and `3D`."""
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         if compiled := tensorflow_switches.compiler(training):
             return tensorflow_switches.pool(inputs, self.axes, compiled)
         axes = self.axes(ops.shape(inputs)[1:-1])
         values, offsets = switches.maxima(inputs, axes)
         return [values, switches.to_indices(offsets, axes)]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> list[tuple]:
         return [self.pooled_shape(input_shape)] * 2
 
-    def compute_output_spec(self, inputs, training=False):
+    def compute_output_spec(self, inputs: Any, training: bool = False) -> list[keras.KerasTensor]:
         shape = self.pooled_shape(inputs.shape)
         return [keras.KerasTensor(shape, self.compute_dtype), keras.KerasTensor(shape, "int32")]
 
@@ -51,7 +53,7 @@ class MaxPoolingWithArgmax1D(MaxPoolingWithArgmax):
         ([3.0, 4.0], [1, 2])
     """
 
-    rank = 1
+    dimensions = 1
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -82,7 +84,7 @@ class MaxPoolingWithArgmax2D(MaxPoolingWithArgmax):
         (4.0, 2)
     """
 
-    rank = 2
+    dimensions = 2
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -111,4 +113,4 @@ class MaxPoolingWithArgmax3D(MaxPoolingWithArgmax):
         (7.0, 7)
     """
 
-    rank = 3
+    dimensions = 3

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from tfcnn.arithmetic.integers import PerAxis, as_tuple
 from tfcnn.layers.pooling import switches, tensorflow_switches, windows
+from tfcnn.layers.pooling.windows import Axis
 
 
 class MaxUnpooling(windows.WindowedLayer):
-    """What the three ranks share; use `MaxUnpooling1D`, `2D` or `3D`."""
+    """Base of `MaxUnpooling1D`, `2D` and `3D`."""
 
-    def __init__(self, pool_size=2, strides=None, padding="valid", output_size=None, **kwargs):
+    def __init__(
+        self,
+        pool_size: PerAxis = 2,
+        strides: PerAxis | None = None,
+        padding: str = "valid",
+        output_size: PerAxis | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(pool_size, strides, padding, **kwargs)
-        self.output_size = None if output_size is None else windows.as_tuple(output_size, self.rank, "output_size")
+        self.output_size = None if output_size is None else as_tuple(output_size, self.dimensions, "output_size")
         self.input_spec = [self.input_spec] * 2
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         values, indices = inputs
         indices = ops.cast(indices, "int32")
         if compiled := tensorflow_switches.compiler(training):
@@ -24,31 +36,33 @@ class MaxUnpooling(windows.WindowedLayer):
         axes = self.unpooled_axes(ops.shape(values)[1:-1])
         return switches.place(values, switches.to_offsets(indices, axes), axes)
 
-    def unpooled_axes(self, pooled):
+    def unpooled_axes(self, pooled: Sequence) -> list[Axis]:
         """The windows over the output, from the number of values along each axis."""
-        sizes = self.output_size
+        sizes: Sequence | None = self.output_size
         if sizes is None:
-            rows = zip(pooled, self.strides, self.pool_size, strict=True)
-            extra = self.padding == "valid"
-            sizes = [None if n is None else n * stride + extra * (pool - stride) for n, stride, pool in rows]
+            last = self.strides if self.padding == "same" else self.pool_size  # cells of the last window
+            rows = zip(pooled, self.strides, last, strict=True)
+            sizes = [None if n is None else (n - 1) * stride + cells for n, stride, cells in rows]
         return _checked(self.axes(sizes), pooled)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         batch, *pooled, channels = input_shape[0]
         return (batch, *(along.size for along in self.unpooled_axes(pooled)), channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"output_size": self.output_size}
 
 
 class MaxUnpoolingLike(windows.WindowedLayer):
-    """What the three ranks share; use `MaxUnpoolingLike1D`, `2D` or `3D`."""
+    """Base of `MaxUnpoolingLike1D`, `2D` and `3D`."""
 
-    def __init__(self, pool_size=2, strides=None, padding="valid", **kwargs):
+    def __init__(
+        self, pool_size: PerAxis = 2, strides: PerAxis | None = None, padding: str = "valid", **kwargs: Any
+    ) -> None:
         super().__init__(pool_size, strides, padding, **kwargs)
         self.input_spec = [self.input_spec] * 2
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         values, like = inputs
         axes = _checked(self.axes(ops.shape(like)[1:-1]), ops.shape(values)[1:-1])
         if compiled := tensorflow_switches.compiler(training):
@@ -56,14 +70,14 @@ class MaxUnpoolingLike(windows.WindowedLayer):
         _, offsets = switches.maxima(like, axes)
         return switches.place(values, offsets, axes)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         values, like = input_shape
         _checked(self.axes(like[1:-1]), values[1:-1])
         return (values[0], *like[1:-1], values[-1])
 
 
-def _checked(axes, pooled):
-    """`axes`, if there is a value for each of their windows."""
+def _checked(axes: list[Axis], pooled: Sequence) -> list[Axis]:
+    """`axes`. Raises ValueError unless there is one value for each of their windows."""
     for name, along, count in zip("zyx"[-len(axes) :], axes, pooled, strict=True):
         if isinstance(along.count, int) and isinstance(count, int) and along.count != count:
             raise ValueError(
@@ -101,7 +115,7 @@ class MaxUnpooling1D(MaxUnpooling):
         [0.0, 3.0, 4.0, 0.0]
     """
 
-    rank = 1
+    dimensions = 1
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -139,7 +153,7 @@ class MaxUnpooling2D(MaxUnpooling):
         [[0.0, 0.0], [40.0, 0.0]]
     """
 
-    rank = 2
+    dimensions = 2
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -169,7 +183,7 @@ class MaxUnpooling3D(MaxUnpooling):
         [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 7.0]
     """
 
-    rank = 3
+    dimensions = 3
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -197,7 +211,7 @@ class MaxUnpoolingLike1D(MaxUnpoolingLike):
         [0.0, 1.0, 1.0, 0.0]
     """
 
-    rank = 1
+    dimensions = 1
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -206,8 +220,8 @@ class MaxUnpoolingLike2D(MaxUnpoolingLike):
 
     `MaxUnpoolingLike2D(...)([values, like])` is `MaxUnpooling2D(..., output_size=size of like)([values, indices])`
     with the indices of `MaxPoolingWithArgmax2D(...)(like)`, and needs no indices: `like` is the input of the encoder's
-    pooling, which may be keras.layers.MaxPooling2D. The output has the size of `like`, odd sizes included, also where
-    it is not known when the model is built. `like` says places only and receives no gradient.
+    pooling, which may be keras.layers.MaxPooling2D. The output has the size of `like`, odd sizes included, known when
+    the model is built or not. `like` only says places and receives no gradient.
 
     Args:
         pool_size, strides, padding: those of the pooling.
@@ -228,7 +242,7 @@ class MaxUnpoolingLike2D(MaxUnpoolingLike):
         [[0.0, 0.0], [1.0, 0.0]]
     """
 
-    rank = 2
+    dimensions = 2
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -256,4 +270,4 @@ class MaxUnpoolingLike3D(MaxUnpoolingLike):
         [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]
     """
 
-    rank = 3
+    dimensions = 3

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from tfcnn.arithmetic.integers import as_int
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -12,7 +16,7 @@ class Subsampling2D(keras.layers.Layer):
 
     `activation(coefficient * sum of the window + bias)`, over windows that do not overlap: LeCun, Bottou, Bengio &
     Haffner, "Gradient-based learning applied to document recognition", 1998, section II.B (layers S2 and S4). The sum
-    is taken as the average times a coefficient, which differs by the window's constant size only.
+    is the average here; the coefficient absorbs the window's constant size.
 
     Args:
         pool_size: side of the square window and stride, in pixels, 1 or more.
@@ -33,27 +37,25 @@ class Subsampling2D(keras.layers.Layer):
         TensorShape([1, 14, 14, 6])
     """
 
-    def __init__(self, pool_size=2, activation=None, **kwargs):
+    def __init__(self, pool_size: int = 2, activation: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if pool_size < 1:
-            raise ValueError(f"pool_size must be 1 or more, got {pool_size}")
-        self.pool_size = pool_size
+        self.pool_size = as_int(pool_size, "pool_size")
         self.activation = keras.activations.get(activation)
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         self.coefficient = self.add_weight((input_shape[-1],), "ones", name="coefficient")
         self.bias = self.add_weight((input_shape[-1],), "zeros", name="bias")
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         pooled = ops.average_pool(inputs, self.pool_size, self.pool_size)
         return self.activation(pooled * self.coefficient + self.bias)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         batch, height, width, channels = input_shape
         smaller = (side and side // self.pool_size for side in (height, width))
         return (batch, *smaller, channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         activation = keras.activations.serialize(self.activation)
         return super().get_config() | {"pool_size": self.pool_size, "activation": activation}

@@ -8,13 +8,15 @@ under XLA, runs in every precision and on every backend, and exports to LiteRT w
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from keras import ops
 
 from tfcnn.layers.pooling import windows
+from tfcnn.layers.pooling.windows import Axis
 
 
-def maxima(x, axes):
+def maxima(x: Any, axes: list[Axis]) -> tuple:
     """(values, offsets) of the first maximum of each window, one axis after the other from the last one on.
 
     First along the last axis, then the first among those: what a scan of the window in row-major order finds.
@@ -36,22 +38,23 @@ def maxima(x, axes):
             best = ops.where(take, values[d], best)
             offset = ops.where(take, d * unit + (0 if inner is None else inner[d]), offset)
         smaller = (*shape[: i + 1], along.count, *shape[i + 2 :])
-        x, offsets = ops.reshape(best, smaller), ops.reshape(offset, smaller)
+        x = ops.reshape(best, smaller)
+        offsets = ops.reshape(offset, smaller)
         unit = unit * along.size
     return x, offsets
 
 
-def to_indices(offsets, axes):
+def to_indices(offsets: Any, axes: list[Axis]) -> Any:
     """Offsets -> flat indices without the batch: `((z * H + y) * W + x) * C + c`."""
     return _shifted(offsets, axes, 1)
 
 
-def to_offsets(indices, axes):
+def to_offsets(indices: Any, axes: list[Axis]) -> Any:
     """The inverse of `to_indices`."""
     return _shifted(indices, axes, -1)
 
 
-def _shifted(switches, axes, sign):
+def _shifted(switches: Any, axes: list[Axis], sign: int) -> Any:
     """Adds `sign` times the flat index of each window's first cell."""
     shape = ops.shape(switches)
     unit = shape[-1]
@@ -63,7 +66,7 @@ def _shifted(switches, axes, sign):
     return ops.reshape(switches, shape)
 
 
-def units(channels, axes) -> list:
+def units(channels: Any, axes: list[Axis]) -> list:
     """Flat distance between neighbours along each axis: of a plane, a row, a cell."""
     distances = [channels]
     for along in axes[:0:-1]:
@@ -71,7 +74,7 @@ def units(channels, axes) -> list:
     return distances
 
 
-def place(values, offsets, axes):
+def place(values: Any, offsets: Any, axes: list[Axis]) -> Any:
     """Each value at its switch, zeros elsewhere. Where windows that overlap name one cell, the last of them in
     row-major order is kept."""
     # Cell q * stride + r of the padded input is cell r + j * stride of window q - j: for each remainder r, and from
@@ -81,7 +84,8 @@ def place(values, offsets, axes):
     planes = []
     shape = ops.shape(values)
     counts = [along.count + j for along, j in zip(axes, reach, strict=True)]
-    values, offsets = _bordered(values, reach, 0), _bordered(offsets, reach, -1)
+    values = _bordered(values, reach, 0)
+    offsets = _bordered(offsets, reach, -1)
     for remainder in itertools.product(*(range(along.stride) for along in axes)):
         plane = ops.zeros((shape[0], *counts, shape[-1]), dtype=values.dtype)
         steps = [range(j, -1, -1) for j in reach]
@@ -90,10 +94,8 @@ def place(values, offsets, axes):
             if any(d >= along.pool for d, along in zip(cell, axes, strict=True)):
                 continue
             offset = sum(d * unit for d, unit in zip(cell, distances, strict=True))
-            here = (
-                slice(None),
-                *(slice(r - j, r - j + count) for r, j, count in zip(reach, step, counts, strict=True)),
-            )
+            starts = [most - j for most, j in zip(reach, step, strict=True)]
+            here = (slice(None), *(slice(start, start + n) for start, n in zip(starts, counts, strict=True)))
             plane = ops.where(offsets[here] == offset, values[here], plane)
         planes.append(plane)
     for i, along in reversed(list(enumerate(axes))):
@@ -107,7 +109,7 @@ def place(values, offsets, axes):
     return planes[0]
 
 
-def _bordered(x, reach, fill):
+def _bordered(x: Any, reach: list[int], fill: float) -> Any:
     for i, j in enumerate(reach):
         if j:
             shape = ops.shape(x)
@@ -116,7 +118,7 @@ def _bordered(x, reach, fill):
     return x
 
 
-def _cropped(x, along, length):
+def _cropped(x: Any, along: Axis, length: Any) -> Any:
     """The cells of the input from the padded ones."""
     x = x[:, along.before :] if not isinstance(along.before, int) or along.before else x
     return windows.pad(x, 0, along.size - (length - along.before), 0)

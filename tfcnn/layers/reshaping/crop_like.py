@@ -1,19 +1,23 @@
-"""Cutting one map to the size of another, as networks with skip connections do before they join the two."""
+"""Cutting one map to the size of another, as networks with skip connections do before they join two maps."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import keras
 from keras import ops
 
+from tfcnn.arithmetic.integers import as_int
+
 
 @keras.saving.register_keras_serializable(package="tfcnn")
 class CropLike(keras.layers.Layer):
-    """Cuts a map to the size of another: what keras.layers.Cropping2D does, with the amounts left to the maps.
+    """Cuts a map to the size of another: keras.layers.Cropping2D, with amounts that follow from the maps' sizes.
 
     Any number of spatial axes, and sizes that are not known when the model is built.
 
     Args:
-        offset: where the cut begins, in pixels on each axis; None: in the middle (U-Net), the odd pixel behind.
+        offset: where the cut begins, in pixels on each axis; None: in the middle (U-Net), the odd pixel after the cut.
 
     Input shape:
         [x, like]: (batch, *sizes, channels) and (batch, *smaller sizes, other channels).
@@ -33,23 +37,22 @@ class CropLike(keras.layers.Layer):
         [2.0, 3.0, 4.0]
     """
 
-    def __init__(self, offset=None, **kwargs):
+    def __init__(self, offset: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if offset is not None and offset < 0:
-            raise ValueError(f"offset must be 0 or more, got {offset}")
-        self.offset = offset
+        self.offset = None if offset is None else as_int(offset, "offset", minimum=0)
 
-    def call(self, inputs):
-        x, like = map(ops.shape, inputs)
-        rows = zip(self.first(x, like), like[1:-1], strict=True)
-        return inputs[0][(slice(None), *(slice(first, first + size) for first, size in rows))]
+    def call(self, inputs: Any) -> Any:
+        x, like = inputs
+        shape = ops.shape(like)
+        axes = zip(self.first(ops.shape(x), shape), shape[1:-1], strict=True)
+        return x[(slice(None), *(slice(first, first + size) for first, size in axes))]
 
-    def first(self, shape, like):
+    def first(self, shape: tuple, like: tuple) -> list:
         """The first pixel of the cut on each axis, from the two shapes."""
         spare = (size - smaller for size, smaller in zip(shape[1:-1], like[1:-1], strict=True))
         return [pixels // 2 if self.offset is None else self.offset for pixels in spare]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         x, like = input_shape
         if len(x) != len(like):
             raise ValueError(f"a map of shape {tuple(x)} cannot be cut to the size of one of shape {tuple(like)}")
@@ -58,5 +61,5 @@ class CropLike(keras.layers.Layer):
                 raise ValueError(f"{smaller} pixels from pixel {self.offset or 0} on cannot be cut from {size}")
         return (x[0], *like[1:-1], x[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"offset": self.offset}

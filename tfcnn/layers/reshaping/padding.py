@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
+from tfcnn.arithmetic.integers import PerAxis, as_tuple
+from tfcnn.arithmetic.sizes import padding_amounts
+
+Amounts = tuple[tuple[int, int], ...]  # (before, after) for each axis
+PaddingArgument = str | int | Sequence  # a name of AMOUNTS, pixels for every side, or pixels or a pair for each axis
+
 MODES = ("zero", "replicate", "reflect", "circular")
-AMOUNTS = ("none", "half", "full")
+AMOUNTS = {"none": "valid", "half": "same", "full": "full"}  # and their names in tfcnn.arithmetic
 
 
-def as_tuple(value, rank, name, minimum=1):
-    """An integer or a sequence of `rank` integers as a tuple; ValueError names the argument."""
-    try:
-        values = (int(value),) * rank if isinstance(value, int) else tuple(map(operator.index, value))
-    except (TypeError, ValueError):
-        values = ()
-    if len(values) != rank or min(values) < minimum:
-        raise ValueError(f"{name} must be {rank} integers from {minimum} up, or one for all axes; got {value!r}")
-    return values
-
-
-def check_padding(padding, mode, rank):
-    """`padding` in its one form: a name of AMOUNTS, or a pair of integers an axis. ValueError if it is neither."""
+def check_padding(padding: Any, mode: str, rank: int) -> str | Amounts:
+    """`padding` as a name of AMOUNTS or a pair of integers an axis. Raises ValueError if it is neither."""
     if mode not in MODES:
         raise ValueError(f"the padding mode must be one of {', '.join(MODES)}; got {mode!r}")
     if isinstance(padding, str):
@@ -31,43 +27,40 @@ def check_padding(padding, mode, rank):
         if name not in AMOUNTS:
             raise ValueError(f"padding must be one of {', '.join(AMOUNTS)}, an integer or pairs; got {padding!r}")
         return name
-    sides = (padding,) * rank if isinstance(padding, int) else tuple(padding)
+    sides: tuple = tuple(padding) if isinstance(padding, Iterable) else (padding,) * rank
     if rank == 1 and len(sides) == 2:  # (before, after), as for Keras' ZeroPadding1D
         sides = (sides,)
     if len(sides) != rank:
         raise ValueError(f"padding must have one entry for each of {rank} axes, got {padding!r}")
-    return tuple(as_tuple(side, 2, "each axis of padding", minimum=0) for side in sides)
+    pairs = [as_tuple(side, 2, "each axis of padding", minimum=0) for side in sides]
+    return tuple((before, after) for before, after in pairs)
 
 
-def padding_amounts(padding, effective_sizes):
+def explicit_padding(padding: str | Amounts, effective_sizes: Sequence[int]) -> Amounts:
     """(before, after) an axis: `padding` as `check_padding` returns it, for kernels that cover `effective_sizes`.
 
-    The pixel that an even kernel needs beyond the middle is added behind, as TensorFlow and PyTorch do.
+    "half" puts the odd pixel of an even kernel after the map, as TensorFlow and PyTorch do.
     """
-    if padding == "none":
-        return tuple((0, 0) for _ in effective_sizes)
-    if padding == "half":
-        return tuple(((size - 1) // 2, size // 2) for size in effective_sizes)
-    if padding == "full":
-        return tuple((size - 1, size - 1) for size in effective_sizes)
+    if isinstance(padding, str):
+        return tuple(padding_amounts(1, size, padding=AMOUNTS[padding]) for size in effective_sizes)
     return padding
 
 
-def padded_shape(shape, amounts):
+def padded_shape(shape: tuple, amounts: Amounts) -> tuple:
     """The shape of a batch of maps after `pad`; sizes may be None."""
     sides = (n if n is None else n + sum(pair) for n, pair in zip(shape[1:-1], amounts, strict=True))
     return (shape[0], *sides, shape[-1])
 
 
-def check_fits(shape, amounts, mode):
-    """ValueError where a map is too small to be mirrored or wrapped; sizes that are None pass."""
+def check_fits(shape: tuple, amounts: Amounts, mode: str) -> None:
+    """Raises ValueError for a map too small to be mirrored or wrapped; sizes that are None pass."""
     allowance = {"reflect": -1, "circular": 0}
     for n, pair in zip(shape[1:-1], amounts, strict=True):
         if n is not None and mode in allowance and max(pair) > n + allowance[mode]:
             raise ValueError(f"padding of {max(pair)} is more than an axis of {n} pixels allows in mode {mode!r}")
 
 
-def pad(inputs, amounts, mode):
+def pad(inputs: Any, amounts: Amounts, mode: str) -> Any:
     """(batch, *sizes, channels) with (before, after) pixels added to each spatial axis."""
     check_fits(inputs.shape, amounts, mode)
     if not any(map(sum, amounts)):
@@ -80,52 +73,73 @@ def pad(inputs, amounts, mode):
     return inputs
 
 
-def _extended(inputs, axis, before, after, mode):
-    """One axis longer by copies of its first and last pixel (replicate) or by pixels of its other end (circular)."""
+def _extended(inputs: Any, axis: int, before: int, after: int, mode: str) -> Any:
+    """One axis extended by copies of its first and last pixel (replicate) or by pixels of its other end (circular)."""
 
-    def part(start, length):
-        starts, lengths = [0] * len(inputs.shape), list(ops.shape(inputs))
-        starts[axis], lengths[axis] = start, length
+    def part(start: Any, length: int) -> Any:
+        starts: list[Any] = [0] * len(inputs.shape)
+        lengths = list(ops.shape(inputs))
+        starts[axis] = start
+        lengths[axis] = length
         return ops.slice(inputs, starts, lengths)
 
-    def copies(pixel, number):
+    def copies(pixel: Any, number: int) -> Any:
         return ops.tile(pixel, [number if i == axis else 1 for i in range(len(inputs.shape))])
 
     size = ops.shape(inputs)[axis]
     if mode == "replicate":
-        ends = copies(part(0, 1), before), copies(part(size - 1, 1), after)
+        first = copies(part(0, 1), before)
+        last = copies(part(size - 1, 1), after)
     else:  # a slice that starts before the map fails, where x[-before:] would silently be shorter
-        ends = part(size - before, before), part(0, after)
-    pieces = [ends[0]] * (before > 0) + [inputs] + [ends[1]] * (after > 0)
+        first = part(size - before, before)
+        last = part(0, after)
+    pieces = [inputs]
+    if before:
+        pieces.insert(0, first)
+    if after:
+        pieces.append(last)
     return ops.concatenate(pieces, axis) if len(pieces) > 1 else inputs
 
 
 class _Padding(keras.layers.Layer):
+    """The padding layers' common part; `dimensions` is the number of spatial axes."""
+
     dimensions: int
 
-    def __init__(self, padding=1, mode="zero", kernel_size=None, dilation_rate=1, **kwargs):
+    def __init__(
+        self,
+        padding: PaddingArgument = 1,
+        mode: str = "zero",
+        kernel_size: PerAxis | None = None,
+        dilation_rate: PerAxis = 1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.padding = check_padding(padding, mode, self.dimensions)
         self.mode = mode
         self.kernel_size = None if kernel_size is None else as_tuple(kernel_size, self.dimensions, "kernel_size")
         self.dilation_rate = as_tuple(dilation_rate, self.dimensions, "dilation_rate")
         if self.padding in ("half", "full") and kernel_size is None:
-            raise ValueError(f"padding={padding!r} depends on the kernel that follows: give its kernel_size")
+            raise ValueError(f"padding={padding!r} needs the kernel_size of the convolution that follows")
         kernel = self.kernel_size or (1,) * self.dimensions
         covered = [d * (k - 1) + 1 for k, d in zip(kernel, self.dilation_rate, strict=True)]
-        self.amounts = padding_amounts(self.padding, covered)
+        self.amounts = explicit_padding(self.padding, covered)
         self.input_spec = keras.layers.InputSpec(ndim=self.dimensions + 2)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return pad(inputs, self.amounts, self.mode)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         check_fits(input_shape, self.amounts, self.mode)
         return padded_shape(input_shape, self.amounts)
 
-    def get_config(self):
-        own = ("padding", "mode", "kernel_size", "dilation_rate")
-        return super().get_config() | {name: getattr(self, name) for name in own}
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "padding": self.padding,
+            "mode": self.mode,
+            "kernel_size": self.kernel_size,
+            "dilation_rate": self.dilation_rate,
+        }
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")

@@ -3,7 +3,7 @@
 Five convolutions, three poolings and three dense layers, in three published networks.
 
 `alexnet_2012`: section 3.5 and figure 2: two groups, one for each GPU, in conv2, conv4, conv5; dropout after fc6, fc7.
-Images have 227 pixels a side, which make the paper's 55 positions; its 224 make no whole number of them.
+Images have 227 pixels a side, which give the paper's 55 positions; its 224 give no whole number.
 
 `alexnet`: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014, as torchvision has it:
 one tower, fewer filters, no response normalisation, dropout before fc6 and fc7. At sizes other than 224 fc6 takes the
@@ -44,7 +44,7 @@ class Conv(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """One network's table: conv1 ... conv5 (a pooling after 1, 2 and 5), and what goes between them."""
+    """One network: conv1 ... conv5 (a pooling after 1, 2 and 5), and the layers between them."""
 
     convolutions: tuple[Conv, ...]
     normalise: str | None = None  # "before" or "after" the first two poolings
@@ -83,10 +83,12 @@ ZFNET = Plan(
     normalise="after",
     ceil=True,
 )
-SMALL_STEM = ({"kernel": 3, "stride": 1, "padding": 1}, {"kernel": 5, "stride": 1, "padding": 2})
+SMALL_STEM = ((3, 1, 1), (5, 1, 2))  # kernel, stride and padding of conv1 and conv2 for small images
 
 
-def trunk(x, *, plan, width=1.0, depth=1.0, stem="imagenet"):
+def trunk(
+    x: keras.KerasTensor, *, plan: Plan, width: float = 1.0, depth: float = 1.0, stem: str = "imagenet"
+) -> list[keras.KerasTensor]:
     """The convolutional part. (h, w, c) -> the maps after the three poolings, with h / 8, h / 16, h / 32 pixels a side
 
     The arguments are those of `alexnet`.
@@ -94,7 +96,8 @@ def trunk(x, *, plan, width=1.0, depth=1.0, stem="imagenet"):
     choose("stem", stem, ("imagenet", "cifar"))
     rows = list(plan.convolutions)
     if stem == "cifar":
-        rows[:2] = [row._replace(**change) for row, change in zip(rows, SMALL_STEM, strict=False)]
+        for i, (kernel, stride, padding) in enumerate(SMALL_STEM):
+            rows[i] = rows[i]._replace(kernel=kernel, stride=stride, padding=padding)
     pooled = []
     for number, row in enumerate(rows, start=1):
         repeats = scale_depth(1, depth) if number == 4 else 1
@@ -113,29 +116,30 @@ def trunk(x, *, plan, width=1.0, depth=1.0, stem="imagenet"):
         if normalise == "before":
             x = LocalResponseNormalization(size=5, alpha=1e-4, beta=0.75, k=2)(x)
         if number in (1, 2, 5):
-            pooled.append(x := max_pool(x, 3, 2, ceil=plan.ceil))
+            x = max_pool(x, 3, 2, ceil=plan.ceil)
+            pooled.append(x)
         if normalise == "after":
             x = LocalResponseNormalization(size=5, alpha=1e-4, beta=0.75, k=2)(x)
     return pooled
 
 
 def alexnet(
-    input_shape=(224, 224, 3),
-    num_classes=1000,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1000,
     *,
-    plan=ALEXNET,
-    width=1.0,
-    depth=1.0,
-    stem="imagenet",
-    dropout=0.5,
-    name="alexnet",
-):
+    plan: Plan = ALEXNET,
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    dropout: float = 0.5,
+    name: str = "alexnet",
+) -> keras.Model:
     """AlexNet.
 
     Args:
         input_shape: (height, width, channels), at least 15 pixels a side.
         num_classes: number of logits; 0 for the last pooled map, averaged over its positions.
-        plan: the table of convolutions and what goes between them.
+        plan: the table of convolutions and of the layers between them.
         width: multiplier of all filters and of the 4096 units of fc6 and fc7.
         depth: multiplier of conv4.
         stem: "imagenet" (at least 63 pixels a side) or "cifar"; see the module's docstring.

@@ -7,6 +7,7 @@ last. Convolutions keep their biases before batch norm. Differences from the pap
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import keras
@@ -18,43 +19,55 @@ from tfcnn.models.heads import classify
 POOLED = 4  # Table 1: max pooling follows each of the first four stages, and the fifth of M11 and M18 has none
 
 
-def conv_bn(x, filters, kernel, stride=1, *, bn_momentum, name=None):
+def conv_bn(
+    x: keras.KerasTensor, filters: int, kernel: int, stride: int = 1, *, bn_momentum: float, name: str | None = None
+) -> keras.KerasTensor:
     """Convolution, batch norm, ReLU. (n, c) -> (n / stride, filters)"""
     x = layers.Conv1D(filters, kernel, stride, padding="same", kernel_initializer="he_normal")(x)
     return layers.ReLU(name=name)(layers.BatchNormalization(momentum=bn_momentum, epsilon=1e-5)(x))
 
 
-def trunk(x, *, first, stages, width=1.0, depth=1.0, bn_momentum=0.9):
+def trunk(
+    x: keras.KerasTensor,
+    *,
+    first: int,
+    stages: Sequence[tuple[int, int]],
+    width: float = 1.0,
+    depth: float = 1.0,
+    bn_momentum: float = 0.9,
+) -> list[keras.KerasTensor]:
     """The convolutional part. (n, c) -> the maps stage1, stage2, ..., with n / 4, n / 16, ... steps, the last pooled
 
     Args:
         first: filters of the first convolution.
         stages: (filters, repeats) of each stage after it.
     """
-    maps = []
+    maps: list[keras.KerasTensor] = []
     for stage, (filters, repeats) in enumerate(((first, 1), *stages), start=1):
         repeats = scale_depth(repeats, depth) if maps else 1
         for i in range(repeats):
-            kernel, stride = (3, 1) if maps else (80, 4)
+            kernel = 3 if maps else 80
+            stride = 1 if maps else 4
             last = f"stage{stage}" if i == repeats - 1 else None
             x = conv_bn(x, scale_width(filters, width), kernel, stride, bn_momentum=bn_momentum, name=last)
         maps.append(x)  # 8000, 2000, 500, 125, 32 steps
-        x = layers.MaxPooling1D(4, padding="same")(x) if stage <= POOLED else x  # 2000, 500, 125, 32
+        if stage <= POOLED:
+            x = layers.MaxPooling1D(4, padding="same")(x)  # 2000, 500, 125, 32
     return [*maps[:-1], x]
 
 
 def audio(
-    input_shape=(32000, 1),
-    num_classes=10,
+    input_shape: tuple[int | None, ...] = (32000, 1),
+    num_classes: int = 10,
     *,
-    first,
-    stages,
-    width=1.0,
-    depth=1.0,
-    dropout=0.0,
-    bn_momentum=0.9,
-    name="audio",
-):
+    first: int,
+    stages: Sequence[tuple[int, int]],
+    width: float = 1.0,
+    depth: float = 1.0,
+    dropout: float = 0.0,
+    bn_momentum: float = 0.9,
+    name: str = "audio",
+) -> keras.Model:
     """A network on raw waveforms.
 
     Args:
@@ -69,7 +82,7 @@ def audio(
 
     Returns:
         keras.Model: (batch, samples, channels) -> float32 logits (batch, num_classes). The last map of each
-        resolution is named stage1 ... stage5 (strides 4, 16, 64, 256, 1024), as far as there are so many.
+        resolution is named stage1 ... stage5 (strides 4, 16, 64, 256, 1024); m3 and m5 have fewer.
     """
     inputs = keras.Input(input_shape)
     *_, x = trunk(inputs, first=first, stages=stages, width=width, depth=depth, bn_momentum=bn_momentum)

@@ -9,6 +9,7 @@ CIFAR one, 2 x growth rate filters in the first convolution except densenet40's 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import keras
@@ -20,34 +21,47 @@ from tfcnn.models.blocks import Style, bn, conv_bn, max_pool
 from tfcnn.models.heads import classify
 
 
-def bn_conv(x, filters, kernel, *, dropout, style, name=None):
+def bn_conv(
+    x: keras.KerasTensor, filters: int, kernel: int, *, dropout: float, style: Style, name: str | None = None
+) -> keras.KerasTensor:
     """Section 3, "composite function": batch norm, ReLU, convolution. (h, w, c) -> (h, w, filters)"""
     x = bn(x, style=style)
     x = conv(x, filters, kernel, name=None if dropout else name)
     return layers.Dropout(dropout, name=name)(x) if dropout else x
 
 
-def conv(x, filters, kernel, name=None):
+def conv(x: keras.KerasTensor, filters: int, kernel: int, name: str | None = None) -> keras.KerasTensor:
     """Convolution without bias. (h, w, c) -> (h, w, filters)"""
     return layers.Conv2D(filters, kernel, padding="same", use_bias=False, kernel_initializer="he_normal", name=name)(x)
 
 
-def dense_layer(x, growth, *, bottleneck, dropout, style, name=None):
-    """`growth` new maps beside those that were there. (h, w, c) -> (h, w, c + growth)"""
+def dense_layer(
+    x: keras.KerasTensor, growth: int, *, bottleneck: bool, dropout: float, style: Style, name: str | None = None
+) -> keras.KerasTensor:
+    """Adds `growth` maps to the input's. (h, w, c) -> (h, w, c + growth)"""
     y = bn_conv(x, 4 * growth, 1, dropout=dropout, style=style) if bottleneck else x
     y = bn_conv(y, growth, 3, dropout=dropout, style=style)
     return layers.Concatenate(name=name)([x, y])
 
 
-def transition(x, compression, *, dropout, style):
+def transition(x: keras.KerasTensor, compression: float, *, dropout: float, style: Style) -> keras.KerasTensor:
     """Section 3, "pooling layers". (h, w, c) -> (h / 2, w / 2, compression c)"""
     x = bn_conv(x, int(compression * x.shape[-1]), 1, dropout=dropout, style=style)
     return layers.AveragePooling2D(2)(x)
 
 
 def trunk(
-    x, *, growth, repeats, filters, bottleneck=True, compression=0.5, dropout=0.0, stem="imagenet", bn_momentum=0.9
-):
+    x: keras.KerasTensor,
+    *,
+    growth: int,
+    repeats: Sequence[int],
+    filters: int,
+    bottleneck: bool = True,
+    compression: float = 0.5,
+    dropout: float = 0.0,
+    stem: str = "imagenet",
+    bn_momentum: float = 0.9,
+) -> list[keras.KerasTensor]:
     """The convolutional part. (h, w, c) -> the maps stage1, stage2, ..., with h / 2, h / 4, ... pixels a side
 
     The arguments are those of `densenet`; `filters` is the first convolution's.
@@ -58,36 +72,36 @@ def trunk(
         stages = [conv_bn(x, filters, 7, 2, style=style, name="stage1")]  # 112, 112, 64
         x = max_pool(stages[0], 3, 2, padding=1)  # 56, 56, 64
     else:
-        stages = [x := conv(x, filters, 3, name="stage1")]
-    rules = {"dropout": dropout, "style": style}
+        x = conv(x, filters, 3, name="stage1")
+        stages = [x]
     for stage, n in enumerate(repeats, start=2):
         if stage > 2:
-            x = transition(x, compression, **rules)
+            x = transition(x, compression, dropout=dropout, style=style)
         last_stage = stage == len(repeats) + 1
         for i in range(n):
             last = f"stage{stage}" if i == n - 1 and not last_stage else None
-            x = dense_layer(x, growth, bottleneck=bottleneck, **rules, name=last)
+            x = dense_layer(x, growth, bottleneck=bottleneck, dropout=dropout, style=style, name=last)
         stages.append(x)
     stages[-1] = bn(x, style=style, name=f"stage{len(stages)}")  # 7, 7, 1024
     return stages
 
 
 def densenet(
-    input_shape=(224, 224, 3),
-    num_classes=1000,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1000,
     *,
-    growth=32,
-    repeats,
-    filters=64,
-    bottleneck=True,
-    compression=0.5,
-    width=1.0,
-    depth=1.0,
-    stem="imagenet",
-    dropout=0.0,
-    bn_momentum=0.9,
-    name="densenet",
-):
+    growth: int = 32,
+    repeats: Sequence[int],
+    filters: int = 64,
+    bottleneck: bool = True,
+    compression: float = 0.5,
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    dropout: float = 0.0,
+    bn_momentum: float = 0.9,
+    name: str = "densenet",
+) -> keras.Model:
     """DenseNet.
 
     Args:

@@ -11,6 +11,7 @@ keras.applications: images are not normalised inside the network.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import keras
@@ -37,13 +38,26 @@ STYLES = {
 }
 
 
-def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", drop_path=0.2, style):
+def trunk(
+    x: keras.KerasTensor,
+    *,
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    drop_path: float = 0.2,
+    style: Style,
+) -> list[keras.KerasTensor]:
     """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, h / 2, h / 4, ... pixels a side, and the last"""
     x = conv_bn(x, scale_width(32, width), 3, 2 if stem == "imagenet" else 1, style=style)
     total = sum(scale_depth(row[3], depth) for rows in STAGES for row in rows)
-    stages, number = [], 0
+    stages = []
+    number = 0
     for stage, rows in enumerate(STAGES, start=1):
-        blocks = [(*row, s if i == 0 else 1) for *row, n, s in rows for i in range(scale_depth(n, depth))]
+        blocks = [
+            (expansion, kernel, filters, stride if i == 0 else 1)
+            for expansion, kernel, filters, repeats, stride in rows
+            for i in range(scale_depth(repeats, depth))
+        ]
         for i, (expansion, kernel, filters, stride) in enumerate(blocks, start=1):
             x = inverted_residual(
                 x,
@@ -63,28 +77,28 @@ def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", drop_path=0.2, style):
 
 
 def efficientnet(
-    input_shape=(224, 224, 3),
-    num_classes=1000,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1000,
     *,
-    width_coefficient=1.0,
-    depth_coefficient=1.0,
-    width=1.0,
-    depth=1.0,
-    stem="imagenet",
-    form="keras",
-    dropout=0.2,
-    drop_path=0.2,
-    bn_momentum=0.9,
-    name="efficientnet",
-):
+    width_coefficient: float = 1.0,
+    depth_coefficient: float = 1.0,
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    form: str = "keras",
+    dropout: float = 0.2,
+    drop_path: float = 0.2,
+    bn_momentum: float = 0.9,
+    name: str = "efficientnet",
+) -> keras.Model:
     """EfficientNet.
 
     Args:
         input_shape: (height, width, channels), at least 16 pixels a side.
         num_classes: number of logits; 0 for the pooled features.
-        width_coefficient, depth_coefficient: the variant's own multipliers of filters and repeats.
-        width: multiplier of all filters on top of that.
-        depth: multiplier of all repeats on top of that.
+        width_coefficient, depth_coefficient: the variant's multipliers of filters and repeats.
+        width: a further multiplier of all filters.
+        depth: a further multiplier of all repeats.
         stem: "imagenet" (first convolution with stride 2) or "cifar" (stride 1).
         form: "keras", "torchvision" or "timm"; see the module's docstring.
         dropout: rate before the last layer.
@@ -126,10 +140,11 @@ PUBLISHED = {
 }
 
 
-def variant(name, scaling, dropout):
+def variant(name: str, scaling: Scaling, dropout: float) -> Callable[..., keras.Model]:
+    """A row of VARIANTS."""
     return partial(
         efficientnet,
-        input_shape=(scaling.resolution, scaling.resolution, 3),
+        input_shape=(int(scaling.resolution), int(scaling.resolution), 3),
         width_coefficient=scaling.width,
         depth_coefficient=scaling.depth,
         dropout=dropout,

@@ -12,6 +12,7 @@ weighted by 0.3. Their average pooling is the paper's 5x5 with stride 3; torchvi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 import keras
@@ -41,20 +42,23 @@ STAGES = (
         (384, 192, 384, 48, 128, 128),  # 5b
     ),
 )
-FORMS = {"torchvision": Style(epsilon=1e-3), "paper": None}
+FORMS: dict[str, Style | None] = {"torchvision": Style(epsilon=1e-3), "paper": None}  # None: no batch norm
 
 
-def conv(x, filters, kernel, stride=1, *, style, name=None):
+def conv(
+    x: keras.KerasTensor, filters: int, kernel: int, stride: int = 1, *, style: Style | None, name: str | None = None
+) -> keras.KerasTensor:
     """Convolution, batch norm where there is a style, ReLU. (h, w, c) -> (h / stride, w / stride, filters)"""
     if style:
         return conv_bn(x, filters, kernel, stride, style=style, name=name)
-    return PaddedConv2D(filters, kernel, stride, "half", activation="relu", kernel_initializer="he_normal", name=name)(
-        x
-    )
+    layer = PaddedConv2D(filters, kernel, stride, "half", activation="relu", kernel_initializer="he_normal", name=name)
+    return layer(x)
 
 
-def inception(x, row, *, style, name=None):
-    """Figure 2b: four branches beside one another. (h, w, c) -> (h, w, the sum of their filters)"""
+def inception(
+    x: keras.KerasTensor, row: Iterable[int], *, style: Style | None, name: str | None = None
+) -> keras.KerasTensor:
+    """Figure 2b: four parallel branches. (h, w, c) -> (h, w, the sum of their filters)"""
     f1, reduce3, f3, reduce5, f5, proj = row
     a = conv(x, f1, 1, style=style)
     b = conv(conv(x, reduce3, 1, style=style), f3, 3, style=style)
@@ -63,7 +67,9 @@ def inception(x, row, *, style, name=None):
     return layers.Concatenate(name=name)([a, b, c, d])
 
 
-def auxiliary_classifier(x, num_classes, *, width, style, dropout, name):
+def auxiliary_classifier(
+    x: keras.KerasTensor, num_classes: int, *, width: float, style: Style | None, dropout: float, name: str
+) -> keras.KerasTensor:
     """Section 5: average pooling, 1x1 convolution, a hidden dense layer. (h, w, c) -> (num_classes,)"""
     x = layers.AdaptiveAveragePooling2D(4)(x) if style else layers.AveragePooling2D(5, 3)(x)
     x = layers.Flatten()(conv(x, scale_width(128, width), 1, style=style))
@@ -72,7 +78,9 @@ def auxiliary_classifier(x, num_classes, *, width, style, dropout, name):
     return layers.Dense(num_classes, dtype="float32", name=name)(x)
 
 
-def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", style):
+def trunk(
+    x: keras.KerasTensor, *, width: float = 1.0, depth: float = 1.0, stem: str = "imagenet", style: Style | None
+) -> tuple[list[keras.KerasTensor], tuple[keras.KerasTensor, keras.KerasTensor]]:
     """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, with h / 2, h / 4, ... pixels a side
 
     The arguments are those of `googlenet`; `style` is batch norm's, None for the paper's form. Returns a pair: the list
@@ -81,41 +89,44 @@ def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", style):
     choose("stem", stem, ("imagenet", "cifar"))
     scaled = partial(scale_width, width=width)
     if stem == "imagenet":
-        maps = [x := conv(x, scaled(64), 7, 2, style=style, name="stage1")]  # 112, 112
+        x = conv(x, scaled(64), 7, 2, style=style, name="stage1")  # 112, 112
+        maps = [x]
         x = max_pool(x, 3, 2, ceil=True)  # 56, 56
     else:
-        maps = [x := conv(x, scaled(64), 3, style=style, name="stage1")]
+        x = conv(x, scaled(64), 3, style=style, name="stage1")
+        maps = [x]
     x = x if style else LocalResponseNormalization()(x)
     x = conv(conv(x, scaled(64), 1, style=style), scaled(192), 3, style=style, name="stage2")
     maps.append(x)
     x = x if style else LocalResponseNormalization()(x)
     for stage, rows in enumerate(STAGES, start=3):
-        rows = scale_rows(rows, depth)
+        scaled_rows = scale_rows(rows, depth)
         x = max_pool(x, 2 if style and stage == 5 else 3, 2, ceil=True)
         modules = []
-        for i, row in enumerate(rows, start=1):
-            last = f"stage{stage}" if i == len(rows) else None
-            modules.append(x := inception(x, map(scaled, row), style=style, name=last))
+        for i, row in enumerate(scaled_rows, start=1):
+            last = f"stage{stage}" if i == len(scaled_rows) else None
+            x = inception(x, map(scaled, row), style=style, name=last)
+            modules.append(x)
         if stage == 4:
-            side = modules[0], modules[-2:][0]
+            auxiliary = modules[0], modules[-2:][0]  # of one module, that module twice
         maps.append(x)
-    return maps, side
+    return maps, auxiliary
 
 
 def googlenet(
-    input_shape=(224, 224, 3),
-    num_classes=1000,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1000,
     *,
-    width=1.0,
-    depth=1.0,
-    stem="imagenet",
-    form="torchvision",
-    auxiliary=False,
-    dropout=0.4,
-    auxiliary_dropout=0.7,
-    bn_momentum=0.9,
-    name="googlenet",
-):
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    form: str = "torchvision",
+    auxiliary: bool = False,
+    dropout: float = 0.4,
+    auxiliary_dropout: float = 0.7,
+    bn_momentum: float = 0.9,
+    name: str = "googlenet",
+) -> keras.Model:
     """GoogLeNet.
 
     Args:
@@ -136,14 +147,20 @@ def googlenet(
         resolution is named stage1 ... stage5 (strides 2, 4, 8, 16, 32 with the ImageNet stem).
     """
     choose("form", form, FORMS)
-    style = FORMS[form] and FORMS[form]._replace(bn_momentum=bn_momentum)
+    style = FORMS[form]
+    if style:
+        style = style._replace(bn_momentum=bn_momentum)
     inputs = keras.Input(input_shape)
-    (*_, x), side = trunk(inputs, width=width, depth=depth, stem=stem, style=style)
+    (*_, x), auxiliary_maps = trunk(inputs, width=width, depth=depth, stem=stem, style=style)
     model = classify(inputs, x, num_classes, dropout=dropout, name=name)
     if not auxiliary or num_classes == 0:
         return model
-    head = partial(auxiliary_classifier, num_classes=num_classes, width=width, style=style, dropout=auxiliary_dropout)
-    outputs = [head(x, name=f"auxiliary{i}") for i, x in enumerate(side, start=1)]
+    outputs = [
+        auxiliary_classifier(
+            x, num_classes, width=width, style=style, dropout=auxiliary_dropout, name=f"auxiliary{number}"
+        )
+        for number, x in enumerate(auxiliary_maps, start=1)
+    ]
     return keras.Model(inputs, [model.output, *outputs], name=name)
 
 

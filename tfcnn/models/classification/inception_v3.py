@@ -14,7 +14,9 @@ the size, and the first pooling is left out.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import keras
 from keras import layers
@@ -24,13 +26,17 @@ from tfcnn.errors import choose
 from tfcnn.models.blocks import Style, conv_bn, max_pool
 from tfcnn.models.heads import classify, pool
 
+Row = tuple[Any, ...]  # (filters, kernel), or (filters, kernel, stride) without a border
+Conv = Callable[..., keras.KerasTensor]  # `chain` with width and style bound
+Average = Callable[[keras.KerasTensor], keras.KerasTensor]
+
 POOL_PROJECTIONS = (32, 64, 64)  # 35, 35: filters after the pooling of each module of figure 5
 SEVENS = (128, 160, 160, 192)  # 17, 17: filters between the 7-tap convolutions of each module of figure 6
 STYLES = {"keras": Style(epsilon=1e-3, scale=False), "torchvision": Style(epsilon=1e-3)}
 
 
-def chain(x, *rows, width, style, name=None):
-    """Convolutions one after the other; rows of (filters, kernel) or, without a border, (filters, kernel, stride)."""
+def chain(x: keras.KerasTensor, *rows: Row, width: float, style: Style, name: str | None = None) -> keras.KerasTensor:
+    """Convolutions one after the other, a row each."""
     for i, (filters, kernel, *stride) in enumerate(rows, start=1):
         border = style._replace(padding="valid") if stride else style
         last = name if i == len(rows) else None
@@ -38,14 +44,20 @@ def chain(x, *rows, width, style, name=None):
     return x
 
 
-def average(x, form):
+def average(x: keras.KerasTensor, form: str) -> keras.KerasTensor:
     """3x3 average pooling, stride 1. Same shape."""
     if form == "keras":
         return layers.AveragePooling2D(3, 1, "same")(x)
     return layers.AveragePooling2D(3, 1)(layers.ZeroPadding2D(1)(x))
 
 
-def module_5(x, projection, conv, average, name=None):
+def module_5(
+    x: keras.KerasTensor,
+    projection: int,
+    conv: Conv,
+    average: Average,
+    name: str | None = None,
+) -> keras.KerasTensor:
     """Figure 5: 1x1; 5x5 (two 3x3 in the figure); two 3x3; pooling. (h, w, c) -> (h, w, 224 + projection)"""
     a = conv(x, (64, 1))
     b = conv(x, (48, 1), (64, 5))
@@ -54,7 +66,13 @@ def module_5(x, projection, conv, average, name=None):
     return layers.Concatenate(name=name)([a, b, c, d])
 
 
-def module_6(x, f, conv, average, name=None):
+def module_6(
+    x: keras.KerasTensor,
+    f: int,
+    conv: Conv,
+    average: Average,
+    name: str | None = None,
+) -> keras.KerasTensor:
     """Figure 6: 7x7 convolutions as 1x7 and 7x1, one and two of them. (h, w, c) -> (h, w, 768)"""
     a = conv(x, (192, 1))
     b = conv(x, (f, 1), (f, (1, 7)), (192, (7, 1)))
@@ -63,8 +81,13 @@ def module_6(x, f, conv, average, name=None):
     return layers.Concatenate(name=name)([a, b, c, d])
 
 
-def module_7(x, conv, average, name=None):
-    """Figure 7: 1x3 and 3x1 convolutions beside each other. (h, w, c) -> (h, w, 2048)"""
+def module_7(
+    x: keras.KerasTensor,
+    conv: Conv,
+    average: Average,
+    name: str | None = None,
+) -> keras.KerasTensor:
+    """Figure 7: parallel 1x3 and 3x1 convolutions. (h, w, c) -> (h, w, 2048)"""
     a = conv(x, (320, 1))
     b = conv(x, (384, 1))
     c = conv(x, (448, 1), (384, 3))
@@ -73,12 +96,20 @@ def module_7(x, conv, average, name=None):
     return layers.Concatenate(name=name)([a, *crosses, d])
 
 
-def reduction(x, conv, *branches):
-    """Figure 10: convolutions with stride 2 beside a pooling. (h, w, c) -> ((h - 1) // 2, (w - 1) // 2, ...)"""
+def reduction(x: keras.KerasTensor, conv: Conv, *branches: Sequence[Row]) -> keras.KerasTensor:
+    """Figure 10: convolutions of stride 2 and a pooling, in parallel. (h, w, c) -> ((h - 1) // 2, (w - 1) // 2, ...)"""
     return layers.Concatenate()([*(conv(x, *rows) for rows in branches), max_pool(x, 3, 2)])
 
 
-def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", form="keras", bn_momentum=0.9):
+def trunk(
+    x: keras.KerasTensor,
+    *,
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    form: str = "keras",
+    bn_momentum: float = 0.9,
+) -> list[keras.KerasTensor]:
     """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, with about h / 2, h / 4, ... pixels a side
 
     The arguments are those of `inception_v3`.
@@ -86,7 +117,7 @@ def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", form="keras", bn_momentum
     choose("stem", stem, ("imagenet", "cifar"))
     style = STYLES[choose("form", form, STYLES)]._replace(bn_momentum=bn_momentum)
     conv = partial(chain, width=width, style=style)
-    parts = {"conv": conv, "average": partial(average, form=form)}
+    smooth = partial(average, form=form)
 
     if stem == "imagenet":
         first = conv(x, (32, 3, 2), (32, 3, 1), (64, 3), name="stage1")  # 149; 147; 147, 147, 64
@@ -98,25 +129,25 @@ def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", form="keras", bn_momentum
     x = max_pool(x, 3, 2)  # 35, 35, 192
     rows = scale_rows(POOL_PROJECTIONS, depth)
     for i, f in enumerate(rows, start=1):
-        x = module_5(x, f, **parts, name="stage3" if i == len(rows) else None)  # 35, 35, 288
+        x = module_5(x, f, conv, smooth, name="stage3" if i == len(rows) else None)  # 35, 35, 288
     stages.append(x)
     x = reduction(x, conv, [(384, 3, 2)], [(64, 1), (96, 3), (96, 3, 2)])  # 17, 17, 768
     rows = scale_rows(SEVENS, depth)
     for i, f in enumerate(rows, start=1):
-        x = module_6(x, f, **parts, name="stage4" if i == len(rows) else None)
+        x = module_6(x, f, conv, smooth, name="stage4" if i == len(rows) else None)
     stages.append(x)
     x = reduction(x, conv, [(192, 1), (320, 3, 2)], [(192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2)])  # 8, 8, 1280
     repeats = scale_depth(2, depth)
     for i in range(1, repeats + 1):
-        x = module_7(x, **parts, name="stage5" if i == repeats else None)  # 8, 8, 2048
+        x = module_7(x, conv, smooth, name="stage5" if i == repeats else None)  # 8, 8, 2048
     return [*stages, x]
 
 
-def auxiliary_classifier(x, num_classes, *, width, style):
+def auxiliary_classifier(x: keras.KerasTensor, num_classes: int, *, width: float, style: Style) -> keras.KerasTensor:
     """Section 4, on the last map of 17x17. (h, w, c) -> (num_classes,)
 
     Raises:
-        ValueError: the map has fewer than 17 pixels a side, which leave the 5x5 convolution nothing to see.
+        ValueError: the map has fewer than 17 pixels a side, too few for the 5x5 convolution after the pooling.
     """
     if min(side or 17 for side in x.shape[1:-1]) < 17:
         size = "x".join(map(str, x.shape[1:-1]))
@@ -126,18 +157,18 @@ def auxiliary_classifier(x, num_classes, *, width, style):
 
 
 def inception_v3(
-    input_shape=(299, 299, 3),
-    num_classes=1000,
+    input_shape: tuple[int | None, ...] = (299, 299, 3),
+    num_classes: int = 1000,
     *,
-    width=1.0,
-    depth=1.0,
-    stem="imagenet",
-    form="keras",
-    auxiliary=False,
-    dropout=0.0,
-    bn_momentum=0.9,
-    name="inception_v3",
-):
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    form: str = "keras",
+    auxiliary: bool = False,
+    dropout: float = 0.0,
+    bn_momentum: float = 0.9,
+    name: str = "inception_v3",
+) -> keras.Model:
     """Inception-v3.
 
     Args:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import keras
 from keras import layers
 
-from tfcnn.models.blocks import conv_bn, depthwise_bn
+from tfcnn.models.blocks import Style, conv_bn, depthwise_bn
 
 
-def inverted_residual(x, filters, kernel, stride, expanded, *, excite=None, drop_path=0.0, style, name=None):
+def inverted_residual(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: int,
+    stride: int,
+    expanded: int,
+    *,
+    excite: Callable[[keras.KerasTensor], keras.KerasTensor] | None = None,
+    drop_path: float = 0.0,
+    style: Style,
+    name: str | None = None,
+) -> keras.KerasTensor:
     """1x1, depthwise, 1x1 without activation, and the identity where the shape stays.
 
     (h, w, c) -> (h / stride, w / stride, filters)
@@ -17,7 +31,7 @@ def inverted_residual(x, filters, kernel, stride, expanded, *, excite=None, drop
         filters, kernel, stride: of the block; the kernel is the depthwise convolution's.
         expanded: filters of the first 1x1 convolution, which is left out where there are as many maps already.
         excite: applied to the filtered map, such as `squeeze_excite` with its arguments bound; None for nothing.
-        drop_path: share of the examples for which a training step leaves out the branch beside the identity.
+        drop_path: share of the examples for which a training step leaves out the branch and keeps the identity.
         style: padding, batch norm and activation.
         name: of the last layer.
     """
@@ -34,7 +48,9 @@ def inverted_residual(x, filters, kernel, stride, expanded, *, excite=None, drop
     return layers.Add(name=name)([x, y])
 
 
-def squeeze_excite(x, units, *, activation="relu", gate="sigmoid"):
+def squeeze_excite(
+    x: keras.KerasTensor, units: int, *, activation: str | None = "relu", gate: str = "sigmoid"
+) -> keras.KerasTensor:
     """Weights in (0, 1) for all maps, from their means. Same shape.
 
     Hu, Shen & Sun, "Squeeze-and-excitation networks", 2017, Figure 3; `units` between the two dense layers, which are

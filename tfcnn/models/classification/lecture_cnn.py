@@ -16,18 +16,18 @@ from tfcnn.models.heads import classify, logits
 
 
 def lecture_cnn(
-    input_shape=(32, 32, 3),
-    num_classes=3,
+    input_shape: tuple[int | None, ...] = (32, 32, 3),
+    num_classes: int = 3,
     *,
-    filters=32,
-    kernel_size=3,
-    pool_size=2,
-    units=128,
-    width=1.0,
-    depth=1.0,
-    dropout=0.5,
-    name="lecture_cnn",
-):
+    filters: int = 32,
+    kernel_size: int = 3,
+    pool_size: int = 2,
+    units: int = 128,
+    width: float = 1.0,
+    depth: float = 1.0,
+    dropout: float = 0.5,
+    name: str = "lecture_cnn",
+) -> keras.Model:
     """The lecture's network.
 
     Args:
@@ -44,7 +44,8 @@ def lecture_cnn(
         keras.Model: (batch, height, width, channels) -> float32 logits (batch, num_classes). The maps before the
         poolings are named stage1 ... stage3 (strides 1, 2, 4).
     """
-    inputs = x = keras.Input(input_shape)
+    inputs = keras.Input(input_shape)
+    x = inputs
     repeats = scale_depth(1, depth)
     for stage, f in enumerate((filters, 2 * filters, 4 * filters), start=1):
         for i in range(1, repeats + 1):

@@ -8,7 +8,9 @@ radial basis functions. Images are 32x32 in the paper (28x28 digits with a borde
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -18,37 +20,54 @@ from tfcnn.errors import choose
 from tfcnn.layers import Subsampling2D
 from tfcnn.models.heads import classify, logits
 
+Activation = str | Callable[[Any], Any]
+
 # Table I: which of S2's six maps each of C3's sixteen maps sees.
 C3_INPUTS = (
-    *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
-    *((0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5)),
-    *((0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5), (0, 1, 2, 3, 4, 5)),
+    (0, 1, 2),
+    (1, 2, 3),
+    (2, 3, 4),
+    (3, 4, 5),
+    (0, 4, 5),
+    (0, 1, 5),
+    (0, 1, 2, 3),
+    (1, 2, 3, 4),
+    (2, 3, 4, 5),
+    (0, 3, 4, 5),
+    (0, 1, 4, 5),
+    (0, 1, 2, 5),
+    (0, 1, 3, 4),
+    (1, 2, 4, 5),
+    (0, 2, 3, 5),
+    (0, 1, 2, 3, 4, 5),
 )
 
 
 @keras.saving.register_keras_serializable("tfcnn")
-def scaled_tanh(x):
+def scaled_tanh(x: Any) -> Any:
     """1.7159 tanh(2x / 3), the squashing function of the paper's appendix A."""
     return 1.7159 * ops.tanh(2.0 / 3.0 * x)
 
 
-def partial_conv(x, activation):
-    """C3 of Table I: sixteen 5x5 filters, each over its own subset of six maps. (h, w, 6) -> 16 x (h-4, w-4, 1)"""
+def partial_conv(x: keras.KerasTensor, activation: Activation) -> list[keras.KerasTensor]:
+    """C3 of Table I: sixteen 5x5 filters, each over a subset of the six maps. (h, w, 6) -> 16 x (h-4, w-4, 1)"""
     maps = [x[..., i : i + 1] for i in range(6)]
-    conv = partial(layers.Conv2D, 1, 5, activation=activation)
-    return [conv()(layers.Concatenate()([maps[i] for i in subset])) for subset in C3_INPUTS]
+    return [
+        layers.Conv2D(1, 5, activation=activation)(layers.Concatenate()([maps[i] for i in subset]))
+        for subset in C3_INPUTS
+    ]
 
 
 def lenet(
-    input_shape=(32, 32, 1),
-    num_classes=10,
+    input_shape: tuple[int | None, ...] = (32, 32, 1),
+    num_classes: int = 10,
     *,
-    width=1.0,
-    depth=1.0,
-    form="modern",
-    activation=None,
-    name="lenet5",
-):
+    width: float = 1.0,
+    depth: float = 1.0,
+    form: str = "modern",
+    activation: Activation | None = None,
+    name: str = "lenet5",
+) -> keras.Model:
     """LeNet-5.
 
     Args:
@@ -74,8 +93,8 @@ def lenet(
         activation = activation or "relu"
         pool = partial(layers.AveragePooling2D, 2)
 
-    x = inputs = keras.Input(input_shape)  # 32, 32, 1
-    x = layers.Conv2D(c1, 5, activation=activation, name="stage1")(x)  # C1: 28, 28, 6
+    inputs = keras.Input(input_shape)  # 32, 32, 1
+    x = layers.Conv2D(c1, 5, activation=activation, name="stage1")(inputs)  # C1: 28, 28, 6
     x = pool()(x)  # S2: 14, 14, 6
     if form == "paper":
         x = layers.Concatenate(name="stage2")(partial_conv(x, activation))  # C3: 10, 10, 16

@@ -31,12 +31,16 @@ STYLES = {
 }
 
 
-def separable(x, filters, stride, *, style, name=None):
+def separable(
+    x: keras.KerasTensor, filters: int, stride: int, *, style: Style, name: str | None = None
+) -> keras.KerasTensor:
     """Figure 3: 3x3 depthwise, batch norm, ReLU, 1x1, batch norm, ReLU. (h, w, c) -> (h / s, w / s, filters)"""
     return conv_bn(depthwise_bn(x, 3, stride, style=style), filters, 1, style=style, name=name)
 
 
-def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", style):
+def trunk(
+    x: keras.KerasTensor, *, width: float = 1.0, depth: float = 1.0, stem: str = "imagenet", style: Style
+) -> list[keras.KerasTensor]:
     """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, with h / 2, h / 4, ... pixels a side"""
     x = conv_bn(x, scale_width(32, width), 3, 2 if stem == "imagenet" else 1, style=style)
     stages = []
@@ -50,17 +54,17 @@ def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", style):
 
 
 def mobilenet(
-    input_shape=(224, 224, 3),
-    num_classes=1000,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1000,
     *,
-    width=1.0,
-    depth=1.0,
-    stem="imagenet",
-    form="keras",
-    dropout=0.001,
-    bn_momentum=0.9,
-    name="mobilenet",
-):
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    form: str = "keras",
+    dropout: float = 0.001,
+    bn_momentum: float = 0.9,
+    name: str = "mobilenet",
+) -> keras.Model:
     """MobileNet.
 
     Args:

@@ -33,7 +33,9 @@ STYLES = {
 }
 
 
-def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", style):
+def trunk(
+    x: keras.KerasTensor, *, width: float = 1.0, depth: float = 1.0, stem: str = "imagenet", style: Style
+) -> list[keras.KerasTensor]:
     """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, h / 2, h / 4, ... pixels a side, and the last"""
     x = conv_bn(x, scale_width(32, width), 3, 2 if stem == "imagenet" else 1, style=style)
     stages = []
@@ -48,17 +50,17 @@ def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", style):
 
 
 def mobilenet_v2(
-    input_shape=(224, 224, 3),
-    num_classes=1000,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1000,
     *,
-    width=1.0,
-    depth=1.0,
-    stem="imagenet",
-    form="keras",
-    dropout=0.0,
-    bn_momentum=0.9,
-    name="mobilenet_v2",
-):
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    form: str = "keras",
+    dropout: float = 0.0,
+    bn_momentum: float = 0.9,
+    name: str = "mobilenet_v2",
+) -> keras.Model:
     """MobileNetV2.
 
     Args:

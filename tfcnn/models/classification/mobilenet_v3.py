@@ -21,26 +21,33 @@ from tfcnn.models.blocks import Style, conv_bn
 from tfcnn.models.classification.inverted_residual import inverted_residual, squeeze_excite
 from tfcnn.models.heads import logits, pool
 
-RE, HS = "relu", "hard_swish"
+RE = "relu"
+HS = "hard_swish"
 # Tables 1 and 2 between the first and the last convolution: kernel, expanded filters, filters, squeeze-and-excitation,
 # activation, stride of the first, repeats. A stage is what shares one resolution.
-LARGE = (
+Table = tuple[tuple[tuple[int, int, int, bool, str, int, int], ...], ...]
+LARGE: Table = (
     ((3, 16, 16, False, RE, 1, 1),),  # 112, 112
     ((3, 64, 24, False, RE, 2, 1), (3, 72, 24, False, RE, 1, 1)),  # 56, 56
     ((5, 72, 40, True, RE, 2, 1), (5, 120, 40, True, RE, 1, 2)),  # 28, 28
-    (
-        *((3, 240, 80, False, HS, 2, 1), (3, 200, 80, False, HS, 1, 1), (3, 184, 80, False, HS, 1, 2)),  # 14, 14
-        *((3, 480, 112, True, HS, 1, 1), (3, 672, 112, True, HS, 1, 1)),
+    (  # 14, 14
+        (3, 240, 80, False, HS, 2, 1),
+        (3, 200, 80, False, HS, 1, 1),
+        (3, 184, 80, False, HS, 1, 2),
+        (3, 480, 112, True, HS, 1, 1),
+        (3, 672, 112, True, HS, 1, 1),
     ),
     ((5, 672, 160, True, HS, 2, 1), (5, 960, 160, True, HS, 1, 2)),  # 7, 7
 )
-SMALL = (
+SMALL: Table = (
     (),  # 112, 112: the first convolution alone
     ((3, 16, 16, True, RE, 2, 1),),  # 56, 56
     ((3, 72, 24, False, RE, 2, 1), (3, 88, 24, False, RE, 1, 1)),  # 28, 28
-    (
-        *((5, 96, 40, True, HS, 2, 1), (5, 240, 40, True, HS, 1, 2)),  # 14, 14
-        *((5, 120, 48, True, HS, 1, 1), (5, 144, 48, True, HS, 1, 1)),
+    (  # 14, 14
+        (5, 96, 40, True, HS, 2, 1),
+        (5, 240, 40, True, HS, 1, 2),
+        (5, 120, 48, True, HS, 1, 1),
+        (5, 144, 48, True, HS, 1, 1),
     ),
     ((5, 288, 96, True, HS, 2, 1), (5, 576, 96, True, HS, 1, 2)),  # 7, 7
 )
@@ -52,12 +59,21 @@ STYLES = {
 }
 
 
-def excite(x):
+def excite(x: keras.KerasTensor) -> keras.KerasTensor:
     """Squeeze-and-excitation as section 5.3 has it: a quarter of the maps, hard sigmoid. Same shape."""
     return squeeze_excite(x, scale_width(x.shape[-1], 0.25), gate="hard_sigmoid")
 
 
-def trunk(x, *, table, width=1.0, depth=1.0, stem="imagenet", minimalistic=False, style):
+def trunk(
+    x: keras.KerasTensor,
+    *,
+    table: Table,
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    minimalistic: bool = False,
+    style: Style,
+) -> list[keras.KerasTensor]:
     """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, with h / 2, h / 4, ... pixels a side
 
     The arguments are those of `mobilenet_v3`.
@@ -69,7 +85,11 @@ def trunk(x, *, table, width=1.0, depth=1.0, stem="imagenet", minimalistic=False
     x = conv_bn(x, scale_width(before, max(width, 1)), 3, 2 if stem == "imagenet" else 1, style=swish, name=name)
     stages = []
     for stage, rows in enumerate(table, start=1):
-        blocks = [(*row, s if i == 0 else 1) for *row, s, n in rows for i in range(scale_depth(n, depth))]
+        blocks = [
+            (kernel, expanded, filters, se, activation, stride if i == 0 else 1)
+            for kernel, expanded, filters, se, activation, stride, repeats in rows
+            for i in range(scale_depth(repeats, depth))
+        ]
         for i, (kernel, expanded, filters, se, activation, stride) in enumerate(blocks, start=1):
             x = inverted_residual(
                 x,
@@ -88,20 +108,20 @@ def trunk(x, *, table, width=1.0, depth=1.0, stem="imagenet", minimalistic=False
 
 
 def mobilenet_v3(
-    input_shape=(224, 224, 3),
-    num_classes=1000,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1000,
     *,
-    table,
-    units,
-    width=1.0,
-    depth=1.0,
-    stem="imagenet",
-    form="keras",
-    minimalistic=False,
-    dropout=0.2,
-    bn_momentum=0.9,
-    name="mobilenet_v3",
-):
+    table: Table,
+    units: int,
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    form: str = "keras",
+    minimalistic: bool = False,
+    dropout: float = 0.2,
+    bn_momentum: float = 0.9,
+    name: str = "mobilenet_v3",
+) -> keras.Model:
     """MobileNetV3.
 
     Args:

@@ -11,6 +11,7 @@ only. Difference from the paper: `depth` multiplies the 1x1 convolutions of each
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import keras
@@ -30,44 +31,62 @@ STEMS = {"cifar": (5, 1, "half"), "imagenet": (11, 4, "none")}
 WINDOWS = ((5, 1, "half"), (3, 1, "half"), (3, 1, "half"))
 
 
-def mlpconv(x, filters, kernel, stride, padding, units, name=None):
+def mlpconv(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: int,
+    stride: int,
+    padding: str,
+    units: Sequence[int],
+    name: str | None = None,
+) -> keras.KerasTensor:
     """Figure 1b: a convolution, 1x1 convolutions, ReLU after each. (h, w, c) -> (h / stride, w / stride, units[-1])
 
-    What tfcnn.layers.MLPConv2D does as one layer.
+    tfcnn.layers.MLPConv2D is the same as one layer.
     """
-    last = len(units)
-    for i, (f, *window) in enumerate([(filters, kernel, stride, padding), *((f, 1) for f in units)]):
-        known_as = name if i == last else None
-        x = PaddedConv2D(f, *window, activation="relu", kernel_initializer="he_normal", name=known_as)(x)
+    x = PaddedConv2D(filters, kernel, stride, padding, activation="relu", kernel_initializer="he_normal")(x)
+    for i, f in enumerate(units, start=1):
+        last = name if i == len(units) else None
+        x = PaddedConv2D(f, 1, activation="relu", kernel_initializer="he_normal", name=last)(x)
     return x
 
 
-def trunk(x, *, stages, width=1.0, depth=1.0, stem="imagenet", dropout=0.0):
+def trunk(
+    x: keras.KerasTensor,
+    *,
+    stages: Sequence[Sequence[int]],
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    dropout: float = 0.0,
+) -> list[keras.KerasTensor]:
     """The convolutional part. (h, w, c) -> the maps stage1, stage2, ..., each with half the pixels a side
 
     The arguments are those of `nin`.
     """
     windows = (STEMS[choose("stem", stem, STEMS)], *WINDOWS)
-    maps = []
+    maps: list[keras.KerasTensor] = []
     for stage, (row, window) in enumerate(zip(stages, windows, strict=False), start=1):
         if maps:
             x = keras.layers.Dropout(dropout)(max_pool(x, 3, 2, ceil=True))
         filters, *units = (scale_width(f, width) for f in row)
-        maps.append(x := mlpconv(x, filters, *window, scale_rows(units, depth), name=f"stage{stage}"))
+        kernel, stride, padding = window
+        x = mlpconv(x, filters, kernel, stride, padding, scale_rows(units, depth), name=f"stage{stage}")
+        maps.append(x)
     return maps
 
 
 def nin(
-    input_shape=(32, 32, 3),
-    num_classes=10,
+    input_shape: tuple[int | None, ...] = (32, 32, 3),
+    num_classes: int = 10,
     *,
-    stages=CIFAR10,
-    width=1.0,
-    depth=1.0,
-    stem="cifar",
-    dropout=0.0,
-    name="nin",
-):
+    stages: Sequence[Sequence[int]] = CIFAR10,
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "cifar",
+    dropout: float = 0.0,
+    name: str = "nin",
+) -> keras.Model:
     """Network in Network.
 
     Args:

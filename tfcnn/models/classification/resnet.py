@@ -8,6 +8,7 @@ the convolution biases of keras.applications. Strided convolutions pad both side
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import keras
@@ -19,7 +20,7 @@ from tfcnn.models.blocks import Style, conv_bn, max_pool
 from tfcnn.models.heads import classify
 
 
-def shortcut(x, filters, stride, *, option, style):
+def shortcut(x: keras.KerasTensor, filters: int, stride: int, *, option: str, style: Style) -> keras.KerasTensor:
     """The identity where the shape stays; else a 1x1 projection (B) or subsampling and zero channels (A)."""
     if stride == 1 and x.shape[-1] == filters:
         return x
@@ -27,26 +28,48 @@ def shortcut(x, filters, stride, *, option, style):
         return conv_bn(x, filters, 1, stride, style=style, activation=None)
     x = layers.MaxPooling2D(1, stride)(x)
     missing = filters - x.shape[-1]
-    return keras.ops.pad(x, [(0, 0)] * 3 + [(missing // 2, missing - missing // 2)]) if missing else x
+    if not missing:
+        return x
+    return keras.ops.pad(x, [(0, 0), (0, 0), (0, 0), (missing // 2, missing - missing // 2)])
 
 
-def basic(x, filters, stride, *, option, style, name=None, **_):
+def basic(
+    x: keras.KerasTensor, filters: int, stride: int, *, option: str, style: Style, name: str | None = None
+) -> keras.KerasTensor:
     """Figure 5 left: two 3x3 convolutions. (h, w, c) -> (h / stride, w / stride, filters)"""
     y = conv_bn(x, filters, 3, stride, style=style)
     y = conv_bn(y, filters, 3, style=style, activation=None)
     return layers.ReLU(name=name)(layers.Add()([y, shortcut(x, filters, stride, option=option, style=style)]))
 
 
-def bottleneck(x, filters, stride, *, option, style, stride_first, name=None):
+def bottleneck(
+    x: keras.KerasTensor,
+    filters: int,
+    stride: int,
+    *,
+    option: str,
+    style: Style,
+    stride_first: bool,
+    name: str | None = None,
+) -> keras.KerasTensor:
     """Figure 5 right: 1x1, 3x3, 1x1 with four times the filters. (h, w, c) -> (h / stride, w / stride, 4 filters)"""
-    first, second = (stride, 1) if stride_first else (1, stride)
-    y = conv_bn(x, filters, 1, first, style=style)
-    y = conv_bn(y, filters, 3, second, style=style)
+    y = conv_bn(x, filters, 1, stride if stride_first else 1, style=style)
+    y = conv_bn(y, filters, 3, 1 if stride_first else stride, style=style)
     y = conv_bn(y, 4 * filters, 1, style=style, activation=None)
     return layers.ReLU(name=name)(layers.Add()([y, shortcut(x, 4 * filters, stride, option=option, style=style)]))
 
 
-def trunk(x, *, block, repeats, filters, option="B", stem="imagenet", form="torchvision", bn_momentum=0.9):
+def trunk(
+    x: keras.KerasTensor,
+    *,
+    block: str,
+    repeats: Sequence[int],
+    filters: Sequence[int],
+    option: str = "B",
+    stem: str = "imagenet",
+    form: str = "torchvision",
+    bn_momentum: float = 0.9,
+) -> list[keras.KerasTensor]:
     """The convolutional part. (h, w, c) -> the maps stage1, stage2, ..., with h / 2, h / 4, ... pixels a side
 
     The arguments are those of `resnet`.
@@ -56,37 +79,38 @@ def trunk(x, *, block, repeats, filters, option="B", stem="imagenet", form="torc
     choose("stem", stem, ("imagenet", "cifar"))
     choose("form", form, ("torchvision", "paper", "keras"))
     style = Style(bias=form == "keras", epsilon=1.001e-5 if form == "keras" else 1e-5, bn_momentum=bn_momentum)
-    rules = {"option": option, "style": style, "stride_first": form != "torchvision"}
-    unit = basic if block == "basic" else bottleneck
+    unit = basic if block == "basic" else partial(bottleneck, stride_first=form != "torchvision")
 
     if stem == "imagenet":
         stages = [conv_bn(x, filters[0], 7, 2, style=style, name="stage1")]  # 112, 112, 64
         x = max_pool(stages[0], 3, 2, padding=1)  # 56, 56, 64
     else:
-        stages = [x := conv_bn(x, filters[0], 3, style=style, name="stage1")]
+        x = conv_bn(x, filters[0], 3, style=style, name="stage1")
+        stages = [x]
     for stage, (n, f) in enumerate(zip(repeats, filters, strict=True), start=2):
         for i in range(n):
             stride = 2 if stage > 2 and i == 0 else 1
-            x = unit(x, f, stride, **rules, name=f"stage{stage}" if i == n - 1 else None)
+            last = f"stage{stage}" if i == n - 1 else None
+            x = unit(x, f, stride, option=option, style=style, name=last)
         stages.append(x)
     return stages
 
 
 def resnet(
-    input_shape=(224, 224, 3),
-    num_classes=1000,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1000,
     *,
-    block,
-    repeats,
-    filters=(64, 128, 256, 512),
-    option="B",
-    width=1.0,
-    depth=1.0,
-    stem="imagenet",
-    form="torchvision",
-    bn_momentum=0.9,
-    name="resnet",
-):
+    block: str,
+    repeats: Sequence[int],
+    filters: Sequence[int] = (64, 128, 256, 512),
+    option: str = "B",
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    form: str = "torchvision",
+    bn_momentum: float = 0.9,
+    name: str = "resnet",
+) -> keras.Model:
     """ResNet.
 
     Args:
@@ -120,10 +144,18 @@ def resnet(
     return classify(inputs, x, num_classes, name=name)
 
 
-def cifar(n):
+def cifar(n: int) -> Callable[..., keras.Model]:
     """Section 4.2: 6n + 2 layers, three stages of n blocks."""
-    rows = {"block": "basic", "repeats": (n, n, n), "filters": (16, 32, 64), "option": "A", "stem": "cifar"}
-    return partial(resnet, input_shape=(32, 32, 3), num_classes=10, **rows)
+    return partial(
+        resnet,
+        input_shape=(32, 32, 3),
+        num_classes=10,
+        block="basic",
+        repeats=(n, n, n),
+        filters=(16, 32, 64),
+        option="A",
+        stem="cifar",
+    )
 
 
 VARIANTS = {

@@ -11,6 +11,7 @@ a stage.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import keras
 from keras import layers
@@ -20,14 +21,15 @@ from tfcnn.errors import choose
 from tfcnn.models.blocks import max_pool
 from tfcnn.models.heads import classify_maps
 
+Plan = tuple[tuple[Any, ...], ...]
 # The first convolution (filters, kernel), and for each stage the fire modules' filters: s1x1, and e1x1 = e3x3.
-V1_0 = (
+V1_0: Plan = (
     (96, 7),
     ((16, 64), (16, 64), (32, 128)),  # fire2 ... fire4: 54 pixels a side at 224
     ((32, 128), (48, 192), (48, 192), (64, 256)),  # fire5 ... fire8: 27
     ((64, 256),),  # fire9: 13
 )
-V1_1 = (
+V1_1: Plan = (
     (64, 3),
     ((16, 64), (16, 64)),  # 55
     ((32, 128), (32, 128)),  # 27
@@ -35,50 +37,59 @@ V1_1 = (
 )
 
 
-def conv(x, filters, kernel, stride=1, padding="same", name=None):
+def conv(
+    x: keras.KerasTensor, filters: int, kernel: int, stride: int = 1, padding: str = "same", name: str | None = None
+) -> keras.KerasTensor:
     """Convolution and ReLU. (h, w, c) -> (h / stride, w / stride, filters)"""
-    return layers.Conv2D(
+    layer = layers.Conv2D(
         filters, kernel, stride, padding, activation="relu", kernel_initializer="he_normal", name=name
-    )(x)
+    )
+    return layer(x)
 
 
-def fire(x, squeeze, expand, name=None):
+def fire(x: keras.KerasTensor, squeeze: int, expand: int, name: str | None = None) -> keras.KerasTensor:
     """Figure 1: 1x1 convolution to few maps, 1x1 and 3x3 back to many. (h, w, c) -> (h, w, 2 expand)"""
     x = conv(x, squeeze, 1)
     return layers.Concatenate(name=name)([conv(x, expand, 1), conv(x, expand, 3)])
 
 
-def trunk(x, *, plan, width=1.0, depth=1.0, stem="imagenet"):
+def trunk(
+    x: keras.KerasTensor, *, plan: Plan, width: float = 1.0, depth: float = 1.0, stem: str = "imagenet"
+) -> list[keras.KerasTensor]:
     """The convolutional part. (h, w, c) -> the maps stage1 ... stage4, with h / 2, h / 4, h / 8, h / 16 pixels a side
 
     The arguments are those of `squeezenet`.
     """
     choose("stem", stem, ("imagenet", "cifar"))
     (filters, kernel), *stages = plan
-    first = (kernel, 2, "valid") if stem == "imagenet" else (3, 1, "same")
-    maps = [x := conv(x, scale_width(filters, width), *first, name="stage1")]
+    filters = scale_width(filters, width)
+    if stem == "imagenet":
+        x = conv(x, filters, kernel, 2, "valid", name="stage1")
+    else:
+        x = conv(x, filters, 3, name="stage1")
+    maps = [x]
     for stage, rows in enumerate(stages, start=2):
         if stem == "imagenet" or stage > 2:
             x = max_pool(x, 3, 2, ceil=True)
-        rows = scale_rows(rows, depth)
-        for i, row in enumerate(rows, start=1):
-            last = f"stage{stage}" if i == len(rows) else None
-            x = fire(x, *(scale_width(f, width) for f in row), name=last)
+        modules = scale_rows(rows, depth)
+        for i, (squeeze, expand) in enumerate(modules, start=1):
+            last = f"stage{stage}" if i == len(modules) else None
+            x = fire(x, scale_width(squeeze, width), scale_width(expand, width), name=last)
         maps.append(x)
     return maps
 
 
 def squeezenet(
-    input_shape=(224, 224, 3),
-    num_classes=1000,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1000,
     *,
-    plan,
-    width=1.0,
-    depth=1.0,
-    stem="imagenet",
-    dropout=0.5,
-    name="squeezenet",
-):
+    plan: Plan,
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    dropout: float = 0.5,
+    name: str = "squeezenet",
+) -> keras.Model:
     """SqueezeNet.
 
     Args:

@@ -2,11 +2,12 @@
 
 Table 1, columns A, B, D and E. `_bn` adds batch normalisation after each convolution, as torchvision's models
 of that name do. Differences from the paper: none at 224x224; at other sizes the first dense layer takes the
-last map as it is, so that a 32x32 image has a 1x1 map and a head of its own size.
+last map as it is, so that a 32x32 image has a 1x1 map and a smaller head.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import keras
@@ -18,10 +19,15 @@ from tfcnn.models.heads import classify, logits
 
 FILTERS = (64, 128, 256, 512, 512)
 # Table 1: convolutions in each of the five blocks.
-A, B, D, E = (1, 1, 2, 2, 2), (2, 2, 2, 2, 2), (2, 2, 3, 3, 3), (2, 2, 4, 4, 4)
+A = (1, 1, 2, 2, 2)
+B = (2, 2, 2, 2, 2)
+D = (2, 2, 3, 3, 3)
+E = (2, 2, 4, 4, 4)
 
 
-def block(x, filters, repeats, *, style=None, name=None):
+def block(
+    x: keras.KerasTensor, filters: int, repeats: int, *, style: Style | None = None, name: str | None = None
+) -> keras.KerasTensor:
     """`repeats` times a 3x3 convolution, batch norm where there is a style, ReLU. (h, w, c) -> (h, w, filters)"""
     for i in range(repeats):
         last = name if i == repeats - 1 else None
@@ -30,7 +36,14 @@ def block(x, filters, repeats, *, style=None, name=None):
     return x
 
 
-def trunk(x, *, repeats, filters=FILTERS, style=None, pool=layers.MaxPooling2D):
+def trunk(
+    x: keras.KerasTensor,
+    *,
+    repeats: Sequence[int],
+    filters: Sequence[int] = FILTERS,
+    style: Style | None = None,
+    pool: Callable[[], layers.Layer] = layers.MaxPooling2D,
+) -> list[keras.KerasTensor]:
     """The convolutional part. (h, w, c) -> the maps after each pooling, with h / 2, h / 4, ... pixels a side
 
     Args:
@@ -46,17 +59,17 @@ def trunk(x, *, repeats, filters=FILTERS, style=None, pool=layers.MaxPooling2D):
 
 
 def vgg(
-    input_shape=(224, 224, 3),
-    num_classes=1000,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1000,
     *,
-    repeats,
-    batch_norm=False,
-    width=1.0,
-    depth=1.0,
-    dropout=0.5,
-    bn_momentum=0.9,
-    name="vgg",
-):
+    repeats: Sequence[int],
+    batch_norm: bool = False,
+    width: float = 1.0,
+    depth: float = 1.0,
+    dropout: float = 0.5,
+    bn_momentum: float = 0.9,
+    name: str = "vgg",
+) -> keras.Model:
     """VGG.
 
     Args:

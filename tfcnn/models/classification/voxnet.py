@@ -6,6 +6,8 @@ leaky ReLU of slope 0.1 and dropout of 0.2, 0.3 and 0.4, as in the authors' code
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
@@ -13,25 +15,27 @@ from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.models.heads import classify, logits
 
 
-def trunk(x, *, width=1.0, dropout=(0.2, 0.3)):
+def trunk(
+    x: keras.KerasTensor, *, width: float = 1.0, dropout: Sequence[float] = (0.2, 0.3)
+) -> list[keras.KerasTensor]:
     """The convolutional part. (d, h, w, c) -> the maps stage1 (stride 2) and stage2 (stride 4)"""
     filters = scale_width(32, width)
     x = layers.Conv3D(filters, 5, 2, kernel_initializer="he_normal")(x)  # 14, 14, 14, 32
-    x = stage1 = layers.LeakyReLU(0.1, name="stage1")(x)
-    x = layers.Conv3D(filters, 3, kernel_initializer="he_normal")(layers.Dropout(dropout[0])(x))  # 12, 12, 12, 32
+    stage1 = layers.LeakyReLU(0.1, name="stage1")(x)
+    x = layers.Conv3D(filters, 3, kernel_initializer="he_normal")(layers.Dropout(dropout[0])(stage1))  # 12, 12, 12, 32
     x = layers.MaxPooling3D(2, name="stage2")(layers.LeakyReLU(0.1)(x))  # 6, 6, 6, 32
     return [stage1, layers.Dropout(dropout[1])(x)]
 
 
 def voxnet(
-    input_shape=(32, 32, 32, 1),
-    num_classes=40,
+    input_shape: tuple[int | None, ...] = (32, 32, 32, 1),
+    num_classes: int = 40,
     *,
-    width=1.0,
-    depth=1.0,
-    dropout=(0.2, 0.3, 0.4),
-    name="voxnet",
-):
+    width: float = 1.0,
+    depth: float = 1.0,
+    dropout: float | Sequence[float] = (0.2, 0.3, 0.4),
+    name: str = "voxnet",
+) -> keras.Model:
     """VoxNet.
 
     Args:

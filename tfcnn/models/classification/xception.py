@@ -19,49 +19,59 @@ from tfcnn.models.heads import classify
 STYLES = {"keras": Style("same", epsilon=1e-3), "timm": Style("symmetric", epsilon=1e-5)}
 
 
-def separable(x, filters, *, style, activation=None, name=None):
+def separable(
+    x: keras.KerasTensor, filters: int, *, style: Style, activation: str | None = None, name: str | None = None
+) -> keras.KerasTensor:
     """Depthwise 3x3, 1x1, batch norm. (h, w, c) -> (h, w, filters)"""
     x = layers.SeparableConv2D(filters, 3, padding="same", use_bias=False, pointwise_initializer="he_normal")(x)
     return bn(x, style=style, activation=activation, name=name)
 
 
-def half(x, style):
+def half(x: keras.KerasTensor, style: Style) -> keras.KerasTensor:
     """3x3 max pooling with stride 2. (h, w, c) -> (h / 2, w / 2, c)"""
-    if style.padding == "symmetric":  # the map has values below zero, so that its border may not be of zeros
+    if style.padding == "symmetric":  # the map has values below zero: a border of zeros could be the maximum
         x = keras.ops.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=float("-inf"))
         return layers.MaxPooling2D(3, 2)(x)
     return layers.MaxPooling2D(3, 2, "same")(x)
 
 
-def down(x, *filters, style, relu=True, name=None):
-    """Entry and exit flow: two separable convolutions and pooling beside a 1x1 convolution. -> (h / 2, w / 2, f)"""
+def down(
+    x: keras.KerasTensor, *filters: int, style: Style, relu: bool = True, name: str | None = None
+) -> keras.KerasTensor:
+    """Entry and exit flow: two separable convolutions and pooling, plus a 1x1 convolution. -> (h / 2, w / 2, f)"""
     y = x
     for i, f in enumerate(filters):
         y = separable(layers.ReLU()(y) if relu or i else y, f, style=style)
     return layers.Add(name=name)([half(y, style), conv_bn(x, filters[-1], 1, 2, style=style, activation=None)])
 
 
-def middle(x, *, style, name=None):
-    """Middle flow: three separable convolutions beside the identity. Same shape."""
+def middle(x: keras.KerasTensor, *, style: Style, name: str | None = None) -> keras.KerasTensor:
+    """Middle flow: three separable convolutions, plus the identity. Same shape."""
     y = x
     for _ in range(3):
         y = separable(layers.ReLU()(y), x.shape[-1], style=style)
     return layers.Add(name=name)([y, x])
 
 
-def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", style):
+def trunk(
+    x: keras.KerasTensor, *, width: float = 1.0, depth: float = 1.0, stem: str = "imagenet", style: Style
+) -> list[keras.KerasTensor]:
     """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, with h / 2, h / 4, ... pixels a side"""
     f32, f64, f128, f256, f728, f1024, f1536, f2048 = (
         scale_width(f, width) for f in (32, 64, 128, 256, 728, 1024, 1536, 2048)
     )
     # Figure 5 does not pad its first two convolutions: 299, 149, 147. A small image keeps its size.
-    stride, padding = (2, "valid") if stem == "imagenet" else (1, "same")
-    for filters, s, name in ((f32, stride, None), (f64, 1, "stage1")):
-        x = layers.Conv2D(filters, 3, s, padding, use_bias=False, kernel_initializer="he_normal")(x)
-        x = bn(x, style=style, name=name)
+    stride = 2 if stem == "imagenet" else 1
+    padding = "valid" if stem == "imagenet" else "same"
+    x = layers.Conv2D(f32, 3, stride, padding, use_bias=False, kernel_initializer="he_normal")(x)
+    x = bn(x, style=style)
+    x = layers.Conv2D(f64, 3, 1, padding, use_bias=False, kernel_initializer="he_normal")(x)
+    x = bn(x, style=style, name="stage1")
     stages = [x]  # 147, 147, 64
-    stages.append(x := down(x, f128, f128, style=style, relu=False, name="stage2"))  # 74, 74, 128
-    stages.append(x := down(x, f256, f256, style=style, name="stage3"))  # 37, 37, 256
+    x = down(x, f128, f128, style=style, relu=False, name="stage2")  # 74, 74, 128
+    stages.append(x)
+    x = down(x, f256, f256, style=style, name="stage3")  # 37, 37, 256
+    stages.append(x)
     x = down(x, f728, f728, style=style)  # 19, 19, 728
     repeats = scale_depth(8, depth)
     for i in range(repeats):
@@ -74,17 +84,17 @@ def trunk(x, *, width=1.0, depth=1.0, stem="imagenet", style):
 
 
 def xception(
-    input_shape=(299, 299, 3),
-    num_classes=1000,
+    input_shape: tuple[int | None, ...] = (299, 299, 3),
+    num_classes: int = 1000,
     *,
-    width=1.0,
-    depth=1.0,
-    stem="imagenet",
-    form="keras",
-    dropout=0.5,
-    bn_momentum=0.9,
-    name="xception",
-):
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: str = "imagenet",
+    form: str = "keras",
+    dropout: float = 0.5,
+    bn_momentum: float = 0.9,
+    name: str = "xception",
+) -> keras.Model:
     """Xception.
 
     Args:

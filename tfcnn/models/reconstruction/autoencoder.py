@@ -2,18 +2,21 @@
 
 The lectures name rule-based up-sampling (nearest neighbour, bed of nails, max unpooling), transposed convolution, and
 "transpose convolution vs. conv + interpolation" as a question. Encoder: 3x3 convolution, ReLU, 2x2 max pooling, at each
-of three levels; the decoder mirrors it. Its up-sampling is one of
+of three levels; the decoder mirrors it. Four ways of up-sampling:
 
     transposed    3x3 transposed convolution of stride 2
     upsampling    interpolation ("nearest", "bilinear", "bicubic"), then a 3x3 convolution
     bed_of_nails  each value in the corner of its window, zeros elsewhere, then a 3x3 convolution
     unpooling     each value where the encoder's pooling found its maximum, then a 3x3 convolution
 
-and all four have the same parameters, so that a difference in loss is one of up-sampling alone. `unpooling` hands the
-places of the maxima past the code: it knows more of the image than the code says.
+All four have the same number of parameters, so that a difference in loss comes from up-sampling alone. `unpooling`
+passes the places of the maxima around the code: its decoder knows more of the image than the code holds.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
 
 import keras
 from keras import layers
@@ -25,7 +28,7 @@ from tfcnn.layers import BedOfNails2D, CropLike, MaxUnpoolingLike2D
 DECODERS = ("transposed", "upsampling", "bed_of_nails", "unpooling")
 
 
-def trunk(x, *, filters, repeats):
+def trunk(x: keras.KerasTensor, *, filters: Sequence[int], repeats: int) -> list[keras.KerasTensor]:
     """The encoder. (h, w, c) -> its maps before each pooling, h, h / 2, ... pixels a side, and the code"""
     stages = []
     for stage, f in enumerate(filters, start=1):
@@ -36,42 +39,60 @@ def trunk(x, *, filters, repeats):
     return [*stages, x]
 
 
-def conv(x, filters, **settings):
-    """3x3 convolution and ReLU, or what `settings` say. (h, w, c) -> (h, w, filters)"""
-    settings = {"activation": "relu", "kernel_initializer": "he_normal"} | settings
-    return layers.Conv2D(filters, 3, padding="same", **settings)(x)
+def conv(
+    x: keras.KerasTensor, filters: int, *, transposed: bool = False, last: bool = False, name: str | None = None
+) -> keras.KerasTensor:
+    """3x3 convolution and ReLU; the last one linear, in float32. (h, w, c) -> (h, w, filters), transposed 2 h, 2 w"""
+    layer = (layers.Conv2DTranspose if transposed else layers.Conv2D)(
+        filters,
+        3,
+        2 if transposed else 1,
+        "same",
+        activation=None if last else "relu",
+        kernel_initializer="glorot_uniform" if last else "he_normal",
+        dtype="float32" if last else None,
+        name="logits" if last else name,
+    )
+    return layer(x)
 
 
-def upsample(x, before, filters, *, decoder, interpolation, **settings):
+def upsample(
+    x: keras.KerasTensor,
+    before: keras.KerasTensor,
+    filters: int,
+    *,
+    decoder: str,
+    interpolation: str,
+    last: bool = False,
+) -> keras.KerasTensor:
     """Up to the size of `before`, the map before the pooling. (h, w, c) -> (2 h, 2 w, filters)"""
     if decoder == "transposed":
-        settings = {"activation": "relu", "kernel_initializer": "he_normal"} | settings
-        return cut(layers.Conv2DTranspose(filters, 3, 2, padding="same", **settings)(x), before)
+        return cut(conv(x, filters, transposed=True, last=last), before)
     if decoder == "unpooling":
         x = MaxUnpoolingLike2D(2, padding="same")([x, before])
     elif decoder == "bed_of_nails":
         x = cut(BedOfNails2D(2)(x), before)
     else:
         x = cut(layers.UpSampling2D(2, interpolation=interpolation)(x), before)
-    return conv(x, filters, **settings)
+    return conv(x, filters, last=last)
 
 
-def cut(x, before):
-    """Without the row and column that an odd size lacks."""
+def cut(x: keras.KerasTensor, before: keras.KerasTensor) -> keras.KerasTensor:
+    """`x` without the row and column that `before`, of odd size, does not have."""
     fits = None not in x.shape[1:] and x.shape[1:-1] == before.shape[1:-1]
     return x if fits else CropLike(offset=0, dtype=x.dtype)([x, before])
 
 
 def autoencoder(
-    input_shape=(28, 28, 1),
+    input_shape: tuple[int | None, ...] = (28, 28, 1),
     *,
-    decoder="transposed",
-    interpolation="nearest",
-    filters=(32, 16, 8),
-    width=1.0,
-    depth=1.0,
-    name="conv_autoencoder",
-):
+    decoder: str = "transposed",
+    interpolation: str = "nearest",
+    filters: Sequence[int] = (32, 16, 8),
+    width: float = 1.0,
+    depth: float = 1.0,
+    name: str = "conv_autoencoder",
+) -> keras.Model:
     """Convolutional auto-encoder.
 
     Args:
@@ -90,14 +111,14 @@ def autoencoder(
     choose("decoder", decoder, DECODERS)
     choose("interpolation", interpolation, ("nearest", "bilinear", "bicubic"))
     filters = [scale_width(f, width) for f in filters]
-    up = {"decoder": decoder, "interpolation": interpolation}
+    up = partial(upsample, decoder=decoder, interpolation=interpolation)
 
     inputs = keras.Input(input_shape)  # 28, 28, 1
     *stages, x = trunk(inputs, filters=filters, repeats=scale_depth(1, depth))  # 28, 28, 32 ... 4, 4, 8
     for before, f in zip(stages[:0:-1], filters[-2::-1], strict=True):
-        x = upsample(x, before, f, **up)  # 7, 7, 16; 14, 14, 32
-    last = {"activation": None, "kernel_initializer": "glorot_uniform", "dtype": "float32", "name": "logits"}
-    return keras.Model(inputs, upsample(x, stages[0], input_shape[-1], **up, **last), name=name)  # 28, 28, 1
+        x = up(x, before, f)  # 7, 7, 16; 14, 14, 32
+    outputs = up(x, stages[0], inputs.shape[-1], last=True)  # 28, 28, 1
+    return keras.Model(inputs, outputs, name=name)
 
 
 VARIANTS = {"conv_autoencoder": autoencoder}

@@ -2,7 +2,7 @@
 
 Table 1: VGG-16 with fc6, fc7 as convolutions, mirrored by transposed convolutions and unpooling by the switches of the
 max poolings, batch norm everywhere. At 224x224 pixels fc6 sees the whole last map of 7x7; smaller images have a smaller
-one and get an fc6 of its size. Poolings of odd sizes keep the last row and column. Differences from the paper: none in
+one and get an fc6 of that size. Poolings of odd sizes keep the last row and column. Differences from the paper: none in
 the network; the paper trains it in two stages and joins the predictions of 50 object proposals.
 """
 
@@ -19,21 +19,23 @@ from tfcnn.models.segmentation.segnet import trunk, unpool
 FC6 = 7
 
 
-def deconv_bn(x, filters, kernel=3, padding="same", *, style):
+def deconv_bn(
+    x: keras.KerasTensor, filters: int, kernel: int | tuple[int, ...] = 3, padding: str = "same", *, style: Style
+) -> keras.KerasTensor:
     """Transposed convolution, batch norm, ReLU. (h, w, c) -> (h, w, filters), or h + kernel - 1 with "valid\""""
     x = layers.Conv2DTranspose(filters, kernel, padding=padding, kernel_initializer="he_normal")(x)
     return bn(x, style=style)
 
 
 def deconvnet(
-    input_shape=(224, 224, 3),
-    num_classes=21,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 21,
     *,
-    width=1.0,
-    depth=1.0,
-    bn_momentum=0.9,
-    name="deconvnet",
-):
+    width: float = 1.0,
+    depth: float = 1.0,
+    bn_momentum: float = 0.9,
+    name: str = "deconvnet",
+) -> keras.Model:
     """DeconvNet.
 
     Args:

@@ -2,8 +2,8 @@
 
 `context_module` is Table 1, with as many maps in as classes out: the receptive field grows to 67x67 without loss of
 resolution, and the module starts as the identity (section 3). `dilated_vgg16` is the front end of section 4: VGG-16
-without its last two poolings; the convolutions behind them are dilated by 2 and 4 instead, and the map has a stride of
-8. `context` puts the module behind it.
+without its last two poolings; the convolutions after them are dilated by 2 and 4 instead, and the map has a stride of
+8. `context_size` adds the module after it.
 
 form="paper" of the front end has no padding between layers: the image is mirrored at its border, so that 512 pixels
 give a map of 64. form="same", the plain network, pads each layer with zeros and takes images of any size. Differences
@@ -12,6 +12,9 @@ fc7, as in the authors' files.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
 
 import keras
 from keras import layers
@@ -28,7 +31,9 @@ DOUBLINGS = 5  # Table 1: layers 2 ... 6 have dilations 1, 2, 4, 8, 16
 NOISE = 1e-3  # deviation of the large module's initial noise, far below C / C_i+1
 
 
-def context(x, classes, *, size="basic", width=1.0, depth=1.0):
+def context(
+    x: keras.KerasTensor, classes: int, *, size: str = "basic", width: float = 1.0, depth: float = 1.0
+) -> keras.KerasTensor:
     """Table 1. (h, w, c) -> (h, w, classes), layers layer1, layer2, ..., layer8, and logits"""
     maps = x.shape[-1]
     dilations = [1, *(2**i for i in range(scale_depth(DOUBLINGS, depth))), 1]
@@ -37,23 +42,30 @@ def context(x, classes, *, size="basic", width=1.0, depth=1.0):
         wider = 2 * dilation if i < len(dilations) else 2 * dilations[-2]
         filters = maps * max(1, round(width * (wider if size == "large" else 1)))
         identity = ContextIdentity(classes=maps, stddev=0.0 if x.shape[-1] == filters == maps else NOISE)
-        settings = {"padding": "same", "activation": "relu", "kernel_initializer": identity}
-        x = layers.Conv2D(filters, 3, dilation_rate=dilation, name=f"layer{i}", **settings)(x)
+        x = layers.Conv2D(
+            filters,
+            3,
+            padding="same",
+            dilation_rate=dilation,
+            activation="relu",
+            kernel_initializer=identity,
+            name=f"layer{i}",
+        )(x)
     last = ContextIdentity(classes=classes) if classes == maps else "glorot_uniform"
     x = layers.Conv2D(classes, 1, kernel_initializer=last, dtype="float32", name=f"layer{len(dilations) + 1}")(x)
     return layers.Activation("linear", dtype="float32", name="logits")(x)
 
 
 def context_module(
-    input_shape=(64, 64, 21),
-    num_classes=21,
+    input_shape: tuple[int | None, ...] = (64, 64, 21),
+    num_classes: int = 21,
     *,
-    size="basic",
-    width=1.0,
-    depth=1.0,
-    name="context_module",
-):
-    """The context module by itself, for maps of class scores.
+    size: str = "basic",
+    width: float = 1.0,
+    depth: float = 1.0,
+    name: str = "context_module",
+) -> keras.Model:
+    """The context module alone, for maps of class scores.
 
     Args:
         input_shape: (height, width, C).
@@ -72,22 +84,26 @@ def context_module(
     return keras.Model(inputs, outputs, name=name)
 
 
-def trunk(x, *, repeats, filters, form="same"):
+def trunk(
+    x: keras.KerasTensor, *, repeats: Sequence[int], filters: Sequence[int], form: str = "same"
+) -> list[keras.KerasTensor]:
     """VGG-16's convolutions. (h, w, c) -> the maps stage1 ... stage5, of strides 1, 2, 4, 8, 8"""
-    padding, stages = "valid" if form == "paper" else "same", []
+    padding = "valid" if form == "paper" else "same"
+    stages = []
     for stage, (n, f, (dilation, pooled)) in enumerate(zip(repeats, filters, BLOCKS, strict=True), start=1):
         for i in range(n):
-            last = f"stage{stage}" if i == n - 1 else None
-            settings = {"padding": padding, "dilation_rate": dilation, "kernel_initializer": "he_normal"}
-            x = layers.ReLU(name=last)(layers.Conv2D(f, 3, **settings)(x))
+            x = layers.Conv2D(f, 3, padding=padding, dilation_rate=dilation, kernel_initializer="he_normal")(x)
+            x = layers.ReLU(name=f"stage{stage}" if i == n - 1 else None)(x)
         stages.append(x)
-        x = layers.MaxPooling2D(2, padding="same")(x) if pooled else x
+        if pooled:
+            x = layers.MaxPooling2D(2, padding="same")(x)
     return stages
 
 
-def mirrored(repeats):
-    """Pixels that the unpadded front end takes from each side, so that a map of stride 8 remains."""
-    lost, stride = 0, 1
+def mirrored(repeats: Sequence[int]) -> int:
+    """Pixels that the unpadded front end loses on each side."""
+    lost = 0
+    stride = 1
     for n, (dilation, pooled) in zip(repeats, BLOCKS, strict=True):
         lost += 2 * dilation * n * stride
         stride *= 2 if pooled else 1
@@ -95,16 +111,16 @@ def mirrored(repeats):
 
 
 def dilated_vgg16(
-    input_shape=(512, 512, 3),
-    num_classes=21,
+    input_shape: tuple[int | None, ...] = (512, 512, 3),
+    num_classes: int = 21,
     *,
-    context_size="none",
-    width=1.0,
-    depth=1.0,
-    form="same",
-    dropout=0.5,
-    name="dilated_vgg16",
-):
+    context_size: str = "none",
+    width: float = 1.0,
+    depth: float = 1.0,
+    form: str = "same",
+    dropout: float = 0.5,
+    name: str = "dilated_vgg16",
+) -> keras.Model:
     """The front end on VGG-16, with or without the context module.
 
     Args:
@@ -125,15 +141,17 @@ def dilated_vgg16(
     """
     choose("form", form, ("same", "paper"))
     with_context = choose("context_size", context_size, ("none", "basic", "large")) != "none"
-    repeats, units = [scale_depth(n, depth) for n in vgg.D], scale_width(4096, width)
-    x = inputs = keras.Input(input_shape)  # 512, 512, 3
+    repeats = [scale_depth(n, depth) for n in vgg.D]
+    units = scale_width(4096, width)
+    inputs = keras.Input(input_shape)  # 512, 512, 3
+    x = inputs
     padding = "valid" if form == "paper" else "same"
     if form == "paper":
         x = Padding2D(mirrored(repeats), "reflect")(x)  # 884, 884
     *_, x = trunk(x, repeats=repeats, filters=[scale_width(f, width) for f in vgg.FILTERS], form=form)  # 88, 88, 512
-    settings = {"activation": "relu", "kernel_initializer": "he_normal"}
-    x = layers.Conv2D(units, 7, dilation_rate=4, padding=padding, name="fc6", **settings)(x)  # 64, 64, 4096
-    x = layers.Conv2D(units, 1, name="fc7", **settings)(layers.Dropout(dropout)(x))
+    conv = partial(layers.Conv2D, units, activation="relu", kernel_initializer="he_normal")
+    x = conv(7, dilation_rate=4, padding=padding, name="fc6")(x)  # 64, 64, 4096
+    x = conv(1, name="fc7")(layers.Dropout(dropout)(x))
     score = layers.Conv2D(num_classes, 1, dtype="float32", name="score" if with_context else "logits")
     x = score(layers.Dropout(dropout)(x))  # 64, 64, 21
     outputs = context(x, num_classes, size=context_size) if with_context else x

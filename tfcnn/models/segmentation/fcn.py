@@ -2,8 +2,8 @@
 
 Section 4.2 and Figure 3 on VGG-16. form="paper" has the border of 100 pixels before the first convolution, fc6 without
 padding, and cuts each map where the authors' network files do. form="same" has no border and pads fc6, for small
-images: at 32x32 pixels it needs a fortieth of the work. Both take images of any size, also one that is not known when
-the network is built; poolings keep the last row and column of odd sizes, as Caffe's do.
+images: at 32x32 pixels it needs a fortieth of the work. Both take images of any size, known when the
+network is built or not; poolings keep the last row and column of odd sizes, as Caffe's do.
 
 Differences from the paper: `score_fr` starts from random values (the paper's zeros let nothing reach the layers before
 it in the first step; score_pool4 and score_pool3 do start from zero), the last up-sampling is trained with the rest
@@ -31,59 +31,70 @@ from tfcnn.models.classification import vgg
 BORDER = 100
 # Pixels before the cut in form="paper", from the authors' network files: where the border and fc6 without padding have
 # shifted the coarser map against the finer one.
-OFFSET = {"score_pool4": 5, "score_pool3": 9, 32: 19, 16: 27, 8: 31}
+OFFSET: dict[str | int, int] = {"score_pool4": 5, "score_pool3": 9, 32: 19, 16: 27, 8: 31}
 
 
-def score(x, num_classes, name, kernel_initializer="zeros"):
+def score(x: keras.KerasTensor, num_classes: int, name: str, kernel_initializer: str = "zeros") -> keras.KerasTensor:
     """1x1 convolution to a score for each class, in float32. (h, w, c) -> (h, w, num_classes)"""
     return layers.Conv2D(num_classes, 1, kernel_initializer=kernel_initializer, dtype="float32", name=name)(x)
 
 
-def upscore(x, factor, form, name):
+def upscore(x: keras.KerasTensor, factor: int, form: str, name: str) -> keras.KerasTensor:
     """Up-sampling that starts as bilinear interpolation. (h, w, c) -> (factor h, factor w, c), paper: + factor"""
     padding = "valid" if form == "paper" else "same"
-    settings = {"use_bias": False, "kernel_initializer": Bilinear(), "dtype": "float32"}
-    return layers.Conv2DTranspose(x.shape[-1], 2 * factor, factor, padding, name=name, **settings)(x)
+    layer = layers.Conv2DTranspose(
+        x.shape[-1],
+        2 * factor,
+        factor,
+        padding,
+        use_bias=False,
+        kernel_initializer=Bilinear(),
+        dtype="float32",
+        name=name,
+    )
+    return layer(x)
 
 
-def fuse(x, skip, name, form):
+def fuse(x: keras.KerasTensor, skip: keras.KerasTensor, name: str, form: str) -> keras.KerasTensor:
     """Adds the scores of a finer map. (h, w, c), (h', w', d) -> (h, w, c)"""
     skip = score(skip, x.shape[-1], name)
-    if form == "paper":  # the finer map has the border still
+    if form == "paper":  # the finer map still has the border
         skip = CropLike(OFFSET[name], dtype="float32")([skip, x])
     else:
         x = CropLike(0, dtype="float32")([x, skip])
     return layers.Add(dtype="float32")([x, skip])
 
 
-def trunk(x, *, width=1.0, depth=1.0, form="paper", dropout=0.5):
+def trunk(
+    x: keras.KerasTensor, *, width: float = 1.0, depth: float = 1.0, form: str = "paper", dropout: float = 0.5
+) -> list[keras.KerasTensor]:
     """VGG-16 with fc6, fc7 as convolutions. (h, w, c) -> pool3, pool4, fc7: h / 8, h / 16, h / 32 pixels a side"""
     if form == "paper":
-        x = layers.ZeroPadding2D(BORDER - 1)(x)  # and one more by conv1_1's own padding
+        x = layers.ZeroPadding2D(BORDER - 1)(x)  # conv1_1 pads one pixel more
     *_, pool3, pool4, x = vgg.trunk(
         x,
         repeats=[scale_depth(n, depth) for n in vgg.D],
         filters=[scale_width(f, width) for f in vgg.FILTERS],
         pool=partial(layers.MaxPooling2D, 2, padding="same"),
     )
-    units, settings = scale_width(4096, width), {"activation": "relu", "kernel_initializer": "he_normal"}
-    x = layers.Conv2D(units, 7, padding="valid" if form == "paper" else "same", name="fc6", **settings)(x)
-    x = layers.Conv2D(units, 1, name="fc7", **settings)(layers.Dropout(dropout)(x))
+    conv = partial(layers.Conv2D, scale_width(4096, width), activation="relu", kernel_initializer="he_normal")
+    x = conv(7, padding="valid" if form == "paper" else "same", name="fc6")(x)
+    x = conv(1, name="fc7")(layers.Dropout(dropout)(x))
     return [pool3, pool4, layers.Dropout(dropout)(x)]
 
 
 def fcn(
-    input_shape=(500, 500, 3),
-    num_classes=21,
+    input_shape: tuple[int | None, ...] = (500, 500, 3),
+    num_classes: int = 21,
     *,
-    stride,
-    width=1.0,
-    depth=1.0,
-    form="paper",
-    crop=True,
-    dropout=0.5,
-    name="fcn",
-):
+    stride: int,
+    width: float = 1.0,
+    depth: float = 1.0,
+    form: str = "paper",
+    crop: bool = True,
+    dropout: float = 0.5,
+    name: str = "fcn",
+) -> keras.Model:
     """FCN on VGG-16.
 
     Args:
@@ -117,11 +128,11 @@ def fcn(
     return keras.Model(inputs, x, name=name)
 
 
-def transfer(source, target):
+def transfer(source: keras.Model, target: keras.Model) -> None:
     """Gives `target` the weights of the stage before it, as the paper trains: VGG-16 -> FCN-32s -> FCN-16s -> FCN-8s.
 
-    The convolutions of VGG are paired in their order, the rest by name (fc6, fc7, score_fr, score_pool4, upscore2); of
-    a classifier the two hidden dense layers become fc6 and fc7. What the source lacks stays as it is: the scores of the
+    The convolutions of VGG are paired in their order, the rest by name (fc6, fc7, score_fr, score_pool4, upscore2); the
+    two hidden dense layers of a classifier become fc6 and fc7. What the source lacks stays as it is: the scores of the
     finer map, which start from zero, so that the predictions start as those of the source.
 
     Args:
@@ -129,34 +140,37 @@ def transfer(source, target):
         target: a network of this file, or `dilated_vgg16`, of the same width and depth.
 
     Raises:
-        ValueError: the networks do not fit; nothing has been changed then.
+        ValueError: the networks do not fit; `target` is unchanged.
 
     Example:
         >>> import tfcnn
         >>> coarse, fine = (tfcnn.build(arch, (32, 32, 3), 2, width=0.02, form="same") for arch in ("fcn32s", "fcn16s"))
         >>> transfer(coarse, fine)
     """
-    given, own = _layers(source), _layers(target)
-    shared = [key for key in own if key in given and key != "logits"]
-    numbers = [sum(isinstance(key, int) for key in found) for found in (given, own)]
-    if numbers[0] != numbers[1] or not all(_fits(given[key], own[key]) for key in shared):
+    source_layers = _layers(source)
+    target_layers = _layers(target)
+    shared = [key for key in target_layers if key in source_layers and key != "logits"]
+    convolutions = [sum(isinstance(key, int) for key in keys) for keys in (source_layers, target_layers)]
+    if len(set(convolutions)) > 1 or not all(_fits(source_layers[key], target_layers[key]) for key in shared):
         raise ValueError(f"the layers of {source.name} do not fit those of {target.name}: build both alike")
     for key in shared:
-        shapes = [weight.shape for weight in own[key].weights]
-        own[key].set_weights([w.reshape(s) for w, s in zip(given[key].get_weights(), shapes, strict=True)])
+        shapes = [weight.shape for weight in target_layers[key].weights]
+        weights = source_layers[key].get_weights()
+        target_layers[key].set_weights([w.reshape(shape) for w, shape in zip(weights, shapes, strict=True)])
 
 
-def _layers(model):
+def _layers(model: keras.Model) -> dict[str | int, layers.Layer]:
     """The layers with weights: those before fc6 by their number, fc6 and what follows by name."""
-    found, dense = {}, iter(("fc6", "fc7", "logits"))
+    by_key: dict[str | int, layers.Layer] = {}
+    dense = iter(("fc6", "fc7", "logits"))
     for layer in model.layers:
         if layer.weights:
-            key = next(dense, layer.name) if isinstance(layer, layers.Dense) else layer.name
-            found[key if key == "fc6" or "fc6" in found else len(found)] = layer
-    return found
+            name = next(dense, layer.name) if isinstance(layer, layers.Dense) else layer.name
+            by_key[name if name == "fc6" or "fc6" in by_key else len(by_key)] = layer
+    return by_key
 
 
-def _fits(layer, other):
+def _fits(layer: layers.Layer, other: layers.Layer) -> bool:
     """Equal shapes; a dense layer after `Flatten` has a convolution's kernel with its first three axes in one."""
     measure = math.prod if isinstance(layer, layers.Dense) else tuple
     return [measure(w.shape) for w in layer.weights] == [measure(w.shape) for w in other.weights]

@@ -8,6 +8,8 @@ the authors' Caffe does (360x480 pixels: 180, 90, 45, 23, 12 rows). Differences 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
@@ -17,7 +19,9 @@ from tfcnn.models.blocks import Style
 from tfcnn.models.classification import vgg
 
 
-def trunk(x, *, repeats, filters, style):
+def trunk(
+    x: keras.KerasTensor, *, repeats: Sequence[int], filters: Sequence[int], style: Style
+) -> list[keras.KerasTensor]:
     """The encoder. (h, w, c) -> its maps before each pooling, h, h / 2, ... pixels a side, and the last one pooled"""
     stages = []
     for stage, (n, f) in enumerate(zip(repeats, filters, strict=True), start=1):
@@ -26,20 +30,20 @@ def trunk(x, *, repeats, filters, style):
     return [*stages, x]
 
 
-def unpool(x, before):
+def unpool(x: keras.KerasTensor, before: keras.KerasTensor) -> keras.KerasTensor:
     """Each value to where `before`, the map before the pooling, has its window's maximum. (h, w, c) -> (2h, 2w, c)"""
     return MaxUnpoolingLike2D(2, padding="same")([x, before])
 
 
 def segnet(
-    input_shape=(360, 480, 3),
-    num_classes=12,
+    input_shape: tuple[int | None, ...] = (360, 480, 3),
+    num_classes: int = 12,
     *,
-    width=1.0,
-    depth=1.0,
-    bn_momentum=0.9,
-    name="segnet",
-):
+    width: float = 1.0,
+    depth: float = 1.0,
+    bn_momentum: float = 0.9,
+    name: str = "segnet",
+) -> keras.Model:
     """SegNet.
 
     Args:

@@ -11,6 +11,7 @@ the up-convolution is cut to its skip connection.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import keras
@@ -20,12 +21,23 @@ from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.layers import CropLike
 
-CONV = {3: layers.Conv1D, 4: layers.Conv2D, 5: layers.Conv3D}  # by the number of a map's axes
+Unit = Callable[..., keras.KerasTensor]  # a convolution with the layers after it: unit(x, filters, name=...)
+
+# By the number of a map's axes, batch and channels included.
+CONV = {3: layers.Conv1D, 4: layers.Conv2D, 5: layers.Conv3D}
 UP_CONV = {3: layers.Conv1DTranspose, 4: layers.Conv2DTranspose, 5: layers.Conv3DTranspose}
 POOL = {3: layers.MaxPooling1D, 4: layers.MaxPooling2D, 5: layers.MaxPooling3D}
 
 
-def conv_relu(x, filters, *, form, batch_norm, bn_momentum=0.9, name=None):
+def conv_relu(
+    x: keras.KerasTensor,
+    filters: int,
+    *,
+    form: str,
+    batch_norm: bool,
+    bn_momentum: float = 0.9,
+    name: str | None = None,
+) -> keras.KerasTensor:
     """A convolution of side 3, batch norm where wanted, ReLU. (h, w, c) -> (h, w, filters), or h - 2, w - 2"""
     padding = "valid" if form == "paper" else "same"
     x = CONV[len(x.shape)](filters, 3, padding=padding, use_bias=not batch_norm, kernel_initializer="he_normal")(x)
@@ -34,17 +46,20 @@ def conv_relu(x, filters, *, form, batch_norm, bn_momentum=0.9, name=None):
     return layers.ReLU(name=name)(x)
 
 
-def trunk(x, *, filters, unit, dropout=0.0):
+def trunk(
+    x: keras.KerasTensor, *, filters: Sequence[Sequence[int]], unit: Unit, dropout: float = 0.0
+) -> list[keras.KerasTensor]:
     """The contracting path. (h, w, c) -> the maps stage1, stage2, ..., with h, h / 2, ... pixels a side
 
     Args:
-        filters: for each level, those of its convolutions.
-        unit: unit(x, filters, name) makes a convolution with what follows it.
+        filters: of the convolutions, level by level.
+        unit: unit(x, filters, name=...) adds a convolution and the layers after it.
         dropout: rate after the two deepest levels.
     """
-    stages = []
+    stages: list[keras.KerasTensor] = []
     for level, row in enumerate(filters, start=1):
-        x = POOL[len(x.shape)](2, padding="same")(x) if stages else x  # "same": an odd size keeps its last pixel
+        if stages:
+            x = POOL[len(x.shape)](2, padding="same")(x)  # "same": an odd size keeps its last pixel
         for i, f in enumerate(row, start=1):
             x = unit(x, f, name=f"stage{level}" if i == len(row) else None)
         if dropout and level > len(filters) - 2:
@@ -53,12 +68,19 @@ def trunk(x, *, filters, unit, dropout=0.0):
     return stages
 
 
-def expand(stages, *, filters, up_filters, unit, use_bias=True):
+def expand(
+    stages: Sequence[keras.KerasTensor],
+    *,
+    filters: Sequence[Sequence[int]],
+    up_filters: Sequence[int],
+    unit: Unit,
+    use_bias: bool = True,
+) -> keras.KerasTensor:
     """The expansive path: up-convolution, skip connection, convolutions, level by level up to the first.
 
     Args:
         stages: of the contracting path.
-        filters, up_filters: for each level but the deepest, those of its convolutions and of its up-convolution.
+        filters, up_filters: of the convolutions and of the up-convolution of each level but the deepest.
         use_bias: of the up-convolutions.
     """
     *skips, x = stages
@@ -70,7 +92,7 @@ def expand(stages, *, filters, up_filters, unit, use_bias=True):
     return x
 
 
-def meet(skip, x):
+def meet(skip: keras.KerasTensor, x: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Both maps at the size of the smaller one: the skip's middle, or x without the pixel that an odd size lacks."""
     sizes = [(a, b) for a, b in zip(skip.shape[1:-1], x.shape[1:-1], strict=True) if a != b or a is None]
     if any(a is None or a < b for a, b in sizes):
@@ -78,20 +100,22 @@ def meet(skip, x):
     return (CropLike()([skip, x]), x) if sizes else (skip, x)
 
 
-def tile(bottom, levels, convs):
+def tile(bottom: int, levels: int, convs: int) -> tuple[int, int]:
     """(input, output): the sides of form="paper" around a deepest map of `bottom` pixels.
 
     >>> tile(28, levels=5, convs=2)  # Figure 1
     (572, 388)
     """
     lost = 2 * convs  # pixels that the convolutions of one level take
-    first, last = bottom + lost, bottom
+    first = bottom + lost
+    last = bottom
     for _ in range(levels - 1):
-        first, last = 2 * first + lost, 2 * last - lost
+        first = 2 * first + lost
+        last = 2 * last - lost
     return first, last
 
 
-def smallest_tile(levels, convs):
+def smallest_tile(levels: int, convs: int) -> int:
     """The smallest side that form="paper" takes; each further 2^(levels - 1) pixels are one more.
 
     >>> smallest_tile(levels=5, convs=2)
@@ -101,17 +125,18 @@ def smallest_tile(levels, convs):
     return next(first for first, last in sides if last > 0)
 
 
-def is_tile(size, levels, convs):
-    """Whether form="paper" takes images with this side; None, a side that is not known yet, is one."""
+def is_tile(size: int | None, levels: int, convs: int) -> bool:
+    """Whether form="paper" takes images with this side. None, a side not known yet, passes."""
     low = smallest_tile(levels, convs)
     return size is None or (size >= low and (size - low) % 2 ** (levels - 1) == 0)
 
 
-def check_tile(sizes, levels, convs):
-    """ValueError, with the sides that fit, where an image is no tile of form="paper"."""
+def check_tile(sizes: Sequence[int | None], levels: int, convs: int) -> None:
+    """Raises ValueError, naming the nearest sides that fit, unless form="paper" takes all sizes."""
     for size in sizes:
-        if not is_tile(size, levels, convs):
-            low, step = smallest_tile(levels, convs), 2 ** (levels - 1)
+        if size is not None and not is_tile(size, levels, convs):
+            low = smallest_tile(levels, convs)
+            step = 2 ** (levels - 1)
             below = low + max(size - low, 0) // step * step
             raise ValueError(
                 f'form="paper" of {levels} levels takes sides of {low}, {low + step}, ...; nearest to {size} are '
@@ -120,18 +145,18 @@ def check_tile(sizes, levels, convs):
 
 
 def unet(
-    input_shape=(572, 572, 1),
-    num_classes=2,
+    input_shape: tuple[int | None, ...] = (572, 572, 1),
+    num_classes: int = 2,
     *,
-    levels=5,
-    width=1.0,
-    depth=1.0,
-    form="same",
-    batch_norm=False,
-    dropout=0.5,
-    bn_momentum=0.9,
-    name="unet",
-):
+    levels: int = 5,
+    width: float = 1.0,
+    depth: float = 1.0,
+    form: str = "same",
+    batch_norm: bool = False,
+    dropout: float = 0.5,
+    bn_momentum: float = 0.9,
+    name: str = "unet",
+) -> keras.Model:
     """U-Net.
 
     Args:
@@ -150,7 +175,7 @@ def unet(
         184 pixels a side in form="paper". The contracting path's maps are named stage1 ... (strides 1, 2, 4, 8, 16).
 
     Raises:
-        ValueError: `levels` is below 1, or a size is no tile of form="paper".
+        ValueError: `levels` is below 1, or form="paper" does not take the size.
     """
     choose("form", form, ("same", "paper"))
     if levels < 1:

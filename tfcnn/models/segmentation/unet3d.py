@@ -2,16 +2,16 @@
 sparse annotation", 2016.
 
 Figure 2: 132x132x116 voxels of 3 channels become 44x44x28. Filters double before each pooling, and up-convolutions keep
-them. form="paper" is the figure, without padding; form="same" pads. Without padding a side has to be 92 voxels, 100,
-108, ...: volumes with other sides get form="same" by themselves.
+them. form="paper" is the figure, without padding; form="same" pads. form="paper" takes sides of 92, 100, 108, ...
+voxels; volumes with other sides get form="same" by default.
 
 The paper's 19,069,955 parameters are those of its convolutions, with up-convolutions that have no bias. Its batch norm
-before each ReLU is `batch_norm=True`, which takes the place of the biases. Differences from the paper: batch norm is
-off by default; the loss, which leaves out unlabelled voxels, is the caller's (`sample_weight`).
+before each ReLU is `batch_norm=True`, which replaces the biases. Differences from the paper: batch norm is off by
+default; the loss, which leaves out unlabelled voxels, is the caller's (`sample_weight`).
 
-`convolution` chooses what stands for a 3x3x3 kernel of 27 weights: "3d" that kernel, or one of 2.5 dimensions:
-"orthogonal" 3x3 kernels on the three planes through the voxel, 27 weights as well, which see no voxel that differs in
-all three places; "separable" 3x3x1, then 1x1x3, 12 weights.
+`convolution`: "3d", kernels of 3x3x3 (27 weights), or 2.5 dimensions: "orthogonal", 3x3 kernels on the three planes
+through the voxel, 27 weights as well, which see no voxel that differs in all three coordinates; "separable", 3x3x1,
+then 1x1x3, 12 weights.
 """
 
 from __future__ import annotations
@@ -30,37 +30,47 @@ from tfcnn.models.segmentation.unet import check_tile, expand, is_tile, trunk
 FILTERS = ((32, 64), (64, 128), (128, 256), (256, 512))
 
 
-def conv3d(x, filters, *, convolution, form, batch_norm, bn_momentum, name=None):
+def conv3d(
+    x: keras.KerasTensor,
+    filters: int,
+    *,
+    convolution: str,
+    form: str,
+    batch_norm: bool,
+    bn_momentum: float,
+    name: str | None = None,
+) -> keras.KerasTensor:
     """A convolution that sees 3x3x3 voxels, batch norm where wanted, ReLU. (d, h, w, c) -> (d, h, w, filters)
 
     Without padding each side is 2 voxels shorter.
     """
     padding = "valid" if form == "paper" else "same"
-    settings = {"padding": padding, "use_bias": not batch_norm, "kernel_initializer": "he_normal"}
+    bias = not batch_norm
     if convolution == "orthogonal":
-        x = OrthogonalPlanesConv3D(filters, 3, **settings)(x)
+        conv = OrthogonalPlanesConv3D(filters, 3, padding=padding, use_bias=bias, kernel_initializer="he_normal")
     elif convolution == "separable":
         x = layers.Conv3D(filters, (3, 3, 1), padding=padding, use_bias=False, kernel_initializer="he_normal")(x)
-        x = layers.Conv3D(filters, (1, 1, 3), **settings)(x)
+        conv = layers.Conv3D(filters, (1, 1, 3), padding=padding, use_bias=bias, kernel_initializer="he_normal")
     else:
-        x = layers.Conv3D(filters, 3, **settings)(x)
+        conv = layers.Conv3D(filters, 3, padding=padding, use_bias=bias, kernel_initializer="he_normal")
+    x = conv(x)
     if batch_norm:
         x = layers.BatchNormalization(momentum=bn_momentum)(x)
     return layers.ReLU(name=name)(x)
 
 
 def unet3d(
-    input_shape=(132, 132, 116, 3),
-    num_classes=3,
+    input_shape: tuple[int | None, ...] = (132, 132, 116, 3),
+    num_classes: int = 3,
     *,
-    width=1.0,
-    depth=1.0,
-    form=None,
-    convolution="3d",
-    batch_norm=False,
-    bn_momentum=0.9,
-    name="unet3d",
-):
+    width: float = 1.0,
+    depth: float = 1.0,
+    form: str | None = None,
+    convolution: str = "3d",
+    batch_norm: bool = False,
+    bn_momentum: float = 0.9,
+    name: str = "unet3d",
+) -> keras.Model:
     """3D U-Net.
 
     Args:
@@ -78,10 +88,11 @@ def unet3d(
         form="paper". The maps of the analysis path are named stage1 ... stage4 (strides 1, 2, 4, 8).
 
     Raises:
-        ValueError: a size is no tile of form="paper".
+        ValueError: form="paper" does not take the size.
     """
     choose("convolution", convolution, ("3d", "orthogonal", "separable"))
-    levels, convs = len(FILTERS), scale_depth(2, depth)
+    levels = len(FILTERS)
+    convs = scale_depth(2, depth)
     if form is None:
         form = "paper" if all(is_tile(size, levels, convs) for size in input_shape[:-1]) else "same"
     if choose("form", form, ("paper", "same")) == "paper":

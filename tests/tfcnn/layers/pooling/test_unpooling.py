@@ -53,7 +53,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ["eager", "graph", pytest.param("XLA", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seed", range(10))
 def test_pair_is_tensorflows(seed, form):
     """Values, indices, what is unpooled and both gradients; every second case has windows side by side."""
@@ -89,6 +89,7 @@ def test_pair_is_tensorflows(seed, form):
         np.testing.assert_allclose(by_scale, gradients[1], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_forms_agree_in_every_precision(rank, dtype):
@@ -187,6 +188,7 @@ def policy(request):
     keras.config.set_dtype_policy(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("like", [False, True], ids=["indices", "like"])
 @pytest.mark.parametrize("jit", [False, True], ids=["graph", "XLA"])
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"], indirect=True)
@@ -200,6 +202,7 @@ def test_trains(policy, jit, like):
     assert losses[-1] < 0.6 * losses[0]
 
 
+@pytest.mark.slow
 def test_odd_sizes_not_known_when_the_model_is_built():
     x = np.random.default_rng(0).normal(size=(4, 7, 9, 2)).astype("float32")
     open_model = segmenter(like=True, size=(None, None))
@@ -211,6 +214,7 @@ def test_odd_sizes_not_known_when_the_model_is_built():
     np.testing.assert_allclose(open_model.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_a_trained_network_exports_to_litert(rank, tmp_path):

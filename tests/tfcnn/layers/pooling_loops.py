@@ -1,0 +1,103 @@
+"""The oracles of pooling, unpooling and cropping: slow loops in NumPy, written from the definitions.
+
+Each loop takes the weights first.
+"""
+
+import itertools
+
+import numpy as np
+
+
+def subsampling(weights, x):
+    """LeCun 1998, section II.B, on 2x2 windows."""
+    coefficient, bias = weights
+    batch, height, width, channels = x.shape
+    y = np.zeros((batch, height // 2, width // 2, channels))
+    for n, i, j, c in np.ndindex(y.shape):
+        y[n, i, j, c] = np.tanh(coefficient[c] * x[n, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2, c].mean() + bias[c])
+    return y
+
+
+def window_cells(sizes, pool_size, strides, padding):
+    """For each window its place in the output and the cells of the input in it, both in row-major order."""
+    rows = []
+    for size, pool, stride in zip(sizes, pool_size, strides, strict=True):
+        count = -(-size // stride) if padding == "same" else (size - pool) // stride + 1
+        before = max((count - 1) * stride + pool - size, 0) // 2 if padding == "same" else 0
+        rows.append(
+            [
+                [w * stride + d - before for d in range(pool) if 0 <= w * stride + d - before < size]
+                for w in range(count)
+            ]
+        )
+    for place in np.ndindex(*map(len, rows)):
+        yield place, list(itertools.product(*(row[w] for row, w in zip(rows, place, strict=True))))
+
+
+def max_pooling(pool_size, strides, padding):
+    def loop(weights, x):
+        batch, *sizes, channels = x.shape
+        cells = dict(window_cells(sizes, pool_size, strides, padding))
+        values = np.zeros((batch, *(1 + max(place[i] for place in cells) for i in range(len(sizes))), channels))
+        indices = np.zeros(values.shape, int)
+        for (n, *place, c), window in ((p, cells[p[1:-1]]) for p in np.ndindex(values.shape)):
+            first = max(window, key=lambda cell: x[(n, *cell, c)])  # `max` keeps the first of equals
+            values[(n, *place, c)] = x[(n, *first, c)]
+            indices[(n, *place, c)] = np.ravel_multi_index((*first, c), (*sizes, channels))
+        return [values, indices]
+
+    return loop
+
+
+def max_unpooling(output_size):
+    def loop(weights, values, indices):
+        batch, *_, channels = values.shape
+        y = np.zeros((batch, int(np.prod(output_size)) * channels))
+        for place in np.ndindex(values.shape):
+            y[place[0], int(indices[place])] = values[place]
+        return y.reshape(batch, *output_size, channels)
+
+    return loop
+
+
+def max_unpooling_like(*arguments):
+    def loop(weights, values, like):
+        _, indices = max_pooling(*arguments)(weights, like)
+        return max_unpooling(like.shape[1:-1])(weights, values, indices)
+
+    return loop
+
+
+def lp_pooling(pool_size, strides, padding, p):
+    def loop(weights, x):
+        cells = dict(window_cells(x.shape[1:-1], pool_size, strides, padding))
+        rank = len(pool_size)
+        y = np.zeros((x.shape[0], *(1 + max(place[i] for place in cells) for i in range(rank)), x.shape[-1]))
+        for n, *place, c in np.ndindex(y.shape):
+            y[(n, *place, c)] = sum(abs(x[(n, *cell, c)]) ** p for cell in cells[tuple(place)]) ** (1 / p)
+        return y
+
+    return loop
+
+
+def bed_of_nails(size, position):
+    def loop(weights, x):
+        batch, *sizes, channels = x.shape
+        y = np.zeros((batch, *(n * s for n, s in zip(sizes, size, strict=True)), channels))
+        for n, *place, c in np.ndindex(x.shape):
+            y[(n, *(i * s + p for i, s, p in zip(place, size, position, strict=True)), c)] = x[(n, *place, c)]
+        return y
+
+    return loop
+
+
+def crop_like(offset):
+    def loop(weights, x, like):
+        y = np.zeros((*like.shape[:-1], x.shape[-1]))
+        for n, *place, c in np.ndindex(y.shape):
+            spare = [size - smaller for size, smaller in zip(x.shape[1:-1], like.shape[1:-1], strict=True)]
+            first = [s // 2 for s in spare] if offset is None else [offset] * len(spare)
+            y[(n, *place, c)] = x[(n, *(i + f for i, f in zip(place, first, strict=True)), c)]
+        return y
+
+    return loop
