@@ -97,7 +97,7 @@ def _facts(config: Config, model, batch: int | None) -> dict:
     table = cost.cost_table(model)
     facts = {"arch": config.arch, "input": list(model.input_shape[1:]), "parameters": table.params}
     facts |= {name: getattr(table, name) for name in ("trainable", "macs", "multiplications", "additions")}
-    facts |= {"activation_bytes": table.activation_bytes, "unpriced": list(table.unpriced)}
+    facts |= {"activation_bytes": table.activation_bytes, "unpriced": list(table.unknown)}
     used, usual = factory.arguments_of(config, model.input_shape[1:]), registry.arguments(config.arch)
     facts["small_stem"] = used.get("stem") != usual.get("stem") and "stem" not in config.arch_args
     try:

@@ -92,9 +92,9 @@ def test_what_cannot_be_priced_is_named():
     for layer in (layers.LSTM(2, name="memory", return_sequences=True), layers.Dense(5)):
         x = layer(x)
     table = cost_table(keras.Model(inputs, x))
-    assert table.unpriced == ("memory (LSTM)",)
+    assert table.unknown == ("memory (LSTM)",)
     assert (table.macs, table.params) == (4 * 2 * 5, 4 * 2 * (3 + 2 + 1) + 2 * 5 + 5)
-    assert str(table).split("\n")[-1] == "not priced: memory (LSTM)"
+    assert str(table).split("\n")[-1] == "cost unknown: memory (LSTM)"
     open_size = keras.Model(inputs := keras.Input((None, None, 3)), layers.Conv2D(4, 3, name="first")(inputs))
     with pytest.raises(ValueError, match="size of first's map is not known"):
         cost_table(open_size)
@@ -129,7 +129,7 @@ APPLICATIONS = {
 def test_networks_of_keras(name, params, macs):
     with weightless():
         table = cost_table(getattr(keras.applications, name)(weights=None))
-    assert (table.params, table.macs, table.unpriced) == (params, macs, ())
+    assert (table.params, table.macs, table.unknown) == (params, macs, ())
 
 
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "NASNetMobile", "ResNet50V2"])
@@ -137,7 +137,7 @@ def test_other_networks_of_keras_are_priced_whole(name):
     with weightless():
         model = getattr(keras.applications, name)(weights=None)
     table = cost_table(model, (224, 224, 3))  # MobileNetV3's own size is open
-    assert table.unpriced == ()
+    assert table.unknown == ()
     assert table.macs > 5e7
 
 
