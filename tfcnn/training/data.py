@@ -11,9 +11,9 @@ from tfcnn.run_directory import RunDirectory
 
 def load_data(config: Config):
     """The pipelines.dataset.Data that `config` names, standardised as the weights that it starts from expect."""
-    from tfcnn.weights.expectations import standard
+    from tfcnn.weights.expectations import expected_standardisation
 
-    standardised = standard(config.arch, config.weights)
+    standardised = expected_standardisation(config.arch, config.weights)
     overrides = {"color_jitter": config.color_jitter, "erase": config.reprob}
     overrides = {name: value for name, value in overrides.items() if value is not None}
     if config.crop_margin is not None:

@@ -304,7 +304,7 @@ def test_images_are_standardised_as_the_weights_expect():
         ("vgg16", "vgg16"),
         ("mobilenet", "mobilenet"),
     ):
-        mean, std, bgr = expectations.standard(arch, "imagenet")
+        mean, std, bgr = expectations.expected_standardisation(arch, "imagenet")
         ours = (pixels / 255 - mean) / std
         ours = ours[..., ::-1] if bgr else ours
         expected = getattr(keras.applications, module).preprocess_input(pixels.copy())
@@ -313,7 +313,7 @@ def test_images_are_standardised_as_the_weights_expect():
 
 def test_blue_green_red_weights_see_red_green_blue(monkeypatch):
     reference = keras.applications.ResNet50(weights=None, input_shape=(32, 32, 3), classes=7)
-    monkeypatch.setattr(loading, "imagenet_model", lambda arch, arguments: reference)
+    monkeypatch.setattr(loading, "load_application", lambda arch, arguments: reference)
     arguments = factory.arguments("resnet50", (32, 32, 3), 7, weights="imagenet")
     plain, turned = factory.build("resnet50", **arguments), factory.build("resnet50", **arguments)
     loading.load(plain, "resnet50", "imagenet", arguments)
