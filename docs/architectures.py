@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import tfcnn
 from benchmarks.parity import CASES, SIBLINGS, Case, parity
@@ -30,40 +31,63 @@ of a logit from the library's, in units of the logits' standard deviation, on ra
 """
 
 
+class Form(NamedTuple):
+    """A network with the arguments that differ from its defaults."""
+
+    arch: str
+    arguments: str  # JSON, sorted
+
+
+class Checks(NamedTuple):
+    """What a form was checked against."""
+
+    source: str  # where its counts were published
+    cases: list[Case]
+
+
 def paper(arch: str) -> str:
-    """Authors, title and year, from the docstring of the network's file: its own "`name`: ..." there, or the first."""
-    text = " ".join(registry.module_of(registry.family_of(arch)).__doc__.split())
-    own = re.search(rf'`{arch}`: ([^`:]*?".*?\d{{4}})', text)
-    first = re.match(r"(?:[^:]+: )?(.*?\d{4})", text) or re.match(r"(.*?\.)", text)
-    return (own or first).group(1)
+    """Authors, title and year, from the docstring of the network's file: after "`arch`:" there, or the first."""
+    module = registry.module_of(registry.family_of(arch))
+    text = " ".join((module.__doc__ or "").split())
+    match = (
+        re.search(rf'`{arch}`: ([^`:]*?".*?\d{{4}})', text)
+        or re.match(r"(?:[^:]+: )?(.*?\d{4})", text)
+        or re.match(r"(.*?\.)", text)
+    )
+    if match is None:
+        raise SystemExit(f"error: the docstring of {module.__name__} names no paper")
+    return match.group(1)
 
 
-def forms() -> dict[tuple[str, str], tuple[str, list[Case]]]:
-    """(name, arguments that differ from its defaults, as JSON) -> where its counts were published, its cases."""
-    found = {}
+def checked_forms() -> dict[Form, Checks]:
+    forms: dict[Form, Checks] = {}
     for file in ("reference.json", "published.json"):
         for row in json.loads((PUBLISHED / file).read_text())["rows"]:
-            given = {key: row[key] for key in ("input_shape", "num_classes") if key in row} | row.get("overrides", {})
-            found[row["arch"], different(row["arch"], given)] = (row["source"], [])
+            arguments = {key: row[key] for key in ("input_shape", "num_classes") if key in row}
+            forms[form_of(row["arch"], arguments | row.get("overrides", {}))] = Checks(row["source"], [])
     for case in CASES + SIBLINGS:
-        found.setdefault((case.arch, different(case.arch, dict(case.arguments))), ("", []))[1].append(case)
-    return found
+        form = form_of(case.arch, dict(case.arguments))
+        forms.setdefault(form, Checks("", [])).cases.append(case)
+    return forms
 
 
-def different(arch: str, arguments: dict) -> str:
-    usual = registry.arguments(arch)
+def form_of(arch: str, arguments: dict[str, Any]) -> Form:
+    defaults = registry.arguments(arch)
     arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
-    return json.dumps({key: value for key, value in arguments.items() if usual[key] != value}, sort_keys=True)
+    different = {key: value for key, value in arguments.items() if defaults[key] != value}
+    return Form(arch, json.dumps(different, sort_keys=True))
 
 
-def row(arch: str, arguments: dict, source: str) -> list[str]:
+def cells_of(form: Form, source: str) -> list[str]:
+    """A row of the table, but for the errors of the logits."""
+    arguments = json.loads(form.arguments)
     with cost.weightless():
-        model = tfcnn.build(arch, **arguments)
+        model = tfcnn.build(form.arch, **arguments)
     table = cost.cost_table(model)
     return [
-        arch,
+        form.arch,
         ", ".join(f"{key}={value}" for key, value in arguments.items() if key != "input_shape"),
-        paper(arch),
+        paper(form.arch),
         "x".join(map(str, model.input_shape[1:])),
         f"{table.params:,}",
         f"{table.macs:,}",
@@ -75,11 +99,11 @@ def row(arch: str, arguments: dict, source: str) -> list[str]:
 def main() -> None:
     import_tensorflow()
     order = tfcnn.list_archs()
-    found = sorted(forms().items(), key=lambda item: order.index(item[0][0]))
-    rows = [row(arch, json.loads(arguments), source) for (arch, arguments), (source, _) in found]
+    forms = sorted(checked_forms().items(), key=lambda item: order.index(item[0].arch))
+    rows = [cells_of(form, checks.source) for form, checks in forms]  # a mistake shows before the slow part
     lines = [INTRODUCTION, "| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
-    for cells, (_, (_, cases)) in zip(rows, found, strict=True):
-        errors = ", ".join(f"{case.library} {case.reference} {parity(case).error:.0e}" for case in cases)
+    for cells, (_, checks) in zip(rows, forms, strict=True):
+        errors = ", ".join(f"{case.library} {case.reference} {parity(case).error:.0e}" for case in checks.cases)
         lines.append("| " + " | ".join([*cells, errors]) + " |")
         print(lines[-1], flush=True)
     (ROOT / "docs" / "architectures.md").write_text("\n".join(lines) + "\n")

@@ -1,6 +1,6 @@
 """What a Keras model costs, layer by layer, read from its graph: parameters, MACs, activations, memory.
 
-Nothing is traced or run, so that a model built without weights (`weightless`) is priced as well. MAC = one
+Nothing is traced or run, so a model built without weights (`weightless`) has its costs as well. MAC = one
 multiply-accumulate of a convolution, transposed convolution or dense layer; biases, normalisation, activations and
 pooling are not counted.
 
@@ -13,13 +13,15 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import keras
 from keras import layers
 
 from tfcnn import graph
-from tfcnn.arithmetic.costs import ConvCost, conv_cost
+from tfcnn.arithmetic.costs import ConvCost, conv_cost, total
+from tfcnn.graph import Graph, Shape, Step
 from tfcnn.layers import Subsampling2D
 from tfcnn.tables import as_text
 
@@ -73,50 +75,60 @@ class CostTable(NamedTuple):
                 momentum.
         """
         activations = batch_size * (self.input_bytes + self.activation_bytes)
-        fixed = self.params_bytes, self.trainable_bytes, slots * self.trainable_bytes
-        return Memory(*fixed, activations, sum(fixed) + activations, self.params_bytes + batch_size * self.peak_bytes)
+        optimizer = slots * self.trainable_bytes
+        return Memory(
+            parameters=self.params_bytes,
+            gradients=self.trainable_bytes,
+            optimizer=optimizer,
+            activations=activations,
+            training=self.params_bytes + self.trainable_bytes + optimizer + activations,
+            inference=self.params_bytes + batch_size * self.peak_bytes,
+        )
 
     def __str__(self) -> str:
         head = ("layer", "kind", "output", "parameters", "MACs")
         body = [(r.name, r.kind, "x".join(map(str, r.output_shape)), f"{r.params:,}", f"{r.macs:,}") for r in self.rows]
-        total = ("total", "", "", f"{self.params:,}", f"{self.macs:,}")
-        return "\n".join(
-            [as_text(head, body, total, words=range(3)), *(f"not priced: {what}" for what in self.unpriced)]
-        )
+        totals = ("total", "", "", f"{self.params:,}", f"{self.macs:,}")
+        table = as_text(head, body, totals, words=range(3))
+        return "\n".join([table, *(f"not priced: {layer}" for layer in self.unpriced)])
 
 
 @contextlib.contextmanager
-def weightless():
+def weightless() -> Iterator[None]:
     """Within this context models are built without allocating a byte for their weights (VGG-16: 0.03 s)."""
     with keras.StatelessScope(initialize_variables=False):
         yield
 
 
 def cost_table(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> CostTable:
-    """Price a functional model of any package.
+    """The costs of a functional model of any package.
 
     Args:
-        model: a built functional or sequential model; models inside it are priced layer by layer.
-        input_shape: (height, width, channels) to price it at; default: the shape it was built with.
+        model: a built functional or sequential model; models inside it are opened, layer by layer.
+        input_shape: (height, width, channels) to count at; default: the shape it was built with.
 
     Raises:
         ValueError: the model has no graph (a subclassed model), or a size that is not known.
 
-    A layer with weights whose price is not known stands in the table with its parameters and without MACs, and is
-    named in `unpriced`. A layer of one's own knows its price by a method `cost(input_shape, output_shape) -> ConvCost`,
+    A layer with weights whose cost is not known stands in the table with its parameters and without MACs, and is
+    named in `unknown`. A custom layer states its cost by a method `cost(input_shape, output_shape) -> ConvCost`,
     shapes with the batch.
     """
     if input_shape is not None:
         with weightless():
             model = keras.models.clone_model(model, input_tensors=keras.Input(input_shape, dtype=model.inputs[0].dtype))
     read = graph.read(model)
-    rows, unpriced, seen = [], [], set()
+    rows = []
+    unknown = []
+    seen = set()
     for step in read.steps:
+        cost = _cost_of_step(step)
         # A shared layer works at each place and holds its weights once.
-        row, priced = _row(step, first=step.operation not in seen)
+        row = _row(step, cost or FREE, first=step.operation not in seen)
         seen.add(step.operation)
         rows.append(row)
-        unpriced += [] if priced else [f"{row.name} ({row.kind})"]
+        if cost is None:
+            unknown.append(f"{row.name} ({row.kind})")
     return CostTable(
         rows,
         params=model.count_params(),
@@ -125,19 +137,119 @@ def cost_table(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
         multiplications=sum(row.multiplications for row in rows),
         additions=sum(row.additions for row in rows),
         activation_bytes=sum(row.activation_bytes for row in rows),
-        unpriced=tuple(dict.fromkeys(unpriced)),
-        params_bytes=sum(map(_size, model.weights)),
-        trainable_bytes=sum(map(_size, model.trainable_weights)),
-        input_bytes=sum(map(_held, read.inputs)),
+        unknown=tuple(dict.fromkeys(unknown)),
+        params_bytes=sum(map(_weight_bytes, model.weights)),
+        trainable_bytes=sum(map(_weight_bytes, model.trainable_weights)),
+        input_bytes=sum(map(_example_bytes, read.inputs)),
         peak_bytes=_peak(read),
     )
 
 
-CONV = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
-TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
-SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 FREE = ConvCost(0, 0, 0, 0)
+
+
+def _row(step: Step, cost: ConvCost, first: bool) -> Row:
+    operation = step.operation
+    return Row(
+        name=operation.name,
+        kind=type(operation).__name__,
+        output_shape=step.output_shape[1:],
+        params=operation.count_params() if _has_weights(operation) and first else 0,
+        macs=cost.macs,
+        multiplications=cost.multiplications,
+        additions=cost.additions,
+        activation_bytes=sum(map(_example_bytes, step.outputs)),
+    )
+
+
+def _has_weights(operation: Any) -> bool:
+    return isinstance(operation, layers.Layer) and bool(operation.weights)
+
+
+def _peak(read: Graph) -> int:
+    """The most bytes held at one time."""
+    last = {id(tensor): number for number, step in enumerate(read.steps) for tensor in step.inputs}
+    last |= {id(tensor): len(read.steps) for tensor in read.outputs}
+    held = {id(tensor): _example_bytes(tensor) for tensor in read.inputs}
+    peak = sum(held.values())
+    for number, step in enumerate(read.steps):
+        held |= {id(tensor): _example_bytes(tensor) for tensor in step.outputs}
+        peak = max(peak, sum(held.values()))
+        for tensor in (*step.inputs, *step.outputs):
+            if last.get(id(tensor), number) == number:
+                held.pop(id(tensor), None)
+    return peak
+
+
+def _cost_of_step(step: Step) -> ConvCost | None:
+    return _cost(step.operation, step.input_shape, step.output_shape) if _has_weights(step.operation) else FREE
+
+
+def _cost(layer: Any, input_shape: Shape, output_shape: Shape) -> ConvCost | None:
+    """Cost of a layer with weights for one example, or None for a kind that is not known."""
+    if isinstance(layer, UNCOUNTED) or type(layer).__name__ in UNCOUNTED_NAMES:
+        return FREE
+    if None in (*output_shape[1:-1], *input_shape[1:]):
+        raise ValueError(f"the size of {layer.name}'s map is not known: give input_shape")
+    if hasattr(layer, "cost"):
+        return layer.cost(input_shape, output_shape)
+    cost = graph.entry_of(COSTS, layer)
+    return cost(layer, input_shape, output_shape) if cost else None
+
+
+def _places(shape: Any) -> int:
+    """Positions of a map of a known size."""
+    return math.prod(shape[1:-1])
+
+
+def _dense(layer: Any, input_shape: Any, output_shape: Any) -> ConvCost:
+    return conv_cost((), input_shape[-1], output_shape[-1], _places(output_shape), bias=layer.use_bias)
+
+
+def _convolution(layer: Any, input_shape: Any, output_shape: Any) -> ConvCost:
+    return conv_cost(
+        layer.kernel_size,
+        input_shape[-1],
+        output_shape[-1],
+        _places(output_shape),
+        groups=layer.groups,
+        bias=layer.use_bias,
+    )
+
+
+def _depthwise(layer: Any, input_shape: Any, output_shape: Any) -> ConvCost:
+    channels = input_shape[-1]
+    places = _places(output_shape)
+    return conv_cost(layer.kernel_size, channels, output_shape[-1], places, groups=channels, bias=layer.use_bias)
+
+
+def _separable(layer: Any, input_shape: Any, output_shape: Any) -> ConvCost:
+    channels = input_shape[-1]
+    between = channels * layer.depth_multiplier
+    places = _places(output_shape)
+    return total(
+        conv_cost(layer.kernel_size, channels, between, places, groups=channels, bias=False),
+        conv_cost((), between, output_shape[-1], places, bias=layer.use_bias),
+    )
+
+
+def _transposed(layer: Any, input_shape: Any, output_shape: Any) -> ConvCost:
+    """Every input value meets the whole kernel, whatever the output is cropped to."""
+    filters = output_shape[-1]
+    cost = conv_cost(layer.kernel_size, input_shape[-1], filters, _places(input_shape), bias=False)
+    outputs = _places(output_shape) * filters
+    return cost._replace(additions=cost.macs if layer.use_bias else cost.macs - outputs)
+
+
+def _time_distributed(layer: Any, input_shape: Any, output_shape: Any) -> ConvCost | None:
+    cost = _cost(layer.layer, (input_shape[0], *input_shape[2:]), (output_shape[0], *output_shape[2:]))
+    return cost and ConvCost(*(output_shape[1] * count for count in cost))
+
+
+def _spectral_normalization(layer: Any, input_shape: Any, output_shape: Any) -> ConvCost | None:
+    return _cost(layer.layer, input_shape, output_shape)
+
+
 # Layers whose weights take part in no convolution or dense product.
 UNCOUNTED = (
     layers.BatchNormalization,
@@ -149,79 +261,24 @@ UNCOUNTED = (
     Subsampling2D,
 )
 UNCOUNTED_NAMES = ("LayerScale",)  # a private class of keras.applications' ConvNeXt: one factor a channel
+# Each function takes the layer and the shapes of its input and output, with the batch and of known sizes.
+COSTS: dict[tuple[type, ...], Callable[[Any, Any, Any], ConvCost | None]] = {
+    (layers.TimeDistributed,): _time_distributed,
+    (layers.SpectralNormalization,): _spectral_normalization,
+    (layers.Dense,): _dense,
+    graph.CONVOLUTIONS: _convolution,
+    graph.DEPTHWISE: _depthwise,
+    graph.SEPARABLE: _separable,
+    graph.TRANSPOSED: _transposed,
+}
 
 
-def _row(step: graph.Step, first: bool) -> tuple[Row, bool]:
-    """A step's row, and whether its price is known."""
-    operation, outputs = step.operation, step.outputs
-    weighty = isinstance(operation, layers.Layer) and bool(operation.weights)
-    cost = _cost(operation, step.inputs[0].shape, outputs[0].shape) if weighty else FREE
-    row = Row(
-        operation.name,
-        type(operation).__name__,
-        tuple(outputs[0].shape[1:]),
-        operation.count_params() if weighty and first else 0,
-        *(cost or FREE)[1:],
-        activation_bytes=sum(map(_held, outputs)),
-    )
-    return row, cost is not None
-
-
-def _peak(read: graph.Graph) -> int:
-    """The most bytes held at one time."""
-    last = {id(tensor): number for number, step in enumerate(read.steps) for tensor in step.inputs}
-    last |= {id(tensor): len(read.steps) for tensor in read.outputs}
-    held = {id(tensor): _held(tensor) for tensor in read.inputs}
-    peak = sum(held.values())
-    for number, step in enumerate(read.steps):
-        held |= {id(tensor): _held(tensor) for tensor in step.outputs}
-        peak = max(peak, sum(held.values()))
-        for tensor in (*step.inputs, *step.outputs):
-            if last.get(id(tensor), number) == number:
-                held.pop(id(tensor), None)
-    return peak
-
-
-def _cost(layer, input_shape, output_shape) -> ConvCost | None:
-    """Cost of a layer with weights for one example, or None for a kind that is not known."""
-    in_channels, out_channels = input_shape[-1], output_shape[-1]
-    positions = output_shape[1:-1]
-    bias = getattr(layer, "use_bias", False)
-    if isinstance(layer, UNCOUNTED) or type(layer).__name__ in UNCOUNTED_NAMES:
-        return FREE
-    if None in (*positions, *input_shape[1:]):
-        raise ValueError(f"the size of {layer.name}'s map is not known: give input_shape")
-    if hasattr(layer, "cost"):
-        return layer.cost(tuple(input_shape), tuple(output_shape))
-    if isinstance(layer, layers.TimeDistributed):
-        each = _cost(layer.layer, (input_shape[0], *input_shape[2:]), (output_shape[0], *output_shape[2:]))
-        return each and ConvCost(*(output_shape[1] * count for count in each))
-    if isinstance(layer, layers.SpectralNormalization):
-        return _cost(layer.layer, input_shape, output_shape)
-    places = math.prod(positions)
-    if isinstance(layer, layers.Dense):
-        return conv_cost((), in_channels, out_channels, places, bias=bias)
-    if isinstance(layer, TRANSPOSED):  # every input value meets the whole kernel, whatever the output is cropped to
-        cost = conv_cost(layer.kernel_size, in_channels, out_channels, math.prod(input_shape[1:-1]), bias=False)
-        return cost._replace(additions=cost.macs + (bias - 1) * places * out_channels)
-    if isinstance(layer, DEPTHWISE):
-        return conv_cost(layer.kernel_size, in_channels, out_channels, places, groups=in_channels, bias=bias)
-    if isinstance(layer, SEPARABLE):
-        between = in_channels * layer.depth_multiplier
-        depthwise = conv_cost(layer.kernel_size, in_channels, between, places, groups=in_channels, bias=False)
-        pointwise = conv_cost((), between, out_channels, places, bias=bias)
-        return ConvCost(*(sum(pair) for pair in zip(depthwise, pointwise, strict=True)))
-    if isinstance(layer, CONV):
-        return conv_cost(layer.kernel_size, in_channels, out_channels, places, groups=layer.groups, bias=bias)
-    return None
-
-
-def _held(tensor) -> int:
+def _example_bytes(tensor: keras.KerasTensor) -> int:
     """Bytes of a tensor for one example; 0 where its size is not known."""
     return 0 if None in tensor.shape[1:] else math.prod(tensor.shape[1:]) * _bytes(tensor.dtype)
 
 
-def _size(weight) -> int:
+def _weight_bytes(weight: keras.Variable) -> int:
     return math.prod(weight.shape) * _bytes(weight.dtype)
 
 

@@ -1,9 +1,13 @@
-"""From a name to a network: the registry, the weights and the maps put together."""
+"""From a name to a network: the registry, the weights and the maps put together.
+
+Imports of what builds or loads a network wait until one is asked for: they import Keras.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfcnn.config import Config
@@ -13,8 +17,6 @@ from tfcnn.models.registry import builder_of, family_of
 
 if TYPE_CHECKING:
     import keras
-
-# What builds or loads a network imports Keras, so those imports wait until one is asked for.
 
 
 def arguments(
@@ -31,19 +33,19 @@ def arguments(
     Raises:
         BadInput: as `registry.arguments` does, or the file of the weights cannot be read.
     """
-    expected: dict[str, Any] = {}
     if weights is not None:
         from tfcnn.weights.expectations import expected_arguments
 
         defaults = registry.defaults_of(arch)
         expected = {key: value for key, value in expected_arguments(arch, weights).items() if key in defaults}
-    return registry.arguments(arch, input_shape, num_classes, image_scale=image_scale, **expected | overrides)
+        overrides = expected | overrides
+    return registry.arguments(arch, input_shape, num_classes, image_scale=image_scale, **overrides)
 
 
 def arguments_of(
     config: Config, input_shape: tuple[int, ...], num_classes: int | None = None, weights: str | None = None
 ) -> dict[str, Any]:
-    """`arguments` as a configuration has them, for images that are scaled by its --phi already. Raises BadInput."""
+    """`arguments` of a configuration, for images already scaled by its --phi. Raises BadInput."""
     scale = config.multipliers.resolution
     return arguments(config.arch, input_shape, num_classes, weights=weights, image_scale=scale, **config.overrides)
 
@@ -64,9 +66,9 @@ def build(
         arch: one of `list_archs()`.
         input_shape: (height, width, channels), or as many axes as the architecture works on; default: the paper's.
         num_classes: size of the output; default: the paper's; 0: the pooled features of a classification network.
-            Reconstruction networks, whose output has the channels of their input, leave it alone.
-        weights: "imagenet", or the path of a file: tfcnn.weights.load; default: fresh weights.
-        features_only: return the maps at several scales in place of logits.
+            Reconstruction networks, whose output has the channels of their input, take none.
+        weights: "imagenet", or the path of a file that `tfcnn.weights.load` reads; default: fresh weights.
+        features_only: return the maps at several scales instead of logits.
         out_indices: with `features_only`, which of the maps, counted from 0; default: all. `feature_info(model)`
             tells their names, channels and strides.
         overrides: the family's own arguments; every network takes `width` and `depth`.
@@ -91,18 +93,20 @@ def build(
         num_classes = 0
     if num_classes == 0 and family_of(arch).task != "classification":
         raise BadInput(f"{arch} has no pooled features: give num_classes above 0, or features_only=True")
-    filled = arguments(arch, input_shape, num_classes, weights=weights, **overrides)
+    builder_arguments = arguments(arch, input_shape, num_classes, weights=weights, **overrides)
     try:
-        model = builder_of(arch)(**filled)
+        model = builder_of(arch)(**builder_arguments)
     except RecursionError as error:  # Keras walks the graph by recursion, some five calls a layer
-        raise BadInput(f"{arch} of depth {filled['depth']:g} is too deep for Keras: give a lower --depth") from error
+        depth = builder_arguments["depth"]
+        raise BadInput(f"{arch} of depth {depth:g} is too deep for Keras: give a lower --depth") from error
     except (TypeError, ValueError) as error:
         raise BadInput(f"{arch} cannot be built: {error}") from error
     if weights is not None:
         from tfcnn.weights import load
 
-        loaded = load(model, arch, weights, filled)
-        logging.getLogger("tfcnn").log(logging.WARNING if loaded.fresh else logging.INFO, "%s", loaded)
+        loaded = load(model, arch, weights, builder_arguments)
+        level = logging.WARNING if loaded.fresh else logging.INFO
+        logging.getLogger("tfcnn").log(level, "%s", loaded)
     if features_only:
         from tfcnn.models.features import features
 
@@ -117,7 +121,7 @@ class Feature(NamedTuple):
 
     name: str
     channels: int
-    stride: tuple[int, ...]
+    stride: tuple[int | Fraction, ...]  # a fraction where the map is larger than the image
 
 
 def feature_info(model: keras.Model) -> list[Feature]:

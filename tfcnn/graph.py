@@ -1,10 +1,25 @@
-"""The graph of a Keras model as one flat list of steps; models inside it are opened."""
+"""The graph of a Keras model as one flat list of steps, with the models inside it opened; Keras' layers by kind."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import keras
+from keras import layers
+
+Shape = tuple[int | None, ...]
+Value = TypeVar("Value")
+
+CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
+TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+
+
+def entry_of(table: Mapping[tuple[type, ...], Value], operation: keras.Operation) -> Value | None:
+    """The first entry of a table whose classes the operation is an instance of; None without one."""
+    return next((value for kinds, value in table.items() if isinstance(operation, kinds)), None)
 
 
 class Step(NamedTuple):
@@ -15,6 +30,16 @@ class Step(NamedTuple):
     outputs: list[keras.KerasTensor]
     args: tuple  # as it was called
     kwargs: dict
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the first input, with the batch."""
+        return tuple(self.inputs[0].shape)
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the first output, with the batch."""
+        return tuple(self.outputs[0].shape)
 
 
 class Graph(NamedTuple):
@@ -29,7 +54,7 @@ def read(model: keras.Model) -> Graph:
     """The graph of a built functional or sequential model.
 
     A model inside the model is opened wherever it is applied, so that its layers appear once for each application, with
-    the sizes that they have there. One without a graph is a step of its own.
+    the sizes that they have there. A model without a graph inside it is one step.
 
     Raises:
         ValueError: the model itself has no graph: a subclassed model, or one that is not built.
@@ -37,37 +62,36 @@ def read(model: keras.Model) -> Graph:
     graph = getattr(model, "_functional", model)  # where a sequential model keeps its graph
     if not hasattr(graph, "_nodes_by_depth"):
         raise ValueError(f"{model.name} has no graph to read: build it with the functional API")
-    known = {id(tensor): tensor for tensor in graph.inputs}
-    steps = list(_steps(graph, known, fresh=False))
-    return Graph(list(graph.inputs), steps, [known[id(tensor)] for tensor in graph.outputs])
+    tensors = {id(tensor): tensor for tensor in graph.inputs}
+    steps = list(_steps(graph, tensors, fresh=False))
+    return Graph(list(graph.inputs), steps, [tensors[id(tensor)] for tensor in graph.outputs])
 
 
-def _steps(graph, known, fresh):
-    """`known` maps the graph's own tensors to those of the caller; `fresh`: make new ones for what it computes."""
+def _steps(graph: Any, tensors: dict[int, keras.KerasTensor], fresh: bool) -> Iterator[Step]:
+    """`tensors` maps the graph's tensors to the caller's and grows; `fresh`: make new ones for what steps compute."""
     # Keras has no public name for its nodes; its own `summary` reads the same attribute.
     for _, nodes in sorted(graph._nodes_by_depth.items(), reverse=True):
         for node in nodes:
             operation = node.operation
             if isinstance(operation, keras.layers.InputLayer):
                 continue
-            inputs = [known[id(tensor)] for tensor in node.input_tensors]
+            inputs = [tensors[id(tensor)] for tensor in node.input_tensors]
             inner = getattr(operation, "_functional", operation)
             if isinstance(operation, keras.Model) and hasattr(inner, "_nodes_by_depth"):
-                within = {id(own): tensor for own, tensor in zip(inner.inputs, inputs, strict=True)}
-                yield from _steps(inner, within, fresh=True)
-                outputs = [within[id(tensor)] for tensor in inner.outputs]
-                known.update((id(own), tensor) for own, tensor in zip(node.output_tensors, outputs, strict=True))
-                continue
-            args, kwargs = node.arguments.fill_in(known)
-            outputs = _outputs(node, inputs, args, kwargs) if fresh else node.output_tensors
-            known.update((id(own), tensor) for own, tensor in zip(node.output_tensors, outputs, strict=True))
-            yield Step(operation, inputs, list(outputs), args, kwargs)
+                inner_tensors = {id(inside): tensor for inside, tensor in zip(inner.inputs, inputs, strict=True)}
+                yield from _steps(inner, inner_tensors, fresh=True)
+                outputs = [inner_tensors[id(tensor)] for tensor in inner.outputs]
+            else:
+                args, kwargs = node.arguments.fill_in(tensors)
+                outputs = _new_outputs(node, inputs, args, kwargs) if fresh else node.output_tensors
+                yield Step(operation, inputs, list(outputs), args, kwargs)
+            tensors.update((id(inside), tensor) for inside, tensor in zip(node.output_tensors, outputs, strict=True))
 
 
-def _outputs(node, inputs, args, kwargs):
-    """New tensors for what a step gives; sizes follow from `inputs`, which may be better known than the node's."""
-    if all(new.shape == own.shape for new, own in zip(inputs, node.input_tensors, strict=True)):
-        return [keras.KerasTensor(own.shape, own.dtype) for own in node.output_tensors]
+def _new_outputs(node: Any, inputs: list[keras.KerasTensor], args: tuple, kwargs: dict) -> list[keras.KerasTensor]:
+    """New tensors for a step's outputs; sizes follow from `inputs`, which may be better known than the node's."""
+    if all(new.shape == old.shape for new, old in zip(inputs, node.input_tensors, strict=True)):
+        return [keras.KerasTensor(old.shape, old.dtype) for old in node.output_tensors]
     return keras.tree.flatten(node.operation.compute_output_spec(*args, **kwargs))
 
 
@@ -75,36 +99,37 @@ def in_order(model: keras.Model) -> list[keras.layers.Layer]:
     """The layers of a functional model that hold weights, in an order that depends on its graph alone.
 
     Depth first from the outputs, a layer after all that it needs; inputs in their order, but those of a sum or product
-    by how much lies behind them, the most first, so that `Add()([x, y])` and `Add()([y, x])` give the same order.
+    by how many nodes each needs, the most first, so that `Add()([x, y])` and `Add()([y, x])` give the same order.
     Input normalisation (keras.applications' EfficientNet) is left out.
     """
-    behind: dict[int, int] = {}  # for each node of the graph the set of nodes that it needs, as the bits of a number
-    order = []
+    needed: dict[int, int] = {}  # for each node of the graph the set of nodes that it needs, as the bits of a number
+    order: list[Any] = []
 
-    def sources(node):
+    def sources(node: Any) -> list[Any]:
         nodes = [node_of(tensor) for tensor in node.input_tensors]
-        if isinstance(node.operation, keras.layers.Add | keras.layers.Multiply) and all(id(n) in behind for n in nodes):
-            nodes.sort(key=lambda n: -behind[id(n)].bit_count())
+        if isinstance(node.operation, keras.layers.Add | keras.layers.Multiply) and all(id(n) in needed for n in nodes):
+            nodes.sort(key=lambda n: -needed[id(n)].bit_count())
         return nodes
 
-    def walk(each):
-        seen, stack = set(), [(node, False) for node in reversed([node_of(output) for output in model.outputs])]
+    def walk(visit: Callable[[Any], None]) -> None:
+        seen = set()
+        stack = [(node, False) for node in reversed([node_of(output) for output in model.outputs])]
         while stack:
             node, ready = stack.pop()
             if ready:
-                each(node)
+                visit(node)
             elif id(node) not in seen:
                 seen.add(id(node))
                 stack.append((node, True))
                 stack.extend((source, False) for source in reversed(sources(node)))
 
-    def count(node):
-        bits = 1 << len(behind)
+    def count(node: Any) -> None:
+        bits = 1 << len(needed)
         for source in sources(node):
-            bits |= behind[id(source)]
-        behind[id(node)] = bits
+            bits |= needed[id(source)]
+        needed[id(node)] = bits
 
-    def collect(node):
+    def collect(node: Any) -> None:
         operation = node.operation
         inner = in_order(operation) if isinstance(operation, keras.Model) else [operation]
         order.extend(layer for layer in inner if isinstance(layer, keras.layers.Layer) and layer.weights)
@@ -114,7 +139,7 @@ def in_order(model: keras.Model) -> list[keras.layers.Layer]:
     return [layer for layer in dict.fromkeys(order) if not isinstance(layer, keras.layers.Normalization)]
 
 
-def node_of(tensor):
+def node_of(tensor: keras.KerasTensor) -> Any:
     """The application of a layer that made a tensor. Keras has no public name for it; its own plots read the same."""
     history = tensor._keras_history
     return history.operation._inbound_nodes[history.node_index]

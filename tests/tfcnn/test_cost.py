@@ -10,7 +10,7 @@ import tfcnn
 from tfcnn.cost import cost_table, weightless
 
 # Each row: the input, a layer, and its MACs counted by hand: places x kernel x channels in a group x filters.
-PRICED = [
+LAYERS = [
     ((8, 8, 3), layers.Conv2D(4, 3), 36 * 9 * 3 * 4),
     ((8, 8, 3), layers.Conv2D(4, 3, strides=2, padding="same", use_bias=False), 16 * 9 * 3 * 4),
     ((9, 9, 3), layers.Conv2D(4, 3, dilation_rate=2), 25 * 9 * 3 * 4),
@@ -27,7 +27,7 @@ PRICED = [
 ]
 
 
-@pytest.mark.parametrize(("shape", "layer", "macs"), PRICED, ids=lambda value: getattr(value, "name", ""))
+@pytest.mark.parametrize(("shape", "layer", "macs"), LAYERS, ids=lambda value: getattr(value, "name", ""))
 def test_layers_by_hand(shape, layer, macs):
     inputs = keras.Input(shape)
     table = cost_table(keras.Model(inputs, layer(inputs)))
@@ -35,13 +35,12 @@ def test_layers_by_hand(shape, layer, macs):
     assert table.params == layer.count_params()
 
 
-def test_additions_are_those_of_a_counting_loop():
+@pytest.mark.parametrize(("bias", "of_one_output"), [(True, 3 * 3 * 2), (False, 3 * 3 * 2 - 1)])
+def test_additions_are_those_of_a_counting_loop(bias, of_one_output):
     """Every output is a sum of terms: one addition fewer than terms, and one for the bias."""
     inputs = keras.Input((6, 6, 2))
-    for bias in (True, False):
-        model = keras.Model(inputs, layers.Conv2D(3, 3, use_bias=bias)(inputs))
-        additions = sum(3 * 3 * 2 - 1 + bias for _ in np.ndindex(4, 4, 3))
-        assert cost_table(model).additions == additions
+    model = keras.Model(inputs, layers.Conv2D(3, 3, use_bias=bias)(inputs))
+    assert cost_table(model).additions == sum(of_one_output for _ in np.ndindex(4, 4, 3))
 
 
 def test_nested_and_shared_layers():
@@ -75,6 +74,9 @@ def test_another_input_size():
         model = tfcnn.build("resnet18")
         expected = cost_table(tfcnn.build("resnet18", (96, 96, 3), stem="imagenet"))
     assert cost_table(model, input_shape=(96, 96, 3)).macs == expected.macs
+
+
+def test_an_input_size_for_a_model_of_any_size():
     with weightless():
         open_size = keras.Model(inputs := keras.Input((None, None, 3)), layers.Conv2D(4, 3)(inputs))
     assert cost_table(open_size, input_shape=(8, 8, 3)).macs == 36 * 9 * 3 * 4
@@ -87,7 +89,7 @@ def test_keras_applications():
     assert (table.macs, table.params) == (568_740_352, 4_253_864)
 
 
-def test_what_cannot_be_priced_is_named():
+def test_a_layer_of_unknown_cost_is_named():
     x = inputs = keras.Input((4, 3))
     for layer in (layers.LSTM(2, name="memory", return_sequences=True), layers.Dense(5)):
         x = layer(x)
@@ -95,12 +97,16 @@ def test_what_cannot_be_priced_is_named():
     assert table.unpriced == ("memory (LSTM)",)
     assert (table.macs, table.params) == (4 * 2 * 5, 4 * 2 * (3 + 2 + 1) + 2 * 5 + 5)
     assert str(table).split("\n")[-1] == "not priced: memory (LSTM)"
+
+
+def test_a_map_of_unknown_size_is_named():
     open_size = keras.Model(inputs := keras.Input((None, None, 3)), layers.Conv2D(4, 3, name="first")(inputs))
     with pytest.raises(ValueError, match="size of first's map is not known"):
         cost_table(open_size)
 
 
-def test_a_model_inside_is_priced_at_the_size_it_is_applied_to():
+@pytest.mark.slow
+def test_a_model_inside_costs_what_its_applied_size_does():
     with weightless():
         inner = keras.applications.MobileNetV3Small(weights=None, include_top=False)  # of any size
         sized = keras.applications.MobileNetV3Small(weights=None, include_top=False, input_shape=(96, 96, 3))
@@ -125,6 +131,7 @@ APPLICATIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "params", "macs"), [(k, *v) for k, v in APPLICATIONS.items()])
 def test_networks_of_keras(name, params, macs):
     with weightless():
@@ -132,8 +139,9 @@ def test_networks_of_keras(name, params, macs):
     assert (table.params, table.macs, table.unpriced) == (params, macs, ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "NASNetMobile", "ResNet50V2"])
-def test_other_networks_of_keras_are_priced_whole(name):
+def test_other_networks_of_keras_have_no_unknown_layer(name):
     with weightless():
         model = getattr(keras.applications, name)(weights=None)
     table = cost_table(model, (224, 224, 3))  # MobileNetV3's own size is open
@@ -141,9 +149,12 @@ def test_other_networks_of_keras_are_priced_whole(name):
     assert table.macs > 5e7
 
 
-def test_wrapped_layers():
+def test_a_layer_applied_to_each_time():
     inputs = keras.Input((5, 8, 8, 3))
     assert cost_table(keras.Model(inputs, layers.TimeDistributed(layers.Conv2D(4, 3))(inputs))).macs == 5 * 36 * 27 * 4
+
+
+def test_a_layer_with_spectral_normalisation():
     inputs = keras.Input((8, 8, 3))
     wrapped = layers.SpectralNormalization(layers.Conv2D(4, 3))
     assert cost_table(keras.Model(inputs, wrapped(inputs))).macs == 36 * 27 * 4

@@ -41,6 +41,41 @@ def test_a_model_without_a_graph_is_named():
         graph.read(Subclassed(name="mine"))
 
 
+@pytest.fixture
+def branches():
+    """A long branch and a short one that meet: (inputs, long, short)."""
+    inputs = keras.Input((8, 8, 3))
+    stem = layers.Conv2D(4, 1, name="stem")(inputs)
+    long = layers.Conv2D(4, 1, name="second")(layers.Conv2D(4, 1, name="first")(stem))
+    short = layers.Conv2D(4, 1, name="shortcut")(stem)
+    return inputs, long, short
+
+
+def names_in_order(model):
+    return [layer.name for layer in graph.in_order(model)]
+
+
+@pytest.mark.parametrize("long_first", [True, False])
+def test_order_does_not_depend_on_the_order_of_a_sum(branches, long_first):
+    inputs, long, short = branches
+    model = keras.Model(inputs, layers.Add()([long, short] if long_first else [short, long]))
+    assert names_in_order(model) == ["stem", "first", "second", "shortcut"]
+
+
+def test_order_follows_that_of_a_concatenation(branches):
+    inputs, long, short = branches
+    model = keras.Model(inputs, layers.Concatenate()([short, long]))
+    assert names_in_order(model) == ["stem", "shortcut", "first", "second"]
+
+
+def test_order_opens_models_inside(branches):
+    inputs, long, short = branches
+    inner = keras.Model(inputs, layers.Concatenate()([short, long]))
+    model = keras.Sequential([keras.Input((8, 8, 3)), inner, layers.Conv2D(1, 1, name="last")])
+    assert names_in_order(model) == ["stem", "shortcut", "first", "second", "last"]
+
+
+@pytest.mark.slow
 def test_on_the_jax_backend():
     code = """
 import keras, tfcnn
@@ -50,5 +85,5 @@ with tfcnn.cost.weightless():
 print(tfcnn.receptive_field.receptive_field(model), tfcnn.cost.cost_table(model).macs)
 """
     environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
-    assert done.stdout.split() == ["315", "568740352"]
+    result = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert result.stdout.split() == ["315", "568740352"]

@@ -1,6 +1,6 @@
 """What one layer costs for one example: parameters, multiplications, accumulations, bias sums.
 
-Integers in, integers out, standard library only; `tfcnn.cost` prices whole models. An output value is a sum of products
+Integers in, integers out, standard library only; `tfcnn.cost` counts whole models. An output value is a sum of products
 plus a bias: n products take n - 1 accumulations, and the bias is one sum more. `positions` is the number
 of places of the output map, `kernel` the sides of the window.
 
@@ -10,14 +10,14 @@ of places of the output map, `kernel` the sides of the window.
     depthwise            (F F + 1) C m parameters, H W F F C m multiplications: m maps out of each map
     separable            depthwise without bias, then a 1x1 convolution
     spatially separable  a column kernel, then a row kernel: F + F in place of F F
-    locally connected    the work of the standard layer, with kernels of its own at each of the H W places
+    locally connected    the work of the standard layer, with different kernels at each of the H W places
     dense                (n + 1) m parameters, n m multiplications: a kernel of one value at one place
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 
 class ConvCost(NamedTuple):
@@ -62,7 +62,7 @@ def conv_cost(
 
 
 class LayerCost(NamedTuple):
-    """`conv_cost` with its additions told apart."""
+    """A cost whose additions are divided into accumulations of products and sums with the bias."""
 
     parameters: int
     multiplications: int
@@ -75,13 +75,16 @@ class LayerCost(NamedTuple):
         return self.multiplications + self.accumulations + self.bias_sums
 
 
-def total(*costs: LayerCost) -> LayerCost:
-    """Cost of layers one after the other.
+Cost = TypeVar("Cost", ConvCost, LayerCost)
+
+
+def total(*costs: Cost) -> Cost:
+    """Cost of layers one after the other, one or more.
 
     >>> total(dense(4, 3), dense(3, 2))
     LayerCost(parameters=23, multiplications=18, accumulations=13, bias_sums=5)
     """
-    return LayerCost(*map(sum, zip(*costs, strict=True)))
+    return type(costs[0])(*map(sum, zip(*costs, strict=True)))
 
 
 def standard(
@@ -98,14 +101,14 @@ def standard(
         ValueError: the channels cannot be divided into `groups`.
     """
     cost = conv_cost(kernel, in_channels, out_channels, positions, groups=groups, bias=bias)
-    bias_sums = positions * out_channels * bias
+    bias_sums = positions * out_channels if bias else 0
     return LayerCost(cost.parameters, cost.multiplications, cost.additions - bias_sums, bias_sums)
 
 
 def depthwise(
     kernel: tuple[int, ...], channels: int, positions: int, *, multiplier: int = 1, bias: bool = True
 ) -> LayerCost:
-    """A convolution of each map by itself, into `multiplier` maps.
+    """A convolution of each map alone, into `multiplier` maps.
 
     >>> depthwise((3, 3), 3, positions=25, bias=False)
     LayerCost(parameters=27, multiplications=675, accumulations=600, bias_sums=0)
@@ -162,7 +165,7 @@ def spatially_separable(
 def locally_connected(
     kernel: tuple[int, ...], in_channels: int, out_channels: int, positions: int, *, bias: bool = True
 ) -> LayerCost:
-    """A convolution without sharing: every place has kernels and biases of its own.
+    """A convolution without sharing: every place has its kernels and biases.
 
     >>> locally_connected((7, 7), 3, 1, positions=24 * 24, bias=False).parameters
     84672

@@ -1,4 +1,4 @@
-"""One layer's arithmetic told step by step: `python -m tfcnn.arithmetic --input 5 --kernel 3 --stride 2 --padding 1`.
+"""One layer's arithmetic step by step: `python -m tfcnn.arithmetic --input 5 --kernel 3 --stride 2 --padding 1`.
 
 Standard library only; matplotlib is imported for `--figure` alone. Sizes are those of one axis; the picture shows two
 equal ones.
@@ -50,9 +50,9 @@ def explain(
         f"{size} -> {walk.output}",
         "",
     ]
-    covered, name = effective_kernel(kernel, dilation), "kernel"
+    covered = effective_kernel(kernel, dilation)
+    name = "effective kernel" if dilation > 1 else "kernel"
     if dilation > 1:
-        name = "effective kernel"
         lines += _term(
             "dilation",
             f"{name} = kernel + (kernel - 1) (dilation - 1)",
@@ -98,7 +98,7 @@ def _direct(conv: DirectConv) -> tuple[str, str]:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + "s" * (number != 1)
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def draw(walk: Walk) -> list[str]:
@@ -111,19 +111,19 @@ def draw(walk: Walk) -> list[str]:
     """
     width = len(str(walk.size - 1))
     most = max(ROW_WIDTH // (width + 2), 6)
-    places = list(range(min(walk.length, most)))
+    places: list[int | None] = list(range(min(walk.length, most)))
     if walk.length > most:
         places = [*range(most // 2), None, *range(walk.length - most // 2, walk.length)]
     cells = {place: _cell(walk, place) for place in places if place is not None}
 
-    def text(place, window):
+    def text(place: int | None, window: range) -> str:
         if place is None:
             return " ... "
-        left, right = "[]" if place in window else "  "
-        return f"{left}{cells[place]:>{width}}{right}"
+        cell = f"{cells[place]:>{width}}"
+        return f"[{cell}]" if place in window else f" {cell} "
 
-    notes = {"p": "p: padding", "z": "z: inserted zero"}
-    notes = ", ".join(note for cell, note in notes.items() if cell in cells.values())
+    legend = {"p": "p: padding", "z": "z: inserted zero"}
+    notes = ", ".join(note for cell, note in legend.items() if cell in cells.values())
     lines = ["what the first and the last output see" + (f" ({notes})" if notes else "")]
     outputs = sorted({0, walk.output - 1})
     for output in outputs:
@@ -135,11 +135,15 @@ def draw(walk: Walk) -> list[str]:
 
 def _cell(walk: Walk, place: int) -> str:
     pixel = walk.pixel(place)
-    return str(pixel) if pixel is not None else "z" if walk.inserted(place) else "p"
+    if pixel is not None:
+        return str(pixel)
+    return "z" if walk.is_inserted(place) else "p"
 
 
 def _seen(walk: Walk, window: range) -> str:
     pixels = [str(pixel) for place in window if (pixel := walk.pixel(place)) is not None]
+    if not pixels:
+        return "zeros only"
     if len(pixels) > 6:
         pixels = [*pixels[:3], "...", pixels[-1]]
-    return f"input{'s' * (len(pixels) > 1)} {', '.join(pixels)}" if pixels else "zeros only"
+    return f"{'inputs' if len(pixels) > 1 else 'input'} {', '.join(pixels)}"

@@ -3,14 +3,15 @@
 NumPy and SciPy only. One map in, one map out, any number of axes: kernels, inputs and outputs are plain arrays without
 batch and channels. As in every deep learning library, a layer's "convolution" is a cross-correlation:
 `cross_correlation` is the layer, and `convolution`, which flips the kernel first, is the mathematicians'. `stride` and
-`dilation` are a number or one an axis; `padding` is a number, "valid", "same" or "full" as in `tfcnn.arithmetic`, or
-one such an axis, where it may be a pair (before, after).
+`dilation` are a number, or a sequence of one for each axis; `padding` is a number, "valid", "same" or "full" as in
+`tfcnn.arithmetic`, or a sequence of these for each axis, where a pair (before, after) is allowed as well.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -31,8 +32,8 @@ def convolution_matrix(
     is the one above moved along: along one axis C is a Toeplitz matrix, along two it is built of Toeplitz blocks.
 
     Args:
-        kernel: an axis for each of the input's.
-        shape: of the input.
+        kernel: values, with as many axes as the input.
+        shape: shape of the input.
 
     Returns:
         (output places, input places), both in row-major order. Zeros of the kernel are stored as any other value.
@@ -46,9 +47,11 @@ def convolution_matrix(
         ValueError: the numbers of axes differ, or `tfcnn.arithmetic` refuses the layer.
     """
     kernel = np.asarray(kernel)
-    axes = _axes(kernel.shape, shape, stride, padding, dilation)
+    axes = _geometry(kernel.shape, shape, stride, padding, dilation)
     output_shape = tuple(axis.output for axis in axes)
-    rows, columns, values = [], [], []
+    rows: list[np.ndarray] = []
+    columns: list[np.ndarray] = []
+    values: list[np.ndarray] = []
     for tap in np.ndindex(kernel.shape):
         starts = [a.stride * np.arange(a.output) - a.before + a.dilation * t for a, t in zip(axes, tap, strict=True)]
         inside = [(start >= 0) & (start < side) for start, side in zip(starts, shape, strict=True)]
@@ -57,10 +60,9 @@ def convolution_matrix(
         rows.append(np.ravel_multi_index(outputs, output_shape).ravel())
         columns.append(np.ravel_multi_index(inputs, shape).ravel())
         values.append(np.full(rows[-1].size, kernel[tap]))
-    places = np.concatenate(rows), np.concatenate(columns)
-    return sparse.coo_array(
-        (np.concatenate(values), places), shape=(int(np.prod(output_shape)), int(np.prod(shape)))
-    ).tocsr()
+    places = (np.concatenate(rows), np.concatenate(columns))
+    size = (math.prod(output_shape), math.prod(shape))
+    return sparse.coo_array((np.concatenate(values), places), shape=size).tocsr()
 
 
 def cross_correlation(
@@ -71,9 +73,10 @@ def cross_correlation(
     >>> cross_correlation(np.array([1, 2, 3]), np.array([1, 0]))
     array([1, 2])
     """
-    x, kernel = np.asarray(x), np.asarray(kernel)
+    x = np.asarray(x)
+    kernel = np.asarray(kernel)
     output = convolution_matrix(kernel, x.shape, stride, padding, dilation) @ x.ravel()
-    return output.reshape([axis.output for axis in _axes(kernel.shape, x.shape, stride, padding, dilation)])
+    return output.reshape([axis.output for axis in _geometry(kernel.shape, x.shape, stride, padding, dilation)])
 
 
 def convolution(
@@ -102,7 +105,7 @@ def transposed(
 
     Args:
         y: an output of the layer, or any array of that shape.
-        shape: of the result, which is the layer's input; several of them can lead to the shape of y.
+        shape: shape of the result, which is the layer's input; several can lead to the shape of y.
 
     >>> transposed(np.array([[1, 2], [2, 4]]), np.array([[1, 2], [2, 1]]), (3, 3))
     array([[ 1,  4,  4],
@@ -126,10 +129,10 @@ def input_gradient(
 
     Args:
         upstream: G, the gradient of the layer's output.
-        shape: of the layer's input V.
+        shape: shape of the layer's input V.
     """
     upstream = np.asarray(upstream)
-    axes = _axes(np.shape(kernel), shape, stride, padding, dilation)
+    axes = _geometry(np.shape(kernel), shape, stride, padding, dilation)
     bordered = np.zeros([a.size + a.covered - 1 for a in axes], upstream.dtype)
     places = [a.covered - 1 - a.before + a.stride * np.arange(a.output) for a in axes]
     inside = [(place >= 0) & (place < side) for place, side in zip(places, bordered.shape, strict=True)]
@@ -151,17 +154,22 @@ def kernel_gradient(
         x: V, the layer's input.
         upstream: G, the gradient of the layer's output.
     """
-    axes = _axes(kernel_shape, np.shape(x), stride, padding, dilation)
-    steps = {"stride": [axis.dilation for axis in axes], "dilation": [axis.stride for axis in axes]}
-    wide = cross_correlation(x, upstream, padding=[(axis.before, axis.after) for axis in axes], **steps)
+    axes = _geometry(kernel_shape, np.shape(x), stride, padding, dilation)
+    wide = cross_correlation(
+        x,
+        upstream,
+        stride=[axis.dilation for axis in axes],
+        padding=[(axis.before, axis.after) for axis in axes],
+        dilation=[axis.stride for axis in axes],
+    )
     return wide[tuple(map(slice, kernel_shape))]  # pixels that no window reaches make it longer
 
 
 def circulant_matrix(kernel: np.ndarray, shape: tuple[int, ...]) -> sparse.csr_array:
-    """The matrix of a convolution that goes on at the other end of the input: kernel(n) moved along, wrapped around.
+    """The matrix of a convolution that wraps around at the ends of the input.
 
-    The Fourier transform makes it diagonal, with the transform of the kernel, filled up with zeros, on the diagonal:
-    the convolution theorem.
+    Each column holds the kernel, moved along. The Fourier transform makes it diagonal, with the transform of the
+    zero-padded kernel on the diagonal: the convolution theorem.
 
     >>> circulant_matrix(np.array([1, 2]), (3,)).toarray()
     array([[1, 0, 2],
@@ -176,14 +184,14 @@ def circulant_matrix(kernel: np.ndarray, shape: tuple[int, ...]) -> sparse.csr_a
         for tap in np.ndindex(kernel.shape)
     ]
     values = np.repeat(kernel.ravel(), rows.size)
-    where = np.tile(rows, kernel.size), np.concatenate(columns)
-    return sparse.coo_array((values, where), shape=(rows.size, rows.size)).tocsr()
+    entries = (np.tile(rows, kernel.size), np.concatenate(columns))
+    return sparse.coo_array((values, entries), shape=(rows.size, rows.size)).tocsr()
 
 
 def fourier_convolution(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """`convolution` with "full" padding, as a product of Fourier transforms.
 
-    Both are filled up with zeros to the size of the result, so that nothing wraps around.
+    Both are padded with zeros to the size of the result, so that nothing wraps around.
 
     >>> fourier_convolution(np.array([1, 2, 3]), np.array([1, 1])).round(9)
     array([1., 3., 5., 3.])
@@ -194,9 +202,11 @@ def fourier_convolution(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return np.fft.irfftn(product, shape, axes)
 
 
-class _Axis(NamedTuple):
+class _AxisGeometry(NamedTuple):
+    """One axis of a layer."""
+
     size: int
-    covered: int
+    covered: int  # by the dilated kernel
     stride: int
     dilation: int
     before: int
@@ -204,21 +214,28 @@ class _Axis(NamedTuple):
     output: int
 
 
-def _axes(kernel_shape, shape, stride, padding, dilation) -> list[_Axis]:
+def _geometry(
+    kernel_shape: tuple[int, ...], shape: tuple[int, ...], stride: Steps, padding: Padding, dilation: Steps
+) -> list[_AxisGeometry]:
     if len(kernel_shape) != len(shape):
         raise ValueError(f"a kernel with {len(kernel_shape)} axes does not fit an input with {len(shape)}")
 
-    def each(value):
+    def for_each_axis(value: Any) -> Sequence[Any]:
         return [value] * len(shape) if isinstance(value, int | str) else value
 
-    return [
-        _Axis(
-            size,
-            effective_kernel(kernel, d),
-            s,
-            d,
-            *padding_amounts(size, kernel, s, p, d),
-            conv_output_size(size, kernel, s, p, d),
+    axes = []
+    steps = zip(for_each_axis(stride), for_each_axis(padding), for_each_axis(dilation), strict=True)
+    for size, kernel, (s, p, d) in zip(shape, kernel_shape, steps, strict=True):
+        before, after = padding_amounts(size, kernel, s, p, d)
+        axes.append(
+            _AxisGeometry(
+                size=size,
+                covered=effective_kernel(kernel, d),
+                stride=s,
+                dilation=d,
+                before=before,
+                after=after,
+                output=conv_output_size(size, kernel, s, p, d),
+            )
         )
-        for size, kernel, s, p, d in zip(shape, kernel_shape, *map(each, (stride, padding, dilation)), strict=True)
-    ]
+    return axes

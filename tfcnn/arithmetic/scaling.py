@@ -29,7 +29,8 @@ def scale_width(channels: int, width: float) -> int:
     """
     if width <= 0:
         raise ValueError(f"width must be above 0, got {width}")
-    step, exact = math.gcd(channels, 8), channels * width
+    step = math.gcd(channels, 8)
+    exact = channels * width
     rounded = max(step, int(exact + step / 2) // step * step)
     return rounded if rounded >= 0.9 * exact else rounded + step
 
@@ -58,7 +59,7 @@ def scale_rows(rows: Sequence[Row], depth: float) -> list[Row]:
 
 
 class Constants(NamedTuple):
-    """Of the compound rule: by what depth, width and resolution grow when phi does by 1. None is below 1."""
+    """The compound rule's: how depth, width and resolution grow when phi grows by 1. None is below 1."""
 
     alpha: float
     beta: float
@@ -66,7 +67,7 @@ class Constants(NamedTuple):
 
     @property
     def work(self) -> float:
-        """alpha * beta ** 2 * gamma ** 2: by what the MACs of convolutions grow, were filters and blocks not whole."""
+        """alpha * beta ** 2 * gamma ** 2: the growth of a convolution's MACs, were filters and blocks not whole."""
         return self.alpha * self.beta**2 * self.gamma**2
 
     def __str__(self) -> str:
@@ -74,7 +75,7 @@ class Constants(NamedTuple):
 
 
 EFFICIENTNET = Constants(1.2, 1.1, 1.15)  # section 3.3, step 1; its work is 1.920
-TOLERANCE = 0.1  # of the work, from 2: what admits the paper's own
+TOLERANCE = 0.1  # of the work, from 2; it admits the paper's constants
 
 
 class Scaling(NamedTuple):
@@ -112,8 +113,8 @@ def compound_grid(step: float = 0.05, tolerance: float = TOLERANCE) -> list[Cons
     if step <= 0 or tolerance <= 0:
         raise ValueError(f"step and tolerance must be above 0, got {step} and {tolerance}")
     values = [round(1 + i * step, 9) for i in range(int((1 + tolerance) / step + 1e-9) + 1)]  # the largest alpha alone
-    found = (Constants(alpha, beta, gamma) for alpha in values for beta in values for gamma in values)
-    return [constants for constants in found if abs(constants.work - 2) <= tolerance + 1e-9]
+    grid = (Constants(alpha, beta, gamma) for alpha in values for beta in values for gamma in values)
+    return [constants for constants in grid if abs(constants.work - 2) <= tolerance + 1e-9]
 
 
 def constants_of(text: str) -> Constants | None:

@@ -2,7 +2,7 @@
 
 Standard library only, so that a command line can ask without waiting for TensorFlow. Sizes are pixels along
 one axis. The size formulas are relationships 1 to 14 of Dumoulin & Visin, "A guide to convolution arithmetic
-for deep learning" (2016), with padding that may differ on the two sides. Wherever a `padding` is asked for:
+for deep learning" (2016), with padding that may differ on the two sides. A `padding` is:
 
     3          3 pixels on each side
     (0, 1)     before the first pixel and after the last
@@ -96,8 +96,8 @@ def transposed_conv_output_size(
 ) -> int:
     """Output size of the transposed convolution that undoes the sizes of `conv_output_size`.
 
-    stride (size - 1) + effective kernel - before - after + output_padding. `padding` is that of the convolution which
-    is transposed: it crops. `output_padding` chooses among the sizes that this convolution maps to `size`. "same"
+    stride (size - 1) + effective kernel - before - after + output_padding. `padding` is that of the original
+    convolution: it crops. `output_padding` chooses among the sizes that this convolution maps to `size`. "same"
     gives stride * size, as in Keras. (Keras' "valid" also gives no less than stride * size: where the kernel is
     smaller than the stride it is `padding=0, output_padding=stride - kernel` here.)
 
@@ -168,7 +168,7 @@ def transposed_conv(
 def padding_amounts(
     size: int, kernel: int, stride: int = 1, padding: Padding = 0, dilation: int = 1
 ) -> tuple[int, int]:
-    """(before, after): the pixels that a `padding` means.
+    """(before, after): the pixels of a `padding`.
 
     >>> padding_amounts(5, kernel=3, padding="full", dilation=2)
     (4, 4)
@@ -211,7 +211,7 @@ def padding_for(size: int, output: int, kernel: int, stride: int = 1, dilation: 
     ((1, 1), (1, 2))
 
     Raises:
-        ValueError: an argument is out of range, or the output is larger than that already without padding.
+        ValueError: an argument is out of range, or the output is larger than `output` even without padding.
     """
     _check(size=size, output=output, kernel=kernel, stride=stride, dilation=dilation)
     total = max(stride * (output - 1) - size + effective_kernel(kernel, dilation), 0)
@@ -232,8 +232,8 @@ def receptive_field(layers: Iterable[tuple[int, ...]]) -> ReceptiveField:
     """Receptive field of a stack of convolutions and poolings.
 
     Args:
-        layers: a row each, from the input on: (kernel, stride, padding before, dilation), numbers; what is left out at
-            a row's end is 1, 0, 1.
+        layers: a row of numbers for each, from the input on: (kernel, stride, padding before, dilation); 1, 0, 1 for
+            what is left out at its end.
 
     >>> receptive_field([(3,), (3,), (2, 2)])  # two 3x3 convolutions and a 2x2 pooling
     ReceptiveField(size=6, stride=2, padding=0)
@@ -243,7 +243,9 @@ def receptive_field(layers: Iterable[tuple[int, ...]]) -> ReceptiveField:
     Raises:
         ValueError: a number is out of range.
     """
-    size, step, start = 1, 1, 0
+    size = 1
+    step = 1
+    start = 0
     for row in layers:
         kernel, stride, padding, dilation = (*row, *(1, 1, 0, 1)[len(row) :])
         _check(kernel=kernel, stride=stride, dilation=dilation)

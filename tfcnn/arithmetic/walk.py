@@ -37,7 +37,7 @@ class Walk(NamedTuple):
         pixel, rest = divmod(place - self.before, self.spacing)
         return pixel if rest == 0 and 0 <= pixel < self.size else None
 
-    def inserted(self, place: int) -> bool:
+    def is_inserted(self, place: int) -> bool:
         """Whether a place lies between two pixels and holds a zero."""
         return self.pixel(place) is None and 0 <= place - self.before <= self.spacing * (self.size - 1)
 
@@ -55,9 +55,26 @@ def walk_of(
     """The walk of a layer. Raises ValueError as `tfcnn.arithmetic` does."""
     if transposed:
         direct = transposed_conv(size, kernel, stride, padding, dilation, output_padding)
-        return Walk(size, stride, direct.before, direct.after, kernel, 1, dilation, direct.output)
+        return Walk(
+            size=size,
+            spacing=stride,
+            before=direct.before,
+            after=direct.after,
+            kernel=kernel,
+            stride=1,
+            dilation=dilation,
+            output=direct.output,
+        )
     if output_padding:
         raise ValueError(f"output_padding={output_padding} belongs to a transposed convolution")
     before, after = padding_amounts(size, kernel, stride, padding, dilation)
-    output = conv_output_size(size, kernel, stride, padding, dilation)
-    return Walk(size, 1, before, after, kernel, stride, dilation, output)
+    return Walk(
+        size=size,
+        spacing=1,
+        before=before,
+        after=after,
+        kernel=kernel,
+        stride=stride,
+        dilation=dilation,
+        output=conv_output_size(size, kernel, stride, padding, dilation),
+    )

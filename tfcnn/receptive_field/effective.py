@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -23,24 +25,24 @@ def empirical_receptive_field(
 
     Args:
         model: a built functional or sequential model of images, (height, width, channels) known.
-        layer: as of `receptive_field`.
+        layer: as in `receptive_field`.
         images: (number, height, width, channels), or how many images of standard normal noise to draw.
-        seed: of the noise.
+        seed: seed of the noise.
 
     Returns:
         (height, width), float32; all zeros where no gradient arrives.
 
     Raises:
-        ValueError: as of `window`, or the input is no image of a known size.
+        ValueError: as in `window`, or the input is no image of a known size.
     """
-    import tensorflow as tf
+    import tensorflow as tf  # the rest of the house's networks runs without it
 
     read = graph.read(model)
     shape = tuple(read.inputs[0].shape[1:])
     if len(read.inputs) != 1 or len(shape) != 3 or None in shape:
         raise ValueError(f"the model must have one input, images of a known size; got {model.input_shape}")
-    step, field = find_step(model, layer, True, read)
-    target, place = step.outputs[0], centre(step, field)
+    step, field = find_step(read, layer, windows_only=True)
+    place = centre(step, field)
     if isinstance(images, int):
         images = np.random.default_rng(seed).standard_normal((images, *shape))
     total = np.zeros(shape[:2])
@@ -48,21 +50,23 @@ def empirical_receptive_field(
         with tf.GradientTape() as tape:
             pixels = tf.constant(image)
             tape.watch(pixels)
-            unit = tf.reduce_sum(_value(read, pixels, target)[(slice(None), *place)])
+            unit = tf.reduce_sum(_value(read, pixels, step.outputs[0])[(slice(None), *place)])
         gradient = tape.gradient(unit, pixels, unconnected_gradients="zero")
         total += np.abs(gradient.numpy()).mean((0, 3))
     return (total / (total.max() or 1)).astype("float32")
 
 
-def _value(read, image, target):
+def _value(read: graph.Graph, image: Any, target: keras.KerasTensor) -> Any:
     """The value of the tensor `target` for an image."""
     values = {id(read.inputs[0]): image}
+
+    def value_of(argument: Any) -> Any:
+        return values[id(argument)] if isinstance(argument, keras.KerasTensor) else argument
+
     for step in read.steps:
         if id(target) in values:
             break
-        args, kwargs = keras.tree.map_structure(
-            lambda a: values[id(a)] if isinstance(a, keras.KerasTensor) else a, (step.args, step.kwargs)
-        )
+        args, kwargs = keras.tree.map_structure(value_of, (step.args, step.kwargs))
         results = keras.tree.flatten(step.operation(*args, **kwargs))
         values.update((id(tensor), result) for tensor, result in zip(step.outputs, results, strict=True))
     return values[id(target)]

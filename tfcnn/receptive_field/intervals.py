@@ -7,61 +7,69 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import NamedTuple
 
-from tfcnn.receptive_field.rules import Reads, reads_of
+from tfcnn.receptive_field.reads import Reads
+
+Interval = tuple[float, float]  # first and last pixel
 
 
-class Axis(NamedTuple):
-    """What the positions of a map see along one axis: (first, last) pixel or None, for one period of positions."""
+class Intervals(NamedTuple):
+    """What the positions of a map see along one axis: an interval or None for each, for one period of positions."""
 
     shift: int  # pixels from one period to the next
-    cells: tuple[tuple[float, float] | None, ...]
+    period: tuple[Interval | None, ...]
 
-    def cell(self, position: int) -> tuple[float, float] | None:
-        turns, place = divmod(position, len(self.cells))
-        first_last = self.cells[place]
-        return first_last and (first_last[0] + turns * self.shift, first_last[1] + turns * self.shift)
-
-
-PIXEL, EVERYTHING, NOTHING = Axis(1, ((0, 0),)), Axis(0, ((-math.inf, math.inf),)), Axis(0, (None,))
+    def at(self, position: int) -> Interval | None:
+        """What one position sees."""
+        turns, place = divmod(position, len(self.period))
+        interval = self.period[place]
+        return interval and (interval[0] + turns * self.shift, interval[1] + turns * self.shift)
 
 
-def through(axis: Axis, row) -> Axis:
-    """What positions see that read positions of `axis` by a row of windows, or are an axis as it is."""
-    if isinstance(row, Axis) or axis in (EVERYTHING, NOTHING):
-        return row if isinstance(row, Axis) else axis
-    reads, period = row if isinstance(row, Reads) else reads_of(row), len(axis.cells)
+PIXEL = Intervals(1, ((0, 0),))
+EVERYTHING = Intervals(0, ((-math.inf, math.inf),))
+NOTHING = Intervals(0, (None,))
+
+
+def compose(intervals: Intervals, reads: Reads) -> Intervals:
+    """What positions see that read positions which see `intervals`."""
+    if intervals in (EVERYTHING, NOTHING):
+        return intervals
+    period = len(intervals.period)
     turns = period // math.gcd(period, reads.shift)  # periods of the layer until the input's comes round
-    taps = reads.taps if None in axis.cells else [t and (min(t), max(t)) for t in reads.taps]  # what is between is seen
-    cells = [hull(axis.cell(turn * reads.shift + tap) for tap in each) for turn in range(turns) for each in taps]
-    return shortest(Axis(reads.shift * turns // period * axis.shift, tuple(cells)))
+    taps = reads.taps
+    if None not in intervals.period:  # what lies between two taps is seen as well
+        taps = tuple(each and (min(each), max(each)) for each in taps)
+    hulls = [hull(intervals.at(turn * reads.shift + tap) for tap in each) for turn in range(turns) for each in taps]
+    return shorten(Intervals(reads.shift * turns // period * intervals.shift, tuple(hulls)))
 
 
-def hull(cells: Iterable) -> tuple[float, float] | None:
-    seen = [cell for cell in cells if cell]
+def hull(intervals: Iterable[Interval | None]) -> Interval | None:
+    """The smallest interval around all; None where there is none."""
+    seen = [interval for interval in intervals if interval]
     return (min(first for first, _ in seen), max(last for _, last in seen)) if seen else None
 
 
-def joined(axes: Iterable[Axis]) -> Axis | None:
+def join(maps: Iterable[Intervals]) -> Intervals | None:
     """What positions see that read the same position of several maps; None where these have different strides."""
-    seen = {axis for axis in axes if axis != NOTHING}
+    seen = {intervals for intervals in maps if intervals != NOTHING}
     if len(seen) < 2:
         return seen.pop() if seen else NOTHING
     if EVERYTHING in seen:
         return EVERYTHING
-    if len({Fraction(axis.shift, len(axis.cells)) for axis in seen}) > 1:
+    if len({Fraction(intervals.shift, len(intervals.period)) for intervals in seen}) > 1:
         return None
-    period = math.lcm(*(len(axis.cells) for axis in seen))
-    cells = tuple(hull(axis.cell(place) for axis in seen) for place in range(period))
+    period = math.lcm(*(len(intervals.period) for intervals in seen))
+    hulls = tuple(hull(intervals.at(place) for intervals in seen) for place in range(period))
     one = seen.pop()
-    return shortest(Axis(one.shift * period // len(one.cells), cells))
+    return shorten(Intervals(one.shift * period // len(one.period), hulls))
 
 
-def shortest(axis: Axis) -> Axis:
+def shorten(intervals: Intervals) -> Intervals:
     """The same with the shortest period."""
-    period = len(axis.cells)
+    period = len(intervals.period)
     for length in range(1, period):
-        if period % length == 0 and axis.shift * length % period == 0:
-            shorter = Axis(axis.shift * length // period, axis.cells[:length])
-            if all(shorter.cell(place) == cell for place, cell in enumerate(axis.cells)):
+        if period % length == 0 and intervals.shift * length % period == 0:
+            shorter = Intervals(intervals.shift * length // period, intervals.period[:length])
+            if all(shorter.at(place) == interval for place, interval in enumerate(intervals.period)):
                 return shorter
-    return axis
+    return intervals

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 def load_data(config: Config) -> Data:
     """The data set that `config` names, standardised as the weights that the run starts from expect it."""
-    from tfcnn.weights.expectations import standard
+    from tfcnn.weights.expectations import expected_standardisation
 
-    standardisation = standard(config.arch, config.weights)
+    standardisation = expected_standardisation(config.arch, config.weights)
     return pipelines.load(
         config.dataset,
         task=registry.family_of(config.arch).task,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfcnn.models import registry
-from tfcnn.weights.stored import read_tensors
+from tfcnn.weights.stored import read_tensor_names
 
 
 def expected_arguments(arch: str, weights: str) -> dict[str, Any]:
@@ -18,16 +18,22 @@ def expected_arguments(arch: str, weights: str) -> dict[str, Any]:
     if weights == "imagenet":
         return {"form": "keras", "stem": "imagenet"}
     if weights.endswith((".safetensors", ".npz")):
-        return {"form": library_of(weights, registry.family_of(arch).module), "stem": "imagenet"}
+        return {"form": _library_of(weights, registry.family_of(arch).module), "stem": "imagenet"}
     return {}
 
 
-# How the images were standardised on which keras.applications' files were trained: (x / 255 - mean) / std.
-PHOTO_MEAN, PHOTO_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+def _library_of(path: str, family: str) -> str:
+    """ "timm" or "torchvision": whose networks, where they differ, have a file's names. Raises BadInput: unreadable."""
+    return "timm" if family == "xception" or "conv_stem.weight" in read_tensor_names(path) else "torchvision"
+
+
+# The standardisation of the images that keras.applications' files were trained on: (x / 255 - mean) / std.
+PHOTO_MEAN = (0.485, 0.456, 0.406)
+PHOTO_STD = (0.229, 0.224, 0.225)
 CAFFE_MEAN = (0.48501961, 0.45795686, 0.40760392)  # 123.68, 116.779, 103.939 of 255; the channels are blue, green, red
 
 
-class Standard(NamedTuple):
+class Standardisation(NamedTuple):
     """What the weights expect: red, green and blue as (x / 255 - mean) / std, or blue, green and red."""
 
     mean: tuple[float, ...]
@@ -35,20 +41,15 @@ class Standard(NamedTuple):
     bgr: bool = False
 
 
-def standard(arch: str, weights: str | None) -> Standard | None:
+def expected_standardisation(arch: str, weights: str | None) -> Standardisation | None:
     """The standardisation that weights from elsewhere were trained with; None where the file does not tell (ours)."""
     if weights is not None and Path(weights).suffix in (".safetensors", ".npz"):
-        return Standard(PHOTO_MEAN, PHOTO_STD)
+        return Standardisation(PHOTO_MEAN, PHOTO_STD)
     if weights != "imagenet":
         return None
     family = registry.family_of(arch).module
     if family in ("vgg", "resnet"):
-        return Standard(CAFFE_MEAN, (1 / 255,) * 3, bgr=True)
+        return Standardisation(CAFFE_MEAN, (1 / 255,) * 3, bgr=True)
     if family in ("densenet", "efficientnet"):
-        return Standard(PHOTO_MEAN, PHOTO_STD)
-    return Standard((0.5,) * 3, (0.5,) * 3)
-
-
-def library_of(path: str, family: str) -> str:
-    """ "timm" or "torchvision": whose networks, where they differ, have a file's names. Raises BadInput: unreadable."""
-    return "timm" if family == "xception" or "conv_stem.weight" in read_tensors(path, values=False) else "torchvision"
+        return Standardisation(PHOTO_MEAN, PHOTO_STD)
+    return Standardisation((0.5,) * 3, (0.5,) * 3)

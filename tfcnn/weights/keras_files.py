@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 
 from tfcnn.errors import BadInput, first_line
 from tfcnn.graph import in_order
 from tfcnn.models import registry
-from tfcnn.weights.stored import Stored, misfit, shape_text
+from tfcnn.weights.stored import StoredLayer, misfit, shape_text
 
 # keras.applications' function for each of our names, and the arguments with which ours is the same network.
-KERAS = {
+KERAS: dict[str, tuple[str, dict[str, str]]] = {
     "vgg16": ("VGG16", {}),
     "vgg19": ("VGG19", {}),
     "resnet50": ("ResNet50", {"form": "keras"}),
@@ -33,24 +36,28 @@ KERAS = {
     "mobilenet_v3_large": ("MobileNetV3Large", {"form": "keras"}),
     **{f"efficientnet_b{n}": (f"EfficientNetB{n}", {"form": "keras"}) for n in range(8)},
 }
-HEADS = ("logits", "predictions", "conv_preds", "Logits")  # what ours and keras.applications call the last layer
+HEADS = ("logits", "predictions", "conv_preds", "Logits")  # names of the last layer, ours and keras.applications'
+Shapes = dict[tuple[str, str], tuple[int, ...] | None]  # (layer, tensor) -> shape
 
 
-def stored_layers(model: keras.Model) -> list[Stored]:
+def extract_layers(model: keras.Model) -> list[StoredLayer]:
+    """The values of a model's layers, in the order of `in_order`."""
     return [
-        Stored(layer.name, {v.name: keras.ops.convert_to_numpy(v) for v in layer.weights}) for layer in in_order(model)
+        StoredLayer(layer.name, {weight.name: keras.ops.convert_to_numpy(weight) for weight in layer.weights})
+        for layer in in_order(model)
     ]
 
 
-def imagenet_model(arch: str, arguments: dict[str, Any]) -> keras.Model:
-    make = _application(arch, arguments)
+def load_application(arch: str, arguments: dict[str, Any]) -> keras.Model:
+    """keras.applications' network with its ImageNet weights. Raises BadInput: no such network, or no download."""
+    build = _application(arch, arguments)
     try:
-        return make(weights="imagenet")
+        return build(weights="imagenet")
     except Exception as error:  # Keras raises a bare Exception for a failed download
         raise BadInput(f"the imagenet weights of {arch} cannot be had: {first_line(error)} (--weights)") from error
 
 
-def _application(arch: str, arguments: dict[str, Any]):
+def _application(arch: str, arguments: dict[str, Any]) -> Callable[..., keras.Model]:
     """keras.applications' function for the same network. Raises BadInput where there is none."""
     if arch not in KERAS:
         raise BadInput(f"keras.applications has no {arch}, only {', '.join(KERAS)} (--weights)")
@@ -61,64 +68,68 @@ def _application(arch: str, arguments: dict[str, Any]):
     options = {"alpha": arguments["width"]} if arch.startswith("mobilenet") else {}
     if arguments.get("minimalistic"):
         options["minimalistic"] = True
-
-    def make(**more):
-        return getattr(keras.applications, name)(**options, **more)
-
-    return make
+    return functools.partial(getattr(keras.applications, name), **options)
 
 
-def read_keras_file(path: str) -> keras.Model:
+def load_archive(path: str) -> keras.Model:
+    """The model in a `.keras` file. Raises BadInput: it cannot be read."""
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise BadInput(f"'{path}' cannot be read: {first_line(error)} (--weights)") from error
 
 
-def read_h5_file(path: str, arch: str, model: keras.Model, arguments: dict[str, Any]) -> keras.Model:
-    """A model with the file's values: our network or keras.applications', with as many classes as the file has."""
+def load_h5_weights(path: str, arch: str, model: keras.Model, arguments: dict[str, Any]) -> keras.Model:
+    """A model with the values of an `.h5` file: our network or keras.applications', with as many classes as the file.
+
+    Raises:
+        BadInput: the file cannot be read or fits neither network; it names the first tensor that differs.
+    """
     try:
         shapes = _h5_shapes(path)
     except OSError as error:
         raise BadInput(f"'{path}' cannot be read: {first_line(error)} (--weights)") from error
-    own, usual = (given["input_shape"][:-1] for given in (arguments, registry.arguments(arch)))
-    donor, problem = None, None
-    for sides in dict.fromkeys((own, usual)):  # the dense layers of AlexNet and VGG know the size of the image
+    sizes = [arguments["input_shape"][:-1], registry.arguments(arch)["input_shape"][:-1]]
+    donor = None
+    problems: list[Exception] = []
+    for sides in dict.fromkeys(sizes):  # the dense layers of AlexNet and VGG depend on the size of the image
         try:
             donor = _donor(arch, model, arguments, sides, shapes)
             with warnings.catch_warnings(action="error", category=UserWarning):  # Keras warns of what it leaves out
                 donor.load_weights(path)
             return donor
         except (ValueError, KeyError, UserWarning) as error:
-            problem = error
-    raise misfit(path, arch, (donor and _first_difference(donor, shapes)) or first_line(problem)) from problem
+            problems.append(error)
+    difference = _first_difference(donor, shapes) if donor else ""
+    raise misfit(path, arch, difference or first_line(problems[-1])) from problems[-1]
 
 
-def _donor(arch: str, model: keras.Model, arguments: dict[str, Any], sides: tuple, shapes: dict) -> keras.Model:
+def _donor(
+    arch: str, model: keras.Model, arguments: dict[str, Any], sides: tuple[int, ...], shapes: Shapes
+) -> keras.Model:
     """The network that a file of these shapes was saved from, with fresh weights, for images of `sides` pixels."""
     names = {layer for layer, _ in shapes}
     heads = [shape[-1] for (layer, _), shape in shapes.items() if layer in HEADS and shape]
     if arch not in KERAS or names & set(registry.family_of(arch).features):  # keras.applications has no `stage1`
-        channels, first = arguments["input_shape"][-1], tuple(in_order(model)[0].weights[0].shape)
+        channels = arguments["input_shape"][-1]
+        first = tuple(in_order(model)[0].weights[0].shape)
         if channels == 1 and first not in shapes.values() and (*first[:-2], 3, first[-1]) in shapes.values():
             channels = 3
-        known = {"input_shape": (*sides, channels)}
+        arguments = arguments | {"input_shape": (*sides, channels)}
         if "num_classes" in arguments and (heads or registry.family_of(arch).task == "classification"):
-            known["num_classes"] = heads[0] if heads else 0
-        return registry.builder_of(arch)(**arguments | known)
-    make = _application(arch, arguments | KERAS[arch][1])
+            arguments["num_classes"] = heads[0] if heads else 0
+        return registry.builder_of(arch)(**arguments)
+    build = _application(arch, arguments | KERAS[arch][1])
     if not heads:
-        return make(weights=None, include_top=False)
-    return make(weights=None, classes=heads[0], classifier_activation=None, input_shape=(*sides, 3))
+        return build(weights=None, include_top=False)
+    return build(weights=None, classes=heads[0], classifier_activation=None, input_shape=(*sides, 3))
 
 
-def _h5_shapes(path: str) -> dict[tuple[str, str], tuple[int, ...] | None]:
-    """(layer, tensor) -> shape, of a Keras 3 `.weights.h5` or an older `.h5` file; and (layer, "") -> None for each."""
-    import h5py
+def _h5_shapes(path: str) -> Shapes:
+    """The shapes in a Keras 3 `.weights.h5` or an older `.h5` file, and (layer, "") -> None for each layer."""
+    shapes: Shapes = {}
 
-    shapes = {}
-
-    def note(name, item):
+    def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
         parts = name.removeprefix("model_weights/").split("/")
         if isinstance(item, h5py.Dataset):
             layer = item.parent.attrs.get("name", parts[0])
@@ -131,14 +142,15 @@ def _h5_shapes(path: str) -> dict[tuple[str, str], tuple[int, ...] | None]:
     return shapes
 
 
-def _first_difference(donor: keras.Model, shapes: dict) -> str:
+def _first_difference(donor: keras.Model, shapes: Shapes) -> str:
     """The first tensor of the network that a file lacks or has in another shape."""
     with tempfile.TemporaryDirectory() as folder:
-        donor.save_weights(path := str(Path(folder) / "donor.weights.h5"))
-        wanted = _h5_shapes(path)
-    found = {tensor: shape for (_, tensor), shape in shapes.items() if tensor}
-    for (layer, tensor), shape in wanted.items():
-        if tensor and found.get(tensor) != shape:
-            sizes = f"{shape_text(found.get(tensor))} in the file and {shape_text(shape)} in the network"
+        path = str(Path(folder) / "donor.weights.h5")
+        donor.save_weights(path)
+        network_shapes = _h5_shapes(path)
+    file_shapes = {tensor: shape for (_, tensor), shape in shapes.items() if tensor}
+    for (layer, tensor), shape in network_shapes.items():
+        if tensor and file_shapes.get(tensor) != shape:
+            sizes = f"{shape_text(file_shapes.get(tensor))} in the file and {shape_text(shape)} in the network"
             return f"tensor {tensor} of {layer} is {sizes}"
     return ""

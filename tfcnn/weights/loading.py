@@ -16,19 +16,19 @@ from keras import layers
 
 from tfcnn.errors import BadInput
 from tfcnn.graph import in_order, is_head
-from tfcnn.weights.expectations import standard
-from tfcnn.weights.keras_files import imagenet_model, read_h5_file, read_keras_file, stored_layers
+from tfcnn.weights.expectations import expected_standardisation
+from tfcnn.weights.keras_files import extract_layers, load_application, load_archive, load_h5_weights
 from tfcnn.weights.state_dict import read_state_dict
-from tfcnn.weights.stored import FORMATS, Stored, misfit, shape_text
+from tfcnn.weights.stored import FORMATS, StoredLayer, misfit, shape_text
 
 
 class Loaded(NamedTuple):
     """What `load` did: `str()` is one line for the log."""
 
     source: str
-    layers: int  # that got their weights
+    layers: int  # how many got their weights
     fresh: list[str]  # layers at the end that keep their fresh weights
-    reason: str
+    reason: str  # why these do
 
     def __str__(self) -> str:
         fresh = f"; left fresh: {', '.join(self.fresh)} ({self.reason})" if self.fresh else ""
@@ -41,11 +41,12 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
     Args:
         model: the network; with or without its head.
         arch: its name.
-        weights: "imagenet" (keras.applications' file, by Keras' own download cache), or the path of a `.keras` or
-            `.h5` file of ours or of keras.applications, or of a torchvision or timm `state_dict` saved as
-            `.safetensors` or `.npz`.
-        arguments: with which it was built: `tfcnn.factory.arguments(...)`.
-        rgb: turn the first convolution of weights for blue, green, red (`standard`) into one for red, green, blue.
+        weights: "imagenet" (keras.applications' file, by Keras' download cache), or the path of a `.keras` or `.h5`
+            file of ours or of keras.applications, or of a torchvision or timm `state_dict` saved as `.safetensors` or
+            `.npz`.
+        arguments: the arguments it was built with: `tfcnn.factory.arguments(...)`.
+        rgb: turn the first convolution of weights for blue, green, red (`expected_standardisation`) into one for red,
+            green, blue.
 
     Returns:
         Loaded. The head keeps its fresh weights where the file has none or has other sizes there (another number of
@@ -55,15 +56,16 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
         BadInput: no such file, another network's, or nothing to download; it names the first tensor that does not fit.
             The model is unchanged.
     """
-    ours, suffix = in_order(model), Path(weights).suffix
+    ours = in_order(model)
+    suffix = Path(weights).suffix
     if weights == "imagenet":
-        theirs = stored_layers(imagenet_model(arch, arguments))
+        theirs = extract_layers(load_application(arch, arguments))
     elif not Path(weights).is_file():
         raise BadInput(f"no weights at '{weights}': give imagenet, or a file {FORMATS} (--weights)")
     elif suffix == ".keras":
-        theirs = stored_layers(read_keras_file(weights))
+        theirs = extract_layers(load_archive(weights))
     elif suffix == ".h5":
-        theirs = stored_layers(read_h5_file(weights, arch, model, arguments))
+        theirs = extract_layers(load_h5_weights(weights, arch, model, arguments))
     elif suffix in (".safetensors", ".npz"):
         theirs = read_state_dict(weights, arch, ours, arguments)
     else:
@@ -71,45 +73,53 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
             f"'{weights}' is no {FORMATS} file; a PyTorch checkpoint becomes one by "
             f"safetensors.torch.save_file(model.state_dict(), 'model.safetensors') (--weights)"
         )
-    if rgb and (known := standard(arch, weights)) and known.bgr:
+    standardisation = expected_standardisation(arch, weights)
+    if rgb and standardisation is not None and standardisation.bgr:
         theirs[0].arrays["kernel"] = theirs[0].arrays["kernel"][..., ::-1, :]
-    values, fresh, reason = _fit(ours, theirs, arch, weights)
-    for layer, arrays in values:
+    pairs, problem = _pair(ours, theirs, arch, weights)
+    for layer, arrays in pairs:
         for variable in layer.weights:
             variable.assign(arrays[variable.name])
-    return Loaded(weights, len(values), fresh, reason)
+    return Loaded(weights, len(pairs), [layer.name for layer in ours[len(pairs) :]], problem)
 
 
-def _fit(ours: list[layers.Layer], theirs: list[Stored], arch: str, weights: str):
-    """(layer, arrays) pairs that fit, names of the layers of the head that stay fresh, and why. Raises BadInput."""
-    pairs = []
+Pair = tuple[layers.Layer, dict[str, np.ndarray]]
+
+
+def _pair(ours: list[layers.Layer], theirs: list[StoredLayer], arch: str, weights: str) -> tuple[list[Pair], str]:
+    """Our layers with their arrays, up to the layers of the head that do not fit, and why these do not.
+
+    Raises:
+        BadInput: another layer does not fit, or the file goes on after the last one.
+    """
+    pairs: list[Pair] = []
     for position, layer in enumerate(ours):
         if position == len(theirs):
             problem = f"the file ends before {layer.name}"
         else:
-            stored = theirs[position]
-            arrays, problem = _arranged(layer, stored, first=position == 0)
+            arrays, problem = _arrange(layer, theirs[position], first=position == 0)
         if not problem:
             pairs.append((layer, arrays))
         elif is_head(layer) and pairs:
-            return pairs, [layer.name for layer in ours[position:]], problem
+            return pairs, problem
         else:
             raise misfit(weights, arch, problem)
     if len(theirs) > len(ours) and any(layer.name == "logits" for layer in ours):
         raise misfit(weights, arch, f"it has {theirs[len(ours)].name}, which {arch} has not")
-    return pairs, [], ""
+    return pairs, ""
 
 
-def _arranged(layer: layers.Layer, stored: Stored, first: bool) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays in the shapes of the layer's variables, and what does not fit."""
-    arrays = {}
+def _arrange(layer: layers.Layer, stored: StoredLayer, first: bool) -> tuple[dict[str, np.ndarray], str]:
+    """The arrays in the shapes of the layer's variables, and the reason if they do not fit."""
+    arrays: dict[str, np.ndarray] = {}
     for variable in layer.weights:
-        array, shape = stored.arrays.get(variable.name), tuple(variable.shape)
+        array = stored.arrays.get(variable.name)
+        shape = tuple(variable.shape)
         if array is None:
             return {}, f"{stored.name} has no {variable.name}, which is {shape_text(shape)} in {layer.name}"
         if first and len(shape) == array.ndim > 2 and shape[-2] == 1 and array.shape[-2] == 3:
             array = array.sum(-2, keepdims=True)  # one grey channel for red, green and blue
-        if _squeezed(array.shape) == _squeezed(shape):  # a 1x1 convolution on a 1x1 map is a dense layer
+        if _squeeze(array.shape) == _squeeze(shape):  # a 1x1 convolution on a 1x1 map is a dense layer
             array = array.reshape(shape)
         if array.shape != shape:
             sizes = f"{shape_text(array.shape)} in the file and {shape_text(shape)} in the network"
@@ -120,7 +130,7 @@ def _arranged(layer: layers.Layer, stored: Stored, first: bool) -> tuple[dict[st
     return arrays, ""
 
 
-def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _squeeze(shape: tuple[int, ...]) -> tuple[int, ...]:
     while len(shape) > 2 and shape[0] == 1:
         shape = shape[1:]
     return shape

@@ -1,4 +1,4 @@
-"""A PyTorch `state_dict` of torchvision's or timm's networks, as the layers of ours have their weights."""
+"""A PyTorch `state_dict` of torchvision's or timm's networks, in the layout of our layers' weights."""
 
 from __future__ import annotations
 
@@ -10,47 +10,55 @@ from keras import layers
 from tfcnn import graph
 from tfcnn.errors import BadInput
 from tfcnn.models import registry
-from tfcnn.weights.stored import Stored, misfit, read_tensors, shape_text
+from tfcnn.weights.stored import StoredLayer, misfit, read_tensors, shape_text
 from tfcnn.weights.torch_names import NAMES
 
 
-def read_state_dict(path: str, arch: str, ours: list[layers.Layer], arguments: dict[str, Any]) -> list[Stored]:
+def read_state_dict(path: str, arch: str, ours: list[layers.Layer], arguments: dict[str, Any]) -> list[StoredLayer]:
     """The layers of a torchvision or timm `state_dict`, as far as the file goes."""
     tensors = read_tensors(path)
-    ways = [list(names(arguments)) for names in NAMES.get(registry.family_of(arch).module, ())]
-    modules = {name.rpartition(".")[0] for name in tensors}
-    names = max(ways, key=lambda way: len(modules & set(way)), default=[])
-    if not modules & set(names):
-        given = next(iter(tensors), "nothing")
-        raise BadInput(f"'{path}' has {given}, and none of {arch}'s names in torchvision or timm (--weights)")
-    stored, used = [], set()
+    names = _module_names(path, arch, arguments, tensors)
+    stored = []
     for layer, name in zip(ours, names, strict=False):
         arrays = _from_torch(layer, name, tensors)
         if not arrays:
             if graph.is_head(layer):
                 break
             raise misfit(path, arch, f"it has no {name}.weight")
-        stored.append(Stored(name, arrays))
-    for name in names:
-        used.update({name, f"{name}.conv1", f"{name}.pointwise"})
-    for tensor in tensors:
+        stored.append(StoredLayer(name, arrays))
+    used = {part for name in names for part in (name, f"{name}.conv1", f"{name}.pointwise")}
+    for tensor, array in tensors.items():
         module, _, kind = tensor.rpartition(".")
         auxiliary = module.lower().startswith("aux")
         if module not in used and kind != "num_batches_tracked" and not auxiliary:
-            raise misfit(path, arch, f"it has {tensor}, {shape_text(tensors[tensor].shape)}, which {arch} has not")
+            raise misfit(path, arch, f"it has {tensor}, {shape_text(array.shape)}, which {arch} has not")
     return stored
+
+
+def _module_names(path: str, arch: str, arguments: dict[str, Any], tensors: dict[str, np.ndarray]) -> list[str]:
+    """The modules of our layers, in the library's way of naming that has the most of the file's. Raises BadInput."""
+    modules = {name.rpartition(".")[0] for name in tensors}
+    ways = [list(names_of(arguments)) for names_of in NAMES.get(registry.family_of(arch).module, ())]
+    names = max(ways, key=lambda way: len(modules & set(way)), default=[])
+    if not modules & set(names):
+        first = next(iter(tensors), "nothing")
+        raise BadInput(f"'{path}' has {first}, and none of {arch}'s names in torchvision or timm (--weights)")
+    return names
 
 
 def _from_torch(layer: layers.Layer, name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays of PyTorch's module `name` by Keras' names and in its layout; empty where the file has none."""
     if isinstance(layer, layers.SeparableConv2D):  # timm's two modules
-        found = {"depthwise_kernel": f"{name}.conv1.weight", "pointwise_kernel": f"{name}.pointwise.weight"}
+        kinds = {"depthwise_kernel": "conv1.weight", "pointwise_kernel": "pointwise.weight"}
     elif isinstance(layer, layers.BatchNormalization):
         kinds = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
-        found = {key: f"{name}.{kind}" for key, kind in kinds.items()}
     else:
-        found = {"kernel": f"{name}.weight", "bias": f"{name}.bias"}
-    arrays = {key: np.asarray(tensors[tensor], "float32") for key, tensor in found.items() if tensor in tensors}
+        kinds = {"kernel": "weight", "bias": "bias"}
+    arrays = {
+        key: np.asarray(tensors[f"{name}.{kind}"], "float32")
+        for key, kind in kinds.items()
+        if f"{name}.{kind}" in tensors
+    }
     for key, array in arrays.items():
         if array.ndim > 1:
             depthwise = key == "depthwise_kernel" or isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,34 +14,47 @@ from tfcnn.errors import BadInput, first_line
 FORMATS = ".keras, .h5, .safetensors or .npz"
 
 
-class Stored(NamedTuple):
-    """The weights of one layer of the source: its name there, and arrays in Keras' layout by Keras' names."""
+class StoredLayer(NamedTuple):
+    """The weights of one layer of a file: its name there, and arrays in Keras' layout by Keras' names."""
 
     name: str
     arrays: dict[str, np.ndarray]
 
 
-def misfit(weights: str, arch: str, what: str) -> BadInput:
-    return BadInput(f"'{weights}' does not fit {arch}: {what}; nothing was loaded (--weights)")
+def misfit(weights: str, arch: str, problem: str) -> BadInput:
+    """The error of a file that does not fit the network."""
+    return BadInput(f"'{weights}' does not fit {arch}: {problem}; nothing was loaded (--weights)")
 
 
 def shape_text(shape: tuple[int, ...] | None) -> str:
     return "missing" if shape is None else "x".join(map(str, shape))
 
 
-def read_tensors(path: str, values: bool = True) -> dict[str, np.ndarray | None]:
-    """The file's arrays by their names; without `values` the names alone, which cost no time."""
+def read_tensors(path: str) -> dict[str, np.ndarray]:
+    """The arrays of a `.npz` or `.safetensors` file by their names. Raises BadInput: no such file, or unreadable."""
+    with _open_tensors(path) as (names, read):
+        return {name.removeprefix("module."): read(name) for name in names}
+
+
+def read_tensor_names(path: str) -> set[str]:
+    """The names alone, which takes no time. Raises BadInput as `read_tensors` does."""
+    with _open_tensors(path) as (names, _):
+        return {name.removeprefix("module.") for name in names}
+
+
+@contextlib.contextmanager
+def _open_tensors(path: str) -> Iterator[tuple[list[str], Callable[[str], np.ndarray]]]:
+    """The names of a file's arrays, and a function that reads one of them."""
     if not Path(path).is_file():
         raise BadInput(f"no weights at '{path}': give imagenet, or a file {FORMATS} (--weights)")
     try:
         if path.endswith(".npz"):
             with np.load(path, allow_pickle=False) as file:
-                tensors = {name: file[name] if values else None for name in file.files}
+                yield file.files, file.__getitem__
         else:
-            from safetensors import safe_open
+            from safetensors import safe_open  # an optional package
 
             with safe_open(path, "numpy") as file:
-                tensors = {name: file.get_tensor(name) if values else None for name in file.keys()}  # noqa: SIM118
-    except Exception as error:  # safetensors raises its own error, which is a bare Exception
+                yield list(file.keys()), file.get_tensor
+    except Exception as error:  # safetensors raises a direct subclass of Exception
         raise BadInput(f"'{path}' cannot be read: {first_line(error)} (--weights)") from error
-    return {name.removeprefix("module."): array for name, array in tensors.items()}

@@ -1,12 +1,13 @@
 """Module names of torchvision's and timm's networks, in the order of `tfcnn.graph.in_order`.
 
-One generator for a family and a way of naming: it takes the arguments of our builder and yields, for each of our layers
-with weights, the module that holds them in a `state_dict`. NAMES lists the ways that a family is named.
+One generator for each family and library: it takes the arguments of our builder and yields, for each of our layers with
+weights, the module that holds them in a `state_dict`. NAMES lists the generators of each family.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from tfcnn.arithmetic.scaling import scale_depth
 
@@ -36,12 +37,15 @@ def vgg_timm(arguments: dict) -> Iterator[str]:
     yield from ("pre_logits.fc1", "pre_logits.fc2", "head.fc")
 
 
-def _vgg_features(arguments):
-    place, norm = 0, arguments["batch_norm"]
+def _vgg_features(arguments: dict) -> Iterator[str]:
+    place = 0
+    norm = arguments["batch_norm"]
     for n in arguments["repeats"]:
         for _ in range(scale_depth(n, arguments["depth"])):
-            yield from (f"features.{place}", f"features.{place + 1}")[: 1 + norm]
-            place += 2 + norm  # convolution, batch norm, ReLU
+            yield f"features.{place}"
+            if norm:
+                yield f"features.{place + 1}"
+            place += 3 if norm else 2  # convolution, batch norm, ReLU
         place += 1  # pooling
 
 
@@ -63,7 +67,8 @@ def xception_timm(arguments: dict) -> Iterator[str]:
     for block in range(1, repeats + 5):
         down = block < 4 or block == repeats + 4
         for k in range(2 if down else 3):
-            place = 3 * k + (block > 1)  # ReLU, convolution, batch norm; the first block has no ReLU in front
+            first = 0 if block == 1 else 1  # ReLU, convolution, batch norm; the first block has no ReLU in front
+            place = 3 * k + first
             yield from (f"block{block}.rep.{place}", f"block{block}.rep.{place + 1}")
         if down:
             yield from (f"block{block}.skip", f"block{block}.skipbn")
@@ -84,8 +89,9 @@ def mobilenet_v2(arguments: dict) -> Iterator[str]:
     blocks = [block for group in _mobilenet_v2_groups(arguments) for block in group]
     for number, (expand, _) in enumerate(blocks, start=1):
         conv = f"features.{number}.conv"
-        yield from (f"{conv}.{i}.{j}" for i in range(1 + expand) for j in (0, 1))
-        yield from (f"{conv}.{1 + expand}", f"{conv}.{2 + expand}")
+        pairs = 2 if expand else 1  # of a convolution and its batch norm, with a ReLU
+        yield from (f"{conv}.{i}.{j}" for i in range(pairs) for j in (0, 1))
+        yield from (f"{conv}.{pairs}", f"{conv}.{pairs + 1}")
     yield from (f"features.{len(blocks) + 1}.0", f"features.{len(blocks) + 1}.1", "classifier.1")
 
 
@@ -125,55 +131,71 @@ def efficientnet_timm(arguments: dict) -> Iterator[str]:
     yield from ("conv_head", "bn2", "classifier")
 
 
-# Inverted residuals in the groups that the libraries number: a row of the paper's table, or equal filters. Each block
-# is a pair: has it an expanding convolution, has it squeeze-and-excitation.
+# Inverted residuals in the groups that the libraries number: a row of the paper's table, or equal filters.
 
 
-def _mobilenet_v2_groups(arguments):
+class Block(NamedTuple):
+    """What an inverted residual has: an expanding convolution, squeeze-and-excitation."""
+
+    expand: bool
+    excite: bool
+
+
+Groups = list[list[Block]]
+
+
+def _mobilenet_v2_groups(arguments: dict) -> Groups:
     rows = enumerate((1, 2, 3, 4, 3, 3, 1))
-    return [[(row > 0, False)] * scale_depth(n, arguments["depth"]) for row, n in rows]
+    return [[Block(row > 0, False)] * scale_depth(n, arguments["depth"]) for row, n in rows]
 
 
-def _efficientnet_groups(arguments):
-    rows, depth = enumerate((1, 2, 2, 3, 3, 4, 1)), arguments["depth"] * arguments["depth_coefficient"]
-    return [[(row > 0, True)] * scale_depth(n, depth) for row, n in rows]
+def _efficientnet_groups(arguments: dict) -> Groups:
+    rows = enumerate((1, 2, 2, 3, 3, 4, 1))
+    depth = arguments["depth"] * arguments["depth_coefficient"]
+    return [[Block(row > 0, True)] * scale_depth(n, depth) for row, n in rows]
 
 
-def _mobilenet_v3_groups(arguments):
-    groups, before = [], 16
+def _mobilenet_v3_groups(arguments: dict) -> Groups:
+    groups: Groups = []
+    before = 16
     for _, expanded, filters, excite, _, _, n in [row for rows in arguments["table"] for row in rows]:
         if not groups or filters != before:
             groups.append([])
         for _ in range(scale_depth(n, arguments["depth"])):
-            groups[-1].append((expanded != before, excite and not arguments["minimalistic"]))
+            groups[-1].append(Block(expanded != before, excite and not arguments["minimalistic"]))
             before = filters
     return groups
 
 
-def _torchvision_block(name, expand, excite):
-    """Four parts, numbered without those that a block lacks."""
-    yield from (f"{name}.{part}.{i}" for part in range(1 + expand) for i in (0, 1))
-    part = 1 + expand
-    if excite:
-        yield from (f"{name}.{part}.fc1", f"{name}.{part}.fc2")
-    yield from (f"{name}.{part + excite}.0", f"{name}.{part + excite}.1")
+def _torchvision_block(name: str, expand: bool, excite: bool) -> Iterator[str]:
+    """Up to four parts, numbered without those that a block lacks."""
+    parts = ["conv", "conv"] if expand else ["conv"]
+    parts += ["excite", "conv"] if excite else ["conv"]
+    for number, part in enumerate(parts):
+        if part == "excite":
+            yield from (f"{name}.{number}.fc1", f"{name}.{number}.fc2")
+        else:
+            yield from (f"{name}.{number}.0", f"{name}.{number}.1")
 
 
-def _timm_blocks(groups):
+def _timm_blocks(groups: Groups) -> Iterator[str]:
     yield from ("conv_stem", "bn1")
     for group, blocks in enumerate(groups):
         for i, (expand, excite) in enumerate(blocks):
             yield from _timm_block(f"blocks.{group}.{i}", expand, excite)
 
 
-def _timm_block(name, expand, excite):
+def _timm_block(name: str, expand: bool, excite: bool) -> Iterator[str]:
     """With or without expansion the depthwise convolution is `conv_dw`; the 1x1 and batch norms are named in turn."""
+    excitation = (f"{name}.se.conv_reduce", f"{name}.se.conv_expand") if excite else ()
     if expand:
-        yield from (f"{name}.conv_pw", f"{name}.bn1")
-    yield from (f"{name}.conv_dw", f"{name}.bn{1 + expand}")
-    if excite:
-        yield from (f"{name}.se.conv_reduce", f"{name}.se.conv_expand")
-    yield from (f"{name}.conv_pwl" if expand else f"{name}.conv_pw", f"{name}.bn{2 + expand}")
+        yield from (f"{name}.conv_pw", f"{name}.bn1", f"{name}.conv_dw", f"{name}.bn2")
+        yield from excitation
+        yield from (f"{name}.conv_pwl", f"{name}.bn3")
+    else:
+        yield from (f"{name}.conv_dw", f"{name}.bn1")
+        yield from excitation
+        yield from (f"{name}.conv_pw", f"{name}.bn2")
 
 
 def alexnet(arguments: dict) -> Iterator[str]:

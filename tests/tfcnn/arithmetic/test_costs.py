@@ -9,33 +9,53 @@ from tfcnn.arithmetic.costs import LayerCost
 HEIGHT, WIDTH, IN, OUT = 6, 7, 4, 6
 
 
-def counted(kernels, map_shape, *, shared=True):
-    """Cost of `kernels` (filters of shape (terms,) and whether it has a bias) walked over every place, one by one."""
-    multiplications = accumulations = bias_sums = 0
-    for _ in np.ndindex(map_shape):
-        for terms, bias in kernels:
+def count(filters, map_shape, *, shared=True):
+    """Cost of `filters`, (terms, has a bias) each, walked over every place, one product after the other."""
+    multiplications = accumulations = bias_sums = parameters = 0
+    for place in np.ndindex(map_shape):
+        for terms, bias in filters:
             multiplications += terms
             accumulations += terms - 1
-            bias_sums += bias
-    parameters = sum(terms + bias for terms, bias in kernels) * (1 if shared else int(np.prod(map_shape)))
+            bias_sums += 1 if bias else 0
+            if not shared or not any(place):
+                parameters += terms + (1 if bias else 0)
     return LayerCost(parameters, multiplications, accumulations, bias_sums)
 
 
-def test_every_kind_against_a_walk_over_its_products():
-    places = HEIGHT * WIDTH
-    shape = (HEIGHT, WIDTH)
-    assert costs.standard((3, 2), IN, OUT, places) == counted([(6 * IN, 1)] * OUT, shape)
-    assert costs.standard((3, 2), IN, OUT, places, bias=False) == counted([(6 * IN, 0)] * OUT, shape)
-    assert costs.standard((3, 2), IN, OUT, places, groups=2) == counted([(6 * IN // 2, 1)] * OUT, shape)
-    assert costs.depthwise((3, 3), IN, places, multiplier=2) == counted([(9, 1)] * IN * 2, shape)
-    separable = counted([(9, 0)] * IN, shape), counted([(IN, 1)] * OUT, shape)
-    assert costs.separable((3, 3), IN, OUT, places) == costs.total(*separable)
-    steps = counted([(3 * IN, 0)] * 5, (4, 9)), counted([(2 * 5, 1)] * OUT, (4, 8))
-    found = costs.spatially_separable((3, 2), IN, OUT, (36, 32), between=5)
-    assert found == costs.total(*steps)
-    local = counted([(9 * IN, 1)] * OUT, shape, shared=False)
-    assert costs.locally_connected((3, 3), IN, OUT, places) == local
-    assert costs.dense(IN, OUT) == counted([(IN, 1)] * OUT, (1,))
+PLACES = HEIGHT * WIDTH
+SHAPE = (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("cost", "filters"),
+    [
+        (costs.standard((3, 2), IN, OUT, PLACES), [(6 * IN, True)] * OUT),
+        (costs.standard((3, 2), IN, OUT, PLACES, bias=False), [(6 * IN, False)] * OUT),
+        (costs.standard((3, 2), IN, OUT, PLACES, groups=2), [(6 * IN // 2, True)] * OUT),
+        (costs.depthwise((3, 3), IN, PLACES, multiplier=2), [(9, True)] * IN * 2),
+    ],
+    ids=["standard", "standard without bias", "grouped", "depthwise"],
+)
+def test_one_layer_against_a_walk_over_its_products(cost, filters):
+    assert cost == count(filters, SHAPE)
+
+
+def test_a_separable_layer_against_a_walk_over_its_products():
+    steps = count([(9, False)] * IN, SHAPE), count([(IN, True)] * OUT, SHAPE)
+    assert costs.separable((3, 3), IN, OUT, PLACES) == costs.total(*steps)
+
+
+def test_a_spatially_separable_layer_against_a_walk_over_its_products():
+    steps = count([(3 * IN, False)] * 5, (4, 9)), count([(2 * 5, True)] * OUT, (4, 8))
+    assert costs.spatially_separable((3, 2), IN, OUT, (36, 32), between=5) == costs.total(*steps)
+
+
+def test_a_locally_connected_layer_against_a_walk_over_its_products():
+    assert costs.locally_connected((3, 3), IN, OUT, PLACES) == count([(9 * IN, True)] * OUT, SHAPE, shared=False)
+
+
+def test_a_dense_layer_against_a_walk_over_its_products():
+    assert costs.dense(IN, OUT) == count([(IN, True)] * OUT, (1,))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +78,7 @@ def test_operations_are_all_sums_and_products():
     assert cost.operations == cost.multiplications + cost.accumulations + cost.bias_sums == 25 * 8 * 2 * 27
 
 
-def test_a_standard_layer_behind_its_column_and_row_kernels():
+def test_parameters_of_column_and_row_kernels_are_those_keras_allocates():
     column, row = keras.layers.Conv2D(5, (3, 1), use_bias=False), keras.layers.Conv2D(OUT, (1, 2))
     outputs = row(column(keras.Input((HEIGHT, WIDTH, IN))))
     cost = costs.spatially_separable((3, 2), IN, OUT, (4 * 7, 4 * 6), between=5)

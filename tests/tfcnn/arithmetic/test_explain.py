@@ -8,7 +8,7 @@ from tfcnn.arithmetic.sizes import conv_output_size
 from tfcnn.arithmetic.walk import walk_of
 
 
-def sees(walk, output):
+def pixels_of(walk, output):
     return [pixel for place in walk.window(output) if (pixel := walk.pixel(place)) is not None]
 
 
@@ -20,7 +20,7 @@ def test_a_convolution_sees_its_window():
         assert walk.output == conv_output_size(size, kernel, stride, padding, dilation)
         for output in range(walk.output):
             places = [output * stride - padding + dilation * tap for tap in range(kernel)]
-            assert sees(walk, output) == [place for place in places if 0 <= place < size]
+            assert pixels_of(walk, output) == [place for place in places if 0 <= place < size]
 
 
 def test_a_transposed_convolution_sees_the_pixels_that_its_convolution_sends_there():
@@ -31,7 +31,7 @@ def test_a_transposed_convolution_sees_the_pixels_that_its_convolution_sends_the
         walk = walk_of(size, kernel, stride, padding, dilation, transposed=True, output_padding=extra)
         for output in range(walk.output):
             taps = [dilation * tap for tap in range(kernel)]
-            assert sees(walk, output) == [i for i in range(size) if output - (i * stride - padding) in taps]
+            assert pixels_of(walk, output) == [i for i in range(size) if output - (i * stride - padding) in taps]
         assert walk.window(walk.output - 1)[-1] < walk.length
 
 
@@ -66,16 +66,20 @@ def test_long_rows_are_cut():
     assert all(len(line) < 200 for line in text.split("\n"))
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_draws(run_command, tmp_path):
     path = tmp_path / "windows.png"
-    done = run_command("tfcnn.arithmetic", "--input", 5, "--kernel", 3, "--stride", 2, "--padding", 1, "--figure", path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == explain(5, 3, 2, 1) + "\n"
+    result = run_command(
+        "tfcnn.arithmetic", "--input", 5, "--kernel", 3, "--stride", 2, "--padding", 1, "--figure", path
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == explain(5, 3, 2, 1) + "\n"
     with Image.open(path) as image:
         assert min(image.size) > 400
         assert len(image.convert("RGB").getcolors(1 << 24)) > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -93,9 +97,9 @@ def test_the_command_prints_and_draws(run_command, tmp_path):
     ],
 )
 def test_impossible_combinations_are_one_line(run_command, tmp_path, arguments, message):
-    done = run_command("tfcnn.arithmetic", *arguments, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert message in done.stderr
+    result = run_command("tfcnn.arithmetic", *arguments, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert message in result.stderr
     assert not list(tmp_path.iterdir())

@@ -32,7 +32,7 @@ def test_scaled_widths_grow_with_the_multiplier(channels):
     scaled = [scale_width(channels, width) for width in widths]
     assert scaled == sorted(scaled)
     assert scaled[99] == channels
-    assert all(found >= 0.9 * channels * width for found, width in zip(scaled, widths, strict=True))
+    assert all(filters >= 0.9 * channels * width for filters, width in zip(scaled, widths, strict=True))
     if channels % 8 == 0:
         assert scaled == [make_divisible(channels * width) for width in widths]
 
@@ -67,10 +67,10 @@ def test_the_grid_is_every_point_within_the_tolerance(step, tolerance):
         for a, b, c in itertools.product(ticks[:45], ticks[:15], ticks[:15])
         if abs(a * b**2 * c**2 - 2) <= Fraction(tolerance)
     ]
-    found = compound_grid(float(step), float(tolerance))
-    assert len(found) >= 3
-    assert found == expected
-    assert (EFFICIENTNET in found) == (step == "0.05")
+    grid = compound_grid(float(step), float(tolerance))
+    assert len(grid) >= 3
+    assert grid == expected
+    assert (EFFICIENTNET in grid) == (step == "0.05")
 
 
 @pytest.mark.parametrize(("step", "tolerance"), [(0, 0.1), (-0.1, 0.1), (0.1, 0)])
@@ -86,6 +86,7 @@ def test_constants_in_a_text():
         assert constants_of(text) is None, text
 
 
+@pytest.mark.slow
 def test_phi_scales_what_a_run_builds():
     """Width 0.5 times 1.1, 3 blocks times 1.5 rounded up, and 32 pixels times 1.25."""
     config = Config(arch="resnet20", width=0.5, phi=1, compound="1.5,1.1,1.25")
@@ -98,6 +99,7 @@ def test_phi_scales_what_a_run_builds():
     assert Config(**config.to_dict()).overrides == config.overrides
 
 
+@pytest.mark.slow
 def test_a_family_has_one_stem():
     """Images of 32 pixels keep their resolution in the stem, also as 66 of phi 4; those of 66 without phi do not."""
     config = Config(arch="mobilenet", width=0.25, phi=4, compound="1,1.2,1.2")
@@ -111,29 +113,40 @@ def test_a_family_has_one_stem():
     assert costs == sorted(costs)
 
 
-def test_no_phi_changes_nothing():
+def test_without_phi_a_network_keeps_its_width_and_depth():
     assert Config().overrides == {"width": 1, "depth": 1}
     assert Config(width=0.35, compound="2,1,1").overrides == {"width": 0.35, "depth": 1}
+
+
+@pytest.mark.slow
+def test_without_phi_images_keep_their_size():
     assert pipelines.load("digits").image_shape == (32, 32, 1)
 
 
-def test_describe_prices_the_scaled_network(monkeypatch, capsys):
-    def described(*flags):
+@pytest.mark.slow
+def test_describe_shows_the_scaled_network(monkeypatch, capsys):
+    def totals(*flags):
         monkeypatch.setattr("sys.argv", ["describe", "--arch", "resnet20", *flags])
         describe.main()
         lines = capsys.readouterr().out.splitlines()[-4:]  # the totals; the names of the layers are counted on,
         return [line.split() for line in lines]  # and one of a digit more makes its column wider
 
-    scaled = described("--phi", "1", "--compound", "1.5,2,1.25")
-    assert scaled == described("--depth", "1.5", "--width", "2", "--image-size", "40")
-    assert scaled != described()
+    scaled = totals("--phi", "1", "--compound", "1.5,2,1.25")
+    assert scaled == totals("--depth", "1.5", "--width", "2", "--image-size", "40")
+    assert scaled != totals()
 
 
-def test_what_cannot_be_scaled(tmp_path):
+def test_constants_that_are_not_three():
     with pytest.raises(BadInput, match=r"--compound must be three numbers .* from 1 to 4, got '1.2,1.1'"):
         Config(compound="1.2,1.1")
+
+
+def test_a_phi_out_of_range():
     with pytest.raises(BadInput, match=r"--phi must be a number at least 0 and at most 10, got '11'"):
         Config(phi=11)
+
+
+def test_sounds_are_not_scaled(tmp_path):
     np.savez(tmp_path / "sounds.npz", x=np.zeros((100, 1024, 1), "float32"), y=np.arange(100) % 2)
     with pytest.raises(pipelines.BadData, match="keep their shape: leave --phi out"):
         load_data(Config(arch="m3", dataset=str(tmp_path / "sounds.npz"), phi=1))

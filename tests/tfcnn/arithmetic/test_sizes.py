@@ -46,8 +46,8 @@ def test_same_and_valid_are_those_of_keras():
             if padding == "valid" and size < dilation * (kernel - 1) + 1:
                 continue
             layer = keras.layers.Conv1D(1, kernel, stride, padding, dilation_rate=dilation)
-            found = conv_output_size(size, kernel, stride, padding, dilation)
-            assert found == layer.compute_output_shape((1, size, 1))[1]
+            output = conv_output_size(size, kernel, stride, padding, dilation)
+            assert output == layer.compute_output_shape((1, size, 1))[1]
 
 
 @pytest.mark.parametrize("padding", [0, 1, (0, 1), "same"])
@@ -90,8 +90,8 @@ def test_figures_of_dumoulin_and_visin(figure):
     (size, kernel, stride, padding), printed = FIGURES[figure]
     output = conv_output_size(size, kernel, stride, padding)
     rest = (size + 2 * padding - kernel) % stride
-    found = transposed_conv(output, kernel, stride, padding, output_padding=rest)
-    assert found == DirectConv(*printed, kernel, 1, size)
+    direct = transposed_conv(output, kernel, stride, padding, output_padding=rest)
+    assert direct == DirectConv(*printed, kernel, 1, size)
 
 
 def test_transposed_convolution_undoes_every_size():
@@ -111,8 +111,8 @@ def test_transposed_same_and_valid_are_those_of_keras():
         for padding in ("valid", "same"):
             layer = keras.layers.Conv1DTranspose(1, kernel, stride, padding)
             rest = max(stride - kernel, 0) if padding == "valid" else 0  # as the docstring has it
-            found = sizes.transposed_conv_output_size(size, kernel, stride, padding, output_padding=rest)
-            assert found == layer.compute_output_shape((1, size, 1))[1]
+            output = sizes.transposed_conv_output_size(size, kernel, stride, padding, output_padding=rest)
+            assert output == layer.compute_output_shape((1, size, 1))[1]
 
 
 def test_padding_for_is_the_least():
@@ -180,7 +180,8 @@ def test_what_cannot_be_is_refused(call, message):
         call()
 
 
+@pytest.mark.slow
 def test_arithmetic_is_instant_and_needs_no_package():
     code = "import sys, tfcnn.arithmetic, tfcnn.arithmetic.costs, tfcnn.arithmetic.explain; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"keras", "tensorflow", "numpy", "matplotlib"} & set(done.stdout.split())
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"keras", "tensorflow", "numpy", "matplotlib"} & set(result.stdout.split())

@@ -35,11 +35,11 @@ CASES = [
 def test_every_layer_has_a_module_with_as_many_values_and_every_module_a_layer(arch, library, reference, overrides):
     torch = parity.import_torch()
     if library == "timm":
-        from timm import create_model as make
+        from timm import create_model as build
     else:
-        from torchvision.models import get_model as make
+        from torchvision.models import get_model as build
     with torch.device("meta"):
-        tensors = make(reference).state_dict()
+        tensors = build(reference).state_dict()
     sizes: dict[str, int] = {}
     for name, tensor in tensors.items():
         module, _, kind = name.rpartition(".")
