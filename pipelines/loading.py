@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import catalogue, decoding
-from pipelines.augmentation.policy import policy
+from pipelines.augmentation.policy import Augmentation, Policy, choose_augmentation
 from pipelines.catalogue import mebibytes
 from pipelines.dataset import Data, without_autograph
 from pipelines.errors import BadData
@@ -34,9 +34,7 @@ def load(
     image_scale: float = 1.0,
     batch_size: int = 32,
     seed: int = 0,
-    augmentation: str = "light",
-    hflip: float | None = None,
-    overrides: dict[str, Any] | None = None,
+    augmentation: str | Policy | Augmentation = "light",
     fit: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -56,9 +54,8 @@ def load(
         image_scale: multiplier of that, default or not; the product is rounded.
         batch_size: examples a batch, at most the training split.
         seed: decides order and augmentation.
-        augmentation: "light", "rand" or "none", see `augmentation.policy`.
-        hflip: share of training images mirrored. Default: 0.5, and 0 for written characters.
-        overrides: other fields of `augmentation.policy.Augmentation`, as {"mixup": 0.2}.
+        augmentation: "light", "rand" or "none"; a `Policy` to change one of these, as Policy("rand", mixup=0.2); or an
+            `Augmentation`, of which the data decide nothing. See `augmentation.policy`.
         fit: "crop" the middle of an image of another aspect, or "pad" it. Default: crop to classify, else pad.
         mean, std: of each channel, in 0 ... 1, to standardise with; their average where the data have another number
             of channels. Default: those of training examples.
@@ -78,13 +75,10 @@ def load(
             f"data set '{name}' has {source.sizes['train']} training examples, "
             f"fewer than a batch of {batch_size} (--batch-size)"
         )
-    chosen = policy(
-        augmentation,
-        side=USUAL if None in contents.shape else shape[0] if len(shape) == 3 else SMALLEST,
-        characters=contents.characters,
-        hflip=hflip,
-    )
-    chosen = dataclasses.replace(chosen, **overrides or {})
+    side = shape[0] if len(shape) == 3 else SMALLEST
+    if None in contents.shape:
+        side = USUAL
+    chosen = choose_augmentation(augmentation, side=side, characters=contents.characters)
     if (chosen.mixup or chosen.cutmix) and (contents.task != "classification" or len(shape) != 3):
         raise BadData("MixUp and CutMix are for the classification of images (--mixup, --cutmix)")
     preparation = Preparation(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines import BadData, load
-from pipelines.augmentation.policy import NAMES
+from pipelines.augmentation.policy import NAMES, Policy
 
 COLUMNS = 8
 PALETTE = "tab20"  # of classes, in masks and boxes
@@ -142,8 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
             image_size=given.image_size,
             batch_size=1,
             seed=given.seed,
-            augmentation=given.aa,
-            overrides={"mixup": given.mixup, "cutmix": given.cutmix},
+            augmentation=Policy(given.aa, mixup=given.mixup, cutmix=given.cutmix),
             data_dir=given.data_dir,
             on_bad_image=given.on_bad_image,
         )

@@ -11,10 +11,7 @@ import tensorflow as tf
 
 from pipelines.augmentation import colour, geometry, partition, randaugment
 from pipelines.augmentation import draws as column
-from pipelines.augmentation.draws import DRAWS, draw, draws
-from pipelines.augmentation.policy import Augmentation, policy
-
-__all__ = ["DRAWS", "Augmentation", "augment", "augment_volumes", "augment_waveforms", "draw", "draws", "policy"]
+from pipelines.augmentation.policy import Augmentation
 
 IGNORE = 255  # label of mask pixels that show nothing of the image
 ERASE_AREA, ERASE_RATIO = (0.02, 1 / 3), (0.3, 1 / 0.3)  # of the erased box: timm's; Zhong et al. 2017 up to 0.4

@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 import pipelines
+from pipelines.augmentation.policy import Augmentation, Policy
 from tests.pipelines.files import two_classes
 
 
@@ -73,9 +74,9 @@ def test_an_epoch_is_a_permutation_and_the_next_is_another(plain):
     assert (first != second).any()
 
 
-@pytest.mark.parametrize("mixing", [{}, {"mixup": 0.2, "cutmix": 1.0}])
-def test_order_augmentation_and_mixing_do_not_depend_on_what_was_before(mixing):
-    data = pipelines.load("digits", batch_size=32, overrides=mixing)
+@pytest.mark.parametrize("policy", [Policy(), Policy(mixup=0.2, cutmix=1.0)], ids=["single", "mixed"])
+def test_order_augmentation_and_mixing_do_not_depend_on_what_was_before(policy):
+    data = pipelines.load("digits", batch_size=32, augmentation=policy)
     whole, steps = batches(data, 2), data.steps_per_epoch
     assert len(whole) == 2 * steps
     for resumed, expected in zip(batches(data, 1, first_epoch=1, first_step=3), whole[steps + 3 :], strict=True):
@@ -175,8 +176,9 @@ def test_another_process_gets_the_same_batches(photographs, tmp_path):
     program = """
 import hashlib, sys
 import pipelines
-data = pipelines.load(sys.argv[1], batch_size=4, image_size=48, seed=int(sys.argv[2]), augmentation="rand",
-                      overrides={"mixup": 0.3, "cutmix": 1.0}, data_dir=sys.argv[3])
+from pipelines.augmentation.policy import Policy
+data = pipelines.load(sys.argv[1], batch_size=4, image_size=48, seed=int(sys.argv[2]),
+                      augmentation=Policy("rand", mixup=0.3, cutmix=1.0), data_dir=sys.argv[3])
 digest = hashlib.sha256()
 for images, targets in data.train(2).as_numpy_iterator():
     digest.update(images.tobytes() + targets.tobytes())
@@ -206,7 +208,7 @@ def test_volumes_in_an_npz_file(tmp_path):
 def test_mixing_needs_images(tmp_path):
     np.savez(tmp_path / "sounds.npz", x=np.zeros((40, 100, 1), np.int16), y=np.repeat([0, 1], 20))
     with pytest.raises(pipelines.BadData, match="MixUp and CutMix are for the classification of images"):
-        pipelines.load(str(tmp_path / "sounds.npz"), batch_size=8, overrides={"mixup": 0.2})
+        pipelines.load(str(tmp_path / "sounds.npz"), batch_size=8, augmentation=Policy(mixup=0.2))
 
 
 def test_a_window_of_fixed_scale(photographs, tmp_path):
@@ -218,10 +220,9 @@ def test_a_window_of_fixed_scale(photographs, tmp_path):
         str(root),
         image_size=48,
         batch_size=4,
-        hflip=0.0,
+        augmentation=Augmentation(margin=1 / 3),
         mean=(0,) * 3,
         std=(1,) * 3,
-        overrides={"scale": (1.0, 1.0), "margin": 1 / 3},
         data_dir=str(tmp_path),
     )
     first, later = (np.concatenate([inputs for inputs, _ in batches(data, 1, epoch)]) * 255 for epoch in (0, 1))
@@ -269,8 +270,14 @@ def test_a_window_is_at_every_place(tmp_path):
     """Of an image of 50 columns 48 are seen: from the first, the second or the third on."""
     ramp = np.tile(np.arange(50, dtype=np.uint8)[None, :, None], (50, 1, 3))
     two_classes(tmp_path, lambda label, number: ramp, count=20)
-    options = {"hflip": 0.0, "mean": (0,) * 3, "std": (1,) * 3, "overrides": {"scale": (1.0, 1.0), "margin": 1 / 24}}
-    data = pipelines.load(str(tmp_path), image_size=48, batch_size=16, **options)
+    data = pipelines.load(
+        str(tmp_path),
+        image_size=48,
+        batch_size=16,
+        augmentation=Augmentation(margin=1 / 24),
+        mean=(0,) * 3,
+        std=(1,) * 3,
+    )
     assert set(np.round(rows(data, 0)[:, 0, 0, 0] * 255)) == {0, 1, 2}
 
 

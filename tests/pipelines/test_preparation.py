@@ -27,14 +27,17 @@ def shaded(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("crop", [{"scale": (0.1, 0.5)}, {"margin": 0.5}], ids=["resized", "window"])
-def test_a_mask_is_cropped_as_its_image_is(shaded, crop, tmp_path):
+@pytest.mark.parametrize(
+    "augmentation",
+    [Augmentation(hflip=0.5, scale=(0.1, 0.5)), Augmentation(hflip=0.5, margin=0.5)],
+    ids=["resized", "window"],
+)
+def test_a_mask_is_cropped_as_its_image_is(shaded, augmentation, tmp_path):
     data = pipelines.load(
         str(shaded),
         image_size=48,
         batch_size=8,
-        augmentation="none",
-        overrides={"hflip": 0.5, **crop},
+        augmentation=augmentation,
         data_dir=str(tmp_path),
     )
     seen = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pipelines
+from pipelines.augmentation.policy import Policy
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.models import registry
@@ -14,10 +15,6 @@ def load_data(config: Config):
     from tfcnn.weights.expectations import standard
 
     standardised = standard(config.arch, config.weights)
-    overrides = {"color_jitter": config.color_jitter, "erase": config.reprob}
-    overrides = {name: value for name, value in overrides.items() if value is not None}
-    if config.crop_margin is not None:
-        overrides |= {"margin": config.crop_margin, "scale": (1.0, 1.0)}
     return pipelines.load(
         config.dataset,
         task=registry.family_of(config.arch).task,
@@ -25,9 +22,15 @@ def load_data(config: Config):
         image_scale=config.multipliers.resolution,
         batch_size=config.batch_size,
         seed=config.seed,
-        augmentation=config.aa,
-        hflip=config.hflip,
-        overrides=overrides | {"mixup": config.mixup, "cutmix": config.cutmix},
+        augmentation=Policy(
+            config.aa,
+            hflip=config.hflip,
+            color_jitter=config.color_jitter,
+            erase=config.reprob,
+            margin=config.crop_margin,
+            mixup=config.mixup,
+            cutmix=config.cutmix,
+        ),
         mean=standardised and standardised.mean,
         std=standardised and standardised.std,
         data_dir=config.data_dir,

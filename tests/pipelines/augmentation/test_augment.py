@@ -5,17 +5,9 @@ import pytest
 import tensorflow as tf
 
 from pipelines.augmentation import geometry, mixup
-from pipelines.augmentation.augment import (
-    DRAWS,
-    Augmentation,
-    augment,
-    augment_volumes,
-    augment_waveforms,
-    draw,
-    draws,
-    policy,
-)
-from pipelines.augmentation.policy import NAMES
+from pipelines.augmentation.augment import augment, augment_volumes, augment_waveforms
+from pipelines.augmentation.draws import DRAWS, draw, draws
+from pipelines.augmentation.policy import NAMES, Augmentation, choose_augmentation
 
 SIDE = 24
 RAND = Augmentation(
@@ -51,7 +43,7 @@ def test_the_smallest_images(side):
 def test_nothing_asked_for_is_the_input_itself():
     images, masks = tf.constant(images_of(3)), tf.zeros([3, SIDE, SIDE, 1], tf.uint8)
     boxes, luck = tf.constant([[[1.0, 2.0, 9.0, 9.0], [-1, -1, -1, -1]]] * 3), draws(0, 0, 3)
-    nothing = policy("none", side=SIDE, characters=False)
+    nothing = choose_augmentation("none", side=SIDE, characters=False)
     assert augment(images, luck, nothing, fill_mode="REFLECT") is images
     together = augment(images, luck, nothing, fill_mode="REFLECT", masks=masks, boxes=boxes)
     assert together["images"] is images
@@ -112,8 +104,8 @@ def test_shares_of_mirrored_images(rest):
 
 
 def test_photographs_are_mirrored_and_written_characters_are_not():
-    assert mirrored(policy("light", side=16, characters=False)) == pytest.approx(0.5, abs=0.04)
-    assert mirrored(policy("light", side=16, characters=True), "CONSTANT") == 0
+    assert mirrored(choose_augmentation("light", side=16, characters=False)) == pytest.approx(0.5, abs=0.04)
+    assert mirrored(choose_augmentation("light", side=16, characters=True), "CONSTANT") == 0
 
 
 def test_erased_boxes_are_as_timms():
@@ -182,7 +174,7 @@ def test_erasing_leaves_masks_and_boxes():
 
 @pytest.mark.parametrize("name", [*NAMES, "everything"])
 def test_an_example_does_not_depend_on_its_batch(name):
-    a = RAND if name == "everything" else policy(name, side=SIDE, characters=False)
+    a = RAND if name == "everything" else choose_augmentation(name, side=SIDE, characters=False)
     images, luck = images_of(30), draws(4, 2, 30)
     together = augment(tf.constant(images), luck, a, fill_mode="REFLECT").numpy()
     dataset = tf.data.Dataset.from_tensor_slices((images, luck))

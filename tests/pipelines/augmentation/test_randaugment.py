@@ -7,7 +7,8 @@ import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
 from pipelines.augmentation import draws as column
-from pipelines.augmentation.augment import augment, draws
+from pipelines.augmentation.augment import augment
+from pipelines.augmentation.draws import draws
 from pipelines.augmentation.policy import Augmentation
 from pipelines.augmentation.randaugment import OPERATIONS
 
