@@ -35,7 +35,7 @@ class Data:
     A batch is (inputs, targets). Inputs: float32 (batch, *image_shape), standardised. Targets, by task:
 
         classification   float32 (batch, num_classes), one-hot, or a mixture of two
-        segmentation     int32 (batch, height, width), 0 ... num_classes - 1, and 255: to be ignored
+        segmentation     int32 (batch, height, width), 0 ... num_classes - 1, or IGNORE_LABEL (255)
         detection        {"boxes": float32 (batch, n, 4), xyxy in pixels; "labels": int32 (batch, n)}, rows of -1: none
         reconstruction   the inputs
     """
@@ -54,7 +54,7 @@ class Data:
     fingerprint: str  # of the examples and their order
     storage: str  # in words: where the examples are kept, and the memory that they take
     notes: dict[str, int]  # files that were converted, by what was odd: {"CMYK": 3}
-    bad: tuple  # pipelines.readers.image_files.Bad of each file that was left out
+    bad: tuple  # pipelines.readers.image_files.BadFile of each file that was left out
     batch_size: int
     seed: int
     _source: Decoded | Encoded | Stream

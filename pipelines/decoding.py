@@ -22,7 +22,7 @@ def decode(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor | None, chann
 
     Args:
         encoded: string scalar, the bytes.
-        decoder: uint8 scalar: examination.TF_JPEG, TF_IMAGE or PILLOW.
+        decoder: uint8 scalar: image_files.TF_JPEG, TF_IMAGE or PILLOW.
         path: string scalar: of the file, for what only Pillow reads; None where there is no such image.
         channels: 1 or 3.
 
@@ -35,7 +35,7 @@ def decode(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor | None, chann
     ]
     if path is not None:
         readers.append(
-            lambda: tf.numpy_function(lambda name: image_files.read(name.decode(), channels), [path], tf.uint8)
+            lambda: tf.numpy_function(lambda name: image_files.read_image(name.decode(), channels), [path], tf.uint8)
         )
     return tf.ensure_shape(tf.switch_case(tf.cast(decoder, tf.int32), readers), (None, None, channels))
 

@@ -22,8 +22,8 @@ from pipelines.augmentation.geometry import crop_boxes, crop_window
 from pipelines.augmentation.policy import Augmentation
 from pipelines.readers import image_files
 from pipelines.sources import Cache
+from pipelines.targets import IGNORE_LABEL
 
-IGNORE = 255  # in a mask: belongs to no class; also what lies outside the image
 BATCHWISE = 128 * 128  # pixels from which an image is augmented by itself: a batch of them is bound by memory
 INPUT_AND_TARGETS = ("image", "label", "mask", "boxes", "labels")
 
@@ -103,7 +103,7 @@ class Preparation:
             kept["image"] = self.cache(example["index"], decode, self.shape[-1]) if cached else decode()
         if "mask" in kept and kept["mask"].dtype == tf.string:
             mask = decoding.decode_mask(kept["mask"], example["mask_decoder"], example.get("mask_path"))
-            kept["mask"] = mask - self.mask_first  # 0 below the first class becomes 255
+            kept["mask"] = mask - self.mask_first  # 0 below the first class wraps to IGNORE_LABEL
         return kept
 
     def finished(self, examples: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -120,7 +120,9 @@ class Preparation:
             resize = keras.layers.Resizing(**size, antialias=True, dtype="float32")
             examples = examples | {"image": resize(examples["image"])}
             if "mask" in examples:
-                nearest = keras.layers.Resizing(**size, interpolation="nearest", fill_value=IGNORE, dtype="float32")
+                nearest = keras.layers.Resizing(
+                    **size, interpolation="nearest", fill_value=IGNORE_LABEL, dtype="float32"
+                )
                 examples["mask"] = tf.cast(nearest(examples["mask"]), tf.int32)
         if "boxes" in examples:  # as that layer rounds: the same number of whole pixels at both ends
             shorter, longer = tf.minimum(height, width), tf.maximum(height, width)

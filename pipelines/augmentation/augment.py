@@ -12,8 +12,8 @@ import tensorflow as tf
 from pipelines.augmentation import colour, geometry, partition, randaugment
 from pipelines.augmentation import draws as column
 from pipelines.augmentation.policy import Augmentation
+from pipelines.targets import IGNORE_LABEL
 
-IGNORE = 255  # label of mask pixels that show nothing of the image
 ERASE_AREA, ERASE_RATIO = (0.02, 1 / 3), (0.3, 1 / 0.3)  # of the erased box: timm's; Zhong et al. 2017 up to 0.4
 
 
@@ -69,7 +69,7 @@ def augment(
         return images
     together = {"images": images}
     if masks is not None:
-        together["masks"] = moved(masks, "NEAREST", IGNORE)
+        together["masks"] = moved(masks, "NEAREST", IGNORE_LABEL)
     if boxes is not None:
         together["boxes"], together["keep"] = geometry.move_boxes(boxes, matrices, height, width)
     return together
