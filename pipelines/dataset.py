@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.augmentation import mixup
-from pipelines.augmentation.draws import draw, draws
+from pipelines.augmentation.draws import draw_epoch, draw_example
 from pipelines.augmentation.policy import Augmentation
 from pipelines.preparation import Preparation
 from pipelines.sources import Decoded, Encoded, Stream
@@ -112,7 +112,7 @@ class Data:
             rows = tf.data.Dataset.range(self.sizes[split]).batch(self.batch_size)
             batches = rows.map(functools.partial(self._batch, split), tf.data.AUTOTUNE)
         else:
-            prepare = functools.partial(self._preparation.example, luck=None)
+            prepare = functools.partial(self._preparation.example, draws=None)
             batches = self._batched(self._in_order(split).map(prepare, tf.data.AUTOTUNE), self.batch_size)
         if split in self._cached_evaluation:
             batches = batches.cache()
@@ -150,18 +150,20 @@ class Data:
         return rows[:, self.shard[0] * self._share : (self.shard[0] + 1) * self._share]
 
     def _rows(self, epoch):
-        """The batches of an epoch as rows of the arrays in memory, each row with its luck."""
+        """The batches of an epoch as rows of the arrays in memory, each row with its draws."""
         rows = self._order(epoch)
         if not self.augmentation.changes_examples:
             return tf.data.Dataset.from_tensor_slices((rows,))
-        return tf.data.Dataset.from_tensor_slices((rows, tf.gather(draws(self.seed, epoch, self.sizes["train"]), rows)))
+        return tf.data.Dataset.from_tensor_slices(
+            (rows, tf.gather(draw_epoch(self.seed, epoch, self.sizes["train"]), rows))
+        )
 
-    def _batch(self, split, rows, luck=None):
+    def _batch(self, split, rows, draws=None):
         """A batch of examples in memory by their rows."""
         examples = self._source.gather(split, rows)
         if "inputs" in examples:
             return examples["inputs"], examples["targets"]
-        return self._preparation.batch(examples, luck)
+        return self._preparation.batch(examples, draws)
 
     def _examples(self, epoch):
         """An epoch as its number with examples of a stream, or with numbers of examples."""
@@ -179,7 +181,7 @@ class Data:
     def _training_example(self, epoch, example):
         if not isinstance(self._source, Stream):
             example = self._source.fetch("train", example)
-        return self._preparation.example(example, draw(self.seed, epoch, example["index"]))
+        return self._preparation.example(example, draw_example(self.seed, epoch, example["index"]))
 
     def _batched(self, examples, size):
         if self.task == "detection":  # of a stream no example knows the largest number of boxes

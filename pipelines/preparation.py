@@ -77,22 +77,22 @@ class Preparation:
         """The shorter side of an image of which a window of fixed scale is cut."""
         return round(self.shape[0] * (1 + self.augmentation.margin))
 
-    def batch(self, examples: dict[str, tf.Tensor], luck: tf.Tensor | None) -> tuple:
-        """Decoded examples to (inputs, targets); `luck` (batch, DRAWS) if they are for training."""
+    def batch(self, examples: dict[str, tf.Tensor], draws: tf.Tensor | None) -> tuple:
+        """Decoded examples to (inputs, targets); `draws` (batch, DRAWS) if they are for training."""
         examples = self._scaled(examples)
         if len(self.shape) == 3:
             examples = self.fitted(examples)
-        return self._finished(self._augmented(examples, luck))
+        return self._finished(self._augmented(examples, draws))
 
-    def example(self, example: dict[str, tf.Tensor], luck: tf.Tensor | None) -> tuple:
-        """One example, perhaps encoded, to (input, target); `luck` (DRAWS,) if it is for training."""
-        if luck is not None and self.crops:
-            example = self._cropped(example, luck)
+    def example(self, example: dict[str, tf.Tensor], draws: tf.Tensor | None) -> tuple:
+        """One example, perhaps encoded, to (input, target); `draws` (DRAWS,) if it is for training."""
+        if draws is not None and self.crops:
+            example = self._cropped(example, draws)
         else:
-            example = self._scaled(self.decoded(example, cached=luck is not None))
+            example = self._scaled(self.decoded(example, cached=draws is not None))
             example = self.fitted(example) if len(self.shape) == 3 else example
         one = {name: value[None] for name, value in example.items()}
-        finished = self._finished(self._augmented(one, None if luck is None else luck[None]))
+        finished = self._finished(self._augmented(one, None if draws is None else draws[None]))
         return tf.nest.map_structure(lambda value: value[0], finished)
 
     def decoded(self, example: dict[str, tf.Tensor], cached: bool = False) -> dict[str, tf.Tensor]:
@@ -141,15 +141,15 @@ class Preparation:
             return examples
         return examples | {"image": (tf.cast(examples["image"], tf.float32) - low) * (255 / (high - low))}
 
-    def _cropped(self, example, luck):
+    def _cropped(self, example, draws):
         """A random crop at the network's size."""
         side = self.shape[0]
         if self.augmentation.margin:
-            pixels, window = self._window(example, luck)
+            pixels, window = self._window(example, draws)
         elif example["image"].dtype == tf.string:
-            pixels, window = self._decoded_crop(example, luck)
+            pixels, window = self._decoded_crop(example, draws)
         else:
-            pixels, window = self._crop(self._scaled(example)["image"], luck)
+            pixels, window = self._crop(self._scaled(example)["image"], draws)
         result = self.decoded(example | {"image": pixels})
         if not self.augmentation.margin:
             result["image"] = decoding.resize(pixels, side, smoothed=self.largest is None or self.largest > 2 * side)
@@ -162,7 +162,7 @@ class Preparation:
             result = self._with_boxes(result, result["boxes"], window)
         return result
 
-    def _window(self, example, luck):
+    def _window(self, example, draws):
         """A window at a random place of the image at a fixed scale, and the window in shares of that image."""
 
         def at_scale():
@@ -171,7 +171,7 @@ class Preparation:
 
         pixels = self.cache(example["index"], at_scale, self.shape[-1])
         shape, side = tf.shape(pixels)[:2], self.shape[0]
-        chance = tf.stack([luck[column.CROP_Y], luck[column.CROP_X]])
+        chance = tf.stack([draws[column.CROP_Y], draws[column.CROP_X]])
         y, x = tf.unstack(tf.cast(tf.floor(chance * tf.cast(shape - side + 1, tf.float32)), tf.int32))
         window = tf.ensure_shape(pixels[y : y + side, x : x + side], (side, side, None))
         return window, _share(tf.stack([y, x, side, side]), shape)
@@ -189,7 +189,7 @@ class Preparation:
 
         return tf.cond(example["decoder"] == image_files.TF_JPEG, jpeg, functools.partial(self._whole, example))
 
-    def _decoded_crop(self, example, luck):
+    def _decoded_crop(self, example, draws):
         """A crop of an encoded image: of a JPEG that is not kept in the cache only that part is decoded."""
         side, area, channels = self.shape[0], self.augmentation.scale[0], self.shape[-1]
 
@@ -197,12 +197,12 @@ class Preparation:
             shape, ratio = _jpeg_shape(example), None
             if self.largest is None or self.largest >= 2 * side:  # else none is decoded smaller
                 ratio, shape = decoding.reduced(shape, side, area)
-            window = crop_window(shape[0], shape[1], luck, self.augmentation)
+            window = crop_window(shape[0], shape[1], draws, self.augmentation)
             return decoding.decode_crop(_encoded(example), ratio, window, channels), _share(window, shape)
 
         def whole():
             decode = functools.partial(self._reduced, example, side, area)
-            return self._crop(self.cache(example["index"], decode, channels), luck)
+            return self._crop(self.cache(example["index"], decode, channels), draws)
 
         if self.plain:  # a choice that is not in the graph takes no time
             return part()
@@ -210,10 +210,10 @@ class Preparation:
             (example["decoder"] == image_files.TF_JPEG) & (example["index"] >= self.cache.first), part, whole
         )
 
-    def _crop(self, pixels, luck):
+    def _crop(self, pixels, draws):
         """A random crop of decoded pixels, and its window in shares of the image."""
         shape = tf.shape(pixels)[:2]
-        window = crop_window(shape[0], shape[1], luck, self.augmentation)
+        window = crop_window(shape[0], shape[1], draws, self.augmentation)
         y, x, height, width = tf.unstack(window)
         return pixels[y : y + height, x : x + width], _share(window, shape)
 
@@ -222,17 +222,17 @@ class Preparation:
         boxes, keep = crop_boxes(boxes, window, *self.shape[:2])
         return examples | {"boxes": boxes, "labels": tf.where(keep, tf.cast(examples["labels"], tf.int32), -1)}
 
-    def _augmented(self, examples, luck):
+    def _augmented(self, examples, draws):
         examples = examples | {"image": tf.cast(examples["image"], tf.float32)}
-        if luck is None:
+        if draws is None:
             return examples
         if len(self.shape) == 2:
-            return examples | {"image": augment_waveforms(examples["image"], luck, self.augmentation)}
+            return examples | {"image": augment_waveforms(examples["image"], draws, self.augmentation)}
         if len(self.shape) == 4:
-            return examples | {"image": augment_volumes(examples["image"], luck, self.augmentation)}
+            return examples | {"image": augment_volumes(examples["image"], draws, self.augmentation)}
         moved = augment(
             examples["image"],
-            luck,
+            draws,
             self.augmentation,
             fill_mode=self.fill_mode,
             masks=examples.get("mask"),
