@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pipelines.errors import BadFile
 from pipelines.readers import scan
-from pipelines.readers.image_files import PILLOW, TF_IMAGE, TF_JPEG, BadFile, ImageFile
+from pipelines.readers.image_files import PILLOW, TF_IMAGE, TF_JPEG, ImageFile
 
 HEIGHT, WIDTH = 24, 36
 y, x = np.mgrid[:HEIGHT, :WIDTH]

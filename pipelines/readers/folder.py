@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.errors import BadData
+from pipelines.errors import BadData, BadFile
 from pipelines.readers import folder_layouts
 from pipelines.readers.folder_layouts import Example
-from pipelines.readers.image_files import BadFile, ImageFile
+from pipelines.readers.image_files import ImageFile
 from pipelines.readers.scan import scan_files
 from pipelines.readers.splits import PERIOD, SPLITS, cut
 from pipelines.targets import IGNORE_LABEL

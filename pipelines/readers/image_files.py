@@ -15,6 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile as PillowFile
 
+from pipelines.errors import BadFile
 from pipelines.targets import IGNORE_LABEL
 
 TF_JPEG, TF_IMAGE, PILLOW = 0, 1, 2  # what decodes a file: tf.io.decode_jpeg, tf.io.decode_image, `read_image`
@@ -74,15 +75,6 @@ class ImageFile:
     notes: tuple[str, ...]  # what is converted: "CMYK", "EXIF orientation" ...
     digest: str  # of the file's bytes: BLAKE2b, 16 bytes, hexadecimal
     values: tuple[int, ...] = ()  # of a mask: the class numbers in it
-
-
-@dataclasses.dataclass(frozen=True)
-class BadFile:
-    """A file that cannot be used, and why."""
-
-    path: str
-    class_name: str  # "" where it belongs to none
-    reason: str
 
 
 class Unusable(Exception):

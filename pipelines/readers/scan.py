@@ -25,8 +25,9 @@ from typing import Any
 
 import PIL
 
+from pipelines.errors import BadFile
 from pipelines.readers import image_files
-from pipelines.readers.image_files import BadFile, ImageFile, Unusable
+from pipelines.readers.image_files import ImageFile, Unusable
 
 MAX_BYTES = 256 * 2**20  # of one file
 CACHE_VERSION = 1

@@ -231,8 +231,8 @@ def test_a_window_of_fixed_scale(photographs, tmp_path):
         slope = np.diff(inputs[:, 24, :, 0], axis=1)[:, 4:-4]
         np.testing.assert_allclose(slope.mean(1), 300 / 64 / 2, rtol=0.05)
         assert 10 < inputs[:, 24, 0, 0].std() < 40  # 0 ... 86 of the image's 200 grey levels
-    assert data._preparation.cache.table.size() == 16
-    kept = tf.io.parse_tensor(data._preparation.cache.table.lookup(tf.constant(0, tf.int64)), tf.uint8)
+    assert data.preparation.cache.table.size() == 16
+    kept = tf.io.parse_tensor(data.preparation.cache.table.lookup(tf.constant(0, tf.int64)), tf.uint8)
     assert kept.shape == (64, 85, 3)
 
 
@@ -262,8 +262,8 @@ def test_no_more_is_kept_than_the_memory_that_is_allowed(noise, memory, validati
     assert ("validation batches kept, 1.5 MiB" in data.storage) is validation
     assert f"; {kept} of 16 training images kept once decoded" in data.storage
     batches(data, 1)
-    assert data._preparation.cache.table.size() == kept
-    assert data._preparation.largest == 500
+    assert data.preparation.cache.table.size() == kept
+    assert data.preparation.largest == 500
 
 
 def test_a_window_is_at_every_place(tmp_path):

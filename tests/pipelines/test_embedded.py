@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 import pipelines
-from pipelines.catalogue import check_name, prepared_builder
+from pipelines.catalogue import check_name, prepare_builder
 from pipelines.embedded import scenes, solids, tones
 
 SMALL = {"train": 30, "validation": 10, "test": 20}
@@ -34,7 +34,7 @@ def small(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             for module in (scenes, tones, solids):
                 patch.setattr(module, "SPLITS", SMALL)
-            return prepared_builder(name, folder)
+            return prepare_builder(name, folder)
 
     return prepared
 
@@ -195,13 +195,13 @@ def test_unknown_names(name, message):
 
 def test_a_difficulty_is_prepared_by_its_name(monkeypatch, tmp_path):
     monkeypatch.setattr(solids, "SPLITS", {"train": 2, "validation": 1, "test": 1})
-    builder = prepared_builder("solids/easy", str(tmp_path))
+    builder = prepare_builder("solids/easy", str(tmp_path))
     assert (builder.name, builder.builder_config.name) == ("solids", "easy")
     volume = next(builder.as_dataset(split="train").as_numpy_iterator())["volume"][..., 0]
     np.testing.assert_array_equal(volume, solids.volume(config(solids.DIFFICULTIES, "easy"), 0, 0, 0))
-    monkeypatch.setattr("pipelines.catalogue._online", lambda: False)
+    monkeypatch.setattr("pipelines.catalogue.is_online", lambda: False)
     with pytest.raises(pipelines.BadData, match=r"digits, shapes, boxes, tones, solids \(embedded\) \(--dataset, "):
-        prepared_builder("mnist", str(tmp_path))
+        prepare_builder("mnist", str(tmp_path))
 
 
 # Figures, against outlines from their corners
@@ -561,4 +561,4 @@ def test_a_data_set_that_another_process_made_meanwhile(tmp_path, monkeypatch):
         raise FileExistsError(f"Cannot rename. Destination {self.data_path} already exists.")
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", slower)
-    assert prepared_builder("digits", str(tmp_path)).info.splits["train"].num_examples == 1257
+    assert prepare_builder("digits", str(tmp_path)).info.splits["train"].num_examples == 1257

@@ -9,6 +9,7 @@ from PIL import Image
 
 from benchmarks.faults import image_files as kinds
 from benchmarks.faults.image_files import JPEG, KINDS, ORIENTED, PHOTO, PNG, PROGRESSIVE, encoded, examine_kind, exif
+from pipelines.errors import BadFile
 from pipelines.readers import image_files, scan
 
 
@@ -24,7 +25,7 @@ def test_the_table_is_long_and_has_each_kind_once():
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.decoder is None], ids=lambda kind: kind.name)
 def test_what_cannot_be_used_is_told_why(kind, tmp_path):
     file = examine_kind(kind, tmp_path)
-    assert isinstance(file, image_files.BadFile)
+    assert isinstance(file, BadFile)
     assert kind.message in file.reason
     assert "\n" not in file.reason
     assert file.path == str(tmp_path / kind.file)
@@ -100,7 +101,7 @@ def test_tensorflow_decodes_whatever_damaged_file_passes(data, tmp_path):
     for content in passed:
         assert tf.io.decode_image(content, channels=3, expand_animations=False).shape[2] == 3
     truncated = files[:59]
-    assert all(isinstance(file, image_files.BadFile) for file in truncated)
+    assert all(isinstance(file, BadFile) for file in truncated)
 
 
 def test_pillow_reads_what_it_would_warn_of(tmp_path):

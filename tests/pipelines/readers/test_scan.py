@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.faults.image_files import JPEG, PNG, encoded
+from pipelines.errors import BadFile
 from pipelines.readers import image_files, scan
 
 
@@ -18,7 +19,7 @@ def scan_one(path, **kwargs):
 
 def test_a_name_that_is_not_utf8():
     path = os.fsdecode(b"/nowhere/\xff.jpg")
-    assert scan.scan_files([path], "/nowhere") == [image_files.BadFile(path, "", "its name is not UTF-8")]
+    assert scan.scan_files([path], "/nowhere") == [BadFile(path, "", "its name is not UTF-8")]
 
 
 def test_a_file_that_may_not_be_read_is_bad_until_it_may(tmp_path, monkeypatch):
@@ -105,7 +106,7 @@ def test_images_and_masks_are_kept_apart(folder, examined):
     images = folder()
     masks = folder(masks=True)
     assert isinstance(images[1], image_files.ImageFile)
-    assert isinstance(masks[1], image_files.BadFile)
+    assert isinstance(masks[1], BadFile)
     assert (folder(), folder(masks=True), len(examined)) == (images, masks, 6)
 
 

@@ -157,11 +157,11 @@ def test_what_is_kept_in_memory_changes_nothing(flowers):
     kept = pipelines.load("oxford_flowers102", **options)
     read = pipelines.load("oxford_flowers102", **options)
     nothing = Cache(0)
-    read = dataclasses.replace(read, _preparation=dataclasses.replace(read._preparation, cache=nothing))
+    read = dataclasses.replace(read, preparation=dataclasses.replace(read.preparation, cache=nothing))
     assert "24 of 24 training images kept once decoded" in kept.storage
     for (a, _), (b, _) in zip(batches(kept, 3), batches(read, 3), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert kept._preparation.cache.table.size() == 24
+    assert kept.preparation.cache.table.size() == 24
 
 
 def test_masks_move_with_their_images(pets):
