@@ -150,8 +150,11 @@ def read_contents(
 def _read_arrays(name: str) -> Contents:
     """The contents of a .npz file."""
     arrays = npz.read_npz(name)
-    target = "label" if arrays.task == "classification" else "mask"
-    source = Decoded({split: {"image": x, target: y} for split, (x, y) in arrays.splits.items()})
+    if arrays.task == "segmentation":
+        columns = {split: {"image": x, "mask": masks[..., None]} for split, (x, masks) in arrays.splits.items()}
+    else:
+        columns = {split: {"image": x, "label": labels} for split, (x, labels) in arrays.splits.items()}
+    source = Decoded(columns)
     return Contents(
         task=arrays.task,
         class_names=arrays.class_names,

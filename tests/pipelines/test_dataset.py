@@ -205,6 +205,19 @@ def test_volumes_in_an_npz_file(tmp_path):
     assert data.task == "classification"
 
 
+@pytest.mark.parametrize("augmentation", ["none", "light"])
+def test_masks_in_an_npz_file(augmentation, tmp_path):
+    """Bright squares whose masks lie over them, resized from 20 to 32 pixels."""
+    masks = np.zeros((40, 20, 20), np.uint8)
+    masks[:, 5:15, 5:15] = 1
+    np.savez(tmp_path / "squares.npz", x=200 * masks, y=masks)
+    data = pipelines.load(str(tmp_path / "squares.npz"), batch_size=8, augmentation=augmentation)
+    inputs, targets = batches(data)[0]
+    assert (inputs.shape, targets.shape, targets.dtype) == ((8, 32, 32, 1), (8, 32, 32), np.int32)
+    bright = inputs[..., 0] * data.std[0] + data.mean[0] > 100 / 255
+    assert (bright == (targets == 1)).mean() > 0.95
+
+
 def test_mixing_needs_images(tmp_path):
     np.savez(tmp_path / "sounds.npz", x=np.zeros((40, 100, 1), np.int16), y=np.repeat([0, 1], 20))
     with pytest.raises(pipelines.BadData, match="MixUp and CutMix are for the classification of images"):
