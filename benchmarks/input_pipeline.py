@@ -147,16 +147,17 @@ def folder(root: Path, count: int, rounds: int) -> None:
     import tensorflow as tf
 
     import pipelines
+    from pipelines.augmentation.policy import Policy
     from pipelines.dataset import AHEAD
 
     photographs = root / "photographs"
     write_photographs(photographs, count)
     files = sorted(map(str, photographs.rglob("*.jpg")))
 
-    def ours(name, memory, **augmentation):
+    def ours(name, memory, margin=None):
         data = pipelines.load(
             str(photographs),
-            overrides=augmentation,
+            augmentation=Policy(margin=margin),
             batch_size=BATCH,
             mean=MEAN,
             std=STD,
@@ -214,9 +215,7 @@ def folder(root: Path, count: int, rounds: int) -> None:
         "resample only": resample_only,
         "ours": lambda: ours("", 0),
         "ours, kept": lambda: ours("kept random crops", 4096),
-        "ours, kept, windows of a fixed scale": lambda: ours(
-            "kept windows of a fixed scale", 4096, scale=(1.0, 1.0), margin=1 / 7
-        ),
+        "ours, kept, windows of a fixed scale": lambda: ours("kept windows of a fixed scale", 4096, margin=1 / 7),
     }
     rates = measure(f"a folder of {count:,} JPEGs of 500x375 to 224x224", contenders, BATCH, STEPS, rounds)
     series = 1 / (1 / rates["decode only"] + 1 / rates["resample only"])

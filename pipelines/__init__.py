@@ -5,17 +5,24 @@
     >>> data.image_shape, data.num_classes, data.sizes
     ((32, 32, 1), 10, {'train': 1257, 'validation': 180, 'test': 360})
 
-Plain values go in and nothing of tfcnn is known here. TensorFlow is imported when data is loaded.
+The package takes plain values and knows nothing of tfcnn. `load` imports TensorFlow; importing the package does not.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from pipelines.catalogue import EMBEDDED, check_name
 from pipelines.errors import BadData
 
+if TYPE_CHECKING:
+    from pipelines.dataset import Data
+
 __all__ = ["EMBEDDED", "BadData", "check_name", "load"]
 
 
-def load(*args, **kwargs):
-    """Load a data set: see `pipelines.loading.load`, to which this forwards."""
-    from pipelines.loading import load
+def load(name: str, **options: Any) -> Data:
+    """Load a data set; the options are those of `pipelines.loading.load`."""
+    from pipelines import loading
 
-    return load(*args, **kwargs)
+    return loading.load(name, **options)

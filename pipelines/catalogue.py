@@ -1,4 +1,7 @@
-"""Which data sets there are, and how one is brought onto the disk. TensorFlow is not imported here."""
+"""The data sets by name, and their preparation on the disk.
+
+Functions import TensorFlow Datasets, which takes 0.5 s, for the start of a command. Nothing imports TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,18 @@ import io
 import logging
 import socket
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines.errors import BadData
 
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
 # Builders in this repository, drawn or shipped with a package: they need no network.
 EMBEDDED = ("digits", "shapes", "boxes", "tones", "solids")
-# Written characters: a mirrored one is another character, and what lies outside the image is background.
+# Written characters: mirroring makes others of them, and the outside of their images is background.
 CHARACTERS = (
     "digits",
     "mnist",
@@ -27,15 +35,15 @@ CHARACTERS = (
     "omniglot",
     "svhn_cropped",
 )
-# Where TensorFlow Datasets keeps its mirror: if it cannot be reached, neither can the data.
+# The mirror of TensorFlow Datasets: if it cannot be reached, neither can the data.
 MIRROR = ("storage.googleapis.com", 443)
 
 
 def check_name(name: str) -> str:
-    """`name` if it is a data set that TensorFlow Datasets or this repository knows ("mnist", "emnist/letters").
+    """Return the name of a data set of TensorFlow Datasets ("emnist/letters") or this repository, or of a file.
 
     Raises:
-        BadData: with the nearest names.
+        BadData: for an unknown name; the message gives the nearest ones.
     """
     base, _, config = name.split(":")[0].partition("/")
     if base in EMBEDDED and not config:
@@ -46,8 +54,11 @@ def check_name(name: str) -> str:
         return name
     import tensorflow_datasets as tfds
 
-    if base not in _known():
-        hint = _nearest(base, _known()) or f"embedded: {', '.join(EMBEDDED)}; all of TensorFlow Datasets; or ./FOLDER"
+    if base not in _builder_names():
+        hint = (
+            _nearest(base, _builder_names())
+            or f"embedded: {', '.join(EMBEDDED)}; all of TensorFlow Datasets; or ./FOLDER"
+        )
         raise BadData(f"unknown data set '{name}'; {hint} (--dataset)")
     if base in EMBEDDED:
         importlib.import_module(f"pipelines.embedded.{base}")  # registers its builder
@@ -59,14 +70,14 @@ def check_name(name: str) -> str:
 
 
 def is_path(name: str) -> bool:
-    """Whether a data set's name is that of a folder or a .csv or .npz file, and not one of TensorFlow Datasets.
+    """Whether a name is a folder or a .csv or .npz file, and not a data set of TensorFlow Datasets.
 
     >>> is_path("emnist/letters"), is_path("./emnist"), is_path("flowers.npz")
     (False, True, True)
     """
     if name.startswith((".", "/")) or name.endswith((".csv", ".npz")):
         return True
-    return Path(name).exists() and name.split(":")[0].partition("/")[0] not in _known()
+    return Path(name).exists() and name.split(":")[0].partition("/")[0] not in _builder_names()
 
 
 def mebibytes(count: int) -> str:
@@ -78,22 +89,23 @@ def mebibytes(count: int) -> str:
 
 
 @functools.cache
-def _known() -> frozenset[str]:
-    import tensorflow_datasets as tfds  # 0.5 s; imports no TensorFlow
+def _builder_names() -> frozenset[str]:
+    import tensorflow_datasets as tfds
 
     return frozenset(tfds.list_builders(with_community_datasets=False)).union(EMBEDDED)
 
 
-def _nearest(name, known) -> str:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """A hint at similar names, or ""."""
+    near = difflib.get_close_matches(name, list(names), n=3, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
-def prepared_builder(name: str, data_dir: str | None = None):
-    """The tfds.core.DatasetBuilder of a data set whose files are on the disk, made or downloaded if they were not.
+def prepare_builder(name: str, data_dir: str | None = None) -> tfds.core.DatasetBuilder:
+    """The builder of a data set; its files are generated or downloaded unless they are on the disk.
 
     Raises:
-        BadData: unknown name or configuration; not on the disk and no network; or its preparation failed.
+        BadData: unknown name or configuration; not on the disk and no network; or the preparation failed.
     """
     import tensorflow_datasets as tfds
 
@@ -101,37 +113,38 @@ def prepared_builder(name: str, data_dir: str | None = None):
     base = name.split(":")[0].split("/")[0]
     if base in EMBEDDED:
         importlib.import_module(f"pipelines.embedded.{base}")
-    logging.getLogger("absl").addFilter(_is_news)
+    logging.getLogger("absl").addFilter(_is_worth_showing)
     builder = tfds.builder(name, data_dir=data_dir)
-    root = _home(builder.data_dir_root)
-    if _is_there(builder):
+    root = _abbreviate_home(builder.data_dir_root)
+    if _is_prepared(builder):
         return builder
-    if base not in EMBEDDED and not _online():
-        here = ", ".join([f"{', '.join(EMBEDDED)} (embedded)", *_prepared_names(builder.data_dir_root)])
+    if base not in EMBEDDED and not is_online():
+        available = ", ".join([f"{', '.join(EMBEDDED)} (embedded)", *_prepared_names(builder.data_dir_root)])
         raise BadData(
             f"data set '{name}' is not in {root} and there is no network to download it; "
-            f"available offline: {here} (--dataset, --data-dir)"
+            f"available offline: {available} (--dataset, --data-dir)"
         )
     quiet = contextlib.redirect_stdout(io.StringIO()) if base in EMBEDDED else contextlib.nullcontext()
     if base in EMBEDDED:
-        tfds.disable_progress_bar()  # made here in seconds; a download keeps its bar
+        tfds.disable_progress_bar()  # generated in seconds; a download keeps its bar
     try:
         with quiet:
             builder.download_and_prepare()
     except Exception as error:
-        if _is_there(made := tfds.builder(name, data_dir=data_dir)):  # another process was faster
-            return made
+        again = tfds.builder(name, data_dir=data_dir)
+        if _is_prepared(again):  # another process was faster
+            return again
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise BadData(f"data set '{name}' could not be prepared in {root}: {reason} (--data-dir)") from error
     return builder
 
 
-def _is_there(builder) -> bool:
+def _is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
     return Path(builder.data_path).exists() and builder.is_prepared()
 
 
-def _online() -> bool:
-    """Whether a download can begin. TensorFlow Datasets itself takes minutes to notice that it cannot."""
+def is_online() -> bool:
+    """Whether a download can begin; TensorFlow Datasets takes minutes to notice that it cannot."""
     if urllib.request.getproxies():
         return True
     with contextlib.suppress(OSError), socket.create_connection(MIRROR, timeout=3):
@@ -140,17 +153,19 @@ def _online() -> bool:
 
 
 def _prepared_names(root: str) -> list[str]:
-    found = {path.parts[-3] for path in Path(root).glob("*/*/dataset_info.json")}
-    found |= {"/".join(path.parts[-4:-2]) for path in Path(root).glob("*/*/*/dataset_info.json")}
-    return sorted(name for name in found if name.split("/")[0] not in EMBEDDED)
+    """The data sets on the disk but those of this repository."""
+    names = {path.parts[-3] for path in Path(root).glob("*/*/dataset_info.json")}
+    names |= {"/".join(path.parts[-4:-2]) for path in Path(root).glob("*/*/*/dataset_info.json")}
+    return sorted(name for name in names if name.split("/")[0] not in EMBEDDED)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Not what TFDS 4.9.10 warns of whenever it reads a compressed tensor: a call of its own."""
+def _is_worth_showing(record: logging.LogRecord) -> bool:
+    """False for a warning of TFDS 4.9.10 about its own code, whenever it reads a compressed tensor."""
     return "`FeatureConnector.dtype` is deprecated" not in record.getMessage()
 
 
-def _home(path: str) -> str:
+def _abbreviate_home(path: str | Path) -> str:
     """The path with the home directory as ~."""
-    path, home = str(path), str(Path.home())
+    path = str(path)
+    home = str(Path.home())
     return "~" + path[len(home) :] if path.startswith(home + "/") else path

@@ -1,7 +1,7 @@
-"""Encoded images to pixels: whole, or only the part that a crop needs.
+"""From encoded images to pixels: whole, or only the part that a crop needs.
 
 A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that still holds more pixels than the smallest crop needs:
-libjpeg then does a part of the work, and what is left to shrink needs no smoothing.
+libjpeg then does a part of the resizing, and the rest needs no smoothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pipelines.readers import image_files
 
-# A few grey levels off at sharp edges of colour, and faster: for training images.
+# For training images: faster, and a few grey levels off at sharp edges of colour.
 FAST = {"dct_method": "INTEGER_FAST", "fancy_upscaling": False}
 RATIOS = (1, 2, 4, 8)  # the divisors of libjpeg's scaled decoding
 
@@ -22,44 +22,51 @@ def decode(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor | None, chann
 
     Args:
         encoded: string scalar, the bytes.
-        decoder: uint8 scalar: examination.TF_JPEG, TF_IMAGE or PILLOW.
-        path: string scalar: of the file, for what only Pillow reads; None where there is no such image.
+        decoder: uint8 scalar: image_files.TF_JPEG, TF_IMAGE or PILLOW.
+        path: string scalar, the file, which Pillow reads; None where no image needs Pillow.
         channels: 1 or 3.
 
     Returns:
         uint8 (height, width, channels).
     """
-    readers = [
-        lambda: tf.io.decode_jpeg(encoded, channels),
-        lambda: tf.io.decode_image(encoded, channels, expand_animations=False),
-    ]
+
+    def decode_jpeg() -> tf.Tensor:
+        return tf.io.decode_jpeg(encoded, channels)
+
+    def decode_image() -> tf.Tensor:
+        return tf.io.decode_image(encoded, channels, expand_animations=False)
+
+    def decode_with_pillow() -> tf.Tensor:
+        return tf.numpy_function(lambda name: image_files.read_image(name.decode(), channels), [path], tf.uint8)
+
+    decoders = [decode_jpeg, decode_image]
     if path is not None:
-        readers.append(
-            lambda: tf.numpy_function(lambda name: image_files.read(name.decode(), channels), [path], tf.uint8)
-        )
-    return tf.ensure_shape(tf.switch_case(tf.cast(decoder, tf.int32), readers), (None, None, channels))
+        decoders.append(decode_with_pillow)
+    return tf.ensure_shape(tf.switch_case(tf.cast(decoder, tf.int32), decoders), (None, None, channels))
 
 
 def decode_mask(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor | None) -> tf.Tensor:
     """A mask of class numbers, uint8 (height, width, 1); arguments as for `decode`."""
 
-    def by_tensorflow():
+    def decode_image() -> tf.Tensor:
         return tf.io.decode_image(encoded, 1, expand_animations=False)
 
-    def by_pillow():
+    def decode_with_pillow() -> tf.Tensor:
         return tf.numpy_function(lambda name: image_files.read_mask(name.decode())[..., None], [path], tf.uint8)
 
-    mask = by_tensorflow() if path is None else tf.cond(decoder == image_files.PILLOW, by_pillow, by_tensorflow)
+    if path is None:
+        return tf.ensure_shape(decode_image(), (None, None, 1))
+    mask = tf.cond(decoder == image_files.PILLOW, decode_with_pillow, decode_image)
     return tf.ensure_shape(mask, (None, None, 1))
 
 
-def reduced(shape: tf.Tensor, side: int, smallest_area: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """How much smaller JPEGs may be decoded: index into RATIOS, and the height and width that they then have.
+def choose_ratio(shape: tf.Tensor, side: int, smallest_area: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """How much smaller JPEGs may be decoded: an index into RATIOS, and the height and width that result.
 
     Args:
         shape: int (..., 2): height and width.
-        side: of the crops when they are resized.
-        smallest_area: share of an image's area that a crop has at least.
+        side: of the resized crops, in pixels.
+        smallest_area: the least share of an image's area that a crop has.
     """
     spare = tf.cast(tf.reduce_min(shape, axis=-1), tf.float32) * (math.sqrt(smallest_area) / side)
     ratio = tf.reduce_sum(tf.cast(spare[..., None] >= tf.constant(RATIOS[1:], tf.float32), tf.int32), axis=-1)
@@ -72,13 +79,13 @@ def decode_reduced(encoded: tf.Tensor, ratio: tf.Tensor, channels: int) -> tf.Te
 
 
 def decode_crop(encoded: tf.Tensor, ratio: tf.Tensor | None, window: tf.Tensor, channels: int) -> tf.Tensor:
-    """The part `window` (int32 y, x, height, width) of what `decode_reduced` gives, in less time; None: ratio 0."""
+    """The part `window` (int32 y, x, height, width) of `decode_reduced`, in less time; no ratio is ratio 0."""
     parts = [lambda r=r: tf.image.decode_and_crop_jpeg(encoded, window, channels, r, **FAST) for r in RATIOS]
     return parts[0]() if ratio is None else tf.switch_case(ratio, parts)
 
 
-def at_scale(pixels: tf.Tensor, side: int) -> tf.Tensor:
-    """An image whose shorter side has become `side`, uint8 (height, width, channels), smoothed."""
+def resize_shorter_side(pixels: tf.Tensor, side: int) -> tf.Tensor:
+    """Resize an image so that its shorter side is `side`, smoothed: uint8 (height, width, channels)."""
     shape = tf.cast(tf.shape(pixels)[:2], tf.float32)
     size = tf.maximum(tf.cast(tf.round(shape * (side / tf.reduce_min(shape))), tf.int32), side)
     resized = tf.image.resize(pixels, size, antialias=True)
@@ -86,12 +93,12 @@ def at_scale(pixels: tf.Tensor, side: int) -> tf.Tensor:
 
 
 def resize(pixels: tf.Tensor, side: int, smoothed: bool = True) -> tf.Tensor:
-    """A crop (height, width, channels) as float32 (side, side, channels), bilinear.
+    """Resize a crop (height, width, channels) to float32 (side, side, channels), bilinearly.
 
-    Smoothed where it shrinks to less than half, which takes five times as long; `smoothed=False` if it never does.
+    A crop that shrinks to less than half is smoothed, which takes five times as long; `smoothed=False` if none does.
     """
 
-    def bilinear():  # of float32: three quarters of the time that the kernel takes of uint8, and the same values
+    def bilinear() -> tf.Tensor:  # from float32 in three quarters of the time from uint8, to the same values
         return tf.image.resize(tf.cast(pixels, tf.float32), (side, side))
 
     if not smoothed:

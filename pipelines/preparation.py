@@ -1,9 +1,9 @@
-"""From an example as it is stored to what a network takes.
+"""From an example as it is stored to the input and target of a network.
 
     images             decode -> crop at random, or fit to the size -> augment -> 0 ... 1 -> standardise
     sounds, volumes                                                    augment -> 0 ... 1 -> standardise
 
-A mask and boxes go the way of their image. Images are in 0 ... 255 until the end.
+Masks and boxes follow their image. Images are in 0 ... 255 until the end.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from pipelines.augmentation.geometry import crop_boxes, crop_window
 from pipelines.augmentation.policy import Augmentation
 from pipelines.readers import image_files
 from pipelines.sources import Cache
+from pipelines.targets import IGNORE_LABEL
 
-IGNORE = 255  # in a mask: belongs to no class; also what lies outside the image
-BATCHWISE = 128 * 128  # pixels from which an image is augmented by itself: a batch of them is bound by memory
+BATCHWISE = 128 * 128  # pixels: larger images are augmented one by one, because memory bandwidth limits a batch
 INPUT_AND_TARGETS = ("image", "label", "mask", "boxes", "labels")
+
+Example = dict[str, tf.Tensor]  # one example, or a batch of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,17 +36,17 @@ class Preparation:
 
     Args:
         task: "classification", "segmentation", "detection" or "reconstruction".
-        shape: of what the network takes: (side, side, channels), or that of a sound or a volume.
+        shape: of the network's input: (side, side, channels), or that of a sound or a volume.
         num_classes: of the targets.
-        fit: how an image gets that size where it is not cropped at random: "crop" its middle, or "pad" it.
+        fit: how an image that is not cropped at random gets that size: "crop" its middle, or "pad" it.
         augmentation: of training examples.
         fill_mode: what lies outside an image that is moved: "CONSTANT" (0) or "REFLECT".
         value_range: of the raw values, which becomes 0 ... 1.
         mask_first: value of the first class in the masks.
         mean, std: of each channel, in 0 ... 1.
         cache: of decoded training images.
-        largest: the longest of the training images' shorter sides; None: not known.
-        plain: whether all training images are JPEGs that TensorFlow decodes, and none is kept.
+        largest: the longest of the training images' shorter sides; None: unknown.
+        plain: whether all training images are JPEGs that TensorFlow decodes, and none is cached.
     """
 
     task: str
@@ -64,8 +66,7 @@ class Preparation:
     @property
     def crops(self) -> bool:
         """Whether training images are cropped at random."""
-        a = self.augmentation
-        return len(self.shape) == 3 and (a.scale != (1.0, 1.0) or a.margin > 0)
+        return len(self.shape) == 3 and (self.augmentation.scale != (1.0, 1.0) or self.augmentation.margin > 0)
 
     @property
     def batchwise(self) -> bool:
@@ -74,55 +75,58 @@ class Preparation:
 
     @property
     def enlarged(self) -> int:
-        """The shorter side of an image of which a window of fixed scale is cut."""
+        """The shorter side of the resized image that a window of fixed scale is cut from."""
         return round(self.shape[0] * (1 + self.augmentation.margin))
 
-    def batch(self, examples: dict[str, tf.Tensor], luck: tf.Tensor | None) -> tuple:
-        """Decoded examples to (inputs, targets); `luck` (batch, DRAWS) if they are for training."""
-        examples = self._scaled(examples)
+    def prepare_batch(self, examples: Example, draws: tf.Tensor | None) -> tuple:
+        """Decoded examples to (inputs, targets); `draws` (batch, DRAWS) if they are for training."""
+        examples = self._scale(examples)
         if len(self.shape) == 3:
-            examples = self.fitted(examples)
-        return self._finished(self._augmented(examples, luck))
+            examples = self.fit_to_size(examples)
+        return self._standardise(self._augment(examples, draws))
 
-    def example(self, example: dict[str, tf.Tensor], luck: tf.Tensor | None) -> tuple:
-        """One example, perhaps encoded, to (input, target); `luck` (DRAWS,) if it is for training."""
-        if luck is not None and self.crops:
-            example = self._cropped(example, luck)
+    def prepare_example(self, example: Example, draws: tf.Tensor | None) -> tuple:
+        """One example, perhaps encoded, to (input, target); `draws` (DRAWS,) if it is for training."""
+        if draws is not None and self.crops:
+            example = self._crop_at_random(example, draws)
         else:
-            example = self._scaled(self.decoded(example, cached=luck is not None))
-            example = self.fitted(example) if len(self.shape) == 3 else example
-        one = {name: value[None] for name, value in example.items()}
-        finished = self._finished(self._augmented(one, None if luck is None else luck[None]))
-        return tf.nest.map_structure(lambda value: value[0], finished)
+            example = self._scale(self.decode(example, cached=draws is not None))
+            if len(self.shape) == 3:
+                example = self.fit_to_size(example)
+        batch = {name: value[None] for name, value in example.items()}
+        pair = self._standardise(self._augment(batch, None if draws is None else draws[None]))
+        return tf.nest.map_structure(lambda value: value[0], pair)
 
-    def decoded(self, example: dict[str, tf.Tensor], cached: bool = False) -> dict[str, tf.Tensor]:
-        """An example with its image and its mask as pixels."""
-        kept = {name: example[name] for name in INPUT_AND_TARGETS if name in example}
-        if kept["image"].dtype == tf.string:
-            decode = functools.partial(self._whole, example)
-            kept["image"] = self.cache(example["index"], decode, self.shape[-1]) if cached else decode()
-        if "mask" in kept and kept["mask"].dtype == tf.string:
-            mask = decoding.decode_mask(kept["mask"], example["mask_decoder"], example.get("mask_path"))
-            kept["mask"] = mask - self.mask_first  # 0 below the first class becomes 255
-        return kept
+    def decode(self, example: Example, cached: bool = False) -> Example:
+        """Decode the image and the mask of an example, the image through the cache if it is `cached`."""
+        decoded = {name: example[name] for name in INPUT_AND_TARGETS if name in example}
+        if decoded["image"].dtype == tf.string:
+            decode = functools.partial(self._decode_whole, example)
+            decoded["image"] = self.cache(example["index"], decode, self.shape[-1]) if cached else decode()
+        if "mask" in decoded and decoded["mask"].dtype == tf.string:
+            mask = decoding.decode_mask(decoded["mask"], example["mask_decoder"], example.get("mask_path"))
+            decoded["mask"] = mask - self.mask_first  # 0 below the first class wraps to IGNORE_LABEL
+        return decoded
 
-    def finished(self, examples: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """A batch of decoded examples that are not augmented, with "inputs" and "targets" in the place of "image"."""
-        inputs, targets = self.batch(examples, None)
+    def finish(self, examples: Example) -> Example:
+        """Prepare a batch of decoded examples without augmentation: "inputs" and "targets" replace "image"."""
+        inputs, targets = self.prepare_batch(examples, None)
         rest = {name: value for name, value in examples.items() if name != "image"}
         return rest | {"inputs": inputs, "targets": targets}
 
-    def fitted(self, examples: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Images with their masks and boxes, one or a batch, at the network's size, their aspect kept."""
-        height, width = (tf.shape(examples["image"])[axis] for axis in (-3, -2))
+    def fit_to_size(self, examples: Example) -> Example:
+        """Resize images with their masks and boxes, one or a batch, to the network's size, keeping their aspect."""
+        height, width = tf.unstack(tf.shape(examples["image"])[-3:-1])
         if examples["image"].shape[-3:-1] != self.shape[:2]:
             size = {"height": self.shape[0], "width": self.shape[1], f"{self.fit}_to_aspect_ratio": True}
             resize = keras.layers.Resizing(**size, antialias=True, dtype="float32")
             examples = examples | {"image": resize(examples["image"])}
             if "mask" in examples:
-                nearest = keras.layers.Resizing(**size, interpolation="nearest", fill_value=IGNORE, dtype="float32")
+                nearest = keras.layers.Resizing(
+                    **size, interpolation="nearest", fill_value=IGNORE_LABEL, dtype="float32"
+                )
                 examples["mask"] = tf.cast(nearest(examples["mask"]), tf.int32)
-        if "boxes" in examples:  # as that layer rounds: the same number of whole pixels at both ends
+        if "boxes" in examples:  # rounded as that layer does: the same number of whole pixels at both ends
             shorter, longer = tf.minimum(height, width), tf.maximum(height, width)
             if self.fit == "crop":
                 start, extent = ((height - shorter) // 2, (width - shorter) // 2), (shorter, shorter)
@@ -133,22 +137,23 @@ class Preparation:
             examples = self._with_boxes(examples, examples["boxes"], window)
         return examples
 
-    def _scaled(self, examples):
+    def _scale(self, examples: Example) -> Example:
+        """Bring the raw values to 0 ... 255."""
         low, high = self.value_range
         if (low, high) == (0, 255):
             return examples
         return examples | {"image": (tf.cast(examples["image"], tf.float32) - low) * (255 / (high - low))}
 
-    def _cropped(self, example, luck):
-        """A random crop at the network's size."""
+    def _crop_at_random(self, example: Example, draws: tf.Tensor) -> Example:
+        """Crop an image with its mask and boxes, to the network's size."""
         side = self.shape[0]
         if self.augmentation.margin:
-            pixels, window = self._window(example, luck)
+            pixels, window = self._crop_window_of_fixed_scale(example, draws)
         elif example["image"].dtype == tf.string:
-            pixels, window = self._decoded_crop(example, luck)
+            pixels, window = self._decode_crop(example, draws)
         else:
-            pixels, window = self._crop(self._scaled(example)["image"], luck)
-        result = self.decoded(example | {"image": pixels})
+            pixels, window = self._crop(self._scale(example)["image"], draws)
+        result = self.decode(example | {"image": pixels})
         if not self.augmentation.margin:
             result["image"] = decoding.resize(pixels, side, smoothed=self.largest is None or self.largest > 2 * side)
         if "mask" in result:
@@ -160,77 +165,87 @@ class Preparation:
             result = self._with_boxes(result, result["boxes"], window)
         return result
 
-    def _window(self, example, luck):
+    def _crop_window_of_fixed_scale(self, example: Example, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """A window at a random place of the image at a fixed scale, and the window in shares of that image."""
 
-        def at_scale():
-            decoded = self._reduced(example, self.enlarged, 1.0) if example["image"].dtype == tf.string else None
-            return decoding.at_scale(self._scaled(example)["image"] if decoded is None else decoded, self.enlarged)
+        def decode() -> tf.Tensor:
+            if example["image"].dtype == tf.string:
+                pixels = self._decode_reduced(example, self.enlarged, 1.0)
+            else:
+                pixels = self._scale(example)["image"]
+            return decoding.resize_shorter_side(pixels, self.enlarged)
 
-        pixels = self.cache(example["index"], at_scale, self.shape[-1])
-        shape, side = tf.shape(pixels)[:2], self.shape[0]
-        chance = tf.stack([luck[column.CROP_Y], luck[column.CROP_X]])
+        pixels = self.cache(example["index"], decode, self.shape[-1])
+        shape = tf.shape(pixels)[:2]
+        side = self.shape[0]
+        chance = tf.stack([draws[column.CROP_Y], draws[column.CROP_X]])
         y, x = tf.unstack(tf.cast(tf.floor(chance * tf.cast(shape - side + 1, tf.float32)), tf.int32))
         window = tf.ensure_shape(pixels[y : y + side, x : x + side], (side, side, None))
         return window, _share(tf.stack([y, x, side, side]), shape)
 
-    def _whole(self, example):
-        """A whole encoded image."""
+    def _decode_whole(self, example: Example) -> tf.Tensor:
+        """Decode a whole image."""
         return decoding.decode(_encoded(example), example["decoder"], example.get("image_path"), self.shape[-1])
 
-    def _reduced(self, example, side, area):
-        """A whole encoded image; a JPEG as small as crops of that share of its area allow."""
+    def _decode_reduced(self, example: Example, side: int, area: float) -> tf.Tensor:
+        """Decode a whole image; a JPEG as small as crops of that share of its area allow."""
 
-        def jpeg():
-            ratio, _ = decoding.reduced(_jpeg_shape(example), side, area)
+        def decode_jpeg() -> tf.Tensor:
+            ratio, _ = decoding.choose_ratio(_jpeg_shape(example), side, area)
             return decoding.decode_reduced(_encoded(example), ratio, self.shape[-1])
 
-        return tf.cond(example["decoder"] == image_files.TF_JPEG, jpeg, functools.partial(self._whole, example))
-
-    def _decoded_crop(self, example, luck):
-        """A crop of an encoded image: of a JPEG that is not kept in the cache only that part is decoded."""
-        side, area, channels = self.shape[0], self.augmentation.scale[0], self.shape[-1]
-
-        def part():
-            shape, ratio = _jpeg_shape(example), None
-            if self.largest is None or self.largest >= 2 * side:  # else none is decoded smaller
-                ratio, shape = decoding.reduced(shape, side, area)
-            window = crop_window(shape[0], shape[1], luck, self.augmentation)
-            return decoding.decode_crop(_encoded(example), ratio, window, channels), _share(window, shape)
-
-        def whole():
-            decode = functools.partial(self._reduced, example, side, area)
-            return self._crop(self.cache(example["index"], decode, channels), luck)
-
-        if self.plain:  # a choice that is not in the graph takes no time
-            return part()
         return tf.cond(
-            (example["decoder"] == image_files.TF_JPEG) & (example["index"] >= self.cache.first), part, whole
+            example["decoder"] == image_files.TF_JPEG, decode_jpeg, functools.partial(self._decode_whole, example)
         )
 
-    def _crop(self, pixels, luck):
+    def _decode_crop(self, example: Example, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """A crop of an encoded image, and its window in shares of the image. Of an uncached JPEG no more is decoded."""
+        side, area, channels = self.shape[0], self.augmentation.scale[0], self.shape[-1]
+
+        def decode_part() -> tuple[tf.Tensor, tf.Tensor]:
+            shape = _jpeg_shape(example)
+            ratio = None
+            if self.largest is None or self.largest >= 2 * side:  # else none is decoded smaller
+                ratio, shape = decoding.choose_ratio(shape, side, area)
+            window = crop_window(shape[0], shape[1], draws, self.augmentation)
+            return decoding.decode_crop(_encoded(example), ratio, window, channels), _share(window, shape)
+
+        def decode_whole() -> tuple[tf.Tensor, tf.Tensor]:
+            decode = functools.partial(self._decode_reduced, example, side, area)
+            return self._crop(self.cache(example["index"], decode, channels), draws)
+
+        if self.plain:  # a choice that is not in the graph takes no time
+            return decode_part()
+        return tf.cond(
+            (example["decoder"] == image_files.TF_JPEG) & (example["index"] >= self.cache.first),
+            decode_part,
+            decode_whole,
+        )
+
+    def _crop(self, pixels: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """A random crop of decoded pixels, and its window in shares of the image."""
         shape = tf.shape(pixels)[:2]
-        window = crop_window(shape[0], shape[1], luck, self.augmentation)
+        window = crop_window(shape[0], shape[1], draws, self.augmentation)
         y, x, height, width = tf.unstack(window)
         return pixels[y : y + height, x : x + width], _share(window, shape)
 
-    def _with_boxes(self, examples, boxes, window):
-        """The boxes of a window of the image (y, x, height, width in shares of it) that is resized to the size."""
+    def _with_boxes(self, examples: Example, boxes: tf.Tensor, window: tf.Tensor) -> Example:
+        """Move the boxes to a window of the image (y, x, height, width in its shares) that is resized to the size."""
         boxes, keep = crop_boxes(boxes, window, *self.shape[:2])
         return examples | {"boxes": boxes, "labels": tf.where(keep, tf.cast(examples["labels"], tf.int32), -1)}
 
-    def _augmented(self, examples, luck):
+    def _augment(self, examples: Example, draws: tf.Tensor | None) -> Example:
+        """Augment a batch at the network's size; no draws, no augmentation."""
         examples = examples | {"image": tf.cast(examples["image"], tf.float32)}
-        if luck is None:
+        if draws is None:
             return examples
         if len(self.shape) == 2:
-            return examples | {"image": augment_waveforms(examples["image"], luck, self.augmentation)}
+            return examples | {"image": augment_waveforms(examples["image"], draws, self.augmentation)}
         if len(self.shape) == 4:
-            return examples | {"image": augment_volumes(examples["image"], luck, self.augmentation)}
+            return examples | {"image": augment_volumes(examples["image"], draws, self.augmentation)}
         moved = augment(
             examples["image"],
-            luck,
+            draws,
             self.augmentation,
             fill_mode=self.fill_mode,
             masks=examples.get("mask"),
@@ -245,9 +260,9 @@ class Preparation:
             result |= {"boxes": moved["boxes"], "labels": tf.where(moved["keep"], examples["labels"], -1)}
         return result
 
-    def _finished(self, examples):
-        """Standardised inputs, and the targets of the task."""
-        # Whole rows at once: with a factor a channel, TensorFlow's CPU kernel takes as long as a JPEG to decode.
+    def _standardise(self, examples: Example) -> tuple:
+        """(standardised inputs, the targets of the task)."""
+        # Whole rows at once: with one factor a channel, TensorFlow's CPU kernel takes as long as decoding a JPEG.
         *outer, width, channels = self.shape
         mean, std = (np.tile(np.asarray(values, "float32"), width) for values in (self.mean, self.std))
         rows = tf.reshape(examples["image"], (-1, *outer, width * channels))
@@ -261,15 +276,16 @@ class Preparation:
         return inputs, inputs
 
 
-def _encoded(example):
+def _encoded(example: Example) -> tf.Tensor:
     """The bytes of an example's image."""
     return tf.io.read_file(example["image_path"]) if "image_path" in example else example["image"]
 
 
-def _jpeg_shape(example):
-    """Height and width, known from the scan; of a stream's example from its header."""
+def _jpeg_shape(example: Example) -> tf.Tensor:
+    """Height and width, from the scan of the files, or of a stream's example from its header."""
     return example["shape"] if "shape" in example else tf.io.extract_jpeg_shape(example["image"])[:2]
 
 
-def _share(window, shape):
+def _share(window: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """A window (y, x, height, width) in shares of a shape (height, width)."""
     return tf.cast(window, tf.float32) / tf.cast(tf.tile(shape, [2]), tf.float32)

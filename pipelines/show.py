@@ -8,25 +8,34 @@ import dataclasses
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipelines import BadData, load
-from pipelines.augmentation.policy import NAMES
+from pipelines.augmentation.policy import NAMES, Policy
+from pipelines.readers.splits import SPLITS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.patches import Patch
+
+    from pipelines.dataset import Data
 
 COLUMNS = 8
 PALETTE = "tab20"  # of classes, in masks and boxes
 
 
-def draw_batch(data, path: str | Path, split: str = "train", epoch: int = 0) -> None:
+def draw_batch(data: Data, path: str | Path, split: str = "train", epoch: int = 0) -> None:
     """Draw the first batch with its targets as a PNG.
 
     Args:
-        data: pipelines.dataset.Data.
+        data: a loaded data set.
         path: file to write.
-        split: "train", augmented; "validation" or "test", as they are.
-        epoch: whose first batch is drawn of "train".
+        split: "train", augmented; "validation" or "test", not augmented.
+        epoch: of "train", the epoch whose first batch is drawn.
     """
     from matplotlib.figure import Figure
 
@@ -42,23 +51,23 @@ def draw_batch(data, path: str | Path, split: str = "train", epoch: int = 0) -> 
     for i, axis in zip(range(len(inputs)), axes, strict=False):
         _draw_input(axis, inputs[i])
         if data.task == "classification":
-            axis.set_title(_mixture(targets[i].numpy(), data.class_names), fontsize=8)
+            axis.set_title(_title(targets[i].numpy(), data.class_names), fontsize=8)
         elif data.task == "segmentation":
             _draw_mask(axis, targets[i].numpy(), data.num_classes)
         elif data.task == "detection":
             _draw_boxes(axis, targets["boxes"][i].numpy(), targets["labels"][i].numpy(), data.class_names)
     if data.task == "segmentation":
         figure.legend(handles=_patches(data.class_names), loc="outside lower center", ncols=6, fontsize=8)
-    augmented = f"epoch {epoch}, augmented" if split == "train" else "as they are"
+    augmented = f"epoch {epoch}, augmented" if split == "train" else "not augmented"
     figure.suptitle(f"{Path(data.name).name}, {split}: {augmented}", fontsize=10)
     figure.savefig(path, dpi=100)
 
 
-def _draw_input(axis, pixels):
+def _draw_input(axis: Axes, pixels: np.ndarray) -> None:
     if pixels.ndim == 2:  # a sound
         axis.plot(pixels, linewidth=0.3)
         axis.set_ylim(-1, 1)
-    elif pixels.ndim == 4:  # a volume from its front, nearer voxels lighter
+    elif pixels.ndim == 4:  # a volume from the front, nearer voxels lighter
         solid = pixels[..., 0] > 0.5
         depth = np.where(solid.any(0), 1 - solid.argmax(0) / len(solid), 0)
         axis.imshow(depth, cmap="gray", vmin=0, vmax=1, origin="lower")
@@ -66,33 +75,33 @@ def _draw_input(axis, pixels):
         axis.imshow(pixels.clip(0, 1), cmap="gray", vmin=0, vmax=1)
 
 
-def _mixture(target, names) -> str:
-    """The class, or the shares of a mixture of them."""
+def _title(target: np.ndarray, names: Sequence[str]) -> str:
+    """The class, or the shares of a mixture of two."""
     best = [i for i in target.argsort()[::-1] if target[i] > 0.005][:2]
     return names[best[0]] if len(best) == 1 else " + ".join(f"{target[i]:.2f} {names[i]}" for i in best)
 
 
-def _colour(number):
+def _colour(number: int) -> tuple[float, float, float, float]:
     from matplotlib import colormaps
 
     number %= 20
-    return colormaps[PALETTE](2 * number if number < 10 else 2 * (number - 10) + 1)  # its light ones are every second
+    return colormaps[PALETTE](2 * number if number < 10 else 2 * (number - 10) + 1)  # the light ones after the dark
 
 
-def _patches(names):
+def _patches(names: Sequence[str]) -> list[Patch]:
     from matplotlib.patches import Patch
 
     ignored = Patch(color="black", alpha=0.6, label="ignored")
     return [*(Patch(color=_colour(i), label=name) for i, name in enumerate(names)), ignored]
 
 
-def _draw_mask(axis, mask, classes):
+def _draw_mask(axis: Axes, mask: np.ndarray, classes: int) -> None:
     colours = np.array([*(_colour(i) for i in range(classes)), (0, 0, 0, 1)])
     colours[:, 3] = 0.5
     axis.imshow(colours[np.minimum(mask, classes)])
 
 
-def _draw_boxes(axis, boxes, labels, names):
+def _draw_boxes(axis: Axes, boxes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:
     from matplotlib.patches import Rectangle
 
     for (x0, y0, x1, y1), label in zip(boxes, labels, strict=True):
@@ -101,8 +110,8 @@ def _draw_boxes(axis, boxes, labels, names):
             axis.text(x0, y0, names[label], fontsize=6, color=_colour(label), verticalalignment="bottom")
 
 
-def histogram(data) -> str:
-    """The number of examples, boxes or pixels of each class in each split, with a bar for the training split."""
+def histogram(data: Data) -> str:
+    """The examples, boxes or pixels of each class in each split, with a bar for the training split."""
     counts = {split: data.counts(split) for split in data.sizes}
     unit = {"classification": "examples", "detection": "boxes", "segmentation": "pixels"}[data.task]
     width = max(map(len, (*data.class_names, unit)))
@@ -110,7 +119,8 @@ def histogram(data) -> str:
     for i, name in enumerate(data.class_names):
         bar = "#" * round(30 * counts["train"][i] / counts["train"].max())
         lines.append(f"{name:{width}}" + "".join(f"{values[i]:14,}" for values in counts.values()) + f"  {bar}")
-    return "\n".join([*lines, f"{'':{width}}" + "".join(f"{values.sum():14,}" for values in counts.values())])
+    lines.append(" " * width + "".join(f"{values.sum():14,}" for values in counts.values()))
+    return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -121,8 +131,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--task", help="classification, segmentation or detection [the first that the data serve]")
     parser.add_argument("--out", metavar="FILE.png", help="where to draw the batch")
     parser.add_argument("--stats", action="store_true", help="print how often each class occurs")
-    parser.add_argument("--split", default="train", choices=("train", "validation", "test"), help="which [train]")
-    parser.add_argument("--epoch", type=int, default=0, help="whose first examples [0]")
+    parser.add_argument("--split", default="train", choices=SPLITS, help="split to draw [train]")
+    parser.add_argument("--epoch", type=int, default=0, help="epoch whose first examples are drawn [0]")
     parser.add_argument("--count", type=int, default=32, help="examples to draw [32]")
     parser.add_argument("--image-size", type=int, help="side of the images [as for tfcnn.train]")
     parser.add_argument("--aa", default="light", choices=NAMES, help="augmentation [light]")
@@ -131,28 +141,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of order and augmentation [0]")
     parser.add_argument("--data-dir", help="folder of prepared data sets")
     parser.add_argument("--on-bad-image", default="error", choices=("error", "skip"), help="[error]")
-    given = parser.parse_args(arguments)
-    if not (given.out or given.stats):
+    flags = parser.parse_args(arguments)
+    if not (flags.out or flags.stats):
         parser.error("give --out FILE.png, --stats, or both")
     try:
         _import_tensorflow()
         data = load(
-            given.dataset,
-            task=given.task,
-            image_size=given.image_size,
+            flags.dataset,
+            task=flags.task,
+            image_size=flags.image_size,
             batch_size=1,
-            seed=given.seed,
-            augmentation=given.aa,
-            overrides={"mixup": given.mixup, "cutmix": given.cutmix},
-            data_dir=given.data_dir,
-            on_bad_image=given.on_bad_image,
+            seed=flags.seed,
+            augmentation=Policy(flags.aa, mixup=flags.mixup, cutmix=flags.cutmix),
+            data_dir=flags.data_dir,
+            on_bad_image=flags.on_bad_image,
         )
-        if given.stats:
+        if flags.stats:
             print(histogram(data))
-        if given.out:
-            data = dataclasses.replace(data, batch_size=min(given.count, data.sizes["train"]))
-            draw_batch(data, given.out, given.split, given.epoch)
-            print(f"drawn  {given.out}")
+        if flags.out:
+            data = dataclasses.replace(data, batch_size=min(flags.count, data.sizes["train"]))
+            draw_batch(data, flags.out, flags.split, flags.epoch)
+            print(f"drawn  {flags.out}")
     except (BadData, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -160,18 +169,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _import_tensorflow() -> None:
-    """TensorFlow's start-up lines go to file descriptor 2, past every setting."""
+    """Import TensorFlow without its start-up lines, which go to file descriptor 2, past every setting."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as caught, contextlib.suppress(ImportError):
-        os.dup2(caught.fileno(), 2)
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as discarded, contextlib.suppress(ImportError):
+        os.dup2(discarded.fileno(), 2)
         try:
             import tensorflow
 
             tensorflow.config.list_physical_devices()
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Where examples come from: decoded in memory, encoded in memory or in files, or a stream of records.
 
     Decoded   examples of one shape that fit in memory: arrays, from which a batch is gathered by index
-    Encoded   image files, or records whose bytes fit in memory: read by index, decoded in parallel; what fits of the
-              decoded images is kept from the first epoch on
+    Encoded   image files, or records whose bytes fit in memory: read by index, decoded in parallel; as many decoded
+              images as fit are kept from the first epoch on
     Stream    records that do not fit: read in their order, shuffled within a buffer
 
 An example is a dict: "image" (pixels, samples or voxels), with "label", or "mask", or "boxes" and "labels".
@@ -18,8 +18,9 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.catalogue import mebibytes
+from pipelines.errors import BadFile
 
-SHUFFLE_BYTES = 2**24, 2**28  # least and most of the encoded examples among which a stream draws the next
+SHUFFLE_BYTES = 2**24, 2**28  # of a stream's shuffle buffer: least, most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,23 +34,25 @@ class Contents:
     value_range: tuple[float, float]  # of the raw values; becomes 0 ... 1
     fingerprint: str
     mask_first: int = 0  # value of the first class in encoded masks
-    characters: bool = False  # written ones, which must not be mirrored
-    bad: tuple = ()  # files that were left out
+    characters: bool = False  # images of written characters, which must not be mirrored
+    bad: tuple[BadFile, ...] = ()  # files that were left out
     notes: dict[str, int] = dataclasses.field(default_factory=dict)  # files that were converted: {"CMYK": 3}
 
 
 class Decoded:
     """Examples of one shape in memory: for each split a dict of arrays with the examples along their first axis."""
 
-    def __init__(self, splits: dict[str, dict[str, np.ndarray]]):
+    def __init__(self, splits: dict[str, dict[str, np.ndarray]]) -> None:
         self.columns = {
             split: {name: tf.constant(values) for name, values in columns.items()} for split, columns in splits.items()
         }
         self.sizes = {split: len(next(iter(columns.values()))) for split, columns in splits.items()}
-        self.shape = tuple(splits["train"].get("image", splits["train"].get("inputs")).shape[1:])
+        train = splits["train"]
+        self.shape = (train["inputs"] if "inputs" in train else train["image"]).shape[1:]
         self.bytes = sum(values.nbytes for columns in splits.values() for values in columns.values())
 
     def storage(self) -> str:
+        """Where the examples are, in words."""
         return f"all {sum(self.sizes.values()):,} examples decoded in memory, {mebibytes(self.bytes)}"
 
     def gather(self, split: str, rows: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -64,8 +67,7 @@ class Decoded:
         """The examples after a function of batches."""
         splits = {}
         for split, columns in self.columns.items():
-            batches = tf.data.Dataset.from_tensor_slices(columns).batch(256).map(function).as_numpy_iterator()
-            batches = list(batches)
+            batches = list(tf.data.Dataset.from_tensor_slices(columns).batch(256).map(function).as_numpy_iterator())
             splits[split] = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
         return Decoded(splits)
 
@@ -74,29 +76,29 @@ class Cache:
     """Decoded images by number, each kept when it is first decoded.
 
     Args:
-        first: how many are kept: those with a lower number.
+        first: number of images to keep: 0 ... first - 1.
     """
 
-    def __init__(self, first: int = 0):
+    def __init__(self, first: int = 0) -> None:
         self.first = first
         self.table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, "")
 
     def __call__(self, number: tf.Tensor, decode: Callable[[], tf.Tensor], channels: int) -> tf.Tensor:
-        """The pixels of image `number`, uint8 (height, width, channels); `decode()` makes them the first time."""
+        """The pixels of image `number`, uint8 (height, width, channels); `decode()` returns them the first time."""
         if not self.first:
             return decode()
         kept = self.table.lookup(number)
 
-        def first_time():
+        def decode_and_keep() -> tf.Tensor:
             pixels = decode()
 
-            def keep():
+            def keep() -> tf.Tensor:
                 with tf.control_dependencies([self.table.insert(number, tf.io.serialize_tensor(pixels))]):
                     return tf.identity(pixels)
 
             return tf.cond(number < self.first, keep, lambda: pixels)
 
-        pixels = tf.cond(tf.strings.length(kept) > 0, lambda: tf.io.parse_tensor(kept, tf.uint8), first_time)
+        pixels = tf.cond(tf.strings.length(kept) > 0, lambda: tf.io.parse_tensor(kept, tf.uint8), decode_and_keep)
         return tf.ensure_shape(pixels, (None, None, channels))
 
 
@@ -105,28 +107,31 @@ class Encoded:
 
     Args:
         splits: for each split the columns: "image" and perhaps "mask", the bytes or the path of each; "decoder" and
-            "mask_decoder", what reads them, as in `pipelines.readers.scan`; and the targets.
+            "mask_decoder", as in `pipelines.readers.image_files`; and the targets.
         shapes: height and width of the training images, (examples, 2).
         files: whether the columns hold paths.
     """
 
-    def __init__(self, splits: dict[str, dict[str, Any]], shapes: np.ndarray, files: bool):
+    def __init__(self, splits: dict[str, dict[str, Any]], shapes: np.ndarray, files: bool) -> None:
         self.columns = {
             split: {name: tf.constant(values) for name, values in columns.items()} for split, columns in splits.items()
         }
         self.sizes = {split: len(columns["image"]) for split, columns in splits.items()}
-        self.shapes, self.files = shapes, files
+        self.shapes = shapes
+        self.files = files
         self.columns["train"]["shape"] = tf.constant(shapes, tf.int32)
-        held = [value for columns in splits.values() for name in ("image", "mask") for value in columns.get(name, ())]
-        self.bytes = sum(map(len, held))
+        self.bytes = sum(
+            len(value) for columns in splits.values() for name in ("image", "mask") for value in columns.get(name, ())
+        )
 
     def storage(self) -> str:
+        """Where the examples are, in words."""
         if self.files:
             return f"{sum(self.sizes.values()):,} files read from the disk"
         return f"all {sum(self.sizes.values()):,} examples encoded in memory, {mebibytes(self.bytes)}"
 
     def fetch(self, split: str, index: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One example, its image and its mask encoded; of an image in a file the path: one that is kept is not read."""
+        """One example, encoded. Of an image in a file it holds the path, so that a cached image is not read again."""
         example = {name: values[index] for name, values in self.columns[split].items()} | {"index": index}
         if self.files:
             example["image_path"] = example["image"]
@@ -142,31 +147,38 @@ class Stream:
         splits: for each split a tf.data.Dataset of examples, their images and masks encoded.
         sizes: examples of each split.
         record_bytes: of an encoded example, on average.
-        memory: bytes that it may take.
+        memory: bytes that the stream may hold.
     """
 
-    def __init__(self, splits: dict[str, tf.data.Dataset], sizes: dict[str, int], record_bytes: float, memory: int):
-        self.splits, self.sizes = splits, sizes
+    def __init__(
+        self, splits: dict[str, tf.data.Dataset], sizes: dict[str, int], record_bytes: float, memory: int
+    ) -> None:
+        self.splits = splits
+        self.sizes = sizes
         least, most = SHUFFLE_BYTES
         self.buffer = max(1, min(int(max(least, min(most, memory)) / record_bytes), sizes["train"]))
 
     def storage(self) -> str:
+        """Where the examples are, in words."""
         return f"{sum(self.sizes.values()):,} records streamed from the disk, {self.buffer:,} at a time in memory"
 
     def examples(self, split: str, *seeds: tf.Tensor) -> tf.data.Dataset:
         """The encoded examples of a split with their numbers as "index", shuffled if there are two int64 seeds."""
         dataset = self.splits[split].enumerate()
         if seeds:
-            dataset = _shuffled(dataset, self.buffer, *seeds)
+            dataset = _shuffle(dataset, self.buffer, *seeds)
         return dataset.map(lambda index, example: example | {"index": index})
 
 
-def _shuffled(dataset: tf.data.Dataset, buffer: int, *seeds: tf.Tensor) -> tf.data.Dataset:
-    """`dataset.shuffle`, whose order would also depend on the seed of the process, by two int64 seeds alone."""
+Source = Decoded | Encoded | Stream
+
+
+def _shuffle(dataset: tf.data.Dataset, buffer: int, *seeds: tf.Tensor) -> tf.data.Dataset:
+    """Shuffle by two int64 seeds alone; the order of `dataset.shuffle` also depends on the seed of the process."""
     variant = tf.raw_ops.ShuffleDatasetV3(
         input_dataset=tf.data.experimental.to_variant(dataset),
         buffer_size=buffer,
-        seed=seeds[0] + 1,  # (0, 0) would mean a random seed
+        seed=seeds[0] + 1,  # TensorFlow takes (0, 0) for a random seed
         seed2=seeds[1],
         seed_generator=tf.raw_ops.DummySeedGenerator(),
         output_types=tf.nest.flatten(tf.nest.map_structure(lambda spec: spec.dtype, dataset.element_spec)),

@@ -111,7 +111,7 @@ def cost_table(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
         ValueError: the model has no graph (a subclassed model), or a size that is not known.
 
     A layer with weights whose cost is not known stands in the table with its parameters and without MACs, and is
-    named in `unknown`. A custom layer states its cost by a method `cost(input_shape, output_shape) -> ConvCost`,
+    named in `unpriced`. A custom layer states its cost by a method `cost(input_shape, output_shape) -> ConvCost`,
     shapes with the batch.
     """
     if input_shape is not None:
@@ -119,7 +119,7 @@ def cost_table(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
             model = keras.models.clone_model(model, input_tensors=keras.Input(input_shape, dtype=model.inputs[0].dtype))
     read = graph.read(model)
     rows = []
-    unknown = []
+    unpriced = []
     seen = set()
     for step in read.steps:
         cost = _cost_of_step(step)
@@ -128,7 +128,7 @@ def cost_table(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
         seen.add(step.operation)
         rows.append(row)
         if cost is None:
-            unknown.append(f"{row.name} ({row.kind})")
+            unpriced.append(f"{row.name} ({row.kind})")
     return CostTable(
         rows,
         params=model.count_params(),
@@ -137,7 +137,7 @@ def cost_table(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
         multiplications=sum(row.multiplications for row in rows),
         additions=sum(row.additions for row in rows),
         activation_bytes=sum(row.activation_bytes for row in rows),
-        unknown=tuple(dict.fromkeys(unknown)),
+        unpriced=tuple(dict.fromkeys(unpriced)),
         params_bytes=sum(map(_weight_bytes, model.weights)),
         trainable_bytes=sum(map(_weight_bytes, model.trainable_weights)),
         input_bytes=sum(map(_example_bytes, read.inputs)),

@@ -1,7 +1,7 @@
 """Operations on colours: images float32 (batch, height, width, channels) in 0 ... 255 in, the same out.
 
-Those with a factor, float32 (batch,), are Pillow's enhancers: 0 is the image without that property, 1 the image, more
-is more of it. The others are Pillow's ImageOps, for each channel by itself.
+Those with a factor, float32 (batch,), are Pillow's enhancers: 0 removes the property, 1 leaves the image, a larger
+factor strengthens it. The others are Pillow's ImageOps, each channel on its own values.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ def brightness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 
 def contrast(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """0: everywhere the mean of the grey image."""
+    """0: the mean of the grey image everywhere."""
     return _blend(tf.reduce_mean(_grey(images), axis=(1, 2), keepdims=True), images, factor)
 
 
 def saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """0: the grey image. Images that do not have three channels have no saturation."""
+    """0: the grey image. Images without three channels have no saturation and stay."""
     return _blend(_grey(images), images, factor) if images.shape[3] == 3 else images
 
 
 def sharpness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """0: blurred by (1 1 1, 1 5 1, 1 1 1) / 13; the outermost pixels stay."""
-    if min(images.shape[1:3]) < 3:  # no pixel is an inner one
+    if min(images.shape[1:3]) < 3:  # there are no inner pixels
         return images
     rows = images[:, :-2] + images[:, 1:-1] + images[:, 2:]
     window = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
@@ -38,18 +38,18 @@ def sharpness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 
 def posterize(images: tf.Tensor, bits: int) -> tf.Tensor:
-    """Only the highest `bits` (1 ... 8) of each value."""
+    """Keep the highest `bits` (1 ... 8) of each value."""
     step = 2.0 ** (8 - bits)
     return tf.floor(images / step) * step
 
 
 def solarize(images: tf.Tensor, threshold: float) -> tf.Tensor:
-    """Values from the threshold on are inverted."""
+    """Invert the values from the threshold on."""
     return images + tf.cast(images >= threshold, tf.float32) * (255 - 2 * images)
 
 
 def auto_contrast(images: tf.Tensor) -> tf.Tensor:
-    """The darkest value becomes 0, the brightest 255."""
+    """Stretch the values so that the darkest is 0 and the brightest 255."""
     low, high = (  # one axis after the other: twice as fast as both
         limit(limit(images, axis=1, keepdims=True), axis=2, keepdims=True) for limit in (tf.reduce_min, tf.reduce_max)
     )
@@ -58,7 +58,7 @@ def auto_contrast(images: tf.Tensor) -> tf.Tensor:
 
 
 def equalize(images: tf.Tensor) -> tf.Tensor:
-    """All values about equally often. Values are rounded to whole ones."""
+    """Equalize the histogram of each channel. Values are rounded to whole numbers."""
     images = tf.round(images)
     batch, height, width, channels = tf.unstack(tf.shape(images))
     planes = tf.reshape(tf.transpose(images, [0, 3, 1, 2]), [batch * channels, height * width])
@@ -71,22 +71,22 @@ def equalize(images: tf.Tensor) -> tf.Tensor:
     return tf.gather(tf.cast(tf.reshape(table, [-1]), tf.float32), tf.cast(images, tf.int32) + first)
 
 
-def jitter(images: tf.Tensor, luck: tf.Tensor, strength: float) -> tf.Tensor:
+def jitter(images: tf.Tensor, draws: tf.Tensor, strength: float) -> tf.Tensor:
     """Brightness, contrast and saturation, each by a factor uniformly in 1 +- strength."""
     for operation, number in (
         (brightness, column.BRIGHTNESS),
         (contrast, column.CONTRAST),
         (saturation, column.SATURATION),
     ):
-        images = operation(images, 1 + strength * (2 * luck[:, number] - 1))
+        images = operation(images, 1 + strength * (2 * draws[:, number] - 1))
     return images
 
 
-def _blend(without, images, factor):
+def _blend(without: tf.Tensor, images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(without + factor[:, None, None, None] * (images - without), 0.0, 255.0)
 
 
-def _grey(images):
+def _grey(images: tf.Tensor) -> tf.Tensor:
     """Luma (ITU-R BT.601) of three channels, else the mean: one channel."""
     if images.shape[3] == 3:
         return images[..., :1] * 0.299 + images[..., 1:2] * 0.587 + images[..., 2:] * 0.114

@@ -1,7 +1,7 @@
 """Where pixels come from: affine matrices, crop windows and bounding boxes.
 
-A matrix maps a point (x, y, 1) of the augmented image to the point of the given image that it shows, in pixels, both
-from the image's centre. Transforms compose by multiplication, the one that is done first on the left.
+A matrix maps a point (x, y, 1) of the augmented image to the point of the input image that it shows, in pixels from the
+image's centre. Transforms compose by multiplication, the first one on the left.
 """
 
 from __future__ import annotations
@@ -17,23 +17,31 @@ from pipelines.augmentation.policy import Augmentation
 VISIBLE = 0.2  # share of a moved box that must remain in the image
 
 
-def matrix(a, b, c, d, e, f) -> tf.Tensor:
+def matrix(
+    a: float | tf.Tensor,
+    b: float | tf.Tensor,
+    c: float | tf.Tensor,
+    d: float | tf.Tensor,
+    e: float | tf.Tensor,
+    f: float | tf.Tensor,
+) -> tf.Tensor:
     """The matrices ((a, b, c), (d, e, f), (0, 0, 1)), from numbers or float32 (batch,): float32 (batch, 3, 3)."""
     like = tf.zeros_like(sum((a, b, c, d, e, f)))
     rows = [[a, b, c], [d, e, f], [0.0, 0.0, 1.0]]
     return tf.stack([tf.stack([like + value for value in row], axis=-1) for row in rows], axis=-2)
 
 
-def matrices(luck: tf.Tensor, a: Augmentation, height: int, width: int) -> tf.Tensor:
+def matrices(draws: tf.Tensor, augmentation: Augmentation, height: int, width: int) -> tf.Tensor:
     """Mirror, turn, zoom and shift, in this order: float32 (batch, 3, 3)."""
-    centred = 2 * luck - 1
-    angle, zoom = math.radians(a.degrees) * centred[:, column.ANGLE], tf.exp(a.zoom * centred[:, column.ZOOM])
-    cos, sin = tf.cos(angle) / zoom, tf.sin(angle) / zoom
-    flip_x, flip_y = (
-        tf.where(luck[:, flip] < share, -1.0, 1.0)
-        for flip, share in ((column.FLIP_X, a.hflip), (column.FLIP_Y, a.vflip))
-    )
-    right, down = a.translate * width * centred[:, column.SHIFT_X], a.translate * height * centred[:, column.SHIFT_Y]
+    centred = 2 * draws - 1
+    angle = math.radians(augmentation.degrees) * centred[:, column.ANGLE]
+    zoom = tf.exp(augmentation.zoom * centred[:, column.ZOOM])
+    cos = tf.cos(angle) / zoom
+    sin = tf.sin(angle) / zoom
+    flip_x = tf.where(draws[:, column.FLIP_X] < augmentation.hflip, -1.0, 1.0)
+    flip_y = tf.where(draws[:, column.FLIP_Y] < augmentation.vflip, -1.0, 1.0)
+    right = augmentation.translate * width * centred[:, column.SHIFT_X]
+    down = augmentation.translate * height * centred[:, column.SHIFT_Y]
     return matrix(flip_x * cos, -flip_x * sin, right, flip_y * sin, flip_y * cos, down)
 
 
@@ -55,31 +63,31 @@ def resample(
     )
 
 
-def mirror(images: tf.Tensor, luck: tf.Tensor, a: Augmentation) -> tf.Tensor:
+def mirror(images: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
     """Images (batch, height, width, channels) of any type, mirrored as `matrices` says, without resampling."""
     _, height, width, channels = images.shape
-    # Along the middle axis of three TensorFlow copies pixel by pixel; else number by number, ten times as slow.
+    # Along the middle of three axes TensorFlow copies whole pixels; else single numbers, which takes ten times as long.
     rows = {column.FLIP_X: (-1, width, channels), column.FLIP_Y: (-1, height, width * channels)}
-    for flip, share in ((column.FLIP_X, a.hflip), (column.FLIP_Y, a.vflip)):
+    for flip, share in ((column.FLIP_X, augmentation.hflip), (column.FLIP_Y, augmentation.vflip)):
         if share:
 
-            def reverse(some, shape=rows[flip]):
+            def reverse(some: tf.Tensor, shape: tuple[int, ...] = rows[flip]) -> tf.Tensor:
                 return tf.reshape(tf.reverse(tf.reshape(some, shape), [1]), (-1, height, width, channels))
 
-            images = partition.change(images, luck[:, flip] < share, [reverse])
+            images = partition.change(images, draws[:, flip] < share, [reverse])
     return images
 
 
 def move_boxes(boxes: tf.Tensor, matrices: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Boxes as `resample` moves what they hold: the upright hull of the moved corners, clipped to the image.
+    """Move boxes with the pixels of `resample`: the upright hull of the moved corners, clipped to the image.
 
     Args:
         boxes: float32 (batch, n, 4), x and y of the first corner and of the last, in pixels; rows of -1 are padding.
         matrices: float32 (batch, 3, 3).
 
     Returns:
-        (boxes, keep): rows of -1 where there was no box or less than a fifth of the moved one remains in the image;
-        bool (batch, n), where one remains.
+        (boxes, keep): rows of -1 where there was no box or less than a fifth of the moved one is left in the image;
+        bool (batch, n), where one is left.
     """
     x, y = tf.gather(boxes, [0, 2, 2, 0], axis=-1), tf.gather(boxes, [1, 1, 3, 3], axis=-1)
     corners = tf.stack([x - width / 2, y - height / 2, tf.ones_like(x)], axis=-1)  # (batch, n, 4, 3)
@@ -89,53 +97,58 @@ def move_boxes(boxes: tf.Tensor, matrices: tf.Tensor, height: int, width: int) -
 
 
 def crop_boxes(boxes: tf.Tensor, window: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Boxes float32 (n, 4) of one image after the crop `window` was resized to (height, width): as `move_boxes`."""
+    """As `move_boxes`, for the boxes float32 (n, 4) of one image whose crop `window` is resized to (height, width)."""
     y, x, h, w = tf.unstack(tf.cast(window, tf.float32))
     scale = tf.stack([width / w, height / h, width / w, height / h])
     return _visible((boxes - tf.stack([x, y, x, y])) * scale, tf.reduce_any(boxes != -1, axis=-1), height, width)
 
 
-def _visible(boxes, present, height, width):
+def _visible(boxes: tf.Tensor, present: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
     clipped = tf.clip_by_value(boxes, 0.0, [width, height, width, height])
     keep = present & (_area(clipped) > 0) & (_area(clipped) >= VISIBLE * _area(boxes))
     return tf.where(keep[..., None], clipped, -1.0), keep
 
 
-def _area(boxes):
+def _area(boxes: tf.Tensor) -> tf.Tensor:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
-def crop_window(height: tf.Tensor, width: tf.Tensor, luck: tf.Tensor, a: Augmentation) -> tf.Tensor:
+def crop_window(height: tf.Tensor, width: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
     """The random resized crop of one image, by torchvision's rule.
 
-    The area is uniform in `a.scale`, the ratio log-uniform in `a.ratio`; the first of ten tries that fits into the
-    image is taken, else the largest centred window whose ratio is allowed.
+    The area is uniform in `augmentation.scale`, the ratio log-uniform in `augmentation.ratio`. The window is the first
+    of ten tries that fits into the image, else the largest centred one whose ratio is allowed.
 
     Args:
         height, width: int32 scalars.
-        luck: float32 (DRAWS,).
+        draws: float32 (DRAWS,).
 
     Returns:
-        int32 (4,): y, x, height and width, as `tf.io.decode_and_crop_jpeg` takes them; the whole image if `a.scale`
-        is (1, 1).
+        int32 (4,): y, x, height and width, as `tf.io.decode_and_crop_jpeg` takes them; the whole image if the scale is
+        (1, 1).
     """
-    if a.scale == (1.0, 1.0):
+    if augmentation.scale == (1.0, 1.0):
         return tf.stack([0, 0, height, width])
-    rows, columns = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
-    area = rows * columns * _between(*a.scale, luck[column.CROP_AREA])
-    ratio = tf.exp(_between(math.log(a.ratio[0]), math.log(a.ratio[1]), luck[column.CROP_RATIO]))
-    w, h = tf.round(tf.sqrt(area * ratio)), tf.round(tf.sqrt(area / ratio))
+    rows = tf.cast(height, tf.float32)
+    columns = tf.cast(width, tf.float32)
+    narrowest, widest = augmentation.ratio
+    area = rows * columns * _between(*augmentation.scale, draws[column.CROP_AREA])
+    ratio = tf.exp(_between(math.log(narrowest), math.log(widest), draws[column.CROP_RATIO]))
+    w = tf.round(tf.sqrt(area * ratio))
+    h = tf.round(tf.sqrt(area / ratio))
     fits = (w >= 1) & (w <= columns) & (h >= 1) & (h <= rows)
     first = tf.argmax(fits)
-    widest, highest = tf.minimum(columns, tf.round(rows * a.ratio[1])), tf.minimum(rows, tf.round(columns / a.ratio[0]))
-    found = tf.reduce_any(fits)
-    w, h = tf.where(found, w[first], widest), tf.where(found, h[first], highest)
-    y, x = (
-        tf.where(found, tf.floor(chance * (free + 1)), tf.floor(free / 2))
-        for chance, free in ((luck[column.CROP_Y], rows - h), (luck[column.CROP_X], columns - w))
-    )
+    any_fits = tf.reduce_any(fits)
+    w = tf.where(any_fits, w[first], tf.minimum(columns, tf.round(rows * widest)))
+    h = tf.where(any_fits, h[first], tf.minimum(rows, tf.round(columns / narrowest)))
+
+    def corner(chance: tf.Tensor, free: tf.Tensor) -> tf.Tensor:
+        return tf.where(any_fits, tf.floor(chance * (free + 1)), tf.floor(free / 2))
+
+    y = corner(draws[column.CROP_Y], rows - h)
+    x = corner(draws[column.CROP_X], columns - w)
     return tf.cast(tf.stack([y, x, h, w]), tf.int32)
 
 
-def _between(low, high, share):
+def _between(low: float, high: float, share: tf.Tensor) -> tf.Tensor:
     return low + (high - low) * share

@@ -1,4 +1,4 @@
-"""What augmentation does, as plain values, and the policies that have a name. TensorFlow is not imported here."""
+"""What augmentation does, as plain values, and the named policies. This file imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ NAMES = ("none", "light", "rand")
 class Augmentation:
     """What happens to training examples; `Augmentation()` is nothing.
 
-    `scale`, `ratio` and `margin` are for `preparation`, which chooses what is read; `mixup` and `cutmix` for
-    `mixing.mix`, on the finished batch; all others for `augment.augment`.
+    `pipelines.preparation` applies `scale`, `ratio` and `margin` as it reads an image; `mixup.mix` applies `mixup` and
+    `cutmix` to the finished batch; `augment.augment` applies all others.
     """
 
     scale: tuple[float, float] = (1.0, 1.0)  # share of the area that a random resized crop keeps; (1, 1): no crop
     ratio: tuple[float, float] = (3 / 4, 4 / 3)  # width by height of that crop
-    margin: float = 0.0  # in place of that: a window of an image whose shorter side is larger than it by this share
+    margin: float = 0.0  # instead of that crop: a window of the image, whose shorter side is longer by this share
     hflip: float = 0.0  # probability
     vflip: float = 0.0  # probability
     degrees: float = 0.0  # rotation, uniformly in +-degrees
@@ -36,9 +36,23 @@ class Augmentation:
         return dataclasses.replace(self, mixup=0.0, cutmix=0.0) != Augmentation()
 
 
-def policy(name: str, *, side: int, characters: bool, hflip: float | None = None) -> Augmentation:
-    """The augmentation called "none", "light" or "rand" for images of `side` pixels.
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """An augmentation by name, with what a caller changes of it; None leaves a value to the name and the data."""
 
+    name: str = "light"  # one of NAMES
+    hflip: float | None = None  # probability; None: 0.5, and 0 for written characters. "none" mirrors nothing
+    color_jitter: float | None = None
+    erase: float | None = None
+    margin: float | None = None  # replaces the random resized crop, 0 too
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+
+def choose_augmentation(policy: str | Policy | Augmentation, *, side: int, characters: bool) -> Augmentation:
+    """The augmentation that a policy, or the name of one, stands for; an `Augmentation` is returned as it is.
+
+    "none": nothing.
     "light": written characters and images up to 128 pixels are turned, zoomed and shifted a little; larger ones are
     cropped at random as photographs are. The crop keeps at least a quarter of the area and not the 0.08 of
     Inception's training (Szegedy et al. 2014, section 6), which is for many epochs on a million photographs; for a
@@ -46,19 +60,34 @@ def policy(name: str, *, side: int, characters: bool, hflip: float | None = None
     "rand": "light" and RandAugment(2, 9) and random erasing with probability 0.1.
 
     Args:
-        name: one of `NAMES`.
+        policy: one of `NAMES`, a `Policy` or an `Augmentation`.
         side: of the training images, in pixels.
-        characters: whether the images are written characters, of which a mirrored one is another character.
-        hflip: probability of mirroring left to right. Default: 0.5, and 0 for characters.
+        characters: whether the images show written characters, which mirroring would turn into others.
     """
-    if name == "none":
+    if isinstance(policy, Augmentation):
+        return policy
+    if isinstance(policy, str):
+        policy = Policy(policy)
+    augmentation = _by_name(policy, side, characters)
+    if policy.color_jitter is not None:
+        augmentation = dataclasses.replace(augmentation, color_jitter=policy.color_jitter)
+    if policy.erase is not None:
+        augmentation = dataclasses.replace(augmentation, erase=policy.erase)
+    if policy.margin is not None:
+        augmentation = dataclasses.replace(augmentation, margin=policy.margin, scale=(1.0, 1.0))
+    return dataclasses.replace(augmentation, mixup=policy.mixup, cutmix=policy.cutmix)
+
+
+def _by_name(policy: Policy, side: int, characters: bool) -> Augmentation:
+    if policy.name == "none":
         return Augmentation()
+    hflip = policy.hflip
     if hflip is None:
         hflip = 0.0 if characters else 0.5
     if side <= LARGE or characters:
         light = Augmentation(hflip=hflip, degrees=12.0, translate=0.09, zoom=0.15)
     else:
         light = Augmentation(hflip=hflip, scale=(0.25, 1.0))
-    if name == "light":
+    if policy.name == "light":
         return light
     return dataclasses.replace(light, randaugment=(2, 9.0), erase=0.1)

@@ -1,8 +1,8 @@
 """RandAugment (Cubuk et al. 2019, arXiv:1909.13719): a few operations of one strength, drawn for each image.
 
-The fourteen operations of the paper, all growing with the magnitude as torchvision's do (whose 0 ... 30 is 0 ... 10
-here, and whose shift of 150 / 331 is 0.45). Those that move pixels are matrices, for the one resampling of `augment`;
-colours follow after that.
+The fourteen operations of the paper, all growing with the magnitude as torchvision's do (its 0 ... 30 is 0 ... 10 here,
+its shift of 150 / 331 is 0.45). Those that move pixels are matrices, for the one resampling of `augment`; those that
+change colours follow.
 """
 
 from __future__ import annotations
@@ -18,24 +18,32 @@ MOVES = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 COLOURS = ("brightness", "saturation", "contrast", "sharpness", "posterize", "solarize", "auto_contrast", "equalize")
 OPERATIONS = (*MOVES, "identity", *COLOURS)
 # At magnitude 10, either way:
-SHEAR, TRANSLATE, ROTATE, ENHANCE = 0.3, 0.45, math.radians(30), 0.9
+SHEAR = 0.3
+TRANSLATE = 0.45
+ROTATE = math.radians(30)
+ENHANCE = 0.9
 
 
-def move(matrices: tf.Tensor, luck: tf.Tensor, operations: int, magnitude: float, height: int, width: int) -> tf.Tensor:
+def move(
+    matrices: tf.Tensor, draws: tf.Tensor, operations: int, magnitude: float, height: int, width: int
+) -> tf.Tensor:
     """The matrices, followed by the drawn operations that move pixels: float32 (batch, 3, 3)."""
     for k in range(operations):
-        drawn, strength = _drawn(luck, k, magnitude)
+        drawn, strength = _draw_operation(draws, k, magnitude)
         by = {name: tf.where(drawn == number, strength, 0.0) for number, name in enumerate(OPERATIONS) if name in MOVES}
-        cos, sin = tf.cos(ROTATE * by["rotate"]), tf.sin(ROTATE * by["rotate"])
-        right, down = TRANSLATE * width * by["translate_x"], TRANSLATE * height * by["translate_y"]
-        # At most one of them is not zero, so that shear and rotation can share the matrix.
-        shear_x, shear_y = SHEAR * by["shear_x"], SHEAR * by["shear_y"]
+        cos = tf.cos(ROTATE * by["rotate"])
+        sin = tf.sin(ROTATE * by["rotate"])
+        right = TRANSLATE * width * by["translate_x"]
+        down = TRANSLATE * height * by["translate_y"]
+        # At most one strength is not zero, so that shear and rotation can share the matrix.
+        shear_x = SHEAR * by["shear_x"]
+        shear_y = SHEAR * by["shear_y"]
         matrices = matrices @ geometry.matrix(cos, shear_x - sin, right, shear_y + sin, cos, down)
     return matrices
 
 
-def recolour(images: tf.Tensor, luck: tf.Tensor, operations: int, magnitude: float) -> tf.Tensor:
-    """The images, after the drawn operations that change colours, in the order in which they were drawn."""
+def recolour(images: tf.Tensor, draws: tf.Tensor, operations: int, magnitude: float) -> tf.Tensor:
+    """The images after the drawn operations that change colours, in the order drawn."""
     share = magnitude / 10
     changes = {
         "brightness": lambda images, strength: colour.brightness(images, 1 + ENHANCE * strength),
@@ -48,13 +56,13 @@ def recolour(images: tf.Tensor, luck: tf.Tensor, operations: int, magnitude: flo
         "equalize": lambda images, strength: colour.equalize(images),
     }
     for k in range(operations):
-        drawn, strength = _drawn(luck, k, magnitude)
+        drawn, strength = _draw_operation(draws, k, magnitude)
         choice = tf.maximum(drawn - OPERATIONS.index("identity"), 0)
         images = partition.change(images, choice, [changes[name] for name in COLOURS], strength)
     return images
 
 
-def _drawn(luck: tf.Tensor, k: int, magnitude: float) -> tuple[tf.Tensor, tf.Tensor]:
+def _draw_operation(draws: tf.Tensor, k: int, magnitude: float) -> tuple[tf.Tensor, tf.Tensor]:
     """The k-th operation of each image, int32 (batch,), and its strength in -1 ... 1, float32 (batch,)."""
-    drawn = tf.cast(luck[:, column.OPERATION[k]] * len(OPERATIONS), tf.int32)
-    return drawn, tf.where(luck[:, column.DIRECTION[k]] < 0.5, -magnitude / 10, magnitude / 10)
+    drawn = tf.cast(draws[:, column.OPERATION[k]] * len(OPERATIONS), tf.int32)
+    return drawn, tf.where(draws[:, column.DIRECTION[k]] < 0.5, -magnitude / 10, magnitude / 10)

@@ -8,16 +8,19 @@ picture has a box. It is no substitute for photographs: six rigid shapes, flat l
 Boxes around the connected pixels that stand out from the median colour (Otsu's threshold) meet 38 % of the test figures
 at an IoU of 0.5 or more, whatever their class; on `easy` 66 %, on `hard` 21 %.
 
-Drawn by this repository (pipelines/drawing.py) and under its licence. `boxes/easy`, `boxes/medium` (the default) and
-`boxes/hard` differ in the numbers of `drawing.DIFFICULTIES`. Train 800, validation 100, test 200 scenes.
+Drawn by this repository (pipelines/embedded/scenes.py) and under its licence. `boxes/easy`, `boxes/medium` (the
+default) and `boxes/hard` differ in the numbers of `scenes.DIFFICULTIES`. Train 800, validation 100, test 200 scenes.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import tensorflow_datasets as tfds
 from scipy.ndimage import find_objects
 
 from pipelines.embedded import scenes
+from pipelines.embedded.generation import Examples, generate_examples
 
 
 class Boxes(tfds.core.GeneratorBasedBuilder):
@@ -30,7 +33,7 @@ class Boxes(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = scenes.DIFFICULTIES
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             description=__doc__,
@@ -48,10 +51,10 @@ class Boxes(tfds.core.GeneratorBasedBuilder):
             disable_shuffling=True,
         )
 
-    def _split_generators(self, dl_manager):
-        return scenes.examples(scenes.SPLITS, self._generate_examples)
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
+        return generate_examples(scenes.SPLITS, self._generate_examples)
 
-    def _generate_examples(self, split, number):
+    def _generate_examples(self, split: int, number: int) -> dict[str, Any]:
         scene = scenes.scene(self.builder_config, split, number)
         spans = [[side / scenes.SIDE for side in box] for box in bounds(scene)]
         objects = [

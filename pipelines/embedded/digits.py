@@ -12,6 +12,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow_datasets as tfds
 
+from pipelines.embedded.generation import Examples
+
 SPLIT_SEED = 0
 
 
@@ -21,7 +23,7 @@ class Digits(tfds.core.GeneratorBasedBuilder):
     name = "digits"
     VERSION = tfds.core.Version("1.0.0")
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             description=__doc__,
@@ -36,7 +38,7 @@ class Digits(tfds.core.GeneratorBasedBuilder):
             disable_shuffling=True,
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
 
@@ -47,10 +49,8 @@ class Digits(tfds.core.GeneratorBasedBuilder):
         )
         train, validation = train_test_split(rest, test_size=180, stratify=scans.target[rest], random_state=SPLIT_SEED)
         splits = {"train": train, "validation": validation, "test": test}
-        return {name: self._examples(images, scans.target, rows) for name, rows in splits.items()}
+        return {name: self._generate_examples(images, scans.target, rows) for name, rows in splits.items()}
 
-    def _generate_examples(self, images, labels, rows):
+    def _generate_examples(self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Examples:
         for row in rows:
             yield int(row), {"image": images[row], "label": int(labels[row])}
-
-    _examples = _generate_examples

@@ -1,14 +1,13 @@
 """Scenes of flat figures over textured backgrounds: what `shapes` and `boxes` are drawn from.
 
-A scene is a function of (difficulty, split, number) alone. A figure is decided point by point, at 5×5 points a pixel:
-their share is its coverage, which blends the colours, and the point in the middle decides whose pixel it is.
+A scene is a function of (difficulty, split, number) alone. A figure is sampled at 5×5 points a pixel: their share is
+its coverage, which blends the colours, and the point in the middle decides whose pixel it is.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -69,16 +68,6 @@ DIFFICULTIES = (  # the first is the default
 )
 
 
-def examples(sizes: dict[str, int], example: Callable[[int, int], dict]) -> dict[str, Iterator[tuple[int, dict]]]:
-    """What a builder's `_split_generators` returns, where `example(split, number)` draws one example."""
-
-    def drawn(split, size):
-        for number in range(size):
-            yield number, example(split, number)
-
-    return {name: drawn(split, size) for split, (name, size) in enumerate(sizes.items())}
-
-
 class Figure(NamedTuple):
     """One figure: an index into FIGURES, its centre and the radius of the circle around it in pixels, its angle."""
 
@@ -90,7 +79,7 @@ class Figure(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """A picture and what is true of it, in one geometry."""
+    """A picture and its labels."""
 
     image: np.ndarray  # uint8 (96, 96, 3)
     classes: np.ndarray  # uint8 (96, 96): 0 is background, 1 + kind a figure
@@ -99,12 +88,13 @@ class Scene(NamedTuple):
 
 
 def scene(config: SceneConfig, split: int, number: int) -> Scene:
-    """The `number`-th scene of the `split`-th split. A figure with no room within `occlusion` is not drawn."""
+    """Draw the `number`-th scene of the `split`-th split. A figure with no room within `occlusion` is left out."""
     rng = np.random.default_rng([SEED, split, number])
     ground = rng.uniform(64, 192, 3)
-    image = _painted(rng, ground, config.texture, (SIDE, SIDE))
+    image = _paint(rng, ground, config.texture, (SIDE, SIDE))
     instances = np.zeros((SIDE, SIDE), np.uint8)
-    figures, areas = [], []
+    figures: list[Figure] = []
+    areas: list[int] = []
 
     for _ in range(rng.integers(*config.figures, endpoint=True)):
         kind = int(rng.integers(len(FIGURES)))
@@ -112,17 +102,17 @@ def scene(config: SceneConfig, split: int, number: int) -> Scene:
             radius = rng.uniform(*config.radius)
             y, x = rng.uniform(radius, SIDE - radius, 2)
             figure = Figure(kind, y, x, radius, rng.uniform(0, 2 * math.pi))
-            window, coverage, own = _rasterised(figure)
+            window, coverage, mask = _rasterise(figure)
             above = instances.copy()
-            above[window][own] = len(figures) + 1
+            above[window][mask] = len(figures) + 1
             visible = np.bincount(above.ravel(), minlength=len(figures) + 2)[1:]
-            if (visible >= (1 - config.occlusion) * np.array([*areas, own.sum()])).all():
+            if (visible >= (1 - config.occlusion) * np.array([*areas, mask.sum()])).all():
                 colour = _contrasting(rng, ground, config.contrast)
-                paint = _painted(rng, colour, config.texture, own.shape)
+                paint = _paint(rng, colour, config.texture, mask.shape)
                 image[window] += coverage[..., None] * (paint - image[window])
                 instances = above
                 figures.append(figure)
-                areas.append(own.sum())
+                areas.append(int(mask.sum()))
                 break
 
     image += config.noise * rng.standard_normal(image.shape)
@@ -145,28 +135,28 @@ def inside(kind: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
             return _sides(3, math.cos(math.pi / 3), u, v) == 3
         case "star":  # the pentagon inside keeps to all five lines, a tip to all but the one that cuts it off
             return _sides(5, math.cos(2 * math.pi / 5), u, v) >= 4
+    raise ValueError(kind)
 
 
 def _sides(count: int, distance: float, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """On how many of `count` lines' inner sides a point lies; they are `distance` from the origin, evenly turned."""
+    """The number of lines, of `count` evenly turned ones at `distance` from the origin, that a point lies inside of."""
     angles = [2 * math.pi * k / count for k in range(count)]
-    return sum((math.cos(a) * u + math.sin(a) * v <= distance).astype(np.uint8) for a in angles)
+    inner = [math.cos(angle) * u + math.sin(angle) * v <= distance for angle in angles]
+    return np.stack(inner).sum(axis=0, dtype=np.uint8)
 
 
-def _rasterised(figure: Figure) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
+def _rasterise(figure: Figure) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
     """(window of the image, coverage of its pixels in 0 ... 1, whether the figure has their centres)."""
-    window = tuple(
-        slice(math.floor(centre - figure.radius), math.ceil(centre + figure.radius)) for centre in (figure.y, figure.x)
-    )
-    y, x = (
-        (np.arange(span.start * POINTS, span.stop * POINTS) + 0.5) / POINTS - centre
-        for span, centre in zip(window, (figure.y, figure.x), strict=True)
-    )
-    cos, sin = math.cos(figure.angle) / figure.radius, math.sin(figure.angle) / figure.radius
+    rows = slice(math.floor(figure.y - figure.radius), math.ceil(figure.y + figure.radius))
+    columns = slice(math.floor(figure.x - figure.radius), math.ceil(figure.x + figure.radius))
+    y = (np.arange(rows.start * POINTS, rows.stop * POINTS) + 0.5) / POINTS - figure.y
+    x = (np.arange(columns.start * POINTS, columns.stop * POINTS) + 0.5) / POINTS - figure.x
+    cos = math.cos(figure.angle) / figure.radius
+    sin = math.sin(figure.angle) / figure.radius
     points = inside(figure.kind, cos * x + sin * y[:, None], cos * y[:, None] - sin * x)
-    height, width = (span.stop - span.start for span in window)
-    coverage = points.reshape(height, POINTS, width, POINTS).sum((1, 3)) / POINTS**2
-    return window, coverage, points[POINTS // 2 :: POINTS, POINTS // 2 :: POINTS]
+    coverage = points.reshape(rows.stop - rows.start, POINTS, columns.stop - columns.start, POINTS).sum((1, 3))
+    middle = slice(POINTS // 2, None, POINTS)
+    return (rows, columns), coverage / POINTS**2, points[middle, middle]
 
 
 def _contrasting(rng: np.random.Generator, colour: np.ndarray, contrast: tuple[float, float]) -> np.ndarray:
@@ -178,12 +168,15 @@ def _contrasting(rng: np.random.Generator, colour: np.ndarray, contrast: tuple[f
             return other
 
 
-def _painted(rng: np.random.Generator, colour: np.ndarray, texture: float, shape: tuple[int, int]) -> np.ndarray:
+def _paint(rng: np.random.Generator, colour: np.ndarray, texture: float, shape: tuple[int, int]) -> np.ndarray:
     """The colour under a gradient, stripes, checks or clouds: float64 (height, width, 3)."""
     step = rng.standard_normal(3)
-    angle, period, phase = rng.uniform(0, 2 * math.pi), rng.uniform(5, 20), rng.uniform(0, 2 * math.pi)
+    angle = rng.uniform(0, 2 * math.pi)
+    period = rng.uniform(5, 20)
+    phase = rng.uniform(0, 2 * math.pi)
     y, x = np.ogrid[: shape[0], : shape[1]]
-    across, along = math.cos(angle) * x + math.sin(angle) * y, math.cos(angle) * y - math.sin(angle) * x
+    across = math.cos(angle) * x + math.sin(angle) * y
+    along = math.cos(angle) * y - math.sin(angle) * x
     match rng.integers(4):
         case 0:
             pattern = across - across.mean()

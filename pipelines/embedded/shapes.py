@@ -7,16 +7,19 @@ It is no substitute for photographs: six rigid shapes, flat light, no perspectiv
 To call everything background is right for 81 % of the test pixels (mean IoU 0.12); a random forest on patches of 15×15
 pixels reaches 86 % (0.25). On `easy` they reach 86 % (0.12) and 90 % (0.28), on `hard` 71 % (0.10) and 73 % (0.13).
 
-Drawn by this repository (pipelines/drawing.py) and under its licence. `shapes/easy`, `shapes/medium` (the default) and
-`shapes/hard` differ in the numbers of `drawing.DIFFICULTIES`. Train 800, validation 100, test 200 scenes; `boxes` has
-the same ones.
+Drawn by this repository (pipelines/embedded/scenes.py) and under its licence. `shapes/easy`, `shapes/medium` (the
+default) and `shapes/hard` differ in the numbers of `scenes.DIFFICULTIES`. Train 800, validation 100, test 200 scenes;
+`boxes` has the same ones.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow_datasets as tfds
 
 from pipelines.embedded import scenes
+from pipelines.embedded.generation import Examples, generate_examples
 
 
 class Shapes(tfds.core.GeneratorBasedBuilder):
@@ -29,7 +32,7 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = scenes.DIFFICULTIES
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         mask = (scenes.SIDE, scenes.SIDE, 1)
         return tfds.core.DatasetInfo(
             builder=self,
@@ -45,10 +48,10 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
             disable_shuffling=True,
         )
 
-    def _split_generators(self, dl_manager):
-        return scenes.examples(scenes.SPLITS, self._generate_examples)
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
+        return generate_examples(scenes.SPLITS, self._generate_examples)
 
-    def _generate_examples(self, split, number):
+    def _generate_examples(self, split: int, number: int) -> dict[str, Any]:
         scene = scenes.scene(self.builder_config, split, number)
         return {
             "image": scene.image,

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from pipelines.embedded import scenes
+from pipelines.embedded.generation import Examples, generate_examples
 
 SIDE = 32  # voxels
 CLASSES = ("ball", "cube", "cylinder", "cone", "torus", "pyramid", "tetrahedron", "cross")
@@ -78,7 +79,7 @@ class Solids(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = DIFFICULTIES
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             description=__doc__,
@@ -92,23 +93,23 @@ class Solids(tfds.core.GeneratorBasedBuilder):
             disable_shuffling=True,
         )
 
-    def _split_generators(self, dl_manager):
-        return scenes.examples(SPLITS, self._generate_examples)
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
+        return generate_examples(SPLITS, self._generate_examples)
 
-    def _generate_examples(self, split, number):
+    def _generate_examples(self, split: int, number: int) -> dict[str, Any]:
         label = number % len(CLASSES)
         return {"volume": volume(self.builder_config, label, split, number)[..., None], "label": label}
 
 
 def volume(config: SolidConfig, label: int, split: int, number: int) -> np.ndarray:
-    """The `number`-th solid of the `split`-th split: uint8 (32, 32, 32), 0 or 255."""
+    """Draw the `number`-th solid of the `split`-th split: uint8 (32, 32, 32), 0 or 255."""
     rng = np.random.default_rng([SEED, split, number])
     radius = rng.uniform(*config.radius)
     middle = rng.uniform(radius, SIDE - radius, (3, 1))
     # Directions uniform on the sphere within the tilt: the cosine is.
     tilt = math.acos(rng.uniform(math.cos(math.radians(config.tilt)), 1))
     turn = Rotation.from_euler("zxz", [rng.uniform(0, 2 * math.pi), tilt, rng.uniform(0, 2 * math.pi)]).as_matrix()
-    points = turn @ (CENTRES - middle)[::-1] / radius  # x, y, z in the solid's own frame
+    points = turn @ (CENTRES - middle)[::-1] / radius  # x, y, z in the solid's frame
 
     depth = -distance(CLASSES[label], points)
     strays = gaussian_filter(rng.standard_normal((SIDE, SIDE, SIDE)), 2).ravel()

@@ -17,17 +17,27 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from scipy.ndimage import gaussian_filter1d
 
-from pipelines.embedded import scenes
+from pipelines.embedded.generation import Examples, generate_examples
 
 RATE = SAMPLES = 8000  # Hz; one second
 CLASSES = (
-    *("sine", "square", "sawtooth", "triangle", "rising", "falling"),
-    *("tremolo", "vibrato", "plucked", "noise"),
+    "sine",
+    "square",
+    "sawtooth",
+    "triangle",
+    "rising",
+    "falling",
+    "tremolo",
+    "vibrato",
+    "plucked",
+    "noise",
 )
 SPLITS = {"train": 1000, "validation": 200, "test": 300}
 SEED = 8000
@@ -77,7 +87,7 @@ class Tones(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = DIFFICULTIES
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             description=__doc__,
@@ -92,16 +102,16 @@ class Tones(tfds.core.GeneratorBasedBuilder):
             disable_shuffling=True,
         )
 
-    def _split_generators(self, dl_manager):
-        return scenes.examples(SPLITS, self._generate_examples)
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
+        return generate_examples(SPLITS, self._generate_examples)
 
-    def _generate_examples(self, split, number):
+    def _generate_examples(self, split: int, number: int) -> dict[str, Any]:
         label = number % len(CLASSES)
         return {"audio": recording(self.builder_config, label, split, number), "label": label}
 
 
 def recording(config: ToneConfig, label: int, split: int, number: int) -> np.ndarray:
-    """The `number`-th second of sound of the `split`-th split: int16 (8000,)."""
+    """Synthesise the `number`-th second of sound of the `split`-th split: int16 (8000,)."""
     rng = np.random.default_rng([SEED, split, number])
     low, high = config.pitch
     wave = tone(rng, CLASSES[label], low * (high / low) ** rng.random(), rng.uniform(*config.depth))
@@ -112,7 +122,7 @@ def recording(config: ToneConfig, label: int, split: int, number: int) -> np.nda
 
 
 def tone(rng: np.random.Generator, kind: str, pitch: float, depth: float) -> np.ndarray:
-    """One second of a class without noise: float64 (8000,), of any amplitude.
+    """Synthesise one second of a class without noise: float64 (8000,), of any amplitude.
 
     Args:
         rng: decides phase and the rate of swings, 4 to 9 Hz.
@@ -127,7 +137,7 @@ def tone(rng: np.random.Generator, kind: str, pitch: float, depth: float) -> np.
     frequency = pitch * 2 ** octaves.get(kind, np.zeros(SAMPLES))
     phase = 2 * math.pi * (np.cumsum(frequency) / RATE + rng.random())
 
-    def overtones(amplitude, step=1):
+    def overtones(amplitude: Callable[[int], Any], step: int = 1) -> Any:
         return sum(amplitude(n) * np.sin(n * phase) for n in range(1, math.ceil(RATE / 2 / pitch), step))
 
     match kind:

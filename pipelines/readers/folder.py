@@ -1,8 +1,8 @@
-"""Images on the disk: the usable ones of a folder or a .csv file (`layouts`), with their classes, in three splits.
+"""The usable images of a folder or a .csv file (`folder_layouts`), with their classes, in three splits.
 
-The classes of masks stand in `classes.txt` in the root, one a line, or are named by their numbers; the classes of
-images are their names in order. What a layout lacks of validation and test is cut from its training images by
-`splits.cut`, which sees the names in order and the classes, so that a file left out moves no other file.
+`classes.txt` in the root names the classes of masks, one a line; without it their names are their numbers. The classes
+of images are sorted by name. `splits.cut` takes missing validation and test images from the training images; it sees
+the sorted names and the classes, so that a file left out moves no other file.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.errors import BadData
-from pipelines.readers import folder_layouts, image_files, scan
+from pipelines.errors import BadData, BadFile
+from pipelines.readers import folder_layouts
 from pipelines.readers.folder_layouts import Example
+from pipelines.readers.image_files import ImageFile
+from pipelines.readers.scan import scan_files
 from pipelines.readers.splits import PERIOD, SPLITS, cut
+from pipelines.targets import IGNORE_LABEL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +31,8 @@ class Files:
     labels: np.ndarray | None  # int64 (n,), of classification
     masks: list[str] | None  # absolute, of segmentation
     shapes: np.ndarray  # int32 (n, 2): height and width as decoded, upright
-    decoders: np.ndarray  # uint8 (n,): examination.TF_JPEG, examination.TF_IMAGE or examination.PILLOW
-    mask_decoders: np.ndarray | None  # uint8 (n,): examination.TF_IMAGE or examination.PILLOW
+    decoders: np.ndarray  # uint8 (n,): image_files.TF_JPEG, image_files.TF_IMAGE or image_files.PILLOW
+    mask_decoders: np.ndarray | None  # uint8 (n,): image_files.TF_IMAGE or image_files.PILLOW
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,21 +43,30 @@ class Listing:
     class_names: tuple[str, ...]
     channels: int  # 1 if every image is grey, else 3
     splits: dict[str, Files]  # train, validation, test
-    bad: tuple[image_files.Bad, ...]  # the files left out
+    bad: tuple[BadFile, ...]  # the files left out
     notes: dict[str, int]  # how many images are converted, by what is odd about them, and how many files left alone
     fingerprint: str  # of relative path, split, label and content of every used file: the same after moving them
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scan:
+    """The examined files, by path."""
+
+    images: dict[str, ImageFile]
+    masks: dict[str, ImageFile]
+    bad: dict[str, BadFile]
 
 
 def read_folder(
     path: str | Path, *, on_bad_image: str = "error", max_bad: float = 0.1, cache_dir: str | None = None
 ) -> Listing:
-    """List the images of a folder or .csv file, look at each (`scan.scan`), and divide them into splits.
+    """List the images of a folder or .csv file, examine each (`scan.scan_files`), and divide them into splits.
 
     Args:
         path: the folder, or a file ending in .csv.
         on_bad_image: "error", or "skip" to leave out the files that cannot be used.
-        max_bad: share of all files, 0 ... 1; if more are bad, they are not left out.
-        cache_dir: where the looks are kept; see `scan.scan`.
+        max_bad: share of all files, 0 ... 1; if more are bad, none is left out.
+        cache_dir: folder of the cached scans; see `scan.scan_files`.
 
     Raises:
         BadData: nothing there; no known layout; fewer than two classes; a class without a training image; a label in
@@ -63,83 +75,69 @@ def read_folder(
     """
     if on_bad_image not in ("error", "skip"):
         raise BadData(f"bad images are an error or skip, not '{on_bad_image}' (--on-bad-image)")
-    root, notes = Path(path).expanduser().absolute(), collections.Counter()
+    root = Path(path).expanduser().absolute()
+    notes: collections.Counter[str] = collections.Counter()
     if root.suffix.lower() == ".csv" and not root.is_dir():
-        examples = folder_layouts.listed(root)
+        examples = folder_layouts.read_list(root)
     elif root.is_dir():
-        examples = folder_layouts.found(root, notes)
+        examples = folder_layouts.find_examples(root, notes)
     else:
         raise BadData(f"no such folder or .csv file: '{path}' (--dataset)")
-    examples = _divided(sorted(examples, key=lambda example: example.name), root)
+    examples = _fill_splits(sorted(examples, key=lambda example: example.name), root)
 
-    images, masks, bad = _looked_at(examples, root, cache_dir)
+    scan = _scan_examples(examples, root, cache_dir)
     segmentation = examples[0].mask is not None
-    class_names = _mask_classes(root, masks, bad) if segmentation else tuple(sorted({e.label for e in examples}))
-    files = len(examples) * (2 if segmentation else 1)
-    _judge(sorted(bad.values(), key=lambda one: one.path), files, on_bad_image, max_bad)
-    examples = [example for example in examples if example.path not in bad and example.mask not in bad]
+    if segmentation:
+        class_names = _name_mask_classes(root, scan)
+    else:
+        class_names = tuple(sorted({example.label for example in examples}))
+    bad = sorted(scan.bad.values(), key=lambda file: file.path)
+    _check_bad_files(bad, len(examples) * (2 if segmentation else 1), on_bad_image, max_bad)
+    examples = [example for example in examples if example.path not in scan.bad and example.mask not in scan.bad]
     _check_classes(class_names, examples, root)
     for split in SPLITS:
         if not any(example.split == split for example in examples):
             raise BadData(f"the {split} split of '{root}' has no image that can be used (--dataset)")
 
-    used = [images[example.path] for example in examples]
-    notes.update(note for facts in used for note in facts.notes)
-    channels = max(facts.channels for facts in used)
+    images = [scan.images[example.path] for example in examples]
+    channels = max(image.channels for image in images)
+    notes.update(note for image in images for note in image.notes)
     if channels == 3:
-        notes["grey among colour"] = sum(facts.channels == 1 for facts in used)
-    numbers = {name: number for number, name in enumerate(class_names)}
-    splits = {}
-    for split in SPLITS:
-        part = [example for example in examples if example.split == split]
-        facts = [images[example.path] for example in part]
-        splits[split] = Files(
-            paths=[example.path for example in part],
-            labels=None if segmentation else np.array([numbers[e.label] for e in part], np.int64),
-            masks=[example.mask for example in part] if segmentation else None,
-            shapes=np.array([(one.height, one.width) for one in facts], np.int32),
-            decoders=np.array([one.decoder for one in facts], np.uint8),
-            mask_decoders=np.array([masks[e.mask].decoder for e in part], np.uint8) if segmentation else None,
-        )
+        notes["grey among colour"] = sum(image.channels == 1 for image in images)
     return Listing(
         task="segmentation" if segmentation else "classification",
         class_names=class_names,
         channels=channels,
-        splits=splits,
-        bad=tuple(sorted(bad.values(), key=lambda one: one.path)),
+        splits={split: _collect_split(examples, split, class_names, scan) for split in SPLITS},
+        bad=tuple(bad),
         notes={note: count for note, count in notes.items() if count},
-        fingerprint=_fingerprint(class_names, examples, images, masks),
+        fingerprint=_fingerprint(class_names, examples, scan),
     )
 
 
-def _divided(examples: list[Example], root: Path) -> list[Example]:
-    """The examples with those of the splits that are lacking cut from the training ones."""
-    lacking = [split for split in SPLITS if not any(example.split == split for example in examples)]
+def _fill_splits(examples: list[Example], root: Path) -> list[Example]:
+    """The examples, the missing splits cut from the training ones."""
+    missing = [split for split in SPLITS if not any(example.split == split for example in examples)]
     train = [row for row, example in enumerate(examples) if example.split == "train"]
     _, labels = np.unique([examples[row].label for row in train], return_inverse=True)
-    divided = list(examples)
-    for split, rows in cut(labels, lacking).items():
+    filled = list(examples)
+    for split, rows in cut(labels, missing).items():
         if len(rows) == 0:
             raise BadData(
                 f"'{root}' has {len(train)} training images, too few to cut the {split} split from: "
-                f"at least {PERIOD} of classes with two or more, or a {split} split of its own (--dataset)"
+                f"add images, at least {PERIOD} of classes with two or more, or a {split} split (--dataset)"
             )
         for row in rows:
-            divided[train[row]] = dataclasses.replace(examples[train[row]], split=split)
-    return divided
+            filled[train[row]] = dataclasses.replace(examples[train[row]], split=split)
+    return filled
 
 
-def _looked_at(
-    examples: list[Example], root: Path, cache_dir: str | None
-) -> tuple[dict[str, image_files.Facts], dict[str, image_files.Facts], dict[str, image_files.Bad]]:
-    """The facts of each image and of each mask by path, and the files that cannot be used."""
-    bad, facts = {}, []
+def _scan_examples(examples: list[Example], root: Path, cache_dir: str | None) -> _Scan:
+    """Examine the images and masks. A bad image gets its class; a mask that does not fit its image is bad."""
+    bad: dict[str, BadFile] = {}
     mask_paths = [example.mask for example in examples if example.mask]
-    for paths, are_masks in (([example.path for example in examples], False), (mask_paths, True)):
-        found = scan.scan(paths, str(root), cache_dir, masks=are_masks)
-        facts.append({one.path: one for one in found if isinstance(one, image_files.Facts)})
-        bad |= {one.path: one for one in found if isinstance(one, image_files.Bad)}
-    images, masks = facts
+    images = _scan_paths([example.path for example in examples], root, cache_dir, False, bad)
+    masks = _scan_paths(mask_paths, root, cache_dir, True, bad)
     for example in examples:
         if example.path in bad:
             bad[example.path] = dataclasses.replace(bad[example.path], class_name=example.label)
@@ -147,13 +145,26 @@ def _looked_at(
             image, mask = images[example.path], masks[example.mask]
             if (image.height, image.width) != (mask.height, mask.width):
                 sizes = f"a mask of {mask.width}×{mask.height} pixels, but its image has {image.width}×{image.height}"
-                bad[example.mask] = image_files.Bad(example.mask, "", sizes)
-    return images, masks, bad
+                bad[example.mask] = BadFile(example.mask, "", sizes)
+    return _Scan(images, masks, bad)
 
 
-def _mask_classes(root: Path, masks: dict[str, image_files.Facts], bad: dict[str, image_files.Bad]) -> tuple[str, ...]:
-    """The names of the classes of masks. Masks with a class that classes.txt does not name are added to `bad`."""
-    largest = {path: max(set(facts.values) - {image_files.IGNORE}, default=0) for path, facts in masks.items()}
+def _scan_paths(
+    paths: list[str], root: Path, cache_dir: str | None, masks: bool, bad: dict[str, BadFile]
+) -> dict[str, ImageFile]:
+    """The usable files by path. The others are added to `bad`."""
+    usable = {}
+    for file in scan_files(paths, str(root), cache_dir, masks=masks):
+        if isinstance(file, BadFile):
+            bad[file.path] = file
+        else:
+            usable[file.path] = file
+    return usable
+
+
+def _name_mask_classes(root: Path, scan: _Scan) -> tuple[str, ...]:
+    """The names of the classes of masks. Masks with a class that classes.txt does not name become bad files."""
+    largest = {path: max(set(mask.values) - {IGNORE_LABEL}, default=0) for path, mask in scan.masks.items()}
     file = root / "classes.txt"
     if not file.is_file():
         return tuple(str(number) for number in range(max(largest.values(), default=0) + 1))
@@ -161,28 +172,29 @@ def _mask_classes(root: Path, masks: dict[str, image_files.Facts], bad: dict[str
         names = [line.strip() for line in file.read_text(encoding="utf-8-sig").rstrip().split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise BadData(f"'{file}' cannot be read: {error} (--dataset)") from None
-    if not 2 <= len(set(names)) == len(names) <= image_files.IGNORE or "" in names:
-        raise BadData(f"'{file}' must hold 2 ... {image_files.IGNORE} different names, one a line (--dataset)")
+    if not 2 <= len(set(names)) == len(names) <= IGNORE_LABEL or "" in names:
+        raise BadData(f"'{file}' must hold 2 ... {IGNORE_LABEL} different names, one a line (--dataset)")
     for path, number in largest.items():
         if number >= len(names):
             reason = f"class number {number} in a mask, but classes.txt names 0 ... {len(names) - 1}"
-            bad.setdefault(path, image_files.Bad(path, "", reason))
+            scan.bad.setdefault(path, BadFile(path, "", reason))
     return tuple(names)
 
 
 def _check_classes(class_names: tuple[str, ...], examples: list[Example], root: Path) -> None:
-    """Two classes at least, and of images each with one to train on; a class of masks may be in few of them."""
+    """Raise unless there are two classes, and a training image of each; few masks may show a class."""
     segmentation = any(example.mask for example in examples)
     if len(class_names) < 2:
-        hint = f"; in masks {image_files.IGNORE} is for pixels to ignore" if segmentation else ""
+        hint = f"; in masks {IGNORE_LABEL} is for pixels to ignore" if segmentation else ""
         raise BadData(f"'{root}' has class '{class_names[0]}' alone; at least two are needed{hint} (--dataset)")
-    trained = {example.label for example in examples if example.split == "train"}
+    in_training = {example.label for example in examples if example.split == "train"}
     for name in class_names:
-        if name not in trained and not segmentation:
+        if name not in in_training and not segmentation:
             raise BadData(f"class '{name}' has no image in the training split of '{root}' that can be used (--dataset)")
 
 
-def _judge(bad: list[image_files.Bad], files: int, on_bad_image: str, max_bad: float) -> None:
+def _check_bad_files(bad: list[BadFile], files: int, on_bad_image: str, max_bad: float) -> None:
+    """Raise if there are more bad files, of so many, than the caller allows."""
     if not bad:
         return
     of_class = f" (class '{bad[0].class_name}')" if bad[0].class_name else ""
@@ -197,9 +209,30 @@ def _judge(bad: list[image_files.Bad], files: int, on_bad_image: str, max_bad: f
         )
 
 
-def _fingerprint(class_names, examples: list[Example], images, masks) -> str:
+def _collect_split(examples: list[Example], split: str, class_names: tuple[str, ...], scan: _Scan) -> Files:
+    """The files of one split as columns."""
+    examples = [example for example in examples if example.split == split]
+    images = [scan.images[example.path] for example in examples]
+    mask_paths = [example.mask for example in examples if example.mask]
+    numbers = {name: number for number, name in enumerate(class_names)}
+    labels, mask_decoders = None, None
+    if mask_paths:
+        mask_decoders = np.array([scan.masks[path].decoder for path in mask_paths], np.uint8)
+    else:
+        labels = np.array([numbers[example.label] for example in examples], np.int64)
+    return Files(
+        paths=[example.path for example in examples],
+        labels=labels,
+        masks=mask_paths or None,
+        shapes=np.array([(image.height, image.width) for image in images], np.int32),
+        decoders=np.array([image.decoder for image in images], np.uint8),
+        mask_decoders=mask_decoders,
+    )
+
+
+def _fingerprint(class_names: tuple[str, ...], examples: list[Example], scan: _Scan) -> str:
     content = hashlib.blake2b(repr(class_names).encode(), digest_size=16)
     for example in examples:
-        label = masks[example.mask].digest if example.mask else example.label
-        content.update(repr((example.name, example.split, label, images[example.path].digest)).encode())
+        label = scan.masks[example.mask].digest if example.mask else example.label
+        content.update(repr((example.name, example.split, label, scan.images[example.path].digest)).encode())
     return content.hexdigest()

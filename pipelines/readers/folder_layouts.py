@@ -1,4 +1,4 @@
-"""Which files a folder or a .csv file names, and what their places say of each: its split, its class, its mask.
+"""The images that a folder or a .csv file names, and the split, the class or the mask of each.
 
 Four layouts:
 
@@ -8,7 +8,7 @@ Four layouts:
                                                   train/images + train/masks or images/train + masks/train
     list.csv                                      columns path, label and perhaps split; paths relative to the file
 
-Hidden files and folders, and files whose name is not that of an image, are left alone.
+Hidden files and folders, and files without an image's extension, are left alone.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from pathlib import Path
 from pipelines.errors import BadData
 from pipelines.readers import image_files
 
-SPLIT_OF = {"train": "train", "test": "test", **dict.fromkeys(("val", "valid", "validation"), "validation")}
+SPLIT_OF = {"train": "train", "test": "test", "val": "validation", "valid": "validation", "validation": "validation"}
 LAYOUTS = "one folder for each class, train/ and test/ with such folders, or images/ and masks/"
-JUNK = ("__MACOSX", "@eaDir")  # what archives from a Mac and Synology's servers put beside the files
+JUNK = ("__MACOSX", "@eaDir")  # folders that a Mac's archives and Synology's servers add
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One image as its place in the layout, or its line in the list, tells it."""
+    """One image, by its place in the layout or its line in the list."""
 
     name: str  # relative path
-    path: str
+    path: str  # absolute
     split: str = "train"
     label: str = ""  # the name of its class
     mask: str | None = None  # absolute path
 
 
-def found(root: Path, notes: collections.Counter) -> list[Example]:
-    """The examples of a folder, by its layout."""
+def find_examples(root: Path, notes: collections.Counter[str]) -> list[Example]:
+    """The examples of a folder, by its layout. `notes` counts the files that are left alone. Raises BadData."""
     folders = _folders(root)
     splits = _split_folders(root, folders)
     if splits:
@@ -47,25 +47,27 @@ def found(root: Path, notes: collections.Counter) -> list[Example]:
         inner = {split: _folders(root / folder) for split, folder in splits.items()}
         if any({"images", "masks"} <= set(folders) for folders in inner.values()):
             places = {split: (root / folder / "images", root / folder / "masks") for split, folder in splits.items()}
-            return _pairs(root, places, notes)
+            return _pair_masks(root, places, notes)
         examples = []
         for split, folder in splits.items():
-            examples += _of_classes(root, root / folder, inner[split], split, notes)
+            examples += _find_class_examples(root, root / folder, inner[split], split, notes)
         return examples
     if {"images", "masks"} <= set(folders):
         splits = _split_folders(root / "images", _folders(root / "images"))
         if splits:
             notes["outside the split folders"] += len(_images(root / "images", collections.Counter(), deep=False))
         splits = splits or {"train": ""}
-        return _pairs(root, {split: (root / "images" / f, root / "masks" / f) for split, f in splits.items()}, notes)
+        places = {split: (root / "images" / folder, root / "masks" / folder) for split, folder in splits.items()}
+        return _pair_masks(root, places, notes)
     others = [folder for folder in folders if folder.lower() not in SPLIT_OF]
-    if (
-        "train" in folders
-        and _folders(root / "train")
-        and not any(map(image_files.is_image_name, os.listdir(root / "train")))
-    ):
+    if "train" in folders and _holds_folders_alone(root / "train"):
         raise BadData(f"'{root}' holds train/ and also '{others[0]}', no split: expected {LAYOUTS} (--dataset)")
-    return _of_classes(root, root, folders, "train", notes)
+    return _find_class_examples(root, root, folders, "train", notes)
+
+
+def _holds_folders_alone(folder: Path) -> bool:
+    """Whether a folder holds folders and no image, as that of a split does and that of a class does not."""
+    return bool(_folders(folder)) and not any(map(image_files.is_image_name, os.listdir(folder)))
 
 
 def _split_folders(root: Path, folders: list[str]) -> dict[str, str]:
@@ -80,45 +82,51 @@ def _split_folders(root: Path, folders: list[str]) -> dict[str, str]:
     return splits
 
 
-def _of_classes(root: Path, place: Path, classes: list[str], split: str, notes: collections.Counter) -> list[Example]:
-    found = {name: _images(place / name, notes) for name in classes}
+def _find_class_examples(
+    root: Path, place: Path, classes: list[str], split: str, notes: collections.Counter[str]
+) -> list[Example]:
+    """The images of each class in `place`, a folder of class folders."""
+    images = {name: _images(place / name, notes) for name in classes}
     loose = _images(place, notes, deep=False)
-    if not any(found.values()):
+    if not any(images.values()):
         held = f"{len(classes)} folders without images" if classes else "no folders"
         raise BadData(f"'{place}' holds {held} and {len(loose)} loose images: expected {LAYOUTS} (--dataset)")
-    empty = next((name for name, images in found.items() if not images), None)
+    empty = next((name for name, paths in images.items() if not paths), None)
     if empty is not None and split == "train":
         raise BadData(f"class '{empty}' has no image in '{place / empty}' (--dataset)")
     if loose:
         notes["outside the class folders"] += len(loose)
-    return [Example(os.path.relpath(path, root), path, split, name) for name, paths in found.items() for path in paths]
+    return [Example(os.path.relpath(path, root), path, split, name) for name, paths in images.items() for path in paths]
 
 
-def _pairs(root: Path, places: dict[str, tuple[Path, Path]], notes: collections.Counter) -> list[Example]:
+def _pair_masks(root: Path, places: dict[str, tuple[Path, Path]], notes: collections.Counter[str]) -> list[Example]:
+    """The images of each split with their masks; `places`: the folders of both."""
     examples = []
     for split, (image_folder, mask_folder) in places.items():
         for folder in (image_folder, mask_folder):
             if not folder.is_dir():
                 raise BadData(f"no folder '{folder}': images/ and masks/ go together (--dataset)")
-        images, masks = (_by_stem(folder, notes) for folder in (image_folder, mask_folder))
+        images = _index_by_stem(image_folder, notes)
+        masks = _index_by_stem(mask_folder, notes)
         if not images and not masks:
             raise BadData(f"the {split} split has no image in '{image_folder}' (--dataset)")
         for stem in sorted(set(images) ^ set(masks)):
-            kind, folder = ("mask", mask_folder) if stem in images else ("image", image_folder)
-            alone = images.get(stem) or masks[stem]
-            raise BadData(f"'{alone}' has no {kind} of that name in '{folder}' (--dataset)")
+            if stem in images:
+                raise BadData(f"'{images[stem]}' has no mask of that name in '{mask_folder}' (--dataset)")
+            raise BadData(f"'{masks[stem]}' has no image of that name in '{image_folder}' (--dataset)")
         for stem, path in images.items():
             examples.append(Example(os.path.relpath(path, root), path, split, mask=masks[stem]))
     return examples
 
 
-def _by_stem(folder: Path, notes: collections.Counter) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _index_by_stem(folder: Path, notes: collections.Counter[str]) -> dict[str, str]:
+    """The paths of the images in a folder by relative name without extension."""
+    paths: dict[str, str] = {}
     for path in _images(folder, notes):
-        first = found.setdefault(os.path.splitext(os.path.relpath(path, folder))[0], path)
+        first = paths.setdefault(os.path.splitext(os.path.relpath(path, folder))[0], path)
         if first != path:
-            raise BadData(f"'{first}' and '{path}' have one name, so that their pair is not known (--dataset)")
-    return found
+            raise BadData(f"'{first}' and '{path}' have one name, so that their pair is ambiguous (--dataset)")
+    return paths
 
 
 def _folders(place: Path) -> list[str]:
@@ -129,13 +137,14 @@ def _visible_folder(name: str) -> bool:
     return not name.startswith(".") and name not in JUNK and not image_files.is_image_name(name)
 
 
-def _images(folder: Path, notes: collections.Counter, deep: bool = True) -> list[str]:
-    """The paths in a folder and, if deep, below it that are named as images. Links are followed, but in no circle."""
+def _images(folder: Path, notes: collections.Counter[str], deep: bool = True) -> list[str]:
+    """The paths with an image's extension in a folder and, if `deep`, below it. Links are followed, circles are not."""
 
-    def refuse(error):
+    def refuse(error: OSError) -> None:
         raise BadData(f"folder '{error.filename}' cannot be read: {error.strerror} (--dataset)")
 
-    found, seen = [], set()
+    paths: list[str] = []
+    seen = set()
     for here, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
         real = os.path.realpath(here)
         named = [name for name in folders if image_files.is_image_name(name) and not name.startswith(".")]
@@ -145,12 +154,12 @@ def _images(folder: Path, notes: collections.Counter, deep: bool = True) -> list
         seen.add(real)
         images = [name for name in files if image_files.is_image_name(name) and not name.startswith(".")]
         notes["not an image by name"] += len(files) - len(images)
-        found += [os.path.join(here, name) for name in images + named]
-    return sorted(found)
+        paths += [os.path.join(here, name) for name in images + named]
+    return sorted(paths)
 
 
-def listed(file: Path) -> list[Example]:
-    """The examples of a .csv file."""
+def read_list(file: Path) -> list[Example]:
+    """The examples of a .csv file. Raises BadData."""
     if not file.exists():
         raise BadData(f"no such file: '{file}' (--dataset)")
     try:
@@ -162,17 +171,29 @@ def listed(file: Path) -> list[Example]:
     if not rows:
         raise BadData(f"'{file}' has no lines (--dataset)")
 
-    columns = [cell.lower() for cell in rows[0][1]]
+    _, header = rows[0]
+    columns = [cell.lower() for cell in header]
     if {"path", "label"} <= set(columns):
         rows = rows[1:]
     elif len(columns) in (2, 3) and image_files.is_image_name(columns[0]):
         columns = ["path", "label", "split"][: len(columns)]
     else:
         raise BadData(
-            f"'{file}' begins with '{','.join(rows[0][1])}': neither the columns path,label or path,label,split "
+            f"'{file}' begins with '{','.join(header)}': neither the columns path,label or path,label,split "
             f"nor an image's path and label (--dataset)"
         )
-    examples, line_of = [], {}
+    examples = _parse_rows(file, columns, rows)
+    if not examples:
+        raise BadData(f"'{file}' names no image (--dataset)")
+    if not any(example.split == "train" for example in examples):
+        raise BadData(f"'{file}' has no line of the split train (--dataset)")
+    return examples
+
+
+def _parse_rows(file: Path, columns: list[str], rows: list[tuple[int, list[str]]]) -> list[Example]:
+    """The examples of the rows, each with its line number."""
+    examples = []
+    line_of: dict[str, int] = {}
     for line, row in rows:
         where = f"'{file}', line {line}"
         if len(row) != len(columns):
@@ -189,8 +210,4 @@ def listed(file: Path) -> list[Example]:
             raise BadData(f"{where}: '{cells['path']}' stands in line {line_of[path]} already (--dataset)")
         line_of[path] = line
         examples.append(Example(os.path.relpath(path, file.parent), path, SPLIT_OF[split.lower()], cells["label"]))
-    if not examples:
-        raise BadData(f"'{file}' names no image (--dataset)")
-    if not any(example.split == "train" for example in examples):
-        raise BadData(f"'{file}' has no line of the split train (--dataset)")
     return examples

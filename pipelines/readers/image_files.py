@@ -1,6 +1,6 @@
 """What one image file is: its size and channels, which decoder reads it, or why it cannot be used.
 
-What cannot be seen: a JPEG whose middle was overwritten decodes to a wrong picture without a word from libjpeg.
+One fault stays unseen: a JPEG whose middle was overwritten decodes to a wrong picture, and libjpeg reports nothing.
 """
 
 from __future__ import annotations
@@ -13,17 +13,30 @@ import re
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile as PillowFile
 
-TF_JPEG, TF_IMAGE, PILLOW = 0, 1, 2  # who decodes a file: tf.io.decode_jpeg, tf.io.decode_image, `read` here
+from pipelines.errors import BadFile
+from pipelines.targets import IGNORE_LABEL
+
+TF_JPEG, TF_IMAGE, PILLOW = 0, 1, 2  # what decodes a file: tf.io.decode_jpeg, tf.io.decode_image, `read_image`
 MAX_PIXELS = 1024**3 // 12  # 89 million: where Pillow begins to warn of decompression bombs
-IGNORE = 255  # the class number of mask pixels that do not count
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # Pillow's others are rare, or start other programs
 FORMAT_OF = {
-    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
-    **{".png": "PNG", ".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"},
-    **dict.fromkeys((".ppm", ".pgm", ".pbm"), "PPM"),
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".png": "PNG",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+    ".ppm": "PPM",
+    ".pgm": "PPM",
+    ".pbm": "PPM",
 }
-UNREAD = (".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".svg", ".tga")  # images, but of no format above
+UNSUPPORTED = (".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".svg", ".tga")  # images, but of no format above
 MAGIC = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG": "PNG",
@@ -39,7 +52,7 @@ MAGIC = {
 }
 GREY = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N", "I")
 COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr")
-TURNED = {  # what makes the image upright, by the value of its EXIF tag
+UPRIGHT_BY = {  # the transpose that makes an image upright, by the value of its EXIF tag
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -51,11 +64,11 @@ TURNED = {  # what makes the image upright, by the value of its EXIF tag
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class ImageFile:
     """A file that can be used."""
 
     path: str
-    height: int  # as `read` returns it: upright
+    height: int  # as `read_image` returns it: upright
     width: int
     channels: int  # 1 for grey, 3 for colour
     decoder: int  # TF_JPEG | TF_IMAGE | PILLOW
@@ -64,40 +77,31 @@ class Facts:
     values: tuple[int, ...] = ()  # of a mask: the class numbers in it
 
 
-@dataclasses.dataclass(frozen=True)
-class Bad:
-    """A file that cannot be used, and why."""
-
-    path: str
-    class_name: str  # "" where it belongs to none
-    reason: str
-
-
-class Refused(Exception):
-    """The reason why a file cannot be used."""
+class Unusable(Exception):
+    """A file cannot be used; the message is the reason."""
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file's name has the extension of an image, also of one that cannot be read here ("x.heic")."""
+    """Whether a file's name has the extension of an image, even one that cannot be read ("x.heic")."""
     suffix = os.path.splitext(name)[1].lower()
-    return suffix in FORMAT_OF or suffix in UNREAD
+    return suffix in FORMAT_OF or suffix in UNSUPPORTED
 
 
-def read(path: str, channels: int) -> np.ndarray:
+def read_image(path: str, channels: int) -> np.ndarray:
     """Decode an image file with Pillow.
 
-    Upright by its EXIF tag; alpha dropped, not composited; 16-bit grey divided by 257 and rounded; of 16-bit colour
-    the upper byte, which is all that Pillow gives and what TensorFlow's decoder does.
+    The image is upright by its EXIF tag. Alpha is dropped, not composited. 16-bit grey is divided by 257 and rounded;
+    16-bit colour keeps its upper byte, which is all that Pillow returns and what TensorFlow's decoder keeps.
 
     Args:
-        path: a file that `scan` found usable.
+        path: a file that `examine` found usable.
         channels: 1 or 3. A colour image becomes grey by Pillow's "L" (ITU-R 601-2 luma), grey is repeated.
 
     Returns:
         uint8 (height, width, channels).
     """
-    with Image.open(path, formats=FORMATS) as image:
-        image = _upright(image)
+    with Image.open(path, formats=FORMATS) as file:
+        image = _upright(file)
         if image.mode.startswith("I"):
             grey = ((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)
             return np.repeat(grey[..., None], channels, axis=2)
@@ -107,59 +111,67 @@ def read(path: str, channels: int) -> np.ndarray:
 
 
 def read_mask(path: str) -> np.ndarray:
-    """The class numbers of a mask file, upright: a palette's index or the grey sample as stored.
+    """Decode the class numbers of a mask file, upright: a palette's index or the grey sample as stored.
 
     Returns:
-        uint8 (height, width); 255 is ignored in training.
+        uint8 (height, width), with IGNORE_LABEL where a pixel belongs to no class.
 
     Raises:
-        Refused: it has more than one channel, fractions, or a number above 255.
+        Unusable: it has more than one channel, fractions, or a number above 255.
     """
     with Image.open(path, formats=FORMATS) as image:
-        return _class_numbers(image, _stored(image))
+        return _read_class_numbers(image, _raw_mode(image))
 
 
-def examine(path: str, data: bytes, mask: bool) -> tuple[Facts | Bad, bool]:
-    """What a file of these bytes is, and whether that lasts while the file does not change."""
+def examine(path: str, data: bytes, mask: bool) -> tuple[ImageFile | BadFile, bool]:
+    """Examine the bytes of a file.
+
+    Returns:
+        (ImageFile or BadFile, whether this holds until the file changes: not if memory ran out).
+    """
     try:
-        return _examined(path, data, mask), True
-    except Refused as reason:
-        return Bad(path, "", str(reason)), True
+        return _examine(path, data, mask), True
+    except Unusable as error:
+        return BadFile(path, "", str(error)), True
     except MemoryError:
-        return Bad(path, "", "not enough memory to decode it"), False
+        return BadFile(path, "", "not enough memory to decode it"), False
     except Image.DecompressionBombError as error:  # Pillow's own, at twice MAX_PIXELS
-        return Bad(path, "", _too_large(int(re.search(r"\d+", str(error))[0]))), True
+        pixels = re.findall(r"\d+", str(error))[0]
+        return BadFile(path, "", _too_large(int(pixels))), True
     except UnidentifiedImageError:
-        return Bad(path, "", _resemblance(data)), True
+        return BadFile(path, "", _guess_kind(data)), True
     except Exception as error:  # Pillow's readers raise whatever the bytes led them to
         text = " ".join(str(error).split()) or type(error).__name__
-        return Bad(path, "", "truncated" if "truncated" in text.lower() else f"corrupt: {text}"), True
+        return BadFile(path, "", "truncated" if "truncated" in text.lower() else f"corrupt: {text}"), True
 
 
-def _examined(path: str, data: bytes, mask: bool) -> Facts:
+def _examine(path: str, data: bytes, mask: bool) -> ImageFile:
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.format == "PNG":
-        image.verify()  # the checksums, which decoding leaves out and TensorFlow's decoder insists on
+        image.verify()  # the checksums, which Pillow skips as it decodes and TensorFlow's decoder insists on
         if b"IEND\xaeB`\x82" not in data:
-            raise Refused("truncated")
+            raise Unusable("truncated")
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    form = "JPEG" if image.format == "MPO" else image.format  # several JPEGs in one file, the photograph first
-    mode, stored, (width, height) = image.mode, _stored(image), image.size
+    form = "JPEG" if image.format == "MPO" else str(image.format)  # several JPEGs in one file, the photograph first
+    mode = image.mode
+    raw_mode = _raw_mode(image)
+    width, height = image.size
     if width * height > MAX_PIXELS:
-        raise Refused(_too_large(width * height))
+        raise Unusable(_too_large(width * height))
     frames = 1 if form == "JPEG" else getattr(image, "n_frames", 1)
     if frames > 1:
-        raise Refused(f"{frames} frames or pages; an image has one")
+        raise Unusable(f"{frames} frames or pages; an image has one")
     if mode not in GREY + COLOUR or (mode == "I" and form != "PPM"):
-        raise Refused(f"pixels of {'floating point' if mode == 'F' else f'Pillow mode {mode}'}; use 8 or 16 bits")
+        raise Unusable(f"pixels of {'floating point' if mode == 'F' else f'Pillow mode {mode}'}; use 8 or 16 bits")
 
-    turned = _orientation(image) in TURNED
-    values = ()
+    turned = _orientation(image) in UPRIGHT_BY
+    values: tuple[int, ...] = ()
     if mask:
         if form == "JPEG":
-            raise Refused("a JPEG, whose compression changes class numbers; masks are PNG files")
-        numbers = _class_numbers(image, stored)
-        (height, width), values = numbers.shape, tuple(np.unique(numbers).tolist())
+            raise Unusable("a JPEG, whose compression changes class numbers; masks are PNG files")
+        numbers = _read_class_numbers(image, raw_mode)
+        height, width = numbers.shape
+        values = tuple(np.unique(numbers).tolist())
     elif form == "JPEG":
         image.draft("L", (1, 1))
         image.load()
@@ -168,22 +180,12 @@ def _examined(path: str, data: bytes, mask: bool) -> Facts:
     else:
         width, height = _upright(image).size
 
-    # TensorFlow cuts 16-bit grey off instead of rounding, spreads a mask's few bits, knows one of the BMP headers, and
-    # refuses a BMP with bytes after its end.
-    plain_png = form == "PNG" and (stored == "L" if mask else not mode.startswith("I"))
-    plain_bmp = form == "BMP" and stored == "BGR" and data[14] == 40
-    if plain_bmp:
-        plain_bmp = len(data) == int.from_bytes(data[10:14], "little") + height * ((3 * width + 3) // 4 * 4)
-    if turned:
-        decoder = PILLOW
-    elif form == "JPEG" and mode in ("L", "RGB"):
+    decoder = PILLOW
+    if form == "JPEG" and mode in ("L", "RGB") and not turned:
         decoder = TF_JPEG
-    elif plain_png or plain_bmp:
+    elif form in ("PNG", "BMP") and not turned and _tensorflow_reads(form, mode, raw_mode, data, mask):
         decoder = TF_IMAGE
-    else:
-        decoder = PILLOW
-
-    said = {
+    conversions = {
         "EXIF orientation": turned,
         "extension of another format": FORMAT_OF.get(os.path.splitext(path)[1].lower()) != form,
         form: form not in ("JPEG", "PNG", "BMP"),
@@ -191,50 +193,75 @@ def _examined(path: str, data: bytes, mask: bool) -> Facts:
         "palette": mode in ("P", "PA"),
         "alpha": mode in ("LA", "PA", "RGBA", "RGBX"),
         "1 bit": mode == "1",
-        "16 bits": mode.startswith("I") or (form in ("PNG", "TIFF") and ";16" in stored),
+        "16 bits": mode.startswith("I") or (form in ("PNG", "TIFF") and ";16" in raw_mode),
     }
-    notes = tuple(note for note, true in said.items() if true)
-    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-    return Facts(path, height, width, 1 if mode in GREY else 3, decoder, notes, digest, values)
+    return ImageFile(
+        path=path,
+        height=height,
+        width=width,
+        channels=1 if mode in GREY else 3,
+        decoder=decoder,
+        notes=tuple(note for note, applies in conversions.items() if applies),
+        digest=hashlib.blake2b(data, digest_size=16).hexdigest(),
+        values=values,
+    )
 
 
-def _class_numbers(image: Image.Image, stored: str) -> np.ndarray:
+def _tensorflow_reads(form: str, mode: str, raw_mode: str, data: bytes, mask: bool) -> bool:
+    """Whether tf.io.decode_image decodes a PNG or BMP to the pixels of `read_image` or `read_mask`.
+
+    It truncates 16-bit grey instead of rounding it, spreads a mask's few bits, reads one of the BMP headers, and
+    refuses a BMP with bytes after its end.
+    """
+    if form == "PNG":
+        return raw_mode == "L" if mask else not mode.startswith("I")
+    if raw_mode != "BGR" or data[14] != 40:
+        return False
+    first_pixel, width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (10, 18, 22))
+    return len(data) == first_pixel + abs(height) * ((3 * width + 3) // 4 * 4)  # rows are padded to four bytes
+
+
+def _read_class_numbers(image: Image.Image, raw_mode: str) -> np.ndarray:
     if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
-        raise Refused(f"a mask has one channel of class numbers, grey or palette, not Pillow mode {image.mode}")
-    spread = {"L;2": 85, "L;4": 17}.get(stored, 1)  # Pillow spreads fewer bits over 0 ... 255
+        raise Unusable(f"a mask has one channel of class numbers, grey or palette, not Pillow mode {image.mode}")
+    spread = {"L;2": 85, "L;4": 17}.get(raw_mode, 1)  # Pillow spreads fewer bits over 0 ... 255
     numbers = np.asarray(_upright(image))
     if numbers.dtype != bool and not 0 <= numbers.min() <= numbers.max() <= 255:
         wrong = numbers.min() if numbers.min() < 0 else numbers.max()
-        raise Refused(f"class number {wrong} in a mask; 0 ... 254 are allowed, and {IGNORE} for pixels to ignore")
+        raise Unusable(
+            f"class number {wrong} in a mask; 0 ... 254 are allowed, and {IGNORE_LABEL} for pixels to ignore"
+        )
     return (numbers // spread if spread > 1 else numbers).astype(np.uint8)
 
 
-def _stored(image: Image.Image) -> str:
-    """How the samples lie in the file, Pillow's raw mode: "L;4", "RGB;16B". Known before the image is loaded."""
-    how = image.tile[0][3] if image.tile else ""
-    return how if isinstance(how, str) else str(how[0])
+def _raw_mode(image: PillowFile) -> str:
+    """How the samples lie in the file: "L;4", "RGB;16B". Known only before the image is loaded."""
+    arguments = image.tile[0][3] if image.tile else None
+    if isinstance(arguments, tuple):
+        return str(arguments[0])
+    return arguments or ""
 
 
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # broken metadata: the pixels may be good, and are taken as they lie
+    except Exception:  # broken metadata: the pixels may be good, and are read as they are stored
         return 1
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The image, loaded and turned. ImageOps.exif_transpose would also write all metadata anew, and fail on some."""
-    image.load()  # first: a PNG may tell its orientation at the end, and a TIFF is turned by Pillow
-    how = TURNED.get(_orientation(image))
-    return image if how is None else image.transpose(how)
+    """The image, loaded and turned. ImageOps.exif_transpose would also rewrite all metadata, and fail on some."""
+    image.load()  # first: a PNG may state its orientation at the end, and Pillow turns a TIFF as it loads
+    transpose = UPRIGHT_BY.get(_orientation(image))
+    return image if transpose is None else image.transpose(transpose)
 
 
 def _too_large(pixels: int) -> str:
     return f"{pixels / 1e6:,.0f} million pixels; at most {MAX_PIXELS / 1e6:.0f} million are decoded"
 
 
-def _resemblance(data: bytes) -> str:
-    """What the bytes are, if they are no image that Pillow opens."""
+def _guess_kind(data: bytes) -> str:
+    """Why Pillow opens no image: what the bytes look like."""
     kind = next((kind for magic, kind in MAGIC.items() if data.startswith(magic)), None)
     if kind and not kind.startswith("a "):
         return f"corrupt: begins as {kind}, but its header cannot be read"

@@ -1,4 +1,4 @@
-"""Examples in one .npz file: images, sounds or volumes with their labels, or images with masks."""
+"""Examples in one .npz file: images, sounds or volumes with labels, or images with masks."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import hashlib
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pipelines.errors import BadData
-from pipelines.readers.image_files import IGNORE
 from pipelines.readers.splits import PERIOD, SPLITS, cut
+from pipelines.targets import IGNORE_LABEL
 
-KEYS = {  # the names of inputs and labels of each split, the first that is found
+KEYS: dict[str, tuple[tuple[str, str], ...]] = {  # names of inputs and labels; the first pair in the file counts
     "train": (("x_train", "y_train"), ("x", "y"), ("images", "labels")),
     "validation": (("x_val", "y_val"),),
     "test": (("x_test", "y_test"),),
 }
-CHANNELS = 8  # at most of a sound of several channels: (n, h, w) and (n, length, channels) look alike
+CHANNELS = 8  # of a sound, at most: (n, h, w) and (n, length, channels) look alike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,15 +30,15 @@ class Arrays:
     task: str  # "classification" or "segmentation"
     class_names: tuple[str, ...]
     splits: dict[str, tuple[np.ndarray, np.ndarray]]  # train, validation, test: see `read_npz`
-    value_range: tuple[float, float]  # what the inputs' values lie in
+    value_range: tuple[float, float]  # of the inputs
     fingerprint: str  # of all values that are used
 
 
 def read_npz(path: str | Path) -> Arrays:
     """Read the examples of a .npz file.
 
-    Its keys are x_train, y_train and perhaps x_val, y_val, x_test, y_test; or x, y; or images, labels. A split that is
-    missing is cut from the training examples (`splits.cut`). `class_names` is optional. Nothing is unpickled.
+    Its keys are x_train, y_train and perhaps x_val, y_val, x_test, y_test; or x, y; or images, labels. `splits.cut`
+    takes a missing split from the training examples. `class_names` is optional. Nothing is unpickled.
 
     Inputs, by their shape; booleans become uint8 0 and 1, other types stay:
 
@@ -57,45 +58,30 @@ def read_npz(path: str | Path) -> Arrays:
         BadData: no such file, not an .npz file, or arrays that are missing, of unequal length, of objects, not finite
             or of another shape; labels out of range; fewer than two classes; a class without a training example.
     """
-    held = _loaded(Path(path).expanduser())
+    arrays = _load_arrays(Path(path).expanduser())
     where = f"'{path}'"
-    splits = {}
-    for split, names in KEYS.items():
-        pair = next((pair for pair in names if pair[0] in held or pair[1] in held), None)
-        if pair and not set(pair) <= set(held):
-            missing = pair[1] if pair[0] in held else pair[0]
-            raise BadData(f"{where} holds {', '.join(held)}, but no {missing} (--dataset)")
-        if pair:
-            splits[split] = pair
-    if "train" not in splits:
-        found = ", ".join(held) or "nothing"
-        raise BadData(f"{where} holds {found}; expected x_train and y_train, x and y, or images and labels (--dataset)")
-
-    x_key = splits["train"][0]
-    inputs = {split: _inputs(held[x], where, x) for split, (x, _) in splits.items()}
-    for split, (x, _) in splits.items():
-        if held[x].dtype != held[x_key].dtype or inputs[split].shape[1:] != inputs["train"].shape[1:]:
-            raise BadData(
-                f"{x} of {where} is {held[x].dtype} of shape {held[x].shape}, "
-                f"but {x_key} {held[x_key].dtype} of shape {held[x_key].shape} (--dataset)"
-            )
-    labels = {split: _labels(held[y], inputs[split], where, y) for split, (_, y) in splits.items()}
+    keys = _choose_keys(arrays, where)
+    inputs = _collect_inputs(arrays, keys, where)
+    labels = {split: _check_labels(arrays[y], inputs[split], where, y) for split, (_, y) in keys.items()}
     segmentation = labels["train"].ndim > 1
-    for split, (_, y) in splits.items():
+    for split, (_, y) in keys.items():
         if (labels[split].ndim > 1) != segmentation:
-            raise BadData(f"{y} of {where} has shape {held[y].shape}, unlike {splits['train'][1]} (--dataset)")
-    class_names = _class_names(held.get("class_names"), labels, splits, where)
-    labels = {split: _numbered(labels[split], class_names, where, splits[split][1]) for split in splits}
+            raise BadData(f"{y} of {where} has shape {arrays[y].shape}, unlike {keys['train'][1]} (--dataset)")
+    class_names = _name_classes(arrays.get("class_names"), labels, keys, where)
+    labels = {split: _number_labels(labels[split], class_names, where, y) for split, (_, y) in keys.items()}
 
-    lacking = [split for split in SPLITS if split not in splits]
-    of_one = np.zeros(len(inputs["train"]), np.int64)
-    rows = cut(of_one if segmentation else labels["train"], lacking)
-    parts = {split: (inputs["train"][row], labels["train"][row]) for split, row in rows.items()} if lacking else {}
-    parts = {split: parts[split] if split in parts else (inputs[split], labels[split]) for split in SPLITS}
+    missing = [split for split in SPLITS if split not in keys]
+    parts = {split: (inputs[split], labels[split]) for split in keys}
+    if missing:
+        classes = np.zeros(len(inputs["train"]), np.int64) if segmentation else labels["train"]
+        for split, rows in cut(classes, missing).items():
+            parts[split] = inputs["train"][rows], labels["train"][rows]
+    parts = {split: parts[split] for split in SPLITS}
+    x_key = keys["train"][0]
     for split, (x, _) in parts.items():
         if len(x) == 0:
             count = f"{x_key} of {where} has {len(inputs['train'])} examples"
-            hint = f", too few to cut it from: at least {PERIOD}" if split in lacking else ""
+            hint = f", too few to cut it from: at least {PERIOD}" if split in missing else ""
             raise BadData(f"the {split} split is empty; {count}{hint} (--dataset)")
     present = np.unique(parts["train"][1])
     for number, name in enumerate(class_names):
@@ -105,35 +91,67 @@ def read_npz(path: str | Path) -> Arrays:
         task="segmentation" if segmentation else "classification",
         class_names=class_names,
         splits=parts,
-        value_range=_value_range(held[x_key].dtype, parts["train"][0], f"{x_key} of {where}"),
+        value_range=_value_range(arrays[x_key].dtype, parts["train"][0], f"{x_key} of {where}"),
         fingerprint=_fingerprint(class_names, parts),
     )
 
 
-def _loaded(path: Path) -> dict[str, np.ndarray]:
-    """The arrays by name."""
+def _load_arrays(path: Path) -> dict[str, Any]:
+    """The arrays by name; None for those with other names than `KEYS` and class_names."""
     if not path.is_file():
         raise BadData(f"no such file: '{path}' (--dataset)")
     if not zipfile.is_zipfile(path):
         raise BadData(f"'{path}' is no .npz file: numpy.savez writes them (--dataset)")
-    held = {}
+    arrays: dict[str, Any] = {}
     wanted = {"class_names"}.union(*(pair for pairs in KEYS.values() for pair in pairs))
     try:
         with np.load(path, allow_pickle=False) as file:
             for key in file.files:
-                held[key] = file[key] if key in wanted else None
-                if isinstance(held[key], bytes):
+                arrays[key] = file[key] if key in wanted else None
+                if isinstance(arrays[key], bytes):
                     raise ValueError(f"{key} is no array")
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         if "allow_pickle" in reason:
             reason = f"{key} holds Python objects; store numbers of one shape, and names as text"
         raise BadData(f"'{path}' cannot be read: {reason} (--dataset)") from None
-    return held
+    return arrays
 
 
-def _inputs(x: np.ndarray, where: str, key: str) -> np.ndarray:
-    """(n, ..., channels)."""
+def _choose_keys(arrays: dict[str, Any], where: str) -> dict[str, tuple[str, str]]:
+    """The names of the inputs and labels of each split that the file has."""
+    keys = {}
+    for split, pairs in KEYS.items():
+        pair = next((pair for pair in pairs if pair[0] in arrays or pair[1] in arrays), None)
+        if pair is None:
+            continue
+        if not set(pair) <= set(arrays):
+            missing = pair[1] if pair[0] in arrays else pair[0]
+            raise BadData(f"{where} holds {', '.join(arrays)}, but no {missing} (--dataset)")
+        keys[split] = pair
+    if "train" not in keys:
+        names = ", ".join(arrays) or "nothing"
+        raise BadData(f"{where} holds {names}; expected x_train and y_train, x and y, or images and labels (--dataset)")
+    return keys
+
+
+def _collect_inputs(
+    arrays: dict[str, np.ndarray], keys: dict[str, tuple[str, str]], where: str
+) -> dict[str, np.ndarray]:
+    """The inputs of each split, of one type and shape."""
+    inputs = {split: _check_inputs(arrays[x], where, x) for split, (x, _) in keys.items()}
+    x_key = keys["train"][0]
+    for split, (x, _) in keys.items():
+        if arrays[x].dtype != arrays[x_key].dtype or inputs[split].shape[1:] != inputs["train"].shape[1:]:
+            raise BadData(
+                f"{x} of {where} is {arrays[x].dtype} of shape {arrays[x].shape}, "
+                f"but {x_key} {arrays[x_key].dtype} of shape {arrays[x_key].shape} (--dataset)"
+            )
+    return inputs
+
+
+def _check_inputs(x: np.ndarray, where: str, key: str) -> np.ndarray:
+    """The inputs as (n, ..., channels). Raises BadData."""
     shape = f"{key} of {where} has shape {x.shape}"
     if x.dtype.kind not in "biuf":
         raise BadData(f"{key} of {where} is {x.dtype}; inputs are whole numbers or floating point (--dataset)")
@@ -154,8 +172,8 @@ def _inputs(x: np.ndarray, where: str, key: str) -> np.ndarray:
     return x[..., None] if x.ndim == 2 or (x.ndim == 3 and not sound) else x
 
 
-def _labels(y: np.ndarray, x: np.ndarray, where: str, key: str) -> np.ndarray:
-    """(n,) or, of masks, (n, h, w), as they stand in the file."""
+def _check_labels(y: np.ndarray, x: np.ndarray, where: str, key: str) -> np.ndarray:
+    """The labels as (n,) or, of masks, (n, h, w), their values as in the file. Raises BadData."""
     if len(y.shape) > 0 and len(y) != len(x):
         raise BadData(f"{key} of {where} has {len(y)} labels for {len(x)} inputs (--dataset)")
     if y.dtype.kind not in "biuUS":
@@ -173,32 +191,35 @@ def _labels(y: np.ndarray, x: np.ndarray, where: str, key: str) -> np.ndarray:
     raise BadData(f"{key} of {where} has shape {y.shape}; labels are (n,), masks of images (n, h, w){hint} (--dataset)")
 
 
-def _class_names(given, labels: dict[str, np.ndarray], splits: dict[str, tuple[str, str]], where: str):
-    """The names in order: those given, or those in the training labels, or numbers up to the largest."""
-    if given is not None:
-        names = tuple(map(_text, given.ravel()))
+def _name_classes(
+    class_names: np.ndarray | None, labels: dict[str, np.ndarray], keys: dict[str, tuple[str, str]], where: str
+) -> tuple[str, ...]:
+    """The names in order: those of the file, or those in the training labels, or numbers up to the largest."""
+    if class_names is not None:
+        names = tuple(map(_text, class_names.ravel()))
         if len(set(names)) < len(names):
             raise BadData(f"class_names of {where} has a name twice (--dataset)")
     elif labels["train"].dtype.kind in "US":
         names = tuple(sorted(set(map(_text, labels["train"]))))
     else:
         masks = labels["train"].ndim > 1
-        most = IGNORE if masks else len(labels["train"])
+        most = IGNORE_LABEL if masks else len(labels["train"])
         count = 0
         for split, y in labels.items():
-            known = y[y != IGNORE] if masks else y
-            count = max(count, int(known.max()) + 1 if known.size and y.dtype.kind in "biu" else 0)
+            numbers = y[y != IGNORE_LABEL] if masks else y
+            if numbers.size and y.dtype.kind in "biu":
+                count = max(count, int(numbers.max()) + 1)
             if count > most:
                 limit = "of masks are 0 ... 254" if masks else f"have examples, and there are {most} to train on"
-                raise BadData(f"{splits[split][1]} of {where} has class {count - 1}; classes {limit} (--dataset)")
+                raise BadData(f"{keys[split][1]} of {where} has class {count - 1}; classes {limit} (--dataset)")
         names = tuple(str(number) for number in range(count))
     if len(names) < 2:
-        raise BadData(f"{splits['train'][1]} of {where} has {len(names)} class; at least two are needed (--dataset)")
+        raise BadData(f"{keys['train'][1]} of {where} has {len(names)} class; at least two are needed (--dataset)")
     return names
 
 
-def _numbered(y: np.ndarray, class_names: tuple[str, ...], where: str, key: str) -> np.ndarray:
-    """int64 (n,) or uint8 (n, h, w), each less than the number of classes, or 255 in a mask."""
+def _number_labels(y: np.ndarray, class_names: tuple[str, ...], where: str, key: str) -> np.ndarray:
+    """The class numbers, int64 (n,) or uint8 (n, h, w), the latter perhaps IGNORE_LABEL. Raises BadData."""
     if y.dtype.kind in "US":
         numbers = {name: number for number, name in enumerate(class_names)}
         unknown = next((name for name in map(_text, y) if name not in numbers), None)
@@ -206,14 +227,14 @@ def _numbered(y: np.ndarray, class_names: tuple[str, ...], where: str, key: str)
             raise BadData(f"{key} of {where} has '{unknown}', which is no class of the training labels (--dataset)")
         return np.array([numbers[_text(name)] for name in y], np.int64)
     y = y.astype(np.int64)
-    wrong = y[((y < 0) | (y >= len(class_names))) & ((y != IGNORE) | (y.ndim == 1))]
+    wrong = y[((y < 0) | (y >= len(class_names))) & ((y != IGNORE_LABEL) | (y.ndim == 1))]
     if wrong.size:
-        ignore = f" or {IGNORE}, ignore" if y.ndim > 1 else ""
+        ignore = f" or {IGNORE_LABEL}, ignore" if y.ndim > 1 else ""
         raise BadData(f"{key} of {where} has class {wrong[0]}; 0 ... {len(class_names) - 1}{ignore} (--dataset)")
     return y if y.ndim == 1 else y.astype(np.uint8)
 
 
-def _text(name) -> str:
+def _text(name: str | bytes) -> str:
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 

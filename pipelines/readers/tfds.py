@@ -1,4 +1,4 @@
-"""What a prepared TensorFlow Datasets builder holds: its input and its targets, and how its examples are held."""
+"""The contents of a prepared TensorFlow Datasets builder: its input, its targets and the source of its examples."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,18 +17,19 @@ from PIL import Image
 from pipelines.catalogue import CHARACTERS
 from pipelines.errors import BadData
 from pipelines.readers import image_files
-from pipelines.sources import Contents, Decoded, Encoded, Stream
+from pipelines.sources import Contents, Decoded, Encoded, Source, Stream
+from pipelines.targets import IGNORE_LABEL
 
 MASKS = ("segmentation_mask", "segmentation_label")
-# Masks that do not say what their values mean: names of the classes, and the value of the first.
+# Masks without names for their values: the names of the classes, and the value of the first.
 MASK_CLASSES = {"oxford_iiit_pet": (("pet", "background", "outline"), 1)}
-SECOND = 16_000  # samples of a sound whose length varies: cut or padded to a second of speech
+SECOND = 16_000  # samples: sounds of various lengths are cut or padded to a second of speech
 READ_AT_ONCE = 256  # examples
 
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """Which features of a data set are used: "image" is whatever the network sees."""
+    """Which features of a data set are used; "image" is the network's input, also if it is a sound or a volume."""
 
     task: str
     names: dict[str, str]  # image, label, mask -> feature; boxes -> the feature with bbox and label
@@ -34,13 +37,13 @@ class Columns:
     mask_first: int = 0  # value of the first class in the masks
 
 
-def read(builder, name: str, task: str | None, memory: int) -> Contents:
-    """The contents of a prepared data set.
+def read_builder(builder: tfds.core.DatasetBuilder, name: str, task: str | None, memory: int) -> Contents:
+    """Read a prepared data set.
 
     Args:
-        builder: tfds.core.DatasetBuilder, prepared.
+        builder: its files are on the disk.
         name: as the user gave it.
-        task: which of the tasks that it serves; None: the first of classification, segmentation, detection.
+        task: one that the data set serves; None: the first of classification, segmentation, detection.
         memory: bytes of examples that may be held in memory.
 
     Raises:
@@ -53,37 +56,33 @@ def read(builder, name: str, task: str | None, memory: int) -> Contents:
         if not size:
             raise BadData(f"data set '{name}' has no example in {splits[split]}, its {split} split (--dataset)")
     feature = builder.info.features[columns.names["image"]]
-    shape, dtype = _shape(feature), np.dtype(feature.np_dtype)
-    examples = sum(sizes.values())
-    stored = sum(builder.info.splits[base].num_bytes for base in {spec.split("[")[0] for spec in splits.values()})
-    value_range = (0, 255) if dtype == np.uint8 else (0, 32768)
-    if None not in shape and examples * np.prod(shape) * dtype.itemsize <= memory:
-        arrays = {split: _arrays(_dataset(builder, spec, columns)) for split, spec in splits.items()}
-        for values in arrays.values():
-            if "mask" in values:
-                values["mask"] -= np.uint8(columns.mask_first)  # 0 below the first class becomes 255
+    shape = _shape(feature)
+    dtype = np.dtype(feature.np_dtype)
+    bases = {spec.split("[")[0] for spec in splits.values()}
+    stored = sum(builder.info.splits[base].num_bytes for base in bases)
+    value_range: tuple[float, float] = (0, 255) if dtype == np.uint8 else (0, 32768)
+    source: Source
+    if _decoded_bytes(shape, dtype, sum(sizes.values())) <= memory:
+        source = _read_decoded(builder, splits, columns)
         if dtype not in (np.uint8, np.int16):
-            value_range = (float(arrays["train"]["image"].min()), float(arrays["train"]["image"].max()))
-        source = Decoded(arrays)
+            images = source.columns["train"]["image"].numpy()
+            value_range = (float(images.min()), float(images.max()))
     elif dtype != np.uint8:
         raise BadData(
             f"data set '{name}' has examples of {dtype} that take more than the {memory >> 20:,} MiB "
             f"allowed in memory (--data-memory)"
         )
     elif stored <= memory:
-        arrays = {split: _arrays(_dataset(builder, spec, columns, encoded=True)) for split, spec in splits.items()}
-        arrays = {split: _with_decoders(columns) for split, columns in arrays.items()}
-        shapes = [Image.open(io.BytesIO(image)).size[::-1] for image in arrays["train"]["image"]]
-        source = Encoded(arrays, np.array(shapes), files=False)
+        source = _read_encoded(builder, splits, columns)
     else:
         datasets = {
             split: _dataset(builder, spec, columns, encoded=True).map(_with_decoder) for split, spec in splits.items()
         }
-        source = Stream(datasets, sizes, stored / examples, memory)
+        source = Stream(datasets, sizes, stored / sum(sizes.values()), memory)
     if columns.task == "classification":
         _check_labels(source, columns, name)
     if columns.task == "segmentation" and not columns.class_names:
-        columns = dataclasses.replace(columns, class_names=_classes_in_masks(builder, splits["train"], columns))
+        columns = dataclasses.replace(columns, class_names=_number_mask_classes(builder, splits["train"], columns))
     return Contents(
         task=columns.task,
         class_names=columns.class_names,
@@ -96,13 +95,34 @@ def read(builder, name: str, task: str | None, memory: int) -> Contents:
     )
 
 
-def _columns(builder, name: str, task: str | None) -> Columns:
+def _decoded_bytes(shape: tuple[int | None, ...], dtype: np.dtype, examples: int) -> float:
+    """The memory that all examples take decoded, in bytes; infinite if their shapes differ."""
+    lengths = [length for length in shape if length is not None]
+    return float(examples * np.prod(lengths) * dtype.itemsize) if len(lengths) == len(shape) else math.inf
+
+
+def _read_decoded(builder: tfds.core.DatasetBuilder, splits: dict[str, str], columns: Columns) -> Decoded:
+    arrays = {split: _arrays(_dataset(builder, spec, columns)) for split, spec in splits.items()}
+    for values in arrays.values():
+        if "mask" in values:
+            values["mask"] -= np.uint8(columns.mask_first)  # 0 below the first class wraps to IGNORE_LABEL
+    return Decoded(arrays)
+
+
+def _read_encoded(builder: tfds.core.DatasetBuilder, splits: dict[str, str], columns: Columns) -> Encoded:
+    arrays = {split: _arrays(_dataset(builder, spec, columns, encoded=True)) for split, spec in splits.items()}
+    arrays = {split: _with_decoders(values) for split, values in arrays.items()}
+    shapes = [Image.open(io.BytesIO(image)).size[::-1] for image in arrays["train"]["image"]]
+    return Encoded(arrays, np.array(shapes), files=False)
+
+
+def _columns(builder: tfds.core.DatasetBuilder, name: str, task: str | None) -> Columns:
     """The features for `task`, or for the first task that the data set serves."""
     features = dict(builder.info.features)
     served = {}
     picture = "image" if "image" in features else next((key for key in features if key.startswith("image_")), None)
     label = features.get("label")
-    if hasattr(label, "names"):
+    if isinstance(label, tfds.features.ClassLabel):
         for key in ("image", "audio", "volume"):
             if key in features:
                 served["classification"] = Columns(
@@ -111,9 +131,9 @@ def _columns(builder, name: str, task: str | None) -> Columns:
                 break
     mask = next((key for key in MASKS if key in features), None)
     if picture and mask:
-        base = name.split("/")[0]
-        named = tuple(getattr(features[mask], "names", None) or ())
-        names, first = (named, 0) if named else MASK_CLASSES.get(base, ((), 0))
+        names, first = tuple(getattr(features[mask], "names", None) or ()), 0
+        if not names:
+            names, first = MASK_CLASSES.get(name.split("/")[0], ((), 0))
         served["segmentation"] = Columns("segmentation", {"image": picture, "mask": mask}, names, first)
     objects = next((key for key in features if {"bbox", "label"} <= set(_inner(features[key]))), None)
     if picture and objects:
@@ -131,21 +151,22 @@ def _columns(builder, name: str, task: str | None) -> Columns:
     return served[task or next(iter(served))]
 
 
-def _inner(feature) -> dict:
+def _inner(feature: tfds.features.FeatureConnector) -> dict[str, Any]:
     """The features of each element of a sequence of dicts; none for any other feature."""
     inner = getattr(feature, "feature", None)
     return dict(inner) if isinstance(inner, tfds.features.FeaturesDict) else {}
 
 
-def _shape(feature) -> tuple[int | None, ...]:
+def _shape(feature: tfds.features.FeatureConnector) -> tuple[int | None, ...]:
+    """The shape of an example, channels last."""
     shape = tuple(feature.shape)
     if len(shape) == 1:  # a sound, of one channel
         return (shape[0] or SECOND, 1)
     return (*shape[:-1], shape[-1] or 3)
 
 
-def _dataset(builder, spec: str, columns: Columns, encoded: bool = False) -> tf.data.Dataset:
-    """The examples of a part of the data as dicts with "image", "label", "mask", "boxes", "labels", in their order."""
+def _dataset(builder: tfds.core.DatasetBuilder, spec: str, columns: Columns, encoded: bool = False) -> tf.data.Dataset:
+    """The examples of a TFDS slice in their order, as dicts with "image", "label", "mask", "boxes", "labels"."""
     pictures = [columns.names[name] for name in ("image", "mask") if name in columns.names] if encoded else []
     dataset = builder.as_dataset(
         split=spec,
@@ -154,21 +175,22 @@ def _dataset(builder, spec: str, columns: Columns, encoded: bool = False) -> tf.
     )
     shape = _shape(builder.info.features[columns.names["image"]])
 
-    def chosen(example):
-        result = {name: example[columns.names[name]] for name in ("image", "label", "mask") if name in columns.names}
+    def select(example: dict[str, Any]) -> dict[str, tf.Tensor]:
+        names = [name for name in ("image", "label", "mask") if name in columns.names]
+        result: dict[str, Any] = {name: example[columns.names[name]] for name in names}
         if "boxes" in columns.names:
             objects = example[columns.names["boxes"]]
             yxyx = objects["bbox"]  # ymin, xmin, ymax, xmax in shares of the image
             result |= {"boxes": tf.gather(yxyx, [1, 0, 3, 2], axis=-1), "labels": objects["label"]}
         if len(shape) == 2:
-            result["image"] = _of_length(result["image"], shape)
+            result["image"] = _cut_or_pad(result["image"], shape)
         return result
 
-    return dataset.map(chosen, tf.data.AUTOTUNE)
+    return dataset.map(select, tf.data.AUTOTUNE)
 
 
-def _of_length(sound, shape):
-    """A sound (samples,) or (samples, channels), cut or padded with silence to `shape`."""
+def _cut_or_pad(sound: tf.Tensor, shape: tuple[int | None, ...]) -> tf.Tensor:
+    """Cut a sound (samples,) or (samples, channels), or pad it with silence, to `shape`."""
     sound = tf.reshape(sound, (-1, shape[1]))[: shape[0]]
     return tf.ensure_shape(tf.pad(sound, [(0, shape[0] - tf.shape(sound)[0]), (0, 0)]), shape)
 
@@ -191,6 +213,7 @@ def _arrays(dataset: tf.data.Dataset) -> dict[str, np.ndarray]:
 
 
 def _with_decoders(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns of encoded images with "decoder" and "mask_decoder"."""
     jpeg = [image.startswith(b"\xff\xd8\xff") for image in columns["image"]]
     decoders = {"decoder": np.where(jpeg, image_files.TF_JPEG, image_files.TF_IMAGE).astype("uint8")}
     if "mask" in columns:
@@ -199,6 +222,7 @@ def _with_decoders(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _with_decoder(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """An encoded example with "decoder" and "mask_decoder"."""
     jpeg = tf.io.is_jpeg(example["image"])
     decoders = {
         "decoder": tf.where(
@@ -210,8 +234,8 @@ def _with_decoder(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return example | decoders
 
 
-def _check_labels(source: Decoded | Encoded | Stream, columns: Columns, name: str) -> None:
-    """Of a stream the first examples of each split: TFDS itself writes no label beyond its classes but -1, unknown."""
+def _check_labels(source: Source, columns: Columns, name: str) -> None:
+    """Raise if a label is no class. TFDS writes none but -1, unknown; of a stream the first examples are checked."""
     for split in source.sizes:
         if isinstance(source, Stream):
             labels = source.splits[split].take(READ_AT_ONCE).map(lambda example: example["label"])
@@ -226,32 +250,33 @@ def _check_labels(source: Decoded | Encoded | Stream, columns: Columns, name: st
             )
 
 
-def _classes_in_masks(builder, spec: str, columns: Columns) -> tuple[str, ...]:
-    """Names for masks without any: the numbers up to the largest of the training masks, which 255 is not."""
-    masks = _dataset(builder, spec, columns).map(lambda example: example["mask"], tf.data.AUTOTUNE)
-    largest = masks.reduce(
-        tf.constant(0, tf.uint8),
-        lambda most, mask: tf.maximum(most, tf.reduce_max(tf.where(mask == 255, tf.zeros_like(mask), mask))),
-    )
+def _number_mask_classes(builder: tfds.core.DatasetBuilder, spec: str, columns: Columns) -> tuple[str, ...]:
+    """The names of classes without any: the numbers up to the largest of the training masks but IGNORE_LABEL."""
+
+    def update(largest: tf.Tensor, example: dict[str, tf.Tensor]) -> tf.Tensor:
+        mask = example["mask"]
+        return tf.maximum(largest, tf.reduce_max(tf.where(mask == IGNORE_LABEL, tf.zeros_like(mask), mask)))
+
+    largest = _dataset(builder, spec, columns).reduce(tf.constant(0, tf.uint8), update)
     return tuple(map(str, range(int(largest) + 1)))
 
 
-def _fingerprint(builder, splits: dict[str, str]) -> str:
+def _fingerprint(builder: tfds.core.DatasetBuilder, splits: dict[str, str]) -> str:
     """A digest of the name, version, split rule and the sizes of the record files."""
-    known = builder.info.splits
-    facts = [builder.info.full_name, sorted(splits.items())]
-    facts += [[name, split.num_bytes, list(split.shard_lengths)] for name, split in sorted(known.items())]
+    facts: list[Any] = [builder.info.full_name, sorted(splits.items())]
+    for name, split in sorted(builder.info.splits.items()):
+        facts.append([name, split.num_bytes, list(split.shard_lengths)])
     return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 
-def _splits(builder, name: str) -> dict[str, str]:
-    """TFDS slices for train, validation and test; what a data set lacks is cut off the end of its training split."""
-    known = builder.info.splits
-    if "train" not in known:
-        raise BadData(f"data set '{name}' has no training split, only {', '.join(known)} (--dataset)")
-    held_out = [split for split in ("validation", "test") if split in known]
+def _splits(builder: tfds.core.DatasetBuilder, name: str) -> dict[str, str]:
+    """TFDS slices for train, validation and test; a missing split is the end of the training split."""
+    existing = builder.info.splits
+    if "train" not in existing:
+        raise BadData(f"data set '{name}' has no training split, only {', '.join(existing)} (--dataset)")
+    held_out = [split for split in ("validation", "test") if split in existing]
     if len(held_out) == 2:
         return {"train": "train", "validation": "validation", "test": "test"}
-    if held_out:  # what there is stays unseen until the end; validation comes from the training images
+    if held_out:  # it stays unseen until the end; validation comes from the training images
         return {"train": "train[:90%]", "validation": "train[90%:]", "test": held_out[0]}
     return {"train": "train[:80%]", "validation": "train[80%:90%]", "test": "train[90%:]"}

@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 import pipelines
+from pipelines.augmentation.policy import Augmentation, Policy
 from tests.pipelines.files import two_classes
 
 
@@ -73,9 +74,9 @@ def test_an_epoch_is_a_permutation_and_the_next_is_another(plain):
     assert (first != second).any()
 
 
-@pytest.mark.parametrize("mixing", [{}, {"mixup": 0.2, "cutmix": 1.0}])
-def test_order_augmentation_and_mixing_do_not_depend_on_what_was_before(mixing):
-    data = pipelines.load("digits", batch_size=32, overrides=mixing)
+@pytest.mark.parametrize("policy", [Policy(), Policy(mixup=0.2, cutmix=1.0)], ids=["single", "mixed"])
+def test_order_augmentation_and_mixing_do_not_depend_on_what_was_before(policy):
+    data = pipelines.load("digits", batch_size=32, augmentation=policy)
     whole, steps = batches(data, 2), data.steps_per_epoch
     assert len(whole) == 2 * steps
     for resumed, expected in zip(batches(data, 1, first_epoch=1, first_step=3), whole[steps + 3 :], strict=True):
@@ -175,8 +176,9 @@ def test_another_process_gets_the_same_batches(photographs, tmp_path):
     program = """
 import hashlib, sys
 import pipelines
-data = pipelines.load(sys.argv[1], batch_size=4, image_size=48, seed=int(sys.argv[2]), augmentation="rand",
-                      overrides={"mixup": 0.3, "cutmix": 1.0}, data_dir=sys.argv[3])
+from pipelines.augmentation.policy import Policy
+data = pipelines.load(sys.argv[1], batch_size=4, image_size=48, seed=int(sys.argv[2]),
+                      augmentation=Policy("rand", mixup=0.3, cutmix=1.0), data_dir=sys.argv[3])
 digest = hashlib.sha256()
 for images, targets in data.train(2).as_numpy_iterator():
     digest.update(images.tobytes() + targets.tobytes())
@@ -203,10 +205,23 @@ def test_volumes_in_an_npz_file(tmp_path):
     assert data.task == "classification"
 
 
+@pytest.mark.parametrize("augmentation", ["none", "light"])
+def test_masks_in_an_npz_file(augmentation, tmp_path):
+    """Bright squares whose masks lie over them, resized from 20 to 32 pixels."""
+    masks = np.zeros((40, 20, 20), np.uint8)
+    masks[:, 5:15, 5:15] = 1
+    np.savez(tmp_path / "squares.npz", x=200 * masks, y=masks)
+    data = pipelines.load(str(tmp_path / "squares.npz"), batch_size=8, augmentation=augmentation)
+    inputs, targets = batches(data)[0]
+    assert (inputs.shape, targets.shape, targets.dtype) == ((8, 32, 32, 1), (8, 32, 32), np.int32)
+    bright = inputs[..., 0] * data.std[0] + data.mean[0] > 100 / 255
+    assert (bright == (targets == 1)).mean() > 0.95
+
+
 def test_mixing_needs_images(tmp_path):
     np.savez(tmp_path / "sounds.npz", x=np.zeros((40, 100, 1), np.int16), y=np.repeat([0, 1], 20))
     with pytest.raises(pipelines.BadData, match="MixUp and CutMix are for the classification of images"):
-        pipelines.load(str(tmp_path / "sounds.npz"), batch_size=8, overrides={"mixup": 0.2})
+        pipelines.load(str(tmp_path / "sounds.npz"), batch_size=8, augmentation=Policy(mixup=0.2))
 
 
 def test_a_window_of_fixed_scale(photographs, tmp_path):
@@ -218,10 +233,9 @@ def test_a_window_of_fixed_scale(photographs, tmp_path):
         str(root),
         image_size=48,
         batch_size=4,
-        hflip=0.0,
+        augmentation=Augmentation(margin=1 / 3),
         mean=(0,) * 3,
         std=(1,) * 3,
-        overrides={"scale": (1.0, 1.0), "margin": 1 / 3},
         data_dir=str(tmp_path),
     )
     first, later = (np.concatenate([inputs for inputs, _ in batches(data, 1, epoch)]) * 255 for epoch in (0, 1))
@@ -230,8 +244,8 @@ def test_a_window_of_fixed_scale(photographs, tmp_path):
         slope = np.diff(inputs[:, 24, :, 0], axis=1)[:, 4:-4]
         np.testing.assert_allclose(slope.mean(1), 300 / 64 / 2, rtol=0.05)
         assert 10 < inputs[:, 24, 0, 0].std() < 40  # 0 ... 86 of the image's 200 grey levels
-    assert data._preparation.cache.table.size() == 16
-    kept = tf.io.parse_tensor(data._preparation.cache.table.lookup(tf.constant(0, tf.int64)), tf.uint8)
+    assert data.preparation.cache.table.size() == 16
+    kept = tf.io.parse_tensor(data.preparation.cache.table.lookup(tf.constant(0, tf.int64)), tf.uint8)
     assert kept.shape == (64, 85, 3)
 
 
@@ -261,16 +275,22 @@ def test_no_more_is_kept_than_the_memory_that_is_allowed(noise, memory, validati
     assert ("validation batches kept, 1.5 MiB" in data.storage) is validation
     assert f"; {kept} of 16 training images kept once decoded" in data.storage
     batches(data, 1)
-    assert data._preparation.cache.table.size() == kept
-    assert data._preparation.largest == 500
+    assert data.preparation.cache.table.size() == kept
+    assert data.preparation.largest == 500
 
 
 def test_a_window_is_at_every_place(tmp_path):
     """Of an image of 50 columns 48 are seen: from the first, the second or the third on."""
     ramp = np.tile(np.arange(50, dtype=np.uint8)[None, :, None], (50, 1, 3))
     two_classes(tmp_path, lambda label, number: ramp, count=20)
-    options = {"hflip": 0.0, "mean": (0,) * 3, "std": (1,) * 3, "overrides": {"scale": (1.0, 1.0), "margin": 1 / 24}}
-    data = pipelines.load(str(tmp_path), image_size=48, batch_size=16, **options)
+    data = pipelines.load(
+        str(tmp_path),
+        image_size=48,
+        batch_size=16,
+        augmentation=Augmentation(margin=1 / 24),
+        mean=(0,) * 3,
+        std=(1,) * 3,
+    )
     assert set(np.round(rows(data, 0)[:, 0, 0, 0] * 255)) == {0, 1, 2}
 
 

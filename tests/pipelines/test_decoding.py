@@ -7,7 +7,7 @@ from pipelines import decoding
 def test_jpegs_are_decoded_small_where_that_is_enough():
     file = tf.io.encode_jpeg(np.random.default_rng(0).integers(0, 256, (601, 799, 3), np.uint8))
     for side, area, ratio, shape in ((224, 1.0, 1, (301, 400)), (48, 0.25, 2, (151, 200)), (300, 0.25, 0, (601, 799))):
-        found, reduced = decoding.reduced(tf.constant([601, 799]), side, area)
+        found, reduced = decoding.choose_ratio(tf.constant([601, 799]), side, area)
         assert (int(found), tuple(reduced.numpy())) == (ratio, shape)
         whole = decoding.decode_reduced(file, found, 3)
         assert whole.shape == (*shape, 3)

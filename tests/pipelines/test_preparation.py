@@ -27,14 +27,17 @@ def shaded(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("crop", [{"scale": (0.1, 0.5)}, {"margin": 0.5}], ids=["resized", "window"])
-def test_a_mask_is_cropped_as_its_image_is(shaded, crop, tmp_path):
+@pytest.mark.parametrize(
+    "augmentation",
+    [Augmentation(hflip=0.5, scale=(0.1, 0.5)), Augmentation(hflip=0.5, margin=0.5)],
+    ids=["resized", "window"],
+)
+def test_a_mask_is_cropped_as_its_image_is(shaded, augmentation, tmp_path):
     data = pipelines.load(
         str(shaded),
         image_size=48,
         batch_size=8,
-        augmentation="none",
-        overrides={"hflip": 0.5, **crop},
+        augmentation=augmentation,
         data_dir=str(tmp_path),
     )
     seen = set()
@@ -63,6 +66,6 @@ def test_an_object_that_is_cut_off_has_no_label():
     )
     boxes = np.array([[0.0, 0.1, 0.2, 0.9], [0.5, 0.25, 0.625, 0.5], [0.25, 0.0, 0.5, 1.0]], "float32")
     example = {"image": np.zeros((40, 80, 3), np.uint8), "boxes": boxes, "labels": np.array([0, 1, 2])}
-    _, target = preparation.example(example, None)
+    _, target = preparation.prepare_example(example, None)
     np.testing.assert_allclose(target["boxes"], [[-1] * 4, [20, 10, 30, 20], [0, 0, 20, 40]], atol=1e-4)
     np.testing.assert_array_equal(target["labels"], [-1, 1, 2])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pipelines
+from pipelines.augmentation.policy import Policy
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.models import registry
@@ -32,9 +33,15 @@ def load_data(config: Config) -> Data:
         image_scale=config.multipliers.resolution,
         batch_size=config.batch_size,
         seed=config.seed,
-        augmentation=config.aa,
-        hflip=config.hflip,
-        overrides=_overrides(config),
+        augmentation=Policy(
+            config.aa,
+            hflip=config.hflip,
+            color_jitter=config.color_jitter,
+            erase=config.reprob,
+            margin=config.crop_margin,
+            mixup=config.mixup,
+            cutmix=config.cutmix,
+        ),
         mean=None if standardisation is None else standardisation.mean,
         std=None if standardisation is None else standardisation.std,
         data_dir=config.data_dir,
@@ -42,19 +49,6 @@ def load_data(config: Config) -> Data:
         on_bad_image=config.on_bad_image,
         max_bad=config.max_bad,
     )
-
-
-def _overrides(config: Config) -> dict[str, Any]:
-    """The fields of pipelines.augmentation.policy.Augmentation that flags set."""
-    overrides: dict[str, Any] = {"mixup": config.mixup, "cutmix": config.cutmix}
-    if config.color_jitter is not None:
-        overrides["color_jitter"] = config.color_jitter
-    if config.reprob is not None:
-        overrides["erase"] = config.reprob
-    if config.crop_margin is not None:
-        overrides["margin"] = config.crop_margin
-        overrides["scale"] = (1.0, 1.0)
-    return overrides
 
 
 def check_same_data(config: Config, directory: RunDirectory, data: Data) -> None:

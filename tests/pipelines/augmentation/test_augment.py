@@ -5,17 +5,9 @@ import pytest
 import tensorflow as tf
 
 from pipelines.augmentation import geometry, mixup
-from pipelines.augmentation.augment import (
-    DRAWS,
-    Augmentation,
-    augment,
-    augment_volumes,
-    augment_waveforms,
-    draw,
-    draws,
-    policy,
-)
-from pipelines.augmentation.policy import NAMES
+from pipelines.augmentation.augment import augment, augment_volumes, augment_waveforms
+from pipelines.augmentation.draws import DRAWS, draw_epoch, draw_example
+from pipelines.augmentation.policy import NAMES, Augmentation, choose_augmentation
 
 SIDE = 24
 RAND = Augmentation(
@@ -33,27 +25,27 @@ def images_of(count, channels=3, seed=0):
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_shape_type_and_range_stay(channels, fill_mode):
     images = images_of(40, channels)
-    found = augment(tf.constant(images), draws(0, 0, 40), RAND, fill_mode=fill_mode)
-    assert (found.shape, found.dtype) == (images.shape, tf.float32)
-    assert np.isfinite(found).all()
-    assert found.numpy().min() >= 0
-    assert found.numpy().max() <= 255.01
+    result = augment(tf.constant(images), draw_epoch(0, 0, 40), RAND, fill_mode=fill_mode)
+    assert (result.shape, result.dtype) == (images.shape, tf.float32)
+    assert np.isfinite(result).all()
+    assert result.numpy().min() >= 0
+    assert result.numpy().max() <= 255.01
 
 
 @pytest.mark.parametrize("side", [1, 2, 3])
 def test_the_smallest_images(side):
     images = tf.fill([60, side, side, 3], 50.0)
-    found = augment(images, draws(0, 0, 60), RAND, fill_mode="REFLECT")
-    assert found.shape == images.shape
-    assert np.isfinite(found).all()
+    result = augment(images, draw_epoch(0, 0, 60), RAND, fill_mode="REFLECT")
+    assert result.shape == images.shape
+    assert np.isfinite(result).all()
 
 
 def test_nothing_asked_for_is_the_input_itself():
     images, masks = tf.constant(images_of(3)), tf.zeros([3, SIDE, SIDE, 1], tf.uint8)
-    boxes, luck = tf.constant([[[1.0, 2.0, 9.0, 9.0], [-1, -1, -1, -1]]] * 3), draws(0, 0, 3)
-    nothing = policy("none", side=SIDE, characters=False)
-    assert augment(images, luck, nothing, fill_mode="REFLECT") is images
-    together = augment(images, luck, nothing, fill_mode="REFLECT", masks=masks, boxes=boxes)
+    boxes, draws = tf.constant([[[1.0, 2.0, 9.0, 9.0], [-1, -1, -1, -1]]] * 3), draw_epoch(0, 0, 3)
+    nothing = choose_augmentation("none", side=SIDE, characters=False)
+    assert augment(images, draws, nothing, fill_mode="REFLECT") is images
+    together = augment(images, draws, nothing, fill_mode="REFLECT", masks=masks, boxes=boxes)
     assert together["images"] is images
     assert together["masks"] is masks
     np.testing.assert_allclose(together["boxes"], boxes, atol=1e-5)
@@ -77,30 +69,30 @@ CHANGES = {
 
 
 def test_every_field_is_tried():
-    elsewhere = {"margin"}  # test_data.py: a window of fixed scale
+    elsewhere = {"margin"}  # tests/pipelines/test_dataset.py: a window of fixed scale
     assert set(CHANGES) | elsewhere == {field.name for field in dataclasses.fields(Augmentation)}
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_every_field_changes_something(name):
-    images, luck = tf.constant(images_of(16)), draws(0, 0, 16)
+    images, draws = tf.constant(images_of(16)), draw_epoch(0, 0, 16)
     base = Augmentation(scale=(0.2, 0.9)) if name == "ratio" else Augmentation()
     a = dataclasses.replace(base, **{name: CHANGES[name]})
     if name in ("scale", "ratio"):
-        found, plain = (geometry.crop_window(*tf.constant([90, 120]), luck[0], each).numpy() for each in (a, base))
-        assert (found != plain).any()
+        result, plain = (geometry.crop_window(*tf.constant([90, 120]), draws[0], each).numpy() for each in (a, base))
+        assert (result != plain).any()
     elif name in ("mixup", "cutmix"):
         mixed, targets = mixup.mix(images, tf.eye(16), 0, 0, 0, a)
         assert (mixed != images).numpy().any()
         assert (targets != tf.eye(16)).numpy().any()
     else:
-        changed = (augment(images, luck, a, fill_mode="REFLECT") != images).numpy().any(axis=(1, 2, 3))
+        changed = (augment(images, draws, a, fill_mode="REFLECT") != images).numpy().any(axis=(1, 2, 3))
         assert 0.2 < changed.mean() <= (0.8 if name in ("hflip", "vflip", "erase") else 1)
 
 
 def mirrored(a, fill_mode="REFLECT", count=2000):
     gradient = tf.tile(tf.linspace(0.0, 255.0, 16)[None, None, :, None], [count, 16, 1, 1])
-    images = augment(gradient, draws(0, 0, count), a, fill_mode=fill_mode).numpy()
+    images = augment(gradient, draw_epoch(0, 0, count), a, fill_mode=fill_mode).numpy()
     return (images[:, :, 4].mean((1, 2)) > images[:, :, 11].mean((1, 2))).mean()
 
 
@@ -112,8 +104,8 @@ def test_shares_of_mirrored_images(rest):
 
 
 def test_photographs_are_mirrored_and_written_characters_are_not():
-    assert mirrored(policy("light", side=16, characters=False)) == pytest.approx(0.5, abs=0.04)
-    assert mirrored(policy("light", side=16, characters=True), "CONSTANT") == 0
+    assert mirrored(choose_augmentation("light", side=16, characters=False)) == pytest.approx(0.5, abs=0.04)
+    assert mirrored(choose_augmentation("light", side=16, characters=True), "CONSTANT") == 0
 
 
 def test_erased_boxes_are_as_timms():
@@ -121,14 +113,14 @@ def test_erased_boxes_are_as_timms():
     count, side = 3000, 40
     gradient = np.linspace(0, 200, side * side * 3, dtype=np.float32).reshape(1, side, side, 3)
     images = tf.tile(tf.constant(gradient), [count, 1, 1, 1])
-    found = augment(images, draws(1, 0, count), Augmentation(erase=0.4), fill_mode="REFLECT").numpy()
-    erased = (found != gradient).any(axis=3)
+    result = augment(images, draw_epoch(1, 0, count), Augmentation(erase=0.4), fill_mode="REFLECT").numpy()
+    erased = (result != gradient).any(axis=3)
     touched = erased.any(axis=(1, 2))
     assert touched.mean() == pytest.approx(0.4, abs=0.03)
-    erased, found = erased[touched], found[touched]
+    erased, result = erased[touched], result[touched]
     heights, widths = erased.any(axis=2).sum(1), erased.any(axis=1).sum(1)
     np.testing.assert_array_equal(heights * widths, erased.sum((1, 2)))
-    np.testing.assert_allclose(found[erased], np.tile(gradient.mean((0, 1, 2)), (erased.sum(), 1)), atol=0.01)
+    np.testing.assert_allclose(result[erased], np.tile(gradient.mean((0, 1, 2)), (erased.sum(), 1)), atol=0.01)
     areas, ratios = heights * widths / side**2, np.log(widths / heights)
     assert 0.015 < areas.min() < 0.03
     assert 0.3 < areas.max() < 0.36
@@ -147,16 +139,16 @@ def test_image_mask_and_box_stay_together_under_every_operation(fill_mode):
     masks[:, 17:29, 20:32] = 1
     a = dataclasses.replace(RAND, color_jitter=0.0, erase=0.0, randaugment=(2, 4.0))
     boxes = np.tile(np.float32([[20, 17, 32, 29]]), (count, 1, 1))
-    luck = draws(0, 0, count)
+    draws = draw_epoch(0, 0, count)
     # Three kinds of content in the channels would be recoloured: only what moves pixels is compared, on brightness.
     images = tf.constant(masks * 200.0 + 20, tf.float32)
-    found = augment(images, luck, a, fill_mode=fill_mode, masks=tf.constant(masks), boxes=tf.constant(boxes))
-    labels = found["masks"].numpy()[..., 0]
+    result = augment(images, draws, a, fill_mode=fill_mode, masks=tf.constant(masks), boxes=tf.constant(boxes))
+    labels = result["masks"].numpy()[..., 0]
     assert labels.dtype == np.int32
     assert set(np.unique(labels)) == ({0, 1, 255} if fill_mode == "CONSTANT" else {0, 1})
     compared = 0
     for image, label, box, keep in zip(
-        found["images"].numpy()[..., 0], labels, found["boxes"].numpy(), found["keep"].numpy(), strict=True
+        result["images"].numpy()[..., 0], labels, result["boxes"].numpy(), result["keep"].numpy(), strict=True
     ):
         y, x = np.nonzero(label == 1)
         if fill_mode == "CONSTANT":
@@ -173,32 +165,34 @@ def test_image_mask_and_box_stay_together_under_every_operation(fill_mode):
 
 def test_erasing_leaves_masks_and_boxes():
     masks, boxes = tf.ones([4, SIDE, SIDE, 1], tf.uint8), tf.constant([[[2.0, 2.0, 20.0, 20.0]]] * 4)
-    found = augment(
-        images_of(4), draws(0, 0, 4), Augmentation(erase=1.0), fill_mode="CONSTANT", masks=masks, boxes=boxes
+    result = augment(
+        images_of(4), draw_epoch(0, 0, 4), Augmentation(erase=1.0), fill_mode="CONSTANT", masks=masks, boxes=boxes
     )
-    np.testing.assert_array_equal(found["masks"], masks)
-    np.testing.assert_allclose(found["boxes"], boxes, atol=1e-5)
+    np.testing.assert_array_equal(result["masks"], masks)
+    np.testing.assert_allclose(result["boxes"], boxes, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*NAMES, "everything"])
 def test_an_example_does_not_depend_on_its_batch(name):
-    a = RAND if name == "everything" else policy(name, side=SIDE, characters=False)
-    images, luck = images_of(30), draws(4, 2, 30)
-    together = augment(tf.constant(images), luck, a, fill_mode="REFLECT").numpy()
-    dataset = tf.data.Dataset.from_tensor_slices((images, luck))
+    a = RAND if name == "everything" else choose_augmentation(name, side=SIDE, characters=False)
+    images, draws = images_of(30), draw_epoch(4, 2, 30)
+    together = augment(tf.constant(images), draws, a, fill_mode="REFLECT").numpy()
+    dataset = tf.data.Dataset.from_tensor_slices((images, draws))
     dataset = dataset.map(lambda x, row: augment(x[None], row[None], a, fill_mode="REFLECT")[0], num_parallel_calls=4)
     np.testing.assert_allclose(together, list(dataset.as_numpy_iterator()), atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large", [True, False])
-def test_the_same_luck_gives_the_same_bytes_and_another_epoch_others(large):
+def test_the_same_draws_give_the_same_bytes_and_another_epoch_gives_others(large):
     """Twice through one graph with parallel calls: nothing keeps a state, nothing depends on which comes first."""
     images = tf.constant(images_of(8))
 
     def changed(epoch, i):
         if large:
-            return augment(tf.gather(images, [i]), draw(3, epoch, i)[None], RAND, fill_mode="REFLECT")
-        return augment(images, draws(3, epoch, 8), RAND, fill_mode="REFLECT")
+            return augment(tf.gather(images, [i]), draw_example(3, epoch, i)[None], RAND, fill_mode="REFLECT")
+        return augment(images, draw_epoch(3, epoch, 8), RAND, fill_mode="REFLECT")
 
     epochs, examples = np.repeat([0, 7], 8 if large else 1), np.tile(np.arange(8 if large else 1), 2)
     dataset = tf.data.Dataset.from_tensor_slices((epochs, examples)).map(changed, num_parallel_calls=4)
@@ -210,19 +204,19 @@ def test_the_same_luck_gives_the_same_bytes_and_another_epoch_others(large):
 def test_waveforms_are_shifted_into_silence_and_scaled():
     count, length = 300, 50
     waves = np.random.default_rng(0).uniform(1, 2, (count, length, 2)).astype(np.float32)
-    luck = draws(0, 0, count)
-    assert augment_waveforms(waves, luck, Augmentation()) is waves
-    shifted = augment_waveforms(tf.constant(waves), luck, Augmentation(translate=0.2)).numpy()
+    draws = draw_epoch(0, 0, count)
+    assert augment_waveforms(waves, draws, Augmentation()) is waves
+    shifted = augment_waveforms(tf.constant(waves), draws, Augmentation(translate=0.2)).numpy()
     steps = []
-    for wave, found in zip(waves, shifted, strict=True):
-        silent = (found == 0).all(axis=1)
+    for wave, result in zip(waves, shifted, strict=True):
+        silent = (result == 0).all(axis=1)
         by = int(silent.sum()) * (1 if silent[0] else -1)
         expected = np.zeros_like(wave)
         expected[max(by, 0) : length + min(by, 0)] = wave[max(-by, 0) : length - max(by, 0)]
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(result, expected)
         steps.append(by)
     assert set(steps) == set(range(-10, 11))
-    louder = augment_waveforms(tf.constant(waves), luck, Augmentation(color_jitter=0.3)).numpy() / waves
+    louder = augment_waveforms(tf.constant(waves), draws, Augmentation(color_jitter=0.3)).numpy() / waves
     np.testing.assert_allclose(louder, np.broadcast_to(louder[:, :1, :1], louder.shape), rtol=1e-5)
     assert 0.7 <= louder.min() < 0.72
     assert 1.28 < louder.max() <= 1.301
@@ -231,18 +225,18 @@ def test_waveforms_are_shifted_into_silence_and_scaled():
 def test_volumes_are_mirrored_and_shifted_by_whole_voxels():
     count, shape = 400, (6, 7, 8)
     volume = np.arange(1, np.prod(shape) + 1, dtype=np.float32).reshape(*shape, 1)
-    volumes, luck = tf.constant(np.tile(volume[None], (count, 1, 1, 1, 1))), draws(0, 0, count)
-    assert augment_volumes(volumes, luck, Augmentation()) is volumes
+    volumes, draws = tf.constant(np.tile(volume[None], (count, 1, 1, 1, 1))), draw_epoch(0, 0, count)
+    assert augment_volumes(volumes, draws, Augmentation()) is volumes
     ways = {
         flips: np.flip(volume, [axis for axis, flip in enumerate(flips) if flip]).tobytes()
         for flips in np.ndindex(2, 2, 2)
     }
-    found = augment_volumes(volumes, luck, Augmentation(hflip=0.5, vflip=0.25)).numpy()
-    shares = np.array([[each.tobytes() == way for way in ways.values()] for each in found])
+    result = augment_volumes(volumes, draws, Augmentation(hflip=0.5, vflip=0.25)).numpy()
+    shares = np.array([[each.tobytes() == way for way in ways.values()] for each in result])
     assert (shares.sum(axis=1) == 1).all()
     per_axis = np.array(list(ways))[shares.argmax(axis=1)].mean(axis=0)
     np.testing.assert_allclose(per_axis, [0.5, 0.25, 0.5], atol=0.08)  # depth, height, width
-    moved = augment_volumes(volumes, luck, Augmentation(translate=0.3)).numpy()
+    moved = augment_volumes(volumes, draws, Augmentation(translate=0.3)).numpy()
     shifts = set()
     for each in moved:
         z, y, x, _ = np.argwhere(each > 0).min(axis=0)
@@ -260,6 +254,6 @@ def test_volumes_are_mirrored_and_shifted_by_whole_voxels():
         assert {by[axis] for by in shifts} == set(range(-most, most + 1))
 
 
-def test_luck_has_the_promised_shape():
-    assert draws(0, 0, 7).shape == (7, DRAWS)
-    assert draw(0, 0, 7).shape == (DRAWS,)
+def test_draws_have_the_promised_shape():
+    assert draw_epoch(0, 0, 7).shape == (7, DRAWS)
+    assert draw_example(0, 0, 7).shape == (DRAWS,)

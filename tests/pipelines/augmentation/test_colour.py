@@ -17,11 +17,11 @@ def pictures(channels):
 
 def with_pillow(batch, function):
     """`function` of each picture as a Pillow image; float32."""
-    found = []
+    result = []
     for pixels in batch:
         image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
-        found.append(np.asarray(function(image), np.float32).reshape(pixels.shape))
-    return np.stack(found)
+        result.append(np.asarray(function(image), np.float32).reshape(pixels.shape))
+    return np.stack(result)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -37,9 +37,9 @@ def with_pillow(batch, function):
 def test_enhancers_are_pillows(operation, enhancer, channels):
     batch = pictures(channels)
     for factor in (0.0, 0.1, 0.7, 1.0, 1.4, 1.9):
-        found = operation(tf.constant(batch, tf.float32), tf.fill([3], factor))
+        result = operation(tf.constant(batch, tf.float32), tf.fill([3], factor))
         expected = with_pillow(batch, lambda image, factor=factor: enhancer(image).enhance(factor))
-        np.testing.assert_allclose(found, expected, atol=1.5)  # Pillow rounds the grey or blurred image and the result
+        np.testing.assert_allclose(result, expected, atol=1.5)  # Pillow rounds the grey or blurred image and the result
     np.testing.assert_allclose(operation(tf.constant(batch, tf.float32), tf.ones(3)), batch, atol=1e-3)
 
 
@@ -95,13 +95,13 @@ def test_a_batch_of_none(operation):
 
 
 def test_jitter_is_bounded_by_its_strength():
-    luck = np.random.default_rng(0).uniform(size=(64, 46)).astype(np.float32)
+    draws = np.random.default_rng(0).uniform(size=(64, 46)).astype(np.float32)
     grey = tf.fill([64, 4, 4, 3], 100.0)  # of a plain grey image, contrast and saturation change nothing
-    found = colour.jitter(grey, luck, 0.2).numpy()[:, 0, 0, 0]
-    assert 80 <= found.min() < 84
-    assert 116 < found.max() <= 120
+    result = colour.jitter(grey, draws, 0.2).numpy()[:, 0, 0, 0]
+    assert 80 <= result.min() < 84
+    assert 116 < result.max() <= 120
     batch = tf.tile(tf.constant(pictures(3)[:1], tf.float32), [64, 1, 1, 1])
-    jittered = colour.jitter(batch, luck, 0.2).numpy()
+    jittered = colour.jitter(batch, draws, 0.2).numpy()
     levels, spreads = jittered.mean(axis=(1, 2, 3)), jittered.std(axis=(1, 2)).mean(axis=1)
     hues = jittered.std(axis=3).mean(axis=(1, 2))
     for measure in (levels, spreads / levels, hues / spreads):

@@ -21,8 +21,8 @@ def test_the_columns_do_not_overlap():
 
 
 def test_uniform_and_independent():
-    table = draws.draws(3, 5, 2000).numpy()
-    single = np.stack([draws.draw(3, 5, example) for example in range(300)])
+    table = draws.draw_epoch(3, 5, 2000).numpy()
+    single = np.stack([draws.draw_example(3, 5, example) for example in range(300)])
     for numbers in (table, single):
         assert scipy.stats.kstest(numbers.ravel(), "uniform").statistic < 0.01
         assert ((numbers >= 0) & (numbers < 1)).all()
@@ -33,18 +33,18 @@ def test_uniform_and_independent():
 
 
 def test_a_function_of_seed_epoch_and_example():
-    traced = tf.function(draws.draw)
+    traced = tf.function(draws.draw_example)
     tf.random.set_seed(1)  # the seed of the process is none of it
-    first = draws.draw(1, 2, 3).numpy()
+    first = draws.draw_example(1, 2, 3).numpy()
     tf.random.set_seed(2)
     numbers = (tf.constant(number, tf.int64) for number in (1, 2, 3))
     np.testing.assert_array_equal(traced(*numbers), first)
     for other in ((0, 2, 3), (1, 3, 3), (1, 2, 4), (2, 1, 3), (1, 3, 2)):
-        assert (draws.draw(*other).numpy() != first).all()
-    table = draws.draws(1, 2, 6).numpy()
-    np.testing.assert_array_equal(draws.draws(tf.constant(1), tf.constant(2, tf.int64), 6), table)
+        assert (draws.draw_example(*other).numpy() != first).all()
+    table = draws.draw_epoch(1, 2, 6).numpy()
+    np.testing.assert_array_equal(draws.draw_epoch(tf.constant(1), tf.constant(2, tf.int64), 6), table)
     for other in ((0, 2), (1, 1), (2, 1)):
-        assert (draws.draws(*other, 6).numpy() != table).any(axis=1).all()
+        assert (draws.draw_epoch(*other, 6).numpy() != table).any(axis=1).all()
 
 
 def test_a_batch_key_is_no_examples():

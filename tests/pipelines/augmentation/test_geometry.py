@@ -14,7 +14,7 @@ HEIGHT, WIDTH = 20, 26
 EVERYTHING = Augmentation(hflip=0.5, vflip=0.5, degrees=40, translate=0.2, zoom=0.3)
 
 
-def luck_rows(count, seed=0):
+def random_draws(count, seed=0):
     return np.random.default_rng(seed).uniform(size=(count, column.DRAWS)).astype(np.float32)
 
 
@@ -48,17 +48,17 @@ def scipy_resampled(image, inverse, order, mode, cval):
 
 @pytest.mark.parametrize(("fill_mode", "mode"), [("CONSTANT", "grid-constant"), ("REFLECT", "reflect")])
 def test_resampling_is_that_of_scipy(fill_mode, mode):
-    rng, luck = np.random.default_rng(1), luck_rows(12)
+    rng, draws = np.random.default_rng(1), random_draws(12)
     images = rng.uniform(0, 255, (12, HEIGHT, WIDTH, 3)).astype(np.float32)
     masks = rng.integers(0, 9, (12, HEIGHT, WIDTH, 1))
-    matrices = geometry.matrices(tf.constant(luck), EVERYTHING, HEIGHT, WIDTH)
+    matrices = geometry.matrices(tf.constant(draws), EVERYTHING, HEIGHT, WIDTH)
     moved = geometry.resample(images, matrices, interpolation="BILINEAR", fill_mode=fill_mode)
     for dtype in (np.uint8, np.int32):
         labels = geometry.resample(
             masks.astype(dtype), matrices, interpolation="NEAREST", fill_mode=fill_mode, fill_value=255
         )
         assert labels.dtype == dtype
-    for i, row in enumerate(luck):
+    for i, row in enumerate(draws):
         inverse = inverse_in_numpy(row, EVERYTHING)
         np.testing.assert_allclose(moved[i], scipy_resampled(images[i], inverse, 1, mode, 0), atol=0.02)
         oracle = scipy_resampled(masks[i], inverse, 0, mode, 255)
@@ -66,13 +66,13 @@ def test_resampling_is_that_of_scipy(fill_mode, mode):
 
 
 def test_mirroring_alone_is_what_the_matrices_say():
-    a, luck = Augmentation(hflip=0.5, vflip=0.5), luck_rows(16)
+    a, draws = Augmentation(hflip=0.5, vflip=0.5), random_draws(16)
     images = np.random.default_rng(0).uniform(0, 255, (16, HEIGHT, WIDTH, 3)).astype(np.float32)
-    mirrored = geometry.mirror(tf.constant(images), luck, a).numpy()
-    for row, image, found in zip(luck, images, mirrored, strict=True):
+    mirrored = geometry.mirror(tf.constant(images), draws, a).numpy()
+    for row, image, result in zip(draws, images, mirrored, strict=True):
         image = image[:, ::-1] if row[column.FLIP_X] < 0.5 else image
-        np.testing.assert_array_equal(found, image[::-1] if row[column.FLIP_Y] < 0.5 else image)
-    matrices = geometry.matrices(tf.constant(luck), a, HEIGHT, WIDTH)
+        np.testing.assert_array_equal(result, image[::-1] if row[column.FLIP_Y] < 0.5 else image)
+    matrices = geometry.matrices(tf.constant(draws), a, HEIGHT, WIDTH)
     resampled = geometry.resample(images, matrices, interpolation="BILINEAR", fill_mode="REFLECT")
     np.testing.assert_allclose(mirrored, resampled, atol=1e-3)
 
@@ -80,13 +80,13 @@ def test_mirroring_alone_is_what_the_matrices_say():
 @pytest.mark.parametrize("degrees", [0, 10, 45, 90, 133, 180])
 def test_image_mask_and_box_move_together(degrees):
     side, count = 64, 8
-    luck = luck_rows(count, seed=degrees)
-    luck[:, column.ANGLE] = 1.0 - 1e-7  # the whole angle
+    draws = random_draws(count, seed=degrees)
+    draws[:, column.ANGLE] = 1.0 - 1e-7  # the whole angle
     a = Augmentation(hflip=0.5, vflip=0.5, degrees=degrees, translate=0.1, zoom=0.2)
     images = np.zeros((count, side, side, 1), np.float32)
     images[:, 24:38, 20:41] = 255
     boxes = np.tile(np.float32([[20, 24, 41, 38], [-1, -1, -1, -1]]), (count, 1, 1))
-    matrices = geometry.matrices(tf.constant(luck), a, side, side)
+    matrices = geometry.matrices(tf.constant(draws), a, side, side)
     masks = geometry.resample(
         (images > 0).astype(np.uint8), matrices, interpolation="NEAREST", fill_mode="CONSTANT", fill_value=255
     ).numpy()
@@ -141,33 +141,33 @@ def torchvision_rule(height, width, scale, ratio, uniform):
     return (height - h) // 2, (width - w) // 2, h, w
 
 
-def windows(height, width, luck, a):
+def windows(height, width, draws, a):
     size = tf.constant(height), tf.constant(width)
-    dataset = tf.data.Dataset.from_tensor_slices(luck)
-    dataset = dataset.map(lambda row: geometry.crop_window(*size, row, a)).batch(len(luck))
+    dataset = tf.data.Dataset.from_tensor_slices(draws)
+    dataset = dataset.map(lambda row: geometry.crop_window(*size, row, a)).batch(len(draws))
     return next(iter(dataset)).numpy()
 
 
 @pytest.mark.parametrize("size", [(300, 400), (50, 50), (31, 400), (400, 31), (2, 900)])
 @pytest.mark.parametrize("scale", [(0.08, 1.0), (0.6, 0.9)])
 def test_each_crop_is_torchvisions(size, scale):
-    a, luck = Augmentation(scale=scale), luck_rows(200)
+    a, draws = Augmentation(scale=scale), random_draws(200)
     expected = []
-    for row in luck:
-        draws = {"area": iter(row[column.CROP_AREA]), "ratio": iter(row[column.CROP_RATIO])}
-        draws |= {"y": iter(row[[column.CROP_Y]]), "x": iter(row[[column.CROP_X]])}
-        expected.append(torchvision_rule(*size, scale, a.ratio, lambda name, draws=draws: float(next(draws[name]))))
-    difference = np.abs(windows(*size, luck, a) - expected)
+    for row in draws:
+        queues = {"area": iter(row[column.CROP_AREA]), "ratio": iter(row[column.CROP_RATIO])}
+        queues |= {"y": iter(row[[column.CROP_Y]]), "x": iter(row[[column.CROP_X]])}
+        expected.append(torchvision_rule(*size, scale, a.ratio, lambda name, queues=queues: float(next(queues[name]))))
+    difference = np.abs(windows(*size, draws, a) - expected)
     assert difference.max() <= 1  # float32 against float64, at the middle between two pixels
     assert (difference > 0).any(axis=1).mean() < 0.02
 
 
 def test_crops_are_distributed_as_torchvisions():
     a, rng = Augmentation(scale=(0.25, 1.0)), np.random.default_rng(5)
-    found = windows(300, 400, luck_rows(2000), a)
+    crops = windows(300, 400, random_draws(2000), a)
     oracle = np.array([torchvision_rule(300, 400, a.scale, a.ratio, lambda _: rng.uniform()) for _ in range(4000)])
-    assert (found[:, :2] >= 0).all()
-    assert (found[:, :2] + found[:, 2:] <= [300, 400]).all()
+    assert (crops[:, :2] >= 0).all()
+    assert (crops[:, :2] + crops[:, 2:] <= [300, 400]).all()
     for measure in (
         lambda w: w[:, 2] * w[:, 3],
         lambda w: w[:, 3] / w[:, 2],
@@ -175,11 +175,11 @@ def test_crops_are_distributed_as_torchvisions():
         lambda w: w[:, 1],
         lambda w: w[:, 0] + w[:, 2],
     ):
-        assert scipy.stats.ks_2samp(measure(found), measure(oracle)).statistic < 0.05
-    always_fit = windows(400, 400, luck_rows(2000), Augmentation(scale=(0.1, 0.7)))
+        assert scipy.stats.ks_2samp(measure(crops), measure(oracle)).statistic < 0.05
+    always_fit = windows(400, 400, random_draws(2000), Augmentation(scale=(0.1, 0.7)))
     area = always_fit[:, 2] * always_fit[:, 3] / 400**2
     assert scipy.stats.kstest(area, "uniform", (0.1, 0.6)).statistic < 0.04
 
 
 def test_no_crop_is_the_whole_image():
-    np.testing.assert_array_equal(windows(37, 500, luck_rows(3), Augmentation()), [[0, 0, 37, 500]] * 3)
+    np.testing.assert_array_equal(windows(37, 500, random_draws(3), Augmentation()), [[0, 0, 37, 500]] * 3)

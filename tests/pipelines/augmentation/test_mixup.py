@@ -88,8 +88,8 @@ def test_a_function_of_seed_epoch_and_batch():
         np.testing.assert_allclose(x, y, atol=1e-6)
     for other in ((0, 2, 3), (1, 0, 3), (1, 2, 4)):
         assert (mixed(a, *other)[1] != first[1]).any()
-    found = {tuple(partners(targets)[1]) for _, targets in many(a, 40)}
-    assert len(found) >= BATCH - 1
+    result = {tuple(partners(targets)[1]) for _, targets in many(a, 40)}
+    assert len(result) >= BATCH - 1
 
 
 def test_a_batch_of_one_stays_and_shapes_are_known():

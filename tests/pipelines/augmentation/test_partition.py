@@ -16,10 +16,10 @@ def test_each_example_is_changed_by_its_own_choice(choice):
         return -some * by[:, None, None]
 
     rows = tf.constant(examples), tf.constant(choice), [add, negate], tf.constant(amounts)
-    found = tf.function(partition.change)(*rows)
+    result = tf.function(partition.change)(*rows)
     for i, chosen in enumerate(choice):
         expected = (examples[i], examples[i] + amounts[i], -examples[i] * amounts[i])[chosen]
-        np.testing.assert_array_equal(found[i], expected)
+        np.testing.assert_array_equal(result[i], expected)
 
 
 def test_shape_and_type_are_known_in_a_graph():

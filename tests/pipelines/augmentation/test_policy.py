@@ -1,29 +1,54 @@
+import dataclasses
 import subprocess
 import sys
 
 import pytest
 
-from pipelines.augmentation.policy import NAMES, Augmentation, policy
+from pipelines.augmentation.policy import NAMES, Augmentation, Policy, choose_augmentation
 
 
 def test_none_is_nothing():
-    assert policy("none", side=32, characters=False) == Augmentation() == policy("none", side=500, characters=True)
+    assert (
+        choose_augmentation("none", side=32, characters=False)
+        == Augmentation()
+        == choose_augmentation("none", side=500, characters=True)
+    )
+
+
+def test_an_augmentation_is_left_as_it_is():
+    asked = Augmentation(hflip=1.0, scale=(0.5, 1.0))
+    assert choose_augmentation(asked, side=32, characters=True) is asked
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_policy_changes_the_named_augmentation(name):
+    named = choose_augmentation(name, side=500, characters=False)
+    changed = Policy(name, color_jitter=0.3, erase=0.2, mixup=0.4, cutmix=1.0)
+    expected = dataclasses.replace(named, color_jitter=0.3, erase=0.2, mixup=0.4, cutmix=1.0)
+    assert choose_augmentation(changed, side=500, characters=False) == expected
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.25])
+def test_a_margin_replaces_the_random_crop(margin):
+    augmentation = choose_augmentation(Policy(margin=margin), side=500, characters=False)
+    assert (augmentation.margin, augmentation.scale) == (margin, (1.0, 1.0))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])
 def test_policies_by_what_is_seen(name):
-    small, large = (policy(name, side=side, characters=False) for side in (128, 129))
-    digits = policy(name, side=224, characters=True)
+    small, large = (choose_augmentation(name, side=side, characters=False) for side in (128, 129))
+    digits = choose_augmentation(name, side=224, characters=True)
     assert (small.hflip, large.hflip, digits.hflip) == (0.5, 0.5, 0)
     assert small.scale == digits.scale == (1.0, 1.0)
     assert large.scale[0] < 1
     assert (large.degrees, small.degrees, digits.degrees) == (0, 12, 12)
-    assert policy(name, side=32, characters=True, hflip=0.25).hflip == 0.25
-    assert policy(name, side=32, characters=False, hflip=0.0).hflip == 0
+    assert choose_augmentation(Policy(name, hflip=0.25), side=32, characters=True).hflip == 0.25
+    assert choose_augmentation(Policy(name, hflip=0.0), side=32, characters=False).hflip == 0
     rand = name == "rand"
     assert all((a.randaugment == (2, 9) and a.erase > 0) == rand for a in (small, large, digits))
 
 
+@pytest.mark.slow
 def test_policies_are_read_without_tensorflow():
     code = "import sys, pipelines.augmentation.policy; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -7,7 +7,8 @@ import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
 from pipelines.augmentation import draws as column
-from pipelines.augmentation.augment import augment, draws
+from pipelines.augmentation.augment import augment
+from pipelines.augmentation.draws import draw_epoch
 from pipelines.augmentation.policy import Augmentation
 from pipelines.augmentation.randaugment import OPERATIONS
 
@@ -61,7 +62,7 @@ def picture():
 
 
 def row_for(*drawn):
-    """Luck in which the operations are those named, each with the sign given."""
+    """Draws in which the operations are those named, each with the sign given."""
     row = np.full(column.DRAWS, 0.5, np.float32)
     for k, (name, sign) in enumerate(drawn):
         row[column.OPERATION[k]] = (OPERATIONS.index(name) + 0.5) / len(OPERATIONS)
@@ -76,10 +77,10 @@ def test_the_fourteen_operations_of_the_paper():
 
 def test_each_operation_is_pillows():
     drawn = [(name, sign) for name in OPERATIONS for sign in (-1, 1)]
-    luck = np.stack([row_for(each) for each in drawn])
+    draws = np.stack([row_for(each) for each in drawn])
     images = np.tile(picture()[None].astype(np.float32), (len(drawn), 1, 1, 1))
-    found = augment(tf.constant(images), luck, Augmentation(randaugment=(1, MAGNITUDE)), fill_mode="CONSTANT").numpy()
-    for (name, sign), image in zip(drawn, found, strict=True):
+    result = augment(tf.constant(images), draws, Augmentation(randaugment=(1, MAGNITUDE)), fill_mode="CONSTANT").numpy()
+    for (name, sign), image in zip(drawn, result, strict=True):
         expected = np.asarray(WITH_PILLOW[name](sign)(Image.fromarray(picture())), np.float32)
         # Pillow cuts the border of a moved image off, here it fades out.
         inside = scipy.ndimage.binary_erosion(expected.min(axis=-1) > 0)
@@ -94,10 +95,10 @@ def test_operations_follow_each_other():
     first_coarse = row_for(("posterize", 1), ("brightness", -1))
     images = np.tile(picture()[None].astype(np.float32), (2, 1, 1, 1))
     a = Augmentation(randaugment=(2, 9.0))
-    found = augment(tf.constant(images), np.stack([first_dark, first_coarse]), a, fill_mode="CONSTANT").numpy()
+    result = augment(tf.constant(images), np.stack([first_dark, first_coarse]), a, fill_mode="CONSTANT").numpy()
     dark = images[0] * (1 - 0.81)
-    np.testing.assert_allclose(found[0], np.floor(dark / 16) * 16, atol=1e-3)
-    np.testing.assert_allclose(found[1], np.floor(images[1] / 16) * 16 * (1 - 0.81), atol=1e-3)
+    np.testing.assert_allclose(result[0], np.floor(dark / 16) * 16, atol=1e-3)
+    np.testing.assert_allclose(result[1], np.floor(images[1] / 16) * 16 * (1 - 0.81), atol=1e-3)
     twice = np.stack([row_for(("translate_x", 1), ("translate_x", 1)), row_for(("rotate", 1), ("rotate", -1))])
     moved = augment(tf.constant(images), twice, Augmentation(randaugment=(2, 2.5)), fill_mode="CONSTANT").numpy()
     shift = 2 * round(0.45 * 0.25 * 40 * 2) // 2  # 2 x 4.5 pixels
@@ -106,9 +107,9 @@ def test_operations_follow_each_other():
 
 
 def test_every_operation_is_drawn_evenly_and_in_both_directions():
-    luck = draws(0, 0, 7000).numpy()
+    draws = draw_epoch(0, 0, 7000).numpy()
     plain = tf.tile(tf.constant([[[[0.0], [60.0]], [[120.0], [180.0]]]]), [7000, 1, 1, 1])
-    posterized = augment(plain, luck, Augmentation(randaugment=(1, 10.0)), fill_mode="REFLECT").numpy()
+    posterized = augment(plain, draws, Augmentation(randaugment=(1, 10.0)), fill_mode="REFLECT").numpy()
     inverted = (posterized == 255 - plain.numpy()).all(axis=(1, 2, 3)).mean()  # solarize at magnitude 10
     assert inverted == pytest.approx(1 / 14, abs=0.012)
     brighter = (posterized == np.minimum(plain.numpy() * 1.9, 255)).all(axis=(1, 2, 3)).mean()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.faults.image_files import CMYK, JPEG, encoded, exif
+from pipelines.errors import BadFile
 from pipelines.readers import image_files
 from pipelines.readers.folder import read_folder
 from pipelines.readers.splits import cut
@@ -187,8 +188,8 @@ def test_a_bad_image_is_an_error_that_names_it(spoilt):
 def test_bad_images_are_left_out_if_asked(spoilt):
     listing = read_folder(spoilt, on_bad_image="skip")
     assert listing.bad == (
-        image_files.Bad(f"{spoilt}/cat/003.png", "cat", "truncated"),
-        image_files.Bad(f"{spoilt}/dog/004.png", "dog", "truncated"),
+        BadFile(f"{spoilt}/cat/003.png", "cat", "truncated"),
+        BadFile(f"{spoilt}/dog/004.png", "dog", "truncated"),
     )
     assert sum(len(files.paths) for files in listing.splits.values()) == 38
 

@@ -8,12 +8,13 @@ import tensorflow as tf
 from PIL import Image
 
 from benchmarks.faults import image_files as kinds
-from benchmarks.faults.image_files import JPEG, KINDS, ORIENTED, PHOTO, PNG, PROGRESSIVE, encoded, exif, outcome
+from benchmarks.faults.image_files import JPEG, KINDS, ORIENTED, PHOTO, PNG, PROGRESSIVE, encoded, examine_kind, exif
+from pipelines.errors import BadFile
 from pipelines.readers import image_files, scan
 
 
-def look(path, **kwargs):
-    return scan.scan([str(path)], str(path.parent), str(path.parent / "cache"), **kwargs)[0]
+def scan_one(path, **kwargs):
+    return scan.scan_files([str(path)], str(path.parent), str(path.parent / "cache"), **kwargs)[0]
 
 
 def test_the_table_is_long_and_has_each_kind_once():
@@ -23,38 +24,38 @@ def test_the_table_is_long_and_has_each_kind_once():
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.decoder is None], ids=lambda kind: kind.name)
 def test_what_cannot_be_used_is_told_why(kind, tmp_path):
-    found = outcome(kind, tmp_path)
-    assert isinstance(found, image_files.Bad)
-    assert kind.says in found.reason
-    assert "\n" not in found.reason
-    assert found.path == str(tmp_path / kind.file)
+    file = examine_kind(kind, tmp_path)
+    assert isinstance(file, BadFile)
+    assert kind.message in file.reason
+    assert "\n" not in file.reason
+    assert file.path == str(tmp_path / kind.file)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.decoder is not None], ids=lambda kind: kind.name)
 def test_what_can_be_used_is_read_as_it_was_made(kind, tmp_path):
-    found = outcome(kind, tmp_path)
-    assert isinstance(found, image_files.Facts), found
-    assert (found.decoder, ", ".join(found.notes)) == (kind.decoder, kind.says)
-    data = Path(found.path).read_bytes()
-    assert found.digest == hashlib.blake2b(data, digest_size=16).hexdigest()
+    file = examine_kind(kind, tmp_path)
+    assert isinstance(file, image_files.ImageFile), file
+    assert (file.decoder, ", ".join(file.notes)) == (kind.decoder, kind.message)
+    data = Path(file.path).read_bytes()
+    assert file.digest == hashlib.blake2b(data, digest_size=16).hexdigest()
     if kind.mask:
-        mask = image_files.read_mask(found.path)
+        mask = image_files.read_mask(file.path)
         np.testing.assert_array_equal(mask, kind.pixels)
         assert mask.dtype == np.uint8
-        assert (found.height, found.width, *found.values) == (*kind.pixels.shape, *np.unique(kind.pixels))
+        assert (file.height, file.width, *file.values) == (*kind.pixels.shape, *np.unique(kind.pixels))
         if kind.decoder == image_files.TF_IMAGE:
             np.testing.assert_array_equal(tf.io.decode_image(data, expand_animations=False)[..., 0], kind.pixels)
         return
 
-    for channels in {found.channels, 3}:
+    for channels in {file.channels, 3}:
         warned = pytest.warns(UserWarning, match="Corrupt EXIF") if "broken EXIF" in kind.name else nullcontext()
         with warned:
-            image = image_files.read(found.path, channels)
-        assert (image.shape, image.dtype) == ((found.height, found.width, channels), np.uint8)
+            image = image_files.read_image(file.path, channels)
+        assert (image.shape, image.dtype) == ((file.height, file.width, channels), np.uint8)
         if kind.pixels is not None:
-            assert found.channels == (3 if kind.pixels.ndim == 3 else 1)
+            assert file.channels == (3 if kind.pixels.ndim == 3 else 1)
             expected = np.atleast_3d(kind.pixels).astype(int)
-            assert np.abs(image - expected).max() <= kind.within
+            assert np.abs(image - expected).max() <= kind.tolerance
         if kind.decoder == image_files.TF_IMAGE:
             decoded = tf.io.decode_image(data, channels=channels, expand_animations=False)
             np.testing.assert_array_equal(decoded, image)
@@ -64,23 +65,24 @@ def test_what_can_be_used_is_read_as_it_was_made(kind, tmp_path):
 
 
 @pytest.mark.parametrize("orientation", ORIENTED)
-@pytest.mark.parametrize(("form", "within"), [("JPEG", kinds.LOSSY), ("PNG", 0), ("TIFF", 0), ("WEBP", 0)])
-def test_images_are_turned_upright(form, within, orientation, tmp_path):
+@pytest.mark.parametrize(("form", "tolerance"), [("JPEG", kinds.LOSSY), ("PNG", 0), ("TIFF", 0), ("WEBP", 0)])
+def test_images_are_turned_upright(form, tolerance, orientation, tmp_path):
     path = tmp_path / f"a.{form.lower()}"
     options = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}.get(form, {})
     path.write_bytes(encoded(PHOTO, form, exif=exif(orientation), **options))
-    found, upright = look(path), ORIENTED[orientation]
-    assert (found.height, found.width) == upright.shape[:2]
-    assert np.abs(image_files.read(str(path), 3) - upright.astype(int)).max() <= within
-    assert ("EXIF orientation" in found.notes) == (orientation != 1)
-    assert (found.decoder == image_files.PILLOW) == (orientation != 1 or form in ("TIFF", "WEBP"))
+    file = scan_one(path)
+    upright = ORIENTED[orientation]
+    assert (file.height, file.width) == upright.shape[:2]
+    assert np.abs(image_files.read_image(str(path), 3) - upright.astype(int)).max() <= tolerance
+    assert ("EXIF orientation" in file.notes) == (orientation != 1)
+    assert (file.decoder == image_files.PILLOW) == (orientation != 1 or form in ("TIFF", "WEBP"))
 
 
 def test_a_mask_is_turned_as_its_image_is(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(encoded(kinds.CLASSES, "PNG", exif=exif(6)))
-    found = look(path, masks=True)
-    assert (found.height, found.width, found.decoder) == (36, 24, image_files.PILLOW)
+    file = scan_one(path, masks=True)
+    assert (file.height, file.width, file.decoder) == (36, 24, image_files.PILLOW)
     np.testing.assert_array_equal(image_files.read_mask(str(path)), np.rot90(kinds.CLASSES, -1))
 
 
@@ -94,12 +96,12 @@ def test_tensorflow_decodes_whatever_damaged_file_passes(data, tmp_path):
     paths = [tmp_path / f"{number}.jpg" for number in range(len(damaged))]
     for path, content in zip(paths, damaged, strict=True):
         path.write_bytes(content)
-    found = scan.scan(list(map(str, paths)), str(tmp_path), str(tmp_path / "cache"))
-    passed = [content for content, one in zip(damaged, found, strict=True) if isinstance(one, image_files.Facts)]
+    files = scan.scan_files(list(map(str, paths)), str(tmp_path), str(tmp_path / "cache"))
+    passed = [content for content, file in zip(damaged, files, strict=True) if isinstance(file, image_files.ImageFile)]
     for content in passed:
         assert tf.io.decode_image(content, channels=3, expand_animations=False).shape[2] == 3
-    cut = found[:59]
-    assert all(isinstance(one, image_files.Bad) for one in cut)
+    truncated = files[:59]
+    assert all(isinstance(file, BadFile) for file in truncated)
 
 
 def test_pillow_reads_what_it_would_warn_of(tmp_path):
@@ -108,9 +110,10 @@ def test_pillow_reads_what_it_would_warn_of(tmp_path):
     image = Image.fromarray(kinds.CLASSES)
     image.putpalette(kinds.COLOURS.tobytes())
     path.write_bytes(encoded(image, "PNG", transparency=bytes(256)))
-    np.testing.assert_array_equal(image_files.read(str(path), 3), kinds.COLOURS[kinds.CLASSES])
+    np.testing.assert_array_equal(image_files.read_image(str(path), 3), kinds.COLOURS[kinds.CLASSES])
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table(run_command):
     done = run_command("benchmarks.faults.image_files")
     assert done.returncode == 0, done.stderr

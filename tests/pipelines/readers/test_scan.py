@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from benchmarks.faults.image_files import JPEG, PNG, encoded
+from pipelines.errors import BadFile
 from pipelines.readers import image_files, scan
 
 
-def look(path, **kwargs):
-    return scan.scan([str(path)], str(path.parent), str(path.parent / "cache"), **kwargs)[0]
+def scan_one(path, **kwargs):
+    return scan.scan_files([str(path)], str(path.parent), str(path.parent / "cache"), **kwargs)[0]
 
 
 def test_a_name_that_is_not_utf8():
     path = os.fsdecode(b"/nowhere/\xff.jpg")
-    assert scan.scan([path], "/nowhere") == [image_files.Bad(path, "", "its name is not UTF-8")]
+    assert scan.scan_files([path], "/nowhere") == [BadFile(path, "", "its name is not UTF-8")]
 
 
 def test_a_file_that_may_not_be_read_is_bad_until_it_may(tmp_path, monkeypatch):
@@ -30,8 +31,8 @@ def test_a_file_that_may_not_be_read_is_bad_until_it_may(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", deny)  # permissions do not bind the superuser
-        assert look(path).reason == "cannot be read: Permission denied"
-    assert isinstance(look(path), image_files.Facts)
+        assert scan_one(path).reason == "cannot be read: Permission denied"
+    assert isinstance(scan_one(path), image_files.ImageFile)
 
 
 def test_results_are_in_the_order_of_the_paths(tmp_path):
@@ -42,9 +43,9 @@ def test_results_are_in_the_order_of_the_paths(tmp_path):
         path.write_bytes(content)
         paths.append(str(path))
     paths = paths[::-1]
-    found = scan.scan(paths, str(tmp_path), str(tmp_path / "cache"))
-    assert [one.path for one in found] == paths
-    assert [getattr(one, "height", None) for one in found] == [None if n % 7 == 3 else n + 1 for n in range(40)][::-1]
+    files = scan.scan_files(paths, str(tmp_path), str(tmp_path / "cache"))
+    assert [file.path for file in files] == paths
+    assert [getattr(file, "height", None) for file in files] == [None if n % 7 == 3 else n + 1 for n in range(40)][::-1]
 
 
 # The cache
@@ -59,35 +60,36 @@ def folder(tmp_path):
     paths = [str(tmp_path / name) for name in contents]
 
     def rescan(cache_dir=None, **kwargs):
-        return scan.scan(paths, str(tmp_path), cache_dir or str(tmp_path / "cache"), **kwargs)
+        return scan.scan_files(paths, str(tmp_path), cache_dir or str(tmp_path / "cache"), **kwargs)
 
     return rescan
 
 
 @pytest.fixture
-def looks(monkeypatch):
-    """The names of the files that are read."""
-    seen, look = [], scan._look
+def examined(monkeypatch):
+    """The names of the files that are examined."""
+    names = []
+    examine = image_files.examine
 
-    def counted(path, mask):
-        seen.append(os.path.basename(path))
-        return look(path, mask)
+    def counted(path, data, mask):
+        names.append(os.path.basename(path))
+        return examine(path, data, mask)
 
-    monkeypatch.setattr(scan, "_look", counted)
-    return seen
+    monkeypatch.setattr(image_files, "examine", counted)
+    return names
 
 
-def test_a_file_is_read_once(folder, looks):
+def test_a_file_is_read_once(folder, examined):
     first = folder()
-    assert sorted(looks) == ["a.jpg", "b.png", "c.jpg"]
+    assert sorted(examined) == ["a.jpg", "b.png", "c.jpg"]
     assert folder() == first
-    assert len(looks) == 3
+    assert len(examined) == 3
 
 
 @pytest.mark.parametrize("change", ["size", "time"])
-def test_a_file_that_changed_is_read_again(folder, looks, tmp_path, change):
+def test_a_file_that_changed_is_read_again(folder, examined, tmp_path, change):
     folder()
-    looks.clear()
+    examined.clear()
     path = tmp_path / "b.png"
     if change == "size":
         status = path.stat()
@@ -95,17 +97,17 @@ def test_a_file_that_changed_is_read_again(folder, looks, tmp_path, change):
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     else:
         os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
-    found = folder()
-    assert looks == ["b.png"]
-    assert ("extension of another format" in found[1].notes) == (change == "size")
+    files = folder()
+    assert examined == ["b.png"]
+    assert ("extension of another format" in files[1].notes) == (change == "size")
 
 
-def test_images_and_masks_are_kept_apart(folder, looks):
+def test_images_and_masks_are_kept_apart(folder, examined):
     images = folder()
     masks = folder(masks=True)
-    assert isinstance(images[1], image_files.Facts)
-    assert isinstance(masks[1], image_files.Bad)
-    assert (folder(), folder(masks=True), len(looks)) == (images, masks, 6)
+    assert isinstance(images[1], image_files.ImageFile)
+    assert isinstance(masks[1], BadFile)
+    assert (folder(), folder(masks=True), len(examined)) == (images, masks, 6)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_images_and_masks_are_kept_apart(folder, looks):
     ],
     ids=str,
 )
-def test_a_broken_cache_is_none(folder, looks, tmp_path, content):
+def test_a_broken_cache_is_none(folder, examined, tmp_path, content):
     first = folder()
     (cache,) = (tmp_path / "cache").iterdir()
     if isinstance(content, str):
@@ -134,16 +136,16 @@ def test_a_broken_cache_is_none(folder, looks, tmp_path, content):
         content = gzip.compress(json.dumps(held).encode())
     cache.write_bytes(content)
     assert folder() == first
-    assert len(looks) == 6
+    assert len(examined) == 6
     assert folder() == first
-    assert len(looks) == 6
+    assert len(examined) == 6
     assert list((tmp_path / "cache").iterdir()) == [cache]
 
 
-def test_without_a_place_for_a_cache_there_is_none(folder, looks, tmp_path):
+def test_without_a_place_for_a_cache_there_is_none(folder, examined, tmp_path):
     (tmp_path / "file").write_text("no folder")
     assert folder(str(tmp_path / "file")) == folder(str(tmp_path / "file"))
-    assert len(looks) == 6
+    assert len(examined) == 6
 
 
 def test_a_cache_that_cannot_be_written_leaves_nothing(folder, tmp_path, monkeypatch):
@@ -159,29 +161,29 @@ def test_the_cache_lies_with_the_data_of_tensorflow_datasets(tmp_path, monkeypat
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
     path = tmp_path / "a.jpg"
     path.write_bytes(JPEG)
-    scan.scan([str(path)], str(tmp_path))
+    scan.scan_files([str(path)], str(tmp_path))
     assert len(list((tmp_path / "data" / "scans").iterdir())) == 1
     monkeypatch.delenv("TFDS_DATA_DIR")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    scan.scan([str(path)], str(tmp_path))
+    scan.scan_files([str(path)], str(tmp_path))
     assert len(list((tmp_path / "home" / "tensorflow_datasets" / "scans").iterdir())) == 1
 
 
-def test_an_interrupted_scan_goes_on_where_it_was(folder, looks, monkeypatch):
-    counted = scan._look
+def test_an_interrupted_scan_is_continued(folder, examined, monkeypatch):
+    counted = image_files.examine
 
-    def interrupted(path, mask):
+    def interrupted(path, data, mask):
         if path.endswith("c.jpg"):
             raise KeyboardInterrupt
-        return counted(path, mask)
+        return counted(path, data, mask)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scan, "_look", interrupted)
+        patch.setattr(image_files, "examine", interrupted)
         with pytest.raises(KeyboardInterrupt):
             folder()
-    looks.clear()
+    examined.clear()
     folder()
-    assert looks == ["c.jpg"]
+    assert examined == ["c.jpg"]
 
 
 def test_a_long_scan_says_how_far_it_is(folder, tmp_path, capsys, monkeypatch):
@@ -189,9 +191,10 @@ def test_a_long_scan_says_how_far_it_is(folder, tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(scan, "PATIENCE", 0)
     folder()
-    assert "looked at 3 of 3 files in" in capsys.readouterr().err
+    assert "examined 3 of 3 files in" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_scanning_needs_no_tensorflow():
     code = "import sys; from pipelines.readers import folder, npz, scan; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 import pipelines
+from pipelines.augmentation.policy import NAMES, Augmentation, Policy
 from pipelines.sources import Cache
 
 RNG = np.random.default_rng(0)
@@ -156,11 +157,11 @@ def test_what_is_kept_in_memory_changes_nothing(flowers):
     kept = pipelines.load("oxford_flowers102", **options)
     read = pipelines.load("oxford_flowers102", **options)
     nothing = Cache(0)
-    read = dataclasses.replace(read, _preparation=dataclasses.replace(read._preparation, cache=nothing))
+    read = dataclasses.replace(read, preparation=dataclasses.replace(read.preparation, cache=nothing))
     assert "24 of 24 training images kept once decoded" in kept.storage
     for (a, _), (b, _) in zip(batches(kept, 3), batches(read, 3), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert kept._preparation.cache.table.size() == 24
+    assert kept.preparation.cache.table.size() == 24
 
 
 def test_masks_move_with_their_images(pets):
@@ -210,10 +211,11 @@ def test_boxes(voc, memory):
         assert (kept[:, 2:] > kept[:, :2]).all()
 
 
-@pytest.mark.parametrize("changes", [{"translate": 0.9}, {"scale": (0.05, 0.1)}], ids=str)
-def test_boxes_that_leave_the_image_take_their_labels_with_them(voc, changes):
-    options = {"image_size": 100, "batch_size": 3, "augmentation": "none", "overrides": changes}
-    data = pipelines.load("voc/2007", data_dir=voc, **options)
+@pytest.mark.parametrize(
+    "augmentation", [Augmentation(translate=0.9), Augmentation(scale=(0.05, 0.1))], ids=["shifted", "cropped"]
+)
+def test_boxes_that_leave_the_image_take_their_labels_with_them(voc, augmentation):
+    data = pipelines.load("voc/2007", image_size=100, batch_size=3, augmentation=augmentation, data_dir=voc)
     labels = [found["labels"][i] for _, found in batches(data, 2) for i in range(3)]
     present = [found["boxes"][i] != -1 for _, found in batches(data, 2) for i in range(3)]
     for kept, corners in zip(labels, present, strict=True):
@@ -272,11 +274,10 @@ def test_data_without_an_image_and_a_label(prepared):
         pipelines.load("ag_news_subset", data_dir=folder)
 
 
-@pytest.mark.parametrize("augmentation", ["none", "light", "rand"])
-def test_small_images_in_memory_can_be_cropped(augmentation, cifar):
+@pytest.mark.parametrize("name", NAMES)
+def test_small_images_in_memory_can_be_cropped(name, cifar):
     """And then moved: that of small images is by shares of their size."""
-    more = {"overrides": {"margin": 0.25}, "augmentation": augmentation}
-    data = pipelines.load("cifar10", batch_size=10, data_dir=cifar, **more)
+    data = pipelines.load("cifar10", batch_size=10, data_dir=cifar, augmentation=Policy(name, margin=0.25))
     assert [inputs.shape for inputs, _ in batches(data)] == [(10, 32, 32, 3)] * 9
 
 

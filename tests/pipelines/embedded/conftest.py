@@ -1,0 +1,30 @@
+"""The drawn data sets on the disk, few examples of each."""
+
+import functools
+
+import pytest
+
+from pipelines.catalogue import prepare_builder
+from pipelines.embedded import scenes, solids, tones
+from tests.pipelines.embedded.difficulties import SMALL
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """small(name): the builder of a data set of few examples, prepared once."""
+    folder = str(tmp_path_factory.mktemp("small"))
+
+    @functools.cache
+    def prepare(name):
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (scenes, tones, solids):
+                patch.setattr(module, "SPLITS", SMALL)
+            return prepare_builder(name, folder)
+
+    return prepare
+
+
+@pytest.fixture(scope="session")
+def stored(small):
+    """stored(name, split): the examples on the disk."""
+    return functools.cache(lambda name, split: list(small(name).as_dataset(split=split).as_numpy_iterator()))
