@@ -17,6 +17,7 @@ from tfcnn.errors import BadInput
 from tfcnn.models.registry import ARCHS, family_of
 
 FAST = {"epochs": 4, "width": 0.5, "warmup_epochs": 0.5}
+QUICK = {"epochs": 4, "warmup_epochs": 0.5}  # a trial of a search, unless its flags say otherwise
 
 PUBLISHED = {"warmup_epochs": 0.0, "smoothing": 0.0, "weight_decay": 0.0}
 SGD = PUBLISHED | {"opt": "momentum", "sched": "step"}
@@ -88,3 +89,17 @@ def values(recipe: str, arch: str) -> dict[str, Any]:
         known = [name for name, family in ARCHS.items() if name in PAPER or family.module in PAPER]
         raise BadInput(f"no published recipe of {arch} here; --recipe paper is for {', '.join(known)} (--recipe)")
     return found
+
+
+def quick(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags of a trial: `flags`, and the values of `QUICK` for those they leave out.
+
+    With a recipe among the flags nothing is filled in. With `epochs` among them the warm-up stays at Config's default;
+    `warmup_epochs` alone does not change the number of epochs.
+
+    >>> quick({"lr": 0.1}), quick({"epochs": 30}), quick({"warmup_epochs": 1})
+    ({'epochs': 4, 'warmup_epochs': 0.5, 'lr': 0.1}, {'epochs': 30}, {'epochs': 4, 'warmup_epochs': 1})
+    """
+    if "recipe" in flags or "epochs" in flags:
+        return dict(flags)
+    return QUICK | flags

@@ -1,3 +1,5 @@
+"""Recipes and the flags that they fill in."""
+
 import subprocess
 import sys
 
@@ -64,6 +66,31 @@ def test_an_architecture_without_a_published_recipe():
         recipes.resolve({"arch": "unet", "recipe": "paper"})
 
 
+@pytest.mark.parametrize(
+    ("flags", "filled"),
+    [
+        ({}, {"epochs": 4, "warmup_epochs": 0.5}),
+        ({"lr": 0.1}, {"epochs": 4, "warmup_epochs": 0.5, "lr": 0.1}),
+        ({"warmup_epochs": 0.5}, {"epochs": 4, "warmup_epochs": 0.5}),
+        ({"warmup_epochs": 0}, {"epochs": 4, "warmup_epochs": 0}),
+        ({"epochs": 2}, {"epochs": 2}),
+        ({"epochs": 2, "warmup_epochs": 0}, {"epochs": 2, "warmup_epochs": 0}),
+        ({"recipe": "default"}, {"recipe": "default"}),
+        ({"recipe": "fast", "warmup_epochs": 0}, {"recipe": "fast", "warmup_epochs": 0}),
+    ],
+)
+def test_the_flags_of_a_trial(flags, filled):
+    assert recipes.quick(flags) == filled
+
+
+def test_quick_changes_neither_the_flags_nor_its_table():
+    flags = {"warmup_epochs": 1}
+    recipes.quick(flags)["epochs"] = 9
+    recipes.quick({})["epochs"] = 9
+    assert flags == {"warmup_epochs": 1}
+    assert recipes.QUICK["epochs"] == 4
+
+
 def test_unknown_names():
     with pytest.raises(BadInput, match="--recipe must be one of default, fast, paper, got 'slow'"):
         recipes.resolve({"recipe": "slow"})
@@ -71,9 +98,10 @@ def test_unknown_names():
         recipes.resolve({"recipe": "paper", "arch": "resnt20"})
 
 
+@pytest.mark.slow
 def test_needs_no_tensorflow():
     code = (
-        "import sys; from tfcnn import recipes; recipes.resolve({'recipe': 'paper', 'arch': 'resnet20'});"
+        "import sys; from tfcnn.training import recipes; recipes.resolve({'recipe': 'paper', 'arch': 'resnet20'});"
         "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
