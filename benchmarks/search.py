@@ -1,19 +1,19 @@
 """How well engines search, on a table of real trainings: `python -m benchmarks.search [--seeds N] [--engines E ...]`.
 
-Nothing is trained: every configuration that an engine can propose stands in search_table.csv, which `--build` makes
-(benchmarks/search_table.py; an hour). All engines are keras-tuner oracles to the caller: ours is `tuning.oracle`, with
-its journal file, the others are keras-tuner's own, with their JSON files.
+Nothing is trained: search_table.csv has every configuration that an engine can propose; `--build` makes it in an hour
+(benchmarks/search_table.py). The caller sees a keras-tuner oracle in each engine: ours is `tuning.oracle` with its
+journal file, the others are keras-tuner's with their JSON files.
 
 An engine has as many epochs as N full trainings take, N = 10, 25, 50, 100; ASHA and Hyperband spend them on more
-configurations and fewer epochs of most. Of each configuration it sees the accuracies of one of the two seeds, which the
-seed of the run draws. Its choice at a moment is, among the configurations that it trained longest, the one with the
-best accuracy that it saw; its regret is the accuracy of the best configuration of the table less that of its choice,
-both the means of the two seeds after the last epoch.
+configurations and fewer epochs of most. It sees each configuration's accuracies for one of the two seeds, drawn by the
+seed of the run. Its choice at a moment is, among the configurations that it trained longest, the one with the best
+accuracy it has seen; its regret is the accuracy of the best configuration of the table less that of its choice, both
+the means of the two seeds after the last epoch.
 
 A configuration lies in the diverging region if it ends below 20 % (chance is 10 %) or without a finite loss, and a
-lower learning rate of the same network does not. Repeats are proposals of what the run proposed before, without those
-that Hyperband goes on with. The overhead is the time in the oracle's calls. Engines that are slow have fewer runs: as
-many as `--minutes` allow.
+lower learning rate of the same network does not. Repeats are proposals that the run has made before, without those
+that Hyperband continues. The overhead is the time in the oracle's calls. Slow engines have fewer runs: as many as
+`--minutes` allow.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import math
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -37,6 +38,12 @@ from tfcnn.cli.parser import run_main
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.errors import BadInput
 
+if TYPE_CHECKING:
+    import keras_tuner
+
+# keras-tuner imports TensorFlow, which --help and --build's check of the table do without.
+
+MakeOracle = Callable[[int, str], "keras_tuner.Oracle"]  # from the seed and a folder
 TRIALS = (10, 25, 50, 100)
 FAILING = 0.2  # accuracy below which a network has not learned
 REPORT = Path(__file__).resolve().parents[1] / "docs" / "search.md"
@@ -51,12 +58,12 @@ class Table(NamedTuple):
 
     @property
     def final(self) -> np.ndarray:
-        """Accuracy after the last epoch, the mean of the seeds; one that is not finite counts as 0."""
+        """Accuracy after the last epoch, the mean of the seeds; 0 where the loss was not finite."""
         return np.nan_to_num(self.accuracy[:, :, -1]).mean(1)
 
     @property
     def regret(self) -> np.ndarray:
-        """What the choice of each configuration costs, in accuracy."""
+        """The accuracy that the choice of each configuration loses."""
         return self.final.max() - self.final
 
     @property
@@ -69,12 +76,13 @@ class Table(NamedTuple):
         return (grid & learned).ravel()
 
 
-def read(path: Path = search_table.PATH) -> Table:
+def read_table(path: Path = search_table.PATH) -> Table:
     """The table in a file. Raises BadInput if it lacks trainings."""
-    rows = {tuple(row[name] for name in (*AXES, "seed")): row for row in search_table.rows(path)}
+    rows = {tuple(row[name] for name in (*AXES, "seed")): row for row in search_table.read_rows(path)}
     points = list(search_table.configurations(AXES))
     needed = [[tuple(map(str, (*point.values(), seed))) for seed in SEEDS] for point in points]
-    if missing := sum(key not in rows for keys in needed for key in keys):
+    missing = sum(key not in rows for keys in needed for key in keys)
+    if missing:
         raise BadInput(f"'{path}' lacks {missing} trainings: python -m benchmarks.search --build does them")
     epochs = [f"epoch{n}" for n in range(1, EPOCHS + 1)]
     return Table(
@@ -84,24 +92,22 @@ def read(path: Path = search_table.PATH) -> Table:
     )
 
 
-def space():
-    """The axes of the table as keras-tuner's hyperparameters: numbers in their order, the optimiser by name."""
+def make_space() -> keras_tuner.HyperParameters:
+    """The axes of the table as hyperparameters: ordered numbers, the optimiser by name."""
     import keras_tuner
 
     hp = keras_tuner.HyperParameters()
     for name, values in AXES.items():
-        hp.Choice(name, list(values), **({} if isinstance(values[0], str) else {"ordered": True}))
+        hp.Choice(name, list(values))  # keras-tuner orders numbers
     return hp
 
 
-def ours(sampler: str, pruner: str = "none", objectives: tuple[str, ...] = ("accuracy",)) -> Callable:
-    """A function (seed, folder) -> OptunaOracle."""
-
-    def make(seed, folder):
+def ours(sampler: str, pruner: str = "none", objectives: tuple[str, ...] = ("accuracy",)) -> MakeOracle:
+    def make(seed: int, folder: str) -> keras_tuner.Oracle:
         import keras_tuner
 
         from tuning.oracle import OptunaOracle
-        from tuning.study.storage import journal
+        from tuning.study.storage import open_journal
 
         goals = [keras_tuner.Objective(name, "max" if name == "accuracy" else "min") for name in objectives]
         return OptunaOracle(
@@ -109,27 +115,27 @@ def ours(sampler: str, pruner: str = "none", objectives: tuple[str, ...] = ("acc
             sampler=sampler,
             pruner=pruner,
             seed=seed,
-            storage=journal(f"{folder}/journal.log"),
-            hyperparameters=space(),
+            storage=open_journal(f"{folder}/journal.log"),
+            hyperparameters=make_space(),
         )
 
     return make
 
 
-def theirs(name: str, **arguments) -> Callable:
-    """A function (seed, folder) -> an oracle of keras-tuner.
+def theirs(name: str, **arguments: Any) -> MakeOracle:
+    """An oracle of keras-tuner, with seeds far apart.
 
-    keras-tuner takes seed 0 for none, and counts its seed up with each value that it draws: runs of neighbouring seeds
-    would propose the same, a few draws later.
+    keras-tuner takes seed 0 for none and adds 1 to its seed with each value it draws, so that runs of neighbouring
+    seeds would propose the same a few draws later.
     """
 
-    def make(seed, folder):
+    def make(seed: int, folder: str) -> keras_tuner.Oracle:
         import keras_tuner
 
         oracle = getattr(keras_tuner.oracles, f"{name}Oracle")(
             objective=keras_tuner.Objective("accuracy", "max"),
             seed=100_000 * (seed + 1),
-            hyperparameters=space(),
+            hyperparameters=make_space(),
             **arguments,
         )
         oracle._set_project_dir(folder, "search")
@@ -159,114 +165,137 @@ class Run(NamedTuple):
     seconds: float  # in the oracle's calls
 
 
-def search(table: Table, oracle, seed: int) -> Run:
-    """Search with an oracle until its epochs are used up or it has no more to propose."""
-    seen = np.random.default_rng(seed).integers(len(SEEDS), size=len(table.final))  # which seed each one shows
-    names = [objective.name for objective in getattr(oracle.objective, "objectives", [oracle.objective])]
-    used, clock, best, choices, proposed, proposals = 0, Clock(), (0, -np.inf), [], [], 0
-    oracle.verbose = 0
-    while used < EPOCHS * max(TRIALS):
-        with clock:
-            trial = oracle.create_trial("tuner")
+class Replay:
+    """Plays the trials of an oracle from the table.
+
+    Attributes:
+        used: epochs.
+        numbers: of the configurations that were proposed, without those that a trial continues.
+        proposals: how many, with those.
+        choices: (epochs used, regret) whenever the choice changed.
+        seconds: in the oracle's calls.
+    """
+
+    def __init__(self, table: Table, oracle: keras_tuner.Oracle, seed: int) -> None:
+        self.table = table
+        self.oracle = oracle
+        self.shown = np.random.default_rng(seed).integers(len(SEEDS), size=len(table.final))  # a seed for each number
+        self.goals = [goal.name for goal in getattr(oracle.objective, "objectives", [oracle.objective])]
+        self.used = 0
+        self.numbers: list[int] = []
+        self.proposals = 0
+        self.choices: list[tuple[int, float]] = []
+        self.seconds = 0.0
+        self._best = (0, -math.inf)
+
+    def play(self) -> bool:
+        """Play the next trial; returns whether there was one."""
+        trial = self._timed(self.oracle.create_trial, "tuner")
         if trial.status != "RUNNING":
-            break
+            return False
         values = trial.hyperparameters.values
-        number = table.number[tuple(values[name] for name in AXES)]
-        first, last = values.get("tuner/initial_epoch", 0) + 1, values.get("tuner/epochs", EPOCHS)
-        proposals += 1
+        number = self.table.number[tuple(values[name] for name in AXES)]
+        first = values.get("tuner/initial_epoch", 0) + 1  # Hyperband's
+        last = values.get("tuner/epochs", EPOCHS)
+        self.proposals += 1
         if first == 1:
-            proposed.append(number)
+            self.numbers.append(number)
         for epoch in range(first, last + 1):
-            used += 1
-            accuracy = table.accuracy[number, seen[number], epoch - 1]
-            trial.status = "COMPLETED" if np.isfinite(accuracy) else "FAILED"
-            if trial.status == "COMPLETED":
-                known = {"accuracy": float(accuracy), "macs": int(table.macs[number])}
-                with clock:
-                    told = oracle.update_trial(trial.trial_id, {name: known[name] for name in names}, step=epoch)
-                if told.status == "STOPPED" and epoch < last:
-                    trial.status = "STOPPED"
+            accuracy = float(self.table.accuracy[number, self.shown[number], epoch - 1])
+            self.used += 1
+            trial.status = self._report(trial.trial_id, number, epoch, accuracy, is_last=epoch == last)
             if trial.status != "COMPLETED":
                 break
-        with clock:
-            oracle.end_trial(trial)
-        if trial.status != "FAILED" and (epoch, accuracy) > best:
-            best = epoch, accuracy
-            choices.append((used, table.regret[number]))
+        self._timed(self.oracle.end_trial, trial)
+        if trial.status != "FAILED" and (epoch, accuracy) > self._best:
+            self._best = (epoch, accuracy)
+            self.choices.append((self.used, self.table.regret[number]))
+        return True
+
+    def _report(self, trial_id: str, number: int, epoch: int, accuracy: float, is_last: bool) -> str:
+        """The status of a trial after an epoch."""
+        if not math.isfinite(accuracy):
+            return "FAILED"
+        values = {"accuracy": accuracy, "macs": int(self.table.macs[number])}
+        metrics = {name: values[name] for name in self.goals}
+        updated = self._timed(self.oracle.update_trial, trial_id, metrics, step=epoch)
+        return "STOPPED" if updated.status == "STOPPED" and not is_last else "COMPLETED"
+
+    def _timed(self, call: Callable, *arguments: Any, **options: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return call(*arguments, **options)
+        finally:
+            self.seconds += time.perf_counter() - began
+
+
+def search(table: Table, oracle: keras_tuner.Oracle, seed: int) -> Run:
+    """Search with an oracle until its epochs are used up or it has no more to propose."""
+    oracle.verbose = 0
+    replay = Replay(table, oracle, seed)
+    while replay.used < EPOCHS * max(TRIALS) and replay.play():
+        pass
     return Run(
-        [chosen(choices, EPOCHS * trials) for trials in TRIALS],
-        proposals,
-        int(table.diverging[proposed].sum()),
-        len(proposed) - len(set(proposed)),
-        clock.seconds,
+        regrets=[regret_at(replay.choices, EPOCHS * trials) for trials in TRIALS],
+        proposals=replay.proposals,
+        diverging=int(table.diverging[replay.numbers].sum()),
+        repeats=len(replay.numbers) - len(set(replay.numbers)),
+        seconds=replay.seconds,
     )
 
 
-def chosen(choices: list[tuple[int, float]], epochs: int) -> float:
+def regret_at(choices: list[tuple[int, float]], epochs: int) -> float:
     """The regret of the last choice that was made within `epochs`; of none, 1: an accuracy of 0.
 
-    >>> chosen([(6, 0.3), (18, 0.1), (30, 0.2)], 20)
+    >>> regret_at([(6, 0.3), (18, 0.1), (30, 0.2)], 20)
     0.1
     """
     return [1.0, *(regret for used, regret in choices if used <= epochs)][-1]
 
 
-class Clock:
-    """A context that adds up the seconds within it."""
-
-    seconds = 0.0
-
-    def __enter__(self):
-        self.began = time.perf_counter()
-
-    def __exit__(self, *error):
-        self.seconds += time.perf_counter() - self.began
-
-
-def runs_of(table: Table, make: Callable, seeds: int, minutes: float) -> list[Run]:
+def run_all(table: Table, make_oracle: MakeOracle, seeds: int, minutes: float) -> list[Run]:
     """Searches with seeds 0, 1, ...; no new one after `minutes`."""
-    found, began = [], time.monotonic()
+    runs: list[Run] = []
+    began = time.monotonic()
     for seed in range(seeds):
-        if found and time.monotonic() - began > 60 * minutes:
+        if runs and time.monotonic() - began > 60 * minutes:
             break
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scikit-learn's, under BayesianOptimization
             with contextlib.redirect_stdout(io.StringIO()):
-                found.append(search(table, make(seed, folder), seed))
-    return found
+                runs.append(search(table, make_oracle(seed, folder), seed))
+    return runs
 
 
-def interval(values, draws: int = 10_000, level: float = 0.95) -> tuple[float, float]:
+def interval(values: Sequence[float], draws: int = 10_000, level: float = 0.95) -> tuple[float, float]:
     """Bootstrap confidence interval of the median: percentiles of the medians of resampled values."""
-    values = np.asarray(values)
-    medians = np.median(np.random.default_rng(0).choice(values, (draws, len(values))), axis=1)
+    resamples = np.random.default_rng(0).choice(np.asarray(values), (draws, len(values)))
+    medians = np.median(resamples, axis=1)
     low, high = np.quantile(medians, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-HEAD = (
-    *("engine", "runs", *(f"regret at {trials}" for trials in TRIALS), "configurations", "in the diverging region"),
-    *("repeats a run", "ms a trial"),
-)
+HEAD = ["engine", "runs", *(f"regret at {trials}" for trials in TRIALS)]
+HEAD += ["configurations", "in the diverging region", "repeats a run", "ms a trial"]
 
 
-def row(name: str, runs: list[Run]) -> list[str]:
-    """A line of the report."""
-    cells = []
+def cells_of(name: str, runs: list[Run]) -> list[str]:
+    """The row of an engine, in the order of HEAD."""
+    cells = [name, str(len(runs))]
     for column in np.transpose([run.regrets for run in runs]):
         low, high = interval(column)
         cells.append(f"{100 * np.median(column):.2f} ({100 * low:.2f} ... {100 * high:.2f})")
     proposals = sum(run.proposals for run in runs)
     overhead = np.quantile([1000 * run.seconds / run.proposals for run in runs], [0.5, 0.25, 0.75])
-    return [
-        *(name, str(len(runs)), *cells, f"{np.mean([run.proposals for run in runs]):.0f}"),
-        f"{sum(run.diverging for run in runs) / proposals:.0%}",
-        f"{np.mean([run.repeats for run in runs]):.1f}",
-        "{:.1f} ({:.1f} ... {:.1f})".format(*overhead),
-    ]
+    cells.append(f"{np.mean([run.proposals for run in runs]):.0f}")
+    cells.append(f"{sum(run.diverging for run in runs) / proposals:.0%}")
+    cells.append(f"{np.mean([run.repeats for run in runs]):.1f}")
+    cells.append("{:.1f} ({:.1f} ... {:.1f})".format(*overhead))
+    return cells
 
 
 def introduction(table: Table) -> str:
+    """The text above the report's table."""
     learned = np.quantile(table.final, [0.5, 0.9, 0.99])
     return f"""# Search
 
@@ -277,29 +306,32 @@ above {learned[2]:.1%}; {table.diverging.mean():.0%} lie in the diverging region
 
 Medians over the runs of the regret in points of accuracy (0: the best of the table) when as many epochs are used as
 10, 25, 50 and 100 full trainings take, with 95 % bootstrap confidence intervals; the milliseconds of an oracle's calls
-for a trial, with the middle half of the runs (of this machine and of this moment). What each word means is said in
-benchmarks/search.py.
+for a trial, with the middle half of the runs (of this machine and of this moment). benchmarks/search.py defines the
+terms.
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", action="store_true", help="train what the table lacks, and do no more")
+    parser.add_argument("--build", action="store_true", help="train what the table lacks, and end")
     parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--minutes", type=float, default=60, help="for the runs of one engine [%(default)g]")
+    parser.add_argument(
+        "--minutes", type=float, default=60, help="time after which an engine starts no run [%(default)g]"
+    )
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), metavar="ENGINE")
-    given = parser.parse_args()
-    if given.build:
+    arguments = parser.parse_args()
+    if arguments.build:
         search_table.build()
         return
-    table = read()
-    import_tensorflow()  # under keras-tuner
-    lines = [introduction(table), "| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    table = read_table()
+    import_tensorflow()  # keras-tuner would, with its start-up lines
+    lines = [introduction(table), f"| {' | '.join(HEAD)} |", "|" + "---|" * len(HEAD)]
     print(*lines, sep="\n", flush=True)
-    for name in given.engines:
-        lines.append("| " + " | ".join(row(name, runs_of(table, ENGINES[name], given.seeds, given.minutes))) + " |")
+    for name in arguments.engines:
+        runs = run_all(table, ENGINES[name], arguments.seeds, arguments.minutes)
+        lines.append(f"| {' | '.join(cells_of(name, runs))} |")
         print(lines[-1], flush=True)
-    if given.engines == list(ENGINES):
+    if arguments.engines == list(ENGINES):
         REPORT.write_text("\n".join(lines) + "\n")
 
 

@@ -17,7 +17,7 @@ from tfcnn.config import Config
 from tfcnn.evaluate import evaluate
 from tfcnn.predict import predict
 from tfcnn.run_directory import RunDirectory
-from tuning.search import search
+from tuning.search import SearchSettings, search
 from tuning.study.folder import Study
 
 SAVED = Path(__file__).parent / "saved_before"
@@ -70,5 +70,6 @@ def test_a_study_is_continued(saved):
     ]
     file = saved / "small_space.py"
     config = Config(arch="lenet5", epochs=1)
-    search(study, config, 3, space=f"{file}:narrow", trainer=f"{saved / 'trainer.py'}:trainer")
+    settings = SearchSettings(3, space=f"{file}:narrow", trainer=f"{saved / 'trainer.py'}:trainer")
+    search(study, config, settings)
     assert [trial.number for trial in study.trials()] == [0, 1, 2]

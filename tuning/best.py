@@ -10,11 +10,11 @@ from tfcnn.cli.parser import Parser, run_main
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tuning.study.folder import Study, add_study
-from tuning.study.trials import best_first, command_of
+from tuning.study.trials import TrialRecord, best_first, command_of
 
 
-def winner(study: Study):
-    """The best trial, the first of a Pareto front. Raises BadInput if none is completed."""
+def find_winner(study: Study) -> TrialRecord:
+    """The best trial, or the first of the Pareto front. Raises BadInput if none is completed."""
     best = best_first(study.trials(), study.objectives())
     if not best:
         raise BadInput(f"no trial of '{study.path}' was completed: see python -m tuning.report {study.path}")
@@ -27,12 +27,16 @@ def main() -> None:
     parser.add_argument("--train", action="store_true", help="train it with tfcnn.train")
     parser.add_argument("--out", help="run directory to create [runs/ARCH-DATASET-TIME]")
     parser.add_argument("--epochs", help="another number of epochs than the trial had")
-    given = parser.parse_args()
-    study = Study.opened(given.study, given.storage)
-    changed: dict[str, Any] = {name: getattr(given, name) for name in ("out", "epochs") if getattr(given, name)}
-    config = Config(**winner(study).config | changed)
+    arguments = parser.parse_args()
+    study = Study.opened(arguments.study, arguments.storage)
+    fields: dict[str, Any] = dict(find_winner(study).config)
+    if arguments.out:
+        fields["out"] = arguments.out
+    if arguments.epochs:
+        fields["epochs"] = arguments.epochs
+    config = Config(**fields)
     print(command_of(config), flush=True)
-    if given.train:
+    if arguments.train:
         train.run(config)
 
 

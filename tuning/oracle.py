@@ -1,9 +1,9 @@
-"""The bridge: Optuna's samplers, pruners and storages as a keras-tuner oracle.
+"""Optuna's samplers, pruners and storages as a keras-tuner oracle.
 
-A user sees keras-tuner's `HyperParameters`, `Tuner` and `Trial`; keras-tuner's own oracles take a diverged trial for
-the best one, lose trials and hang. Here Optuna's study is the only state. A trial's values are a function of (seed of
-the study, number of the trial, trials before it): the sampler is made anew for each of them, so that a study that was
-stopped and goes on with one worker is the study that was not stopped.
+A user sees keras-tuner's `HyperParameters`, `Tuner` and `Trial`; keras-tuner's oracles take a diverged trial for the
+best one, lose trials and hang. Here Optuna's study is the only state. A trial's values are a function of (seed of the
+study, number of the trial, trials before it), because each trial has a new sampler: a study that is stopped and then
+continued by one worker proposes what an uninterrupted one proposes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuning.sampling import PRUNERS, Draw, check_sampler
 from tuning.study.storage import quiet
-from tuning.study.trials import NO_SIGN, origin
+from tuning.study.trials import NO_HEARTBEAT, origin
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 DRAWS = 1000  # proposals for one trial, after which the space counts as exhausted
-STARTS = 2  # of a trial that kills its process: it may be the machine's fault once
-STATUS = {
+STARTS = 2  # of a trial that kills its process: once may be the machine's fault
+STATUS = {  # keras-tuner's names of Optuna's states
     TrialState.COMPLETE: "COMPLETED",
     TrialState.PRUNED: "STOPPED",
     TrialState.FAIL: "FAILED",
@@ -38,260 +38,293 @@ STATUS = {
 
 
 class OptunaOracle(keras_tuner.Oracle):
-    """An oracle for `keras_tuner.Tuner`, or for a loop of one's own over its three calls.
+    """An oracle for `keras_tuner.Tuner`, or for any loop over its three calls.
 
-    `create_trial` gives a trial whose values were never given before, or one with status "STOPPED" when `max_trials`
-    are done or the space has no more values. `update_trial(id, metrics, step)` gives the trial back with status
-    "STOPPED" where the pruner ends it. `end_trial(trial)` takes "COMPLETED" (a score that is not finite makes it
-    "FAILED"), "STOPPED" (pruned), "FAILED", or "INVALID": given out again, `max_retries_per_trial` times. The score is
-    the value that was reported last.
+    `create_trial` returns a trial with new values, or one with status "STOPPED" when `max_trials` are done or the space
+    has no more values. `update_trial(id, metrics, step)` returns the trial, with status "STOPPED" where the pruner ends
+    it. `end_trial(trial)` takes a trial with status "COMPLETED" (a score that is not finite makes it "FAILED"),
+    "STOPPED" (pruned), "FAILED", or "INVALID": handed out again, `max_retries_per_trial` times. The score is the value
+    that was reported last.
 
     Args:
         objective: keras_tuner.Objective, or a list of them for a Pareto front.
         sampler: one of SAMPLERS.
-        pruner: one of PRUNERS; for one objective.
-        max_trials: in all; None: without end.
+        pruner: one of PRUNERS; with one objective only.
+        max_trials: in all; None: no limit.
         seed: of the study, 0 included.
         storage: an Optuna storage, its URL, or None: in memory.
         name: of the study in the storage; continued if it is there.
         space: function of HyperParameters that asks for the values of a trial; default: those in `hyperparameters`, or
-            that a Tuner's hypermodel asked for.
-        accept: of what `space` returns, whether it may become a trial; one that may not costs none.
-        mine: of a trial that is running in the storage when the oracle is made, whether the process that ran it is
-            known to be dead: it is given out again, unless that was its second start.
-        labels: attributes of each trial that is given out.
+            those that a Tuner's hypermodel has asked for.
+        accept: whether what `space` returns may become a trial; default: everything may. A refusal costs no trial.
+        is_dead: for a trial that is running in the storage when the oracle is made: whether its process is known to be
+            dead. If so it is handed out again, unless that was its second start; default: none is.
+        labels: attributes of each trial that is handed out.
         **kwargs: of keras_tuner.Oracle.
 
     Raises:
-        BadInput: the sampler cannot do what is asked of it.
+        BadInput: sampler, pruner and objectives do not go together, or a package is not installed.
     """
 
     def __init__(
         self,
-        objective,
+        objective: keras_tuner.Objective | list[keras_tuner.Objective],
         sampler: str = "tpe",
         pruner: str = "none",
         max_trials: int | None = None,
         seed: int = 0,
-        storage=None,
+        storage: optuna.storages.BaseStorage | str | None = None,
         *,
         name: str = "study",
-        space: Callable[[Any], Any] | None = None,
-        accept: Callable[[Any], bool] = lambda found: True,
-        mine: Callable[[FrozenTrial], bool] = lambda trial: False,
+        space: Callable[[keras_tuner.HyperParameters], Any] | None = None,
+        accept: Callable[[Any], bool] | None = None,
+        is_dead: Callable[[FrozenTrial], bool] | None = None,
         labels: dict[str, Any] | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(objective=objective, max_trials=max_trials, seed=1, **kwargs)
-        self.seed, self.space, self.accept, self.labels = seed, space, accept, labels or {}
-        self.sampler, self.verbose = sampler, 0
+        self.seed = seed
+        self.space = space
+        self.accept = accept
+        self.labels = labels or {}
+        self.sampler = sampler
+        self.verbose = 0
         self.objectives = getattr(self.objective, "objectives", [self.objective])
         self.storage = optuna.storages.get_storage(storage)
         check_sampler(sampler, pruner, len(self.objectives))
         self.study = optuna.create_study(
             storage=self.storage,
-            sampler=optuna.samplers.RandomSampler(0),  # is asked for nothing: `_draw` does that
+            sampler=optuna.samplers.RandomSampler(0),  # never used: sampling.Draw has the samplers
             pruner=PRUNERS[pruner](),
             study_name=name,
-            directions=["maximize" if each.direction == "max" else "minimize" for each in self.objectives],
+            directions=["maximize" if goal.direction == "max" else "minimize" for goal in self.objectives],
             load_if_exists=True,
         )
         self.infeasible = self.study.user_attrs.get("infeasible", 0)
         self._mutex = threading.RLock()
-        self._asked: dict[str, optuna.Trial] = {}  # being run
-        self._again: list[int] = []  # numbers of trials to be given out again
+        self._running: dict[str, optuna.Trial] = {}
+        self._retries: list[int] = []  # numbers of trials to hand out again
         for trial in self.study.get_trials(deepcopy=False):
             if trial.state.is_finished():
-                self._known(trial)
-            elif trial.state == TrialState.RUNNING and mine(trial):
+                self._add_finished(trial)
+            elif trial.state == TrialState.RUNNING and is_dead is not None and is_dead(trial):
                 if trial.user_attrs.get("starts", 0) < STARTS:
-                    self._again.append(trial.number)
+                    self._retries.append(trial.number)
                 else:
-                    self._tell(trial, TrialState.FAIL, reason=f"killed: its process ended {STARTS} times")
+                    self._finish(trial, TrialState.FAIL, reason=f"killed: its process ended {STARTS} times")
 
-    def create_trial(self, tuner_id):
+    def create_trial(self, tuner_id: str) -> Trial:
         with self._mutex:
             if tuner_id in self.ongoing_trials:
                 return self.ongoing_trials[tuner_id]
-            if self._again:
-                number = self._again.pop(0)
-                (frozen,) = (t for t in self.study.get_trials(deepcopy=False) if t.number == number)
-                asked = optuna.Trial(self.study, frozen._trial_id)
-            elif not self._waiting() and (
-                self._started() >= (self.max_trials or math.inf) or self.study.user_attrs.get("exhausted")
-            ):
+            running = self._next_trial()
+            if running is None:
                 return Trial(keras_tuner.HyperParameters(), status="STOPPED")
-            else:
-                with quiet():
-                    asked = self.study.ask()
-            frozen = self.storage.get_trial(asked._trial_id)
-            hp = self._filled(frozen)
+            frozen = self.storage.get_trial(running._trial_id)
+            hp = self._values_of(frozen)
             if hp is None:
-                self._tell(frozen, TrialState.FAIL, reason="the space has no more values")
+                self._finish(frozen, TrialState.FAIL, reason="the space has no more values")
                 self.study.set_user_attr("exhausted", True)
                 return self.create_trial(tuner_id)
             for key, value in self.labels.items():
-                asked.set_user_attr(key, value)
-            asked.set_user_attr("starts", frozen.user_attrs.get("starts", 0) + 1)
+                running.set_user_attr(key, value)
+            running.set_user_attr("starts", frozen.user_attrs.get("starts", 0) + 1)
             trial = Trial(hp.copy(), str(frozen.number), "RUNNING")
-            self._asked[trial.trial_id] = asked
-            self.trials[trial.trial_id] = self.ongoing_trials[tuner_id] = trial
+            self._running[trial.trial_id] = running
+            self.trials[trial.trial_id] = trial
+            self.ongoing_trials[tuner_id] = trial
             self.start_order.append(trial.trial_id)
             self.update_space(hp)
             return trial
 
-    def update_trial(self, trial_id, metrics, step=0):
+    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Trial:
         with self._mutex:
             self._check_objective_found(metrics)
-            trial, asked = self.trials[trial_id], self._asked[trial_id]
+            trial = self.trials[trial_id]
+            running = self._running[trial_id]
+            directions = {goal.name: goal.direction for goal in self.objectives}
             for metric, value in metrics.items():
                 if not trial.metrics.exists(metric):
-                    known = {each.name: each.direction for each in self.objectives}
-                    trial.metrics.register(metric, direction=known.get(metric, "max"))
-                if not math.isnan(value):  # of which keras-tuner warns
+                    trial.metrics.register(metric, direction=directions.get(metric, "max"))
+                if not math.isnan(value):  # keras-tuner warns of it
                     trial.metrics.update(metric, value, step=step)
-            trial.score, trial.best_step = self._score(metrics), step
+            scores = [metrics[goal.name] for goal in self.objectives]
+            trial.score = scores if len(scores) > 1 else scores[0]
+            trial.best_step = step
             if len(self.objectives) == 1:
-                if step not in self.storage.get_trial(asked._trial_id).intermediate_values:  # of a run that was resumed
+                reported = self.storage.get_trial(running._trial_id).intermediate_values
+                if step not in reported:  # a resumed run may report a step twice
                     with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-                        asked.report(trial.score, step)
-                trial.status = "STOPPED" if asked.should_prune() else trial.status
+                        running.report(trial.score, step)
+                if running.should_prune():
+                    trial.status = "STOPPED"
             return trial
 
-    def end_trial(self, trial):
+    def end_trial(self, trial: Trial) -> None:
         with self._mutex:
-            known = self.trials[trial.trial_id]
-            known.hyperparameters, known.message, known.status = trial.hyperparameters, trial.message, trial.status
-            self.ongoing_trials = {k: t for k, t in self.ongoing_trials.items() if t.trial_id != trial.trial_id}
-            frozen = self.storage.get_trial(self._asked.pop(trial.trial_id)._trial_id)
+            kept = self.trials[trial.trial_id]
+            kept.hyperparameters = trial.hyperparameters
+            kept.message = trial.message
+            kept.status = trial.status
+            running = self._take_running(trial)
+            frozen = self.storage.get_trial(running._trial_id)
             if frozen.state.is_finished():
-                known.status, known.message = "FAILED", NO_SIGN
+                kept.status = "FAILED"
+                kept.message = NO_HEARTBEAT
                 return
-            if known.status == "INVALID":
+            if kept.status == "INVALID":
                 if frozen.user_attrs["starts"] <= self.max_retries_per_trial:
-                    self._again.append(frozen.number)
+                    self._retries.append(frozen.number)
                     return
-                known.status = "FAILED"
-            values = None
-            if known.status == "COMPLETED":
-                values = known.score if isinstance(known.score, list) else [known.score]
-                wrong = [
-                    f"{each.name} is {value}"
-                    for each, value in zip(self.objectives, values, strict=True)
-                    if value is None or not math.isfinite(value)
-                ]
-                if wrong:
-                    known.status, known.message, values = "FAILED", ", ".join(wrong), None
-            state = {status: state for state, status in STATUS.items() if state.is_finished()}[known.status]
-            self._tell(frozen, state, values, reason=known.message if known.status == "FAILED" else None)
+                kept.status = "FAILED"
+            scores = kept.score if isinstance(kept.score, list) else [kept.score]
+            if kept.status == "COMPLETED" and not all(map(_is_finite, scores)):
+                pairs = zip(self.objectives, scores, strict=True)
+                kept.status = "FAILED"
+                kept.message = ", ".join(f"{goal.name} is {score}" for goal, score in pairs if not _is_finite(score))
+            match kept.status:
+                case "COMPLETED":
+                    self._finish(frozen, TrialState.COMPLETE, scores)
+                case "STOPPED":
+                    self._finish(frozen, TrialState.PRUNED)
+                case "FAILED":
+                    self._finish(frozen, TrialState.FAIL, reason=kept.message)
+                case status:
+                    raise ValueError(f"a trial ends COMPLETED, STOPPED, FAILED or INVALID, not {status}")
             self.end_order.append(trial.trial_id)
 
-    def attributes(self, trial) -> dict[str, Any]:
-        """What is noted of a trial that is being run, and in "origin" the number under which it was first started."""
-        frozen = self.storage.get_trial(self._asked[trial.trial_id]._trial_id)
+    def attributes(self, trial: Trial) -> dict[str, Any]:
+        """What is noted of a running trial; "origin" is the number under which it was first started."""
+        frozen = self.storage.get_trial(self._running[trial.trial_id]._trial_id)
         return frozen.user_attrs | {"origin": origin(frozen)}
 
-    def note(self, trial, **attributes) -> None:
-        """Keep values of a trial that is being run in the study, as they are in JSON."""
-        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another machine gave it up
+    def note(self, trial: Trial, **attributes: Any) -> None:
+        """Store values, plain in JSON, with a running trial."""
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another machine has given it up
             for key, value in attributes.items():
-                self._asked[trial.trial_id].set_user_attr(key, value)
+                self._running[trial.trial_id].set_user_attr(key, value)
 
-    def release(self, trial) -> None:
-        """Give a trial back that was stopped and not ended: it is given out again, and this start does not count."""
+    def release(self, trial: Trial) -> None:
+        """Return a trial that was stopped before its end: it is handed out again, and this start does not count."""
         with self._mutex:
-            asked = self._asked.pop(trial.trial_id)
-            asked.set_user_attr("starts", asked.user_attrs["starts"] - 1)
-            self.ongoing_trials = {k: t for k, t in self.ongoing_trials.items() if t.trial_id != trial.trial_id}
-            self._again.append(asked.number)
+            running = self._take_running(trial)
+            running.set_user_attr("starts", running.user_attrs["starts"] - 1)
+            self._retries.append(running.number)
 
-    def get_best_trials(self, num_trials=1):
+    def get_best_trials(self, num_trials: int = 1) -> list[Trial]:
         """The best completed trials, best first; of several objectives the Pareto front."""
         if len(self.objectives) > 1:
             return [self.trials[str(t.number)] for t in self.study.best_trials if str(t.number) in self.trials]
-        done = [trial for trial in self.trials.values() if trial.status == "COMPLETED"]
-        return sorted(done, key=lambda t: t.score, reverse=self.objective.direction == "max")[:num_trials]
+        completed = [trial for trial in self.trials.values() if trial.status == "COMPLETED"]
+        return sorted(completed, key=lambda t: t.score, reverse=self.objective.direction == "max")[:num_trials]
 
     def beat(self) -> None:
-        """Tell a storage with heartbeats that the trials of this oracle are alive; re-queue those of dead machines."""
+        """Record in a storage with heartbeats that our trials are alive; requeue those of dead machines."""
         with self._mutex, quiet():
             if hasattr(self.storage, "record_heartbeat"):
-                for asked in self._asked.values():
-                    self.storage.record_heartbeat(asked._trial_id)
+                for running in self._running.values():
+                    self.storage.record_heartbeat(running._trial_id)
             optuna.storages.fail_stale_trials(self.study)
 
-    def save(self):
-        """Nothing: the storage has it all, at every moment."""
+    def save(self) -> None:
+        """Does nothing: the storage is complete at every moment."""
 
     reload = save
 
-    def _score(self, metrics):
-        values = [metrics[each.name] for each in self.objectives]
-        return values if len(values) > 1 else values[0]
+    def _next_trial(self) -> optuna.Trial | None:
+        """A trial to run: a retry, one of a dead machine, or a new one; None if there are enough."""
+        trials = self.study.get_trials(deepcopy=False)
+        if self._retries:
+            number = self._retries.pop(0)
+            (frozen,) = (trial for trial in trials if trial.number == number)
+            return optuna.Trial(self.study, frozen._trial_id)
+        is_waiting = any(trial.state == TrialState.WAITING for trial in trials)  # of a dead machine; `ask` returns it
+        started = {origin(trial) for trial in trials if "values" in trial.user_attrs}  # also by several machines
+        is_full = self.max_trials is not None and len(started) >= self.max_trials
+        if not is_waiting and (is_full or self.study.user_attrs.get("exhausted")):
+            return None
+        with quiet():
+            return self.study.ask()
 
-    def _started(self) -> int:
-        """How many trials there are, one that another machine took over counted once."""
-        return len({origin(t) for t in self.study.get_trials(deepcopy=False) if "values" in t.user_attrs})
+    def _take_running(self, trial: Trial) -> optuna.Trial:
+        """Optuna's object of a running trial, which runs no longer."""
+        for tuner_id, ongoing in list(self.ongoing_trials.items()):
+            if ongoing.trial_id == trial.trial_id:
+                del self.ongoing_trials[tuner_id]
+        return self._running.pop(trial.trial_id)
 
-    def _waiting(self) -> bool:
-        """Whether a trial of a dead machine is to be begun again, which `ask` gives before any other."""
-        return bool(self.study.get_trials(deepcopy=False, states=[TrialState.WAITING]))
-
-    def _known(self, frozen: FrozenTrial) -> None:
+    def _add_finished(self, frozen: FrozenTrial) -> None:
         """Add a finished trial of the storage to keras-tuner's."""
         if "values" in frozen.user_attrs:
-            hp = keras_tuner.HyperParameters()
-            hp.values = dict(frozen.user_attrs["values"])
-            trial = Trial(hp, str(frozen.number), STATUS[frozen.state])
+            trial = Trial(_filled(frozen.user_attrs["values"]), str(frozen.number), STATUS[frozen.state])
             if frozen.values is not None:
                 trial.score = frozen.values if len(self.objectives) > 1 else frozen.value
-                for each, value in zip(self.objectives, frozen.values, strict=True):
-                    trial.metrics.register(each.name, direction=each.direction)
-                    trial.metrics.update(each.name, value, step=frozen.last_step or 0)
+                for goal, value in zip(self.objectives, frozen.values, strict=True):
+                    trial.metrics.register(goal.name, direction=goal.direction)
+                    trial.metrics.update(goal.name, value, step=frozen.last_step or 0)
             trial.message = frozen.user_attrs.get("reason")
             self.trials[trial.trial_id] = trial
 
-    def _tell(self, frozen: FrozenTrial, state: TrialState, values=None, reason: str | None = None) -> None:
+    def _finish(
+        self, frozen: FrozenTrial, state: TrialState, scores: list[float] | None = None, reason: str | None = None
+    ) -> None:
+        """Store the end of a trial."""
         if reason:
             self.storage.set_trial_user_attr(frozen._trial_id, "reason", reason)
-        self.study.tell(frozen.number, values, state)
+        self.study.tell(frozen.number, scores, state)
 
-    def _filled(self, frozen: FrozenTrial) -> keras_tuner.HyperParameters | None:
-        """The values of a trial: those that it has, or else drawn and stored; None if there are none left."""
+    def _values_of(self, frozen: FrozenTrial) -> keras_tuner.HyperParameters | None:
+        """The values of a trial: those it has, or else drawn and stored; None if none are left."""
         if "values" in frozen.user_attrs:
-            hp = keras_tuner.HyperParameters()
-            hp.values = dict(frozen.user_attrs["values"])
-            self._ask(hp)
+            hp = _filled(frozen.user_attrs["values"])
+            self._apply_space(hp)
             return hp
-        others = self.study.get_trials(deepcopy=False)
-        tried = {_key(t.user_attrs["values"]) for t in others if "values" in t.user_attrs}
-        refused, first = self.infeasible, None
+        refused = self.infeasible
         try:
-            for draw in range(1, DRAWS + 1):
-                drawn = Draw(self, frozen, draw, first)
-                found = self._ask(drawn)
-                first = first or drawn
-                if _key(drawn.values) in tried:
-                    continue
-                if self.accept(found):
-                    break
-                self.infeasible += 1
-            else:
-                return None
+            drawn = self._draw(frozen)
         finally:
             if self.infeasible > refused:
                 self.study.set_user_attr("infeasible", self.infeasible)
+        if drawn is None:
+            return None
         for name, distribution in drawn.frozen.distributions.items():
             internal = distribution.to_internal_repr(drawn.frozen.params[name])
             self.storage.set_trial_param(frozen._trial_id, name, internal, distribution)
         self.storage.set_trial_user_attr(frozen._trial_id, "values", drawn.values)
         return drawn
 
-    def _ask(self, hp: keras_tuner.HyperParameters) -> Any:
+    def _draw(self, frozen: FrozenTrial) -> Draw | None:
+        """The first of up to DRAWS draws that is new and accepted; counts those that are refused."""
+        trials = self.study.get_trials(deepcopy=False)
+        tried = {_key(trial.user_attrs["values"]) for trial in trials if "values" in trial.user_attrs}
+        first = None
+        for number in range(1, DRAWS + 1):
+            draw = Draw(self, frozen, number, first)
+            proposal = self._apply_space(draw)
+            first = first or draw
+            if _key(draw.values) in tried:
+                continue
+            if self.accept is None or self.accept(proposal):
+                return draw
+            self.infeasible += 1
+        return None
+
+    def _apply_space(self, hp: keras_tuner.HyperParameters) -> Any:
+        """Ask `hp` for every value of the space; returns what the space makes of them."""
         if self.space:
             return self.space(hp)
         hp.merge(self.hyperparameters.space)
         return hp
+
+
+def _filled(values: dict[str, Any]) -> keras_tuner.HyperParameters:
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(values)
+    return hp
+
+
+def _is_finite(score: float | None) -> bool:
+    return score is not None and math.isfinite(score)
 
 
 def _key(values: dict[str, Any]) -> str:

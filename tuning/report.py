@@ -1,8 +1,8 @@
 """`python -m tuning.report STUDY`: what a search has found, as one HTML page, as Markdown and as a table.
 
-report.html  everything in one file, which needs no network
-report.md    the same without the pictures, but the Pareto front, front.png
-trials.csv   a line a trial
+report.html  everything in one file; it loads nothing from a network
+report.md    the same with one picture, the Pareto front (front.png)
+trials.csv   a line for each trial
 """
 
 from __future__ import annotations
@@ -10,82 +10,103 @@ from __future__ import annotations
 import collections
 import html
 import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tfcnn import tables
 from tfcnn.cli.parser import Parser, run_main
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.files import writing
-from tuning import budgets
+from tuning.budgets import format_cost
 from tuning.study.folder import Study, add_study
-from tuning.study.trials import Found, best_first, command_of, values_of, written
+from tuning.study.trials import (
+    Objective,
+    TrialRecord,
+    best_first,
+    command_of,
+    format_scores,
+    format_values,
+)
 
-SHOWN = 5  # of the best of one objective
+SHOWN = 5  # of the best trials, with one objective
 
 
 class Section(NamedTuple):
-    """A heading, with text, a table (head, rows) and a picture as SVG, where there is any."""
+    """A part of the report."""
 
     title: str
     text: str = ""
-    table: tuple[list[str], list[list[str]]] | None = None
-    picture: str = ""
+    table: tuple[list[str], list[list[str]]] | None = None  # head, rows
+    picture: str = ""  # SVG
 
 
 def report(study: Study) -> list[Section]:
-    """What there is to say of a study, in the order in which it is told. Raises BadInput if there is no trial yet."""
-    trials, objectives, spec = study.trials(), study.objectives(), study.spec()
+    """The sections of the report, in order. Raises BadInput if the study has no trial yet."""
+    trials = study.trials()
+    objectives = study.objectives()
     if not trials:
         raise BadInput(f"the study in '{study.path}' has no trial yet: python -m tuning.search trains some")
-    from tuning.study import plots
+    from tuning.study import plots  # imports Matplotlib and Optuna
 
-    best, names = best_first(trials, objectives), [name for name, _ in objectives]
-    sections = [Section("The study", table=(["what", ""], _facts(study, trials, spec)))]
-    if best:
-        several = len(objectives) > 1
-        shown = best if several else best[:SHOWN]
-        head = ["trial", *names, "values", "seconds"]
-        rows = [[str(t.number), *map(written, names, t.scores), values_of(t.values), _seconds(t)] for t in shown]
-        text, picture = "", ""
-        if several:
-            volume, bound = plots.hypervolume(trials, objectives)
-            point = ", ".join(map(written, names, bound))
-            text = f"Hypervolume {volume:.6g}, bounded by the worst values of the completed trials ({point})."
-            picture = plots.svg(plots.front(trials, objectives))
-        sections.append(Section("The Pareto front" if several else "The best", text, (head, rows), picture))
-        rows = [[str(t.number), f"`{command_of(Config(**t.config))}`"] for t in shown]
-        sections.append(Section("The commands that train them", table=(["trial", "command"], rows)))
-        sections.append(Section("Best so far", picture=plots.svg(plots.best_so_far(trials, objectives))))
-        if plots.presentable(trials, objectives).trials[0].params:
-            picture = plots.svg(plots.parallel(trials, objectives))
-            sections.append(Section("Parallel coordinates", picture=picture))
-        if shares := plots.importances(trials, objectives):
-            text = "The share of the score's variance that each value accounts for (fANOVA)."
-            picture = plots.svg(plots.importance_bars(shares))
-            kinds = list(dict.fromkeys(name for each in shares.values() for name in each))
-            rows = [[kind, *(f"{each.get(kind, 0):.1%}" for each in shares.values())] for kind in kinds]
-            sections.append(Section("Importances", text, (["value", *shares], rows), picture))
+    names = [objective.name for objective in objectives]
+    sections = [Section("The study", table=(["what", ""], _facts(study, trials)))]
+    if best_first(trials, objectives):
+        sections += _best_sections(trials, objectives)
     if any(len(trial.curve) > 1 for trial in trials):
         sections.append(Section("After each epoch", picture=plots.svg(plots.curves(trials, names[0]))))
-    sections.append(Section("Failures by reason", *_failures(trials)))
-    timed = [trial.seconds for trial in trials if trial.seconds is not None]
-    if timed:
-        text = f"{len(timed)} trials took {sum(timed):,.0f} s, {sum(timed) / len(timed):.1f} s each."
+    sections.append(_failures(trials))
+    seconds = [trial.seconds for trial in trials if trial.seconds is not None]
+    if seconds:
+        text = f"{len(seconds)} trials took {sum(seconds):,.0f} s, {sum(seconds) / len(seconds):.1f} s each."
         sections.append(Section("Timing", text, picture=plots.svg(plots.timing(trials))))
     head = ["trial", "state", *names, "seconds", "values", "reason"]
     rows = []
-    for t in trials:
-        scores = map(written, names, t.scores) if t.scores else [""] * len(names)
-        rows.append([str(t.number), t.state.lower(), *scores, _seconds(t), values_of(t.values), t.reason or ""])
+    for trial in trials:
+        scores = format_scores(objectives, trial.scores) if trial.scores else [""] * len(names)
+        row = [str(trial.number), trial.state.lower(), *scores, _seconds(trial)]
+        rows.append([*row, format_values(trial.values), trial.reason or ""])
     sections.append(Section("All trials", table=(head, rows)))
     return sections
 
 
-def _facts(study: Study, trials: list[Found], spec: dict[str, Any]) -> list[list[str]]:
-    config, states = spec["config"], collections.Counter(trial.state.lower() for trial in trials)
-    limits = [f"{cost} {budgets.written(cost, limit)}" for cost, limit in spec["budgets"].items()]
-    refused = study.optuna().user_attrs.get("infeasible", 0)
+def _best_sections(trials: list[TrialRecord], objectives: list[Objective]) -> list[Section]:
+    """What there is to say where at least one trial is completed."""
+    from tuning.study import plots
+
+    several = len(objectives) > 1
+    best = best_first(trials, objectives)
+    shown = best if several else best[:SHOWN]
+    head = ["trial", *(objective.name for objective in objectives), "values", "seconds"]
+    rows = [[str(t.number), *format_scores(objectives, t.scores), format_values(t.values), _seconds(t)] for t in shown]
+    if several:
+        volume, bound = plots.hypervolume(trials, objectives)
+        point = ", ".join(format_scores(objectives, bound))
+        text = f"Hypervolume {volume:.6g}, bounded by the worst values of the completed trials ({point})."
+        picture = plots.svg(plots.front(trials, objectives))
+        sections = [Section("The Pareto front", text, (head, rows), picture)]
+    else:
+        sections = [Section("The best", table=(head, rows))]
+    commands = [[str(trial.number), f"`{command_of(Config(**trial.config))}`"] for trial in shown]
+    sections.append(Section("The commands that train them", table=(["trial", "command"], commands)))
+    sections.append(Section("Best so far", picture=plots.svg(plots.best_so_far(trials, objectives))))
+    if plots.as_optuna(trials, objectives).trials[0].params:
+        sections.append(Section("Parallel coordinates", picture=plots.svg(plots.parallel(trials, objectives))))
+    importances = plots.importances(trials, objectives)
+    if importances:
+        text = "The share of the score's variance that each value accounts for (fANOVA)."
+        picture = plots.svg(plots.importance_bars(importances))
+        names = list(dict.fromkeys(name for shares in importances.values() for name in shares))
+        rows = [[name, *(f"{shares.get(name, 0):.1%}" for shares in importances.values())] for name in names]
+        sections.append(Section("Importances", text, (["value", *importances], rows), picture))
+    return sections
+
+
+def _facts(study: Study, trials: list[TrialRecord]) -> list[list[str]]:
+    spec = study.spec()
+    config = spec["config"]
+    states = collections.Counter(trial.state.lower() for trial in trials)
+    limits = [f"{cost} {format_cost(cost, limit)}" for cost, limit in spec["budgets"].items()]
+    refused = study.optuna_study().user_attrs.get("infeasible", 0)
     rows = {
         "architecture": config["arch"],
         "data": config["dataset"],
@@ -100,28 +121,29 @@ def _facts(study: Study, trials: list[Found], spec: dict[str, Any]) -> list[list
     return [[name, str(value)] for name, value in rows.items()]
 
 
-def _failures(trials: list[Found]) -> tuple[str, tuple | None]:
+def _failures(trials: list[TrialRecord]) -> Section:
+    title = "Failures by reason"
     failed = [trial for trial in trials if trial.state == "FAILED"]
-    again = sum(trial.starts > 1 for trial in trials)
-    text = f"{again} trials were started a second time, their process having been killed. " if again else ""
+    restarted = sum(trial.starts > 1 for trial in trials)
+    text = f"{restarted} trials were started a second time because their process was killed. " if restarted else ""
     if not failed:
-        return text + "No trial failed.", None
-    kinds = collections.defaultdict(list)
+        return Section(title, text + "No trial failed.")
+    by_kind = collections.defaultdict(list)
     for trial in failed:
-        kinds[(trial.reason or "unknown").split(":")[0]].append(trial)
+        by_kind[(trial.reason or "unknown").split(":")[0]].append(trial)
     rows = [
-        [kind, str(len(found)), ", ".join(str(t.number) for t in found), found[0].reason or ""]
-        for kind, found in sorted(kinds.items(), key=lambda item: -len(item[1]))
+        [kind, str(len(group)), ", ".join(str(trial.number) for trial in group), group[0].reason or ""]
+        for kind, group in sorted(by_kind.items(), key=lambda item: -len(item[1]))
     ]
-    return text, (["reason", "trials", "which", "the first"], rows)
+    return Section(title, text, (["reason", "trials", "which", "the first"], rows))
 
 
-def _seconds(trial: Found) -> str:
+def _seconds(trial: TrialRecord) -> str:
     return "" if trial.seconds is None else f"{trial.seconds:.1f}"
 
 
 def to_markdown(title: str, sections: list[Section]) -> str:
-    """The report without its pictures; that of the front is a file beside it."""
+    """The report without its pictures, except a link to front.png."""
     parts = [f"# {title}"]
     for section in sections:
         parts += [f"## {section.title}", section.text]
@@ -147,7 +169,7 @@ code { font: .8rem/1.4 ui-monospace, monospace; background: #f5f5f5; padding: .1
 
 
 def to_html(title: str, sections: list[Section]) -> str:
-    """The report as one page, its pictures within it."""
+    """The report as one page with its pictures."""
     parts = []
     for section in sections:
         parts.append(f"<h2>{html.escape(section.title)}</h2>")
@@ -172,43 +194,42 @@ def _cell(text: str) -> str:
     return f"<code>{html.escape(text[1:-1])}</code>" if code else html.escape(text)
 
 
-def to_csv(trials: list[Found], objectives: list[tuple[str, str]]) -> str:
-    """One line a trial: its state, scores, seconds, reason, and a column for each value that was sampled."""
+def to_csv(trials: list[TrialRecord], objectives: list[Objective]) -> str:
+    """A line for each trial: its state, scores, seconds, starts, reason, and a column for each hyperparameter."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.values))
-    head = ["trial", "state", *(name for name, _ in objectives), "seconds", "starts", "reason", *names]
-    rows = [
-        [
-            *(trial.number, trial.state, *(trial.scores or [""] * len(objectives))),
-            *(_seconds(trial), trial.starts, trial.reason),
-            *(trial.values.get(name) for name in names),
-        ]
-        for trial in trials
-    ]
+    head = ["trial", "state", *(objective.name for objective in objectives), "seconds", "starts", "reason", *names]
+    rows = []
+    for trial in trials:
+        scores = trial.scores or [""] * len(objectives)
+        values = [trial.values.get(name) for name in names]
+        rows.append([trial.number, trial.state, *scores, _seconds(trial), trial.starts, trial.reason, *values])
     return tables.as_csv(head, rows) + "\n"
 
 
 def main() -> None:
-    parser = Parser(prog="python -m tuning.report", description=__doc__.split("\n\n")[0])
+    parser = Parser(prog="python -m tuning.report", description=(__doc__ or "").split("\n\n")[0])
     add_study(parser)
-    given = parser.parse_args()
-    study = Study.opened(given.study, given.storage)
+    arguments = parser.parse_args()
+    study = Study.opened(arguments.study, arguments.storage)
     sections = report(study)
-    trials, objectives = study.trials(), study.objectives()
+    trials = study.trials()
+    objectives = study.objectives()
     title = f"Search: {study.name}"
-    files = [study.path / name for name in ("report.html", "report.md", "trials.csv")]
-    with writing(files[0]) as path:
-        path.write_text(to_html(title, sections))
-    with writing(files[1]) as path:
-        path.write_text(to_markdown(title, sections))
-    with writing(files[2]) as path:
-        path.write_text(to_csv(trials, objectives))
+    texts = {
+        "report.html": to_html(title, sections),
+        "report.md": to_markdown(title, sections),
+        "trials.csv": to_csv(trials, objectives),
+    }
+    for name, text in texts.items():
+        with writing(study.path / name) as draft:
+            draft.write_text(text)
+        print(study.path / name)
     if len(objectives) > 1 and best_first(trials, objectives):
         from tuning.study import plots
 
-        files.append(study.path / "front.png")
-        with writing(files[-1]) as path:
-            plots.front(trials, objectives).savefig(path, format="png", dpi=120)
-    print("\n".join(map(str, files)))
+        with writing(study.path / "front.png") as draft:
+            plots.front(trials, objectives).savefig(draft, format="png", dpi=120)
+        print(study.path / "front.png")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""`python -m tuning.rerun STUDY 17`: trains a trial again, in a folder that is thrown away, and compares the scores.
+"""`python -m tuning.rerun STUDY 17`: trains a trial again, in a temporary folder, and compares the scores.
 
-Exit code 0: they are equal to the last bit; 1: they are not. Latency is measured and not compared.
+Exit code 0: they are equal to the last bit; 1: they are not. Latency, which is measured, is not compared.
 """
 
 from __future__ import annotations
@@ -8,75 +8,82 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from tfcnn.cli.parser import Parser, run_main
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tuning import spaces
 from tuning.study.folder import Study, add_study
-from tuning.study.trials import Found
-from tuning.workers.worker import train
+from tuning.study.trials import TrialRecord
+from tuning.workers.worker import Trainer, train
 
 COMPARED = ("val_", "test_", "parameters", "macs")  # metrics of a run, by how their names begin
 
 
 class Differs(Exception):
-    """A trial that was trained again has other scores."""
+    """A trial has other scores when it is trained again."""
 
     exit_code = 1
 
 
-def rerun(trial: Found, objective: str, trainer: str | None = None) -> dict[str, tuple[float, float | None]]:
+class Comparison(NamedTuple):
+    """One value of a trial."""
+
+    name: str
+    before: float  # in the study
+    now: float | None  # None: the run reports no such value
+
+
+def rerun(trial: TrialRecord, objective: str, trainer: str | None = None) -> list[Comparison]:
     """Train a trial again.
 
     Args:
         trial: completed or pruned.
-        objective: of the study, whose value after each epoch is compared, too.
-        trainer: "path/to/file.py:function" in the place of tuning.workers.worker.train.
-
-    Returns:
-        dict: by what is compared, what the study has and what came out now.
+        objective: of the study; its value after each epoch is compared, too.
+        trainer: "path/to/file.py:function"; default: tuning.workers.worker.train.
     """
+    run: Trainer = spaces.load(trainer, "trainer") if trainer else train
     curve: dict[int, float | None] = {}
 
-    def go_on(epoch, metrics):
+    def report(epoch: int, metrics: dict[str, float]) -> None:
         curve[epoch] = metrics.get(objective)
-        return True
 
     with tempfile.TemporaryDirectory() as folder:
-        config = Config(**trial.config, out=str(Path(folder) / "run"))
-        metrics = (spaces.load(trainer, "trainer") if trainer else train)(config, go_on)
-    before = {name: value for name, value in trial.metrics.items() if name.startswith(COMPARED)}
-    found = {name: (value, metrics.get(name)) for name, value in before.items()}
+        metrics = run(Config(**trial.config, out=str(Path(folder) / "run")), report)
+    comparisons = [
+        Comparison(name, value, metrics.get(name)) for name, value in trial.metrics.items() if name.startswith(COMPARED)
+    ]
     if objective.startswith("val_"):
-        found |= {
-            f"{objective} after epoch {n}": (value, curve.get(n)) for n, value in trial.curve.items() if n in curve
-        }
-    return found
+        comparisons += [
+            Comparison(f"{objective} after epoch {epoch}", value, curve[epoch])
+            for epoch, value in trial.curve.items()
+            if epoch in curve
+        ]
+    return comparisons
 
 
 def main() -> None:
-    parser = Parser(prog="python -m tuning.rerun", description=__doc__.split("\n\n")[0])
+    parser = Parser(prog="python -m tuning.rerun", description=(__doc__ or "").split("\n\n")[0])
     add_study(parser)
     parser.add_argument("number", metavar="N", help="number of the trial")
-    given = parser.parse_args()
-    study = Study.opened(given.study, given.storage)
+    arguments = parser.parse_args()
+    study = Study.opened(arguments.study, arguments.storage)
     trials = {str(trial.number): trial for trial in study.trials()}
-    if given.number not in trials:
-        raise BadInput(f"'{study.path}' has no trial {given.number}; it has {_ranges(trials)} (N)")
-    trial = trials[given.number]
+    if arguments.number not in trials:
+        numbers = [trial.number for trial in trials.values()]
+        allowed = f"{min(numbers)} to {max(numbers)}" if numbers else "none"
+        raise BadInput(f"'{study.path}' has no trial {arguments.number}; it has {allowed} (N)")
+    trial = trials[arguments.number]
     if trial.state not in ("COMPLETED", "PRUNED"):
         raise BadInput(f"trial {trial.number} has no score: {trial.reason or trial.state.lower()}")
-    found = rerun(trial, study.objectives()[0][0])
+    comparisons = rerun(trial, study.objectives()[0].name)
     print()
-    for name, (before, now) in found.items():
+    for name, before, now in comparisons:
         print(f"{name:30}  {before!r:22}  {now!r:22}  {'equal' if before == now else 'not equal'}")
-    if different := [name for name, (before, now) in found.items() if before != now]:
+    different = [name for name, before, now in comparisons if before != now]
+    if different:
         raise Differs(f"trial {trial.number} came out with another {', '.join(different)}")
-
-
-def _ranges(numbers) -> str:
-    return f"{min(map(int, numbers))} to {max(map(int, numbers))}" if numbers else "none"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
-"""How a trial's values are drawn: Optuna's samplers behind keras-tuner's HyperParameters.
+"""How the values of a trial are drawn: keras-tuner's HyperParameters with Optuna's samplers.
 
-Nothing is kept between draws: a sampler is made anew for each from (seed of the study, number of the trial, draw).
+No state lasts from one trial to the next: the seed of each draw's sampler is a function of (seed of the study, number
+of the trial, number of the draw).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Container
+from typing import Any, Protocol
 
 import keras_tuner
 import numpy as np
@@ -18,8 +21,9 @@ from optuna.trial import FrozenTrial, TrialState
 from tfcnn.errors import BadInput
 from tuning.study.storage import quiet
 
-LOOSE = 20  # draws for one trial until all of it is random
-SAMPLERS = {
+Distribution = distributions.CategoricalDistribution | distributions.IntDistribution | distributions.FloatDistribution
+LOOSE = 20  # draws for one trial, after which all of its values are random
+SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     "random": optuna.samplers.RandomSampler,
     "grid": optuna.samplers.BruteForceSampler,
     "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
@@ -27,7 +31,7 @@ SAMPLERS = {
     "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
     "cmaes": lambda seed: optuna.samplers.CmaEsSampler(seed=seed),
 }
-PRUNERS = {
+PRUNERS: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
     "none": optuna.pruners.NopPruner,
     "median": optuna.pruners.MedianPruner,
     "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
@@ -35,26 +39,36 @@ PRUNERS = {
 }
 
 
-class Draw(keras_tuner.HyperParameters):
-    """Values that are drawn as they are asked for, nothing of them stored.
+class Source(Protocol):
+    """What a draw needs of tuning.oracle.OptunaOracle."""
 
-    The first draw for a trial is what the sampler proposes. A sampler that has settled would propose the same again and
-    again, for a fit of its model each time; so of each further draw a larger part is random, and the rest is the first.
+    study: optuna.Study
+    storage: optuna.storages.BaseStorage
+    sampler: str
+    seed: int
+
+
+class Draw(keras_tuner.HyperParameters):
+    """Values that are drawn when they are asked for; nothing is stored.
+
+    The first draw for a trial is what the sampler proposes. A sampler that has settled proposes the same again and
+    again, with a fit of its model each time; so each further draw keeps less of the first, and the rest is random.
 
     Args:
-        oracle: the tuning.oracle.OptunaOracle whose sampler draws.
-        frozen: the Optuna trial that they are for.
-        draw: which draw for this trial it is, from 1 up.
-        first: the first draw for this trial; None where this is it.
+        oracle: its sampler draws.
+        frozen: the Optuna trial that gets the values.
+        number: of the draw for this trial, from 1 up.
+        first: the first draw for this trial; None for draw 1.
     """
 
-    def __init__(self, oracle, frozen: FrozenTrial, draw: int = 1, first: Draw | None = None):
+    def __init__(self, oracle: Source, frozen: FrozenTrial, number: int = 1, first: Draw | None = None) -> None:
         super().__init__()
         self.finite = oracle.sampler == "grid"
-        seed = seed_of(oracle.seed, frozen.number, draw)
-        # What a sampler notes in the attributes of the trial it notes of the true one, by its id.
+        seed = seed_of(oracle.seed, frozen.number, number)
+        # A copy: a sampler that sets attributes of the trial sets them in the storage, by its id.
         self.frozen = copy.copy(frozen)
-        self.frozen.params, self.frozen.distributions = {}, {}
+        self.frozen.params = {}
+        self.frozen.distributions = {}
         if first is None or self.finite:  # the grid leaves out what was tried
             with quiet():
                 self.sampler = SAMPLERS[oracle.sampler](seed)
@@ -63,21 +77,28 @@ class Draw(keras_tuner.HyperParameters):
                 self.relative = self.sampler.sample_relative(self.study, self.frozen, space)
             self.loose = 0.0
         else:
-            self.study, self.sampler = first.study, optuna.samplers.RandomSampler(seed)
-            self.relative, self.loose = first.frozen.params, min(1.0, draw / LOOSE)
+            self.sampler = optuna.samplers.RandomSampler(seed)
+            self.study = first.study
+            self.relative = first.frozen.params
+            self.loose = min(1.0, number / LOOSE)
         self.chance = np.random.default_rng(seed)
 
-    def _register(self, hyperparameter, overwrite=False):
+    def _register(self, hyperparameter: kinds.HyperParameter, overwrite: bool = False) -> Any:
         if self.is_active(hyperparameter) and hyperparameter.name not in self.values:
-            self.values[hyperparameter.name] = self._drawn(hyperparameter)
+            self.values[hyperparameter.name] = self._draw(hyperparameter)
         return super()._register(hyperparameter)
 
-    def _drawn(self, hp):
+    def _draw(self, hp: kinds.HyperParameter) -> Any:
         if isinstance(hp, kinds.Fixed):
             return hp.value
-        name, (distribution, read) = _name(hp), distribution_of(hp, self.finite)
+        name = _name(hp)
+        distribution, read = distribution_of(hp, self.finite)
+        value: Any
         if distribution.single():
-            value = distribution.choices[0] if hasattr(distribution, "choices") else distribution.low
+            if isinstance(distribution, distributions.CategoricalDistribution):
+                value = distribution.choices[0]
+            else:
+                value = distribution.low
         elif (
             name in self.relative
             and distribution._contains(distribution.to_internal_repr(self.relative[name]))
@@ -93,32 +114,34 @@ class Draw(keras_tuner.HyperParameters):
 
 
 class _Lessons(optuna.Study):
-    """The study as a sampler sees it: a trial that failed counts as one that was stopped before its first value.
+    """The study as a sampler sees it: a failed trial counts as pruned before its first value, worse than any value.
 
-    That is worse than any value. Optuna leaves failed trials out, so that it would propose the learning rates that
-    diverge again and again.
+    Optuna leaves failed trials out, and so would propose the learning rates that diverge again and again.
     """
 
-    def _get_trials(self, deepcopy=True, states=None, use_cache=False):
-        trials = super()._get_trials(deepcopy=False, use_cache=use_cache)
-        found = []
-        for trial in trials:
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        trials = []
+        for trial in super()._get_trials(deepcopy=False, use_cache=use_cache):
             if trial.state == TrialState.FAIL and "values" in trial.user_attrs:
                 trial = copy.copy(trial)
-                trial.state, trial.values, trial.intermediate_values = TrialState.PRUNED, None, {}
+                trial.state = TrialState.PRUNED
+                trial.values = None
+                trial.intermediate_values = {}
             if states is None or trial.state in states:
-                found.append(trial)
-        return found
+                trials.append(trial)
+        return trials
 
 
-def distribution_of(hp, finite: bool = False) -> tuple[distributions.BaseDistribution, Callable]:
+def distribution_of(hp: kinds.HyperParameter, finite: bool = False) -> tuple[Distribution, Callable[[Any], Any]]:
     """The Optuna distribution of a keras-tuner hyperparameter, and the function from its values to those of `hp`.
 
-    Ordered choices and steps that are multiplied become the number of the value, so that a sampler sees their order.
+    Ordered choices and logarithmic steps become the index of the value, so that a sampler sees their order.
 
     Args:
         hp: Choice, Boolean, Int or Float.
-        finite: whether a continuous one is to have ten values, as in keras-tuner's own grid.
+        finite: whether a continuous one has ten values, as in keras-tuner's grid.
     """
     if isinstance(hp, kinds.Boolean):
         return distributions.CategoricalDistribution((False, True)), bool
@@ -154,11 +177,11 @@ def check_sampler(sampler: str, pruner: str, objectives: int) -> None:
     package = {"gp": "torch", "cmaes": "cmaes"}.get(sampler)
     try:
         if package:
-            __import__(package)
+            importlib.import_module(package)
     except ImportError:
         raise BadInput(f"--sampler {sampler} needs the package {package}: pip install {package}") from None
 
 
-def _name(hp) -> str:
-    """The name of a hyperparameter in Optuna: of one name under several conditions each is its own."""
+def _name(hp: kinds.HyperParameter) -> str:
+    """The name of a hyperparameter in Optuna, where one name under two conditions is two."""
     return hp.name + "".join(f" [{c.name} in {', '.join(map(str, c.values))}]" for c in hp.conditions)

@@ -1,19 +1,20 @@
 """`python -m tuning.search --arch mobilenet --dataset digits --trials 20`: hyperparameters of any architecture.
 
-keras-tuner's spaces, Optuna's samplers. This process proposes and remembers; its workers train, each trial a run of
-`tfcnn.train` with its own run directory under the study's, so that the best of them is trained, evaluated and exported
-already. A study that exists is continued.
+keras-tuner's spaces, Optuna's samplers. This process proposes and remembers; its workers train. Each trial is a run of
+`tfcnn.train` with a run directory in the study's folder, so that the best of them is already trained, evaluated and
+exported. A study that exists is continued.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfcnn import train
 from tfcnn.cli.parser import Parser, parse_count, run_main
@@ -22,47 +23,60 @@ from tfcnn.config import Config, flag_of
 from tfcnn.errors import BadInput, TrainingFailed, choose
 from tfcnn.flags import add_flags
 from tfcnn.models import registry
+from tfcnn.tasks import HEADLINES
 from tfcnn.training import recipes
 from tfcnn.training.data import load_data
-from tuning import budgets, spaces
-from tuning.budgets import COSTS, Budgets
+from tuning import spaces
+from tuning.budgets import COSTS, Budgets, parse_amount
 from tuning.study.folder import Study
-from tuning.study.trials import Found, best_first, values_of, written
-from tuning.workers.pool import NOT_SHARED, Crew
+from tuning.study.trials import Objective, TrialRecord, best_first, format_scores, format_values
+from tuning.workers.pool import NOT_SHARED, WorkerPool
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
+
+    from tuning.oracle import OptunaOracle
 
 SAMPLERS = ("random", "grid", "tpe", "gp", "nsga2", "cmaes")
 PRUNERS = ("none", "median", "asha", "hyperband")
-QUICK = {"epochs": 4, "warmup_epochs": 0.5}  # of a trial, unless flags say otherwise
 RETRIES = 1  # of a trial whose process was killed
+SHOWN = 5  # of the best trials
 
 
-def search(
-    study: Study,
-    config: Config,
-    trials: int,
-    *,
-    space: str | None = None,
-    sampler: str = "tpe",
-    pruner: str = "none",
-    objectives: list[str] | None = None,
-    limits: dict[str, float] | None = None,
-    workers: int = 1,
-    given: frozenset[str] = frozenset(),
-    trainer: str | None = None,
-) -> list[Found]:
-    """Train `trials` configurations drawn from a space, or what is left to do of a study that exists.
+@dataclasses.dataclass(frozen=True)
+class SearchSettings:
+    """What a search does beside training.
+
+    Attributes:
+        trials: how many in all.
+        space: "path/to/file.py:function"; None: the space of the architecture's family.
+        sampler: one of SAMPLERS.
+        pruner: one of PRUNERS.
+        objectives: names of validation metrics and of COSTS; empty: the metric of the task.
+        limits: the most of each of COSTS.
+        workers: processes that train at the same time.
+        fixed: fields of Config that the space must leave alone.
+        trainer: "path/to/file.py:function", a tuning.workers.worker.Trainer for tests; None: trains for real.
+    """
+
+    trials: int
+    space: str | None = None
+    sampler: str = "tpe"
+    pruner: str = "none"
+    objectives: Sequence[str] = ()
+    limits: dict[str, float] = dataclasses.field(default_factory=dict)
+    workers: int = 1
+    fixed: frozenset[str] = frozenset()
+    trainer: str | None = None
+
+
+def search(study: Study, config: Config, settings: SearchSettings) -> list[TrialRecord]:
+    """Train configurations drawn from a space, or those that an existing study still lacks.
 
     Args:
         study: made if it does not exist.
         config: what the trials share; its seed is the study's.
-        trials: how many in all.
-        space: "path/to/file.py:function"; default: the space of the architecture's family.
-        sampler, pruner: of SAMPLERS, PRUNERS.
-        objectives: names of validation metrics and of COSTS; default: the metric of the task.
-        limits: the most of each of COSTS.
-        workers: processes that train at the same time.
-        given: fields of Config that the space must leave alone.
-        trainer: "path/to/file.py:function" in the place of tuning.workers.worker.train, for tests.
+        settings: of the search.
 
     Returns:
         list: the completed trials, best first; of several objectives the Pareto front.
@@ -74,85 +88,130 @@ def search(
     """
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # the first process would take all of a GPU's memory
     import_tensorflow()
-    import keras_tuner
-
-    from tuning.oracle import OptunaOracle
     from tuning.sampling import check_sampler
 
     study.check_free()
     data = load_data(config)
-    named = named_objectives(objectives, data.task)
-    check_sampler(sampler, pruner, len(named))
-    priced = Budgets(limits or {}, data.image_shape, data.num_classes, any(name == "latency" for name, _ in named))
-    ask = configured(config, space, data.image_shape, given)
-    shared = {key: value for key, value in config.to_dict().items() if key not in NOT_SHARED}
-    spec = {"config": shared, "space": spaces.fingerprint(space) if space else f"{config.arch}'s"}
-    spec |= {"sampler": sampler, "pruner": pruner, "objectives": [name for name, _ in named], "budgets": limits or {}}
-    spec = json.loads(json.dumps(spec))
-    settings = {
-        "objective": [keras_tuner.Objective(*each) for each in named]
-        if len(named) > 1
-        else keras_tuner.Objective(*named[0]),
-        "sampler": sampler,
-        "pruner": pruner,
-        "max_trials": trials,
-        "seed": config.seed,
-        "space": ask,
-        "accept": priced.accept,
-        "name": study.name,
-        "max_retries_per_trial": RETRIES,
-    }
-    if not study.exists() and OptunaOracle(**settings).create_trial("probe").status == "STOPPED":
-        raise BadInput(priced.tightest())
+    objectives = parse_objectives(settings.objectives, data.task)
+    check_sampler(settings.sampler, settings.pruner, len(objectives))
+    timed = any(objective.name == "latency" for objective in objectives)
+    budgets = Budgets(settings.limits, data.image_shape, data.num_classes, timed)
+    configure = make_configure(config, settings, data.image_shape)
+    if not study.exists():
+        probe = _make_oracle(study, config, settings, objectives, configure, budgets, in_memory=True)
+        if probe.create_trial("probe").status == "STOPPED":
+            raise BadInput(budgets.explain_refusal())
+    spec = _spec(config, settings, objectives)
     study.check_spec(spec)
     study.make()
     with study.locked():
         with study.readable():
-            oracle = OptunaOracle(storage=study.storage(), mine=study.mine, labels={"owner": study.owner}, **settings)
+            oracle = _make_oracle(study, config, settings, objectives, configure, budgets)
             oracle.study.set_user_attr("spec", spec)
-        crew = Crew(study, oracle, ask, priced, named, trials, workers, trainer)
-        crew.run()
-    best = best_first(study.trials(), named)
+        pool = WorkerPool(
+            study,
+            oracle,
+            configure,
+            budgets,
+            trials=settings.trials,
+            workers=settings.workers,
+            trainer=settings.trainer,
+        )
+        pool.run()
+    best = best_first(study.trials(), objectives)
     if not best:
         raise TrainingFailed(
-            f"no trial of '{study.path}' was completed; what each died of: python -m tuning.report {study.path}"
+            f"no trial of '{study.path}' was completed; to see why each failed: python -m tuning.report {study.path}"
         )
     return best
 
 
-def named_objectives(names: list[str] | None, task: str) -> list[tuple[str, str]]:
-    """(name, "max" or "min") of each objective; by default the metric of the task. Raises BadInput."""
-    from tfcnn.tasks import HEADLINES
-
-    allowed = (f"val_{HEADLINES[task].name}", "val_loss", *COSTS)
-    names = names or list(allowed[:1])
+def parse_objectives(names: Sequence[str], task: str) -> list[Objective]:
+    """The objectives by name; by default the metric of the task. Raises BadInput."""
+    headline = f"val_{HEADLINES[task].name}"
+    names = names or [headline]
     for name in names:
-        choose("objective", name, allowed, flag="--objective")
+        choose("objective", name, (headline, "val_loss", *COSTS), flag="--objective")
     if len(set(names)) < len(names):
         raise BadInput(f"an objective is named twice: {','.join(names)} (--objective)")
-    return [(name, "max" if name == allowed[0] else "min") for name in names]
+    return [Objective(name, "max" if name == headline else "min") for name in names]
 
 
-def configured(config: Config, space: str | None, shape, given: frozenset[str]) -> Callable[[Any], Config]:
-    """The function from HyperParameters to the configuration of a trial."""
-    sizes = spaces.sizes_of(config.arch, shape[0]) if len(shape) == 3 and "image_size" not in given else ()
-    asked = spaces.load(space) if space else spaces.of(config.arch, sizes)
+def make_configure(
+    config: Config, settings: SearchSettings, image_shape: tuple[int, ...]
+) -> Callable[[HyperParameters], Config]:
+    """The function from HyperParameters to the configuration of a trial.
 
-    def ask(hp) -> Config:
-        fields = spaces.fields_of(asked(hp))
-        taken = [flag_of(name) for name in sorted(given.intersection(fields) - {"arch_args"})]
+    It raises BadInput where the space sets what `settings.fixed` or `config.arch_args` sets.
+    """
+    if settings.space:
+        space = spaces.load(settings.space)
+    else:
+        sizes: list[int] = []
+        if len(image_shape) == 3 and "image_size" not in settings.fixed:
+            sizes = spaces.sizes_of(config.arch, image_shape[0])
+        space = spaces.of(config.arch, sizes)
+
+    def configure(hp: HyperParameters) -> Config:
+        fields = spaces.fields_of(space(hp))
+        taken = [flag_of(name) for name in sorted(settings.fixed.intersection(fields) - {"arch_args"})]
         taken += [f"--arch-args {key}" for key in config.arch_args if key in fields["arch_args"]]
         if taken:
             flags = " and ".join(taken)
-            raise BadInput(f"the space searches {flags}: leave it out, or give a space of your own (--space)")
+            raise BadInput(f"the space searches {flags}: leave it out, or give another space (--space)")
         fields["arch_args"] = config.arch_args | fields["arch_args"]
         return dataclasses.replace(config, **fields)
 
-    return ask
+    return configure
 
 
-def main() -> None:
-    parser = Parser(prog="python -m tuning.search", description=__doc__.split("\n\n")[0])
+def _spec(config: Config, settings: SearchSettings, objectives: list[Objective]) -> dict[str, Any]:
+    """What a study remembers of its search, as JSON gives it back."""
+    spec = {
+        "config": {key: value for key, value in config.to_dict().items() if key not in NOT_SHARED},
+        "space": spaces.fingerprint(settings.space) if settings.space else f"{config.arch}'s",
+        "sampler": settings.sampler,
+        "pruner": settings.pruner,
+        "objectives": [objective.name for objective in objectives],
+        "budgets": settings.limits,
+    }
+    return json.loads(json.dumps(spec))
+
+
+def _make_oracle(
+    study: Study,
+    config: Config,
+    settings: SearchSettings,
+    objectives: list[Objective],
+    configure: Callable[[HyperParameters], Config],
+    budgets: Budgets,
+    in_memory: bool = False,
+) -> OptunaOracle:
+    """The oracle of a study, on its storage or in memory."""
+    import keras_tuner
+
+    from tuning.oracle import OptunaOracle
+
+    goals = [keras_tuner.Objective(*objective) for objective in objectives]
+    return OptunaOracle(
+        goals if len(goals) > 1 else goals[0],
+        settings.sampler,
+        settings.pruner,
+        max_trials=settings.trials,
+        seed=config.seed,
+        storage=None if in_memory else study.storage(),
+        name=study.name,
+        space=configure,
+        accept=budgets.accept,
+        is_dead=study.owns,
+        labels={"owner": study.owner},
+        max_retries_per_trial=RETRIES,
+    )
+
+
+def make_parser() -> Parser:
+    """The parser of the command's flags; those of Config leave no trace unless they are given."""
+    parser = Parser(prog="python -m tuning.search", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--trials", metavar="N", default="20", help="configurations to try in all [20]")
     parser.add_argument(
         "--study", metavar="DIR", help="folder of the study, continued if it exists [runs/search-ARCH-DATASET]"
@@ -164,7 +223,7 @@ def main() -> None:
     )
     parser.add_argument("--workers", metavar="N", default="1", help="processes that train at the same time [1]")
     parser.add_argument(
-        "--space", metavar="FILE:FUNCTION", help="a space of your own, path/to/file.py:function [that of the family]"
+        "--space", metavar="FILE:FUNCTION", help="another space, path/to/file.py:function [that of the family]"
     )
     parser.add_argument(
         "--sampler", metavar="{" + ",".join(SAMPLERS) + "}", help="what proposes [tpe; nsga2 for several objectives]"
@@ -175,66 +234,64 @@ def main() -> None:
     parser.add_argument(
         "--objective",
         metavar="NAME[,NAME...]",
-        help="what is sought: the metric of the task, val_loss, "
-        + ", ".join(COSTS)
-        + "; of several the Pareto front [the metric of the task]",
+        help=f"the metric of the task, val_loss, {', '.join(COSTS)}; of several the Pareto front [the metric of the "
+        "task]",
     )
-    for cost in COSTS:
-        shown = "5ms" if cost == "latency" else {"parameters": "1M", "macs": "30M", "memory": "200M"}[cost]
-        what = {"memory": "bytes of activations held at one time", "latency": "time of one image on this device"}.get(
-            cost, cost
-        )
-        names = [f"--budget-{cost}", *(["--budget-params"] if cost == "parameters" else [])]
-        parser.add_argument(*names, dest=f"budget_{cost}", metavar=shown, help=f"the most {what} of a trial")
+    for cost, example, meaning in (
+        ("parameters", "1M", "parameters"),
+        ("macs", "30M", "MACs of an image"),
+        ("memory", "200M", "bytes of activations held at one time"),
+        ("latency", "5ms", "time of one image on this device"),
+    ):
+        names = [f"--budget-{cost}", "--budget-params"] if cost == "parameters" else [f"--budget-{cost}"]
+        parser.add_argument(*names, dest=f"budget_{cost}", metavar=example, help=f"the most {meaning} of a trial")
     add_flags(parser, [field.name for field in dataclasses.fields(Config) if field.name not in NOT_SHARED])
-    given = vars(parser.parse_args())
-    own = {
-        name: given.pop(name)
-        for name in ("trials", "study", "storage", "workers", "space", "sampler", "pruner", "objective")
-    }
-    asked = {cost: given.pop(f"budget_{cost}") for cost in COSTS}
-    limits = {cost: budgets.amount(f"--budget-{cost}", text) for cost, text in asked.items() if text is not None}
-    trials, workers = parse_count("--trials", own["trials"]), parse_count("--workers", own["workers"])
-    objectives = [name.strip() for name in own["objective"].split(",")] if own["objective"] else None
-    sampler = choose(
-        "sampler",
-        own["sampler"] or ("nsga2" if objectives and len(objectives) > 1 else "tpe"),
-        SAMPLERS,
-        flag="--sampler",
-    )
-    choose("pruner", own["pruner"], PRUNERS, flag="--pruner")
-    if own["space"]:
-        spaces.load(own["space"])
-    config = recipes.resolve(given if "recipe" in given else quick(given))
-    registry.family_of(config.arch)
-    study = Study(
-        own["study"] or f"runs/search-{config.arch}-{Path(config.dataset).stem or config.dataset}", own["storage"]
-    )
-    if not study.exists():
-        train.check(dataclasses.replace(config, out=str(study.run(0).path)))
-    best = search(
-        study,
-        config,
-        trials,
-        space=own["space"],
+    return parser
+
+
+def read_settings(arguments: argparse.Namespace, fixed: frozenset[str]) -> SearchSettings:
+    """The settings that the command line gives. Raises BadInput."""
+    budgets = {cost: getattr(arguments, f"budget_{cost}") for cost in COSTS}
+    limits = {cost: parse_amount(f"--budget-{cost}", text) for cost, text in budgets.items() if text is not None}
+    trials = parse_count("--trials", arguments.trials)
+    workers = parse_count("--workers", arguments.workers)
+    objectives = [name.strip() for name in arguments.objective.split(",")] if arguments.objective else []
+    sampler = arguments.sampler or ("nsga2" if len(objectives) > 1 else "tpe")
+    choose("sampler", sampler, SAMPLERS, flag="--sampler")
+    choose("pruner", arguments.pruner, PRUNERS, flag="--pruner")
+    if arguments.space:
+        spaces.load(arguments.space)
+    return SearchSettings(
+        trials=trials,
+        space=arguments.space,
         sampler=sampler,
-        pruner=own["pruner"],
+        pruner=arguments.pruner,
         objectives=objectives,
         limits=limits,
         workers=workers,
-        given=frozenset(given),
+        fixed=fixed,
     )
-    print(f"\n{'the Pareto front' if objectives and len(objectives) > 1 else 'the best'}:")
-    names = study.spec()["objectives"]
-    for trial in best[:5] if len(names) == 1 else best:
-        scores = ", ".join(written(name, score) for name, score in zip(names, trial.scores, strict=True))
-        print(f"{scores}  {values_of(trial.values)}  {study.run(trial.number).path}")
+
+
+def main() -> None:
+    arguments = make_parser().parse_args()
+    names = {field.name for field in dataclasses.fields(Config)}
+    flags = {name: value for name, value in vars(arguments).items() if name in names}
+    settings = read_settings(arguments, frozenset(flags))
+    config = recipes.resolve(recipes.quick(flags))
+    registry.family_of(config.arch)
+    dataset = Path(config.dataset).stem or config.dataset
+    study = Study(arguments.study or f"runs/search-{config.arch}-{dataset}", arguments.storage)
+    if not study.exists():
+        train.check(dataclasses.replace(config, out=str(study.run(0).path)))
+    best = search(study, config, settings)
+    objectives = study.objectives()
+    several = len(objectives) > 1
+    print(f"\n{'the Pareto front' if several else 'the best'}:")
+    for trial in best if several else best[:SHOWN]:
+        scores = ", ".join(format_scores(objectives, trial.scores))
+        print(f"{scores}  {format_values(trial.values)}  {study.run(trial.number).path}")
     print(f"\npython -m tuning.report {study.path}\npython -m tuning.best {study.path}")
-
-
-def quick(given: dict[str, Any]) -> dict[str, Any]:
-    """What was given, with the epochs of a trial where it says nothing."""
-    return given if "epochs" in given or "warmup_epochs" in given else QUICK | given
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What becomes of a search to which something happens: `python -m benchmarks.faults.search > docs/search_faults.md`.
+"""How a search survives faults: `python -m benchmarks.faults.search > docs/search_faults.md`.
 
 The search, its workers, its journal and the signals are real; the trials train nothing, and their scores are a function
 of their values. Takes some minutes.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -17,20 +18,20 @@ import subprocess
 import sys
 import tempfile
 import time
-import types
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tuning.search
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
-from tuning.search import search
+from tuning.search import SearchSettings, search
 from tuning.study.folder import Study
+from tuning.study.trials import TrialRecord
 
 ROOT = Path(__file__).resolve().parents[2]
-TRIALS, KILLS = 16, 10
-DATA = {"task": "classification", "image_shape": (32, 32, 1), "num_classes": 10}
-# What goes wrong is in STUDY.plan: by trial, what each of its starts does. STUDY.starts has the number of each start.
+TRIALS = 16
+KILLS = 10
+# STUDY.plan says what goes wrong: by trial, what each of its starts does. STUDY.starts has the trial of each start.
 STANDIN = """
 import json, os, signal, time
 from pathlib import Path
@@ -39,7 +40,7 @@ from tfcnn.errors import TrainingFailed
 def space(hp):
     return {"lr": hp.Float("lr", 1e-4, 1.0, sampling="log"), "width": hp.Choice("width", [0.5, 1.0, 2.0])}
 
-def trainer(config, go_on):
+def trainer(config, report):
     study, number = Path(config.out).parent, Path(config.out).name.split("-")[1]
     starts = study.with_suffix(".starts")
     before = starts.read_text().split().count(number) if starts.exists() else 0
@@ -48,22 +49,22 @@ def trainer(config, go_on):
     with study.with_suffix(".pids").open("a") as file:
         file.write(f"{os.getpid()}\\n")
     plan = json.loads(study.with_suffix(".plan").read_text()) if study.with_suffix(".plan").exists() else {}
-    what = (plan.get(number, []) + ["train"] * 9)[before]
-    if what == "raise":
+    action = (plan.get(number, []) + ["train"] * 9)[before]
+    if action == "raise":
         raise ZeroDivisionError("of a layer")
-    if what == "memory":
+    if action == "memory":
         raise MemoryError("3 GiB")
-    if what == "diverge":
+    if action == "diverge":
         raise TrainingFailed("the loss in step 3 of epoch 1 is not finite")
-    if what == "kill":
+    if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    if what == "kill parent":
+    if action == "kill parent":
         os.kill(os.getppid(), signal.SIGKILL)
-    if what == "exit":
+    if action == "exit":
         os._exit(3)
-    if what == "die":
+    if action == "die":
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if what in ("wait", "kill parent", "die"):
+    if action in ("wait", "kill parent", "die"):
         try:
             time.sleep(60)
         except BaseException:
@@ -72,36 +73,58 @@ def trainer(config, go_on):
             raise
     score = 1 / (1 + abs(config.lr - 0.01)) / config.width
     for epoch in (1, 2, 3):
-        go_on(epoch, {"val_accuracy": score * epoch / 3, "val_loss": 1 / score})
+        report(epoch, {"val_accuracy": score * epoch / 3, "val_loss": 1 / score})
     time.sleep(plan.get("seconds", 0))
-    return {"val_accuracy": float("nan") if what == "nan" else score, "macs": int(1000 * config.width), "epochs": 3}
+    return {"val_accuracy": float("nan") if action == "nan" else score, "macs": int(1000 * config.width), "epochs": 3}
 """
-CODE = """
-import sys, types
+COMMAND = """
+import sys
+from pathlib import Path
 import tuning.search
+from benchmarks.faults.search import StandinData, run_search
 from tfcnn.cli.parser import run_main
-from tfcnn.config import Config
-from tuning.search import search
-from tuning.study.folder import Study
 
 def main():
-    tuning.search.load_data = lambda config: types.SimpleNamespace(**{data})
-    places = {{"space": {file!r} + ":space", "trainer": {file!r} + ":trainer"}}
-    search(Study({study!r}), Config(arch="lenet5", seed=3), {trials}, **places)
+    tuning.search.load_data = StandinData
+    run_search(Path({folder!r}), {name!r}, {trials})
 
 if __name__ == "__main__":
     sys.exit(run_main(main))
 """
-# What it is called, what a start does, and of how many starts in a row of trials 3, 6, 9, ...
-INJECTED = (
-    ("the trial raises", "raise", 1),
-    ("the trial finds no memory (MemoryError)", "memory", 1),
-    ("the loss is not finite", "diverge", 1),
-    ("the score is NaN", "nan", 1),
-    ("the worker is killed (SIGKILL), once a trial", "kill", 1),
-    ("the worker is killed at each start of the trial", "kill", 9),
-    ("the process ends itself (exit code 3) at each start", "exit", 9),
+
+
+class StandinData:
+    """Takes the place of tfcnn.training.data.load_data: the facts of a data set that nothing reads."""
+
+    task = "classification"
+    image_shape = (32, 32, 1)
+    num_classes = 10
+
+    def __init__(self, config: Config) -> None:
+        pass
+
+
+class Fault(NamedTuple):
+    """What starts of trials 3, 6, 9, ... do."""
+
+    title: str
+    action: str
+    starts: int  # in a row
+
+
+FAULTS = (
+    Fault("the trial raises", "raise", 1),
+    Fault("the trial finds no memory (MemoryError)", "memory", 1),
+    Fault("the loss is not finite", "diverge", 1),
+    Fault("the score is NaN", "nan", 1),
+    Fault("the worker is killed (SIGKILL), once a trial", "kill", 1),
+    Fault("the worker is killed at each start of the trial", "kill", 9),
+    Fault("the process ends itself (exit code 3) at each start", "exit", 9),
 )
+WRECKS = {
+    "half a line at the end of the journal, and its lock": b'{"op_code":4,"wor',
+    "a line in the journal that is no JSON": b"#\n{}\n",
+}
 HEAD = f"""# Faults of a search
 
 Written by `python -m benchmarks.faults.search`. Each row is a search of {TRIALS} trials by TPE with one worker to which
@@ -113,23 +136,33 @@ happens; where trials fail, TPE learns from it and proposes others, as it should
 |---|---|---|---|---|---|"""
 
 
-def searched(folder: Path, name: str, trials: int = TRIALS, plan: dict[str, Any] | None = None, **more):
-    """A search with the stand-in, in this process; workers are processes of their own."""
+def run_search(
+    folder: Path, name: str, trials: int = TRIALS, plan: dict[str, Any] | None = None, **settings: Any
+) -> list[TrialRecord]:
+    """A search with the stand-in, in this process; its workers are processes.
+
+    Args:
+        folder: of the study, its plan and the file of the stand-in.
+        name: of the study.
+        trials: in all.
+        plan: what goes wrong; None: what the file has, or nothing.
+        **settings: of SearchSettings.
+    """
     if plan is not None:
         (folder / f"{name}.plan").write_text(json.dumps(plan))
     file = folder / "standin.py"
-    file.exists() or file.write_text(STANDIN)
-    settings = {"space": f"{file}:space", "trainer": f"{file}:trainer"}
-    return search(Study(folder / name), Config(arch="lenet5", seed=3), trials, **settings | more)
+    if not file.exists():
+        file.write_text(STANDIN)
+    places = SearchSettings(trials, space=f"{file}:space", trainer=f"{file}:trainer")
+    return search(Study(folder / name), Config(arch="lenet5", seed=3), dataclasses.replace(places, **settings))
 
 
-def in_process(folder: Path, name: str, trials: int = TRIALS) -> subprocess.Popen:
-    """The same search in a process of its own, as the command has it."""
-    (folder / "standin.py").write_text(STANDIN)
-    code = CODE.format(data=DATA, study=str(folder / name), trials=trials, file=str(folder / "standin.py"))
-    (folder / "run.py").write_text(code)
+def start_search(folder: Path, name: str, trials: int = TRIALS) -> subprocess.Popen[str]:
+    """The same search as a process, as the command starts it."""
+    script = folder / "run.py"
+    script.write_text(COMMAND.format(folder=str(folder), name=name, trials=trials))
     return subprocess.Popen(
-        [sys.executable, folder / "run.py"],
+        [sys.executable, script],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -138,82 +171,95 @@ def in_process(folder: Path, name: str, trials: int = TRIALS) -> subprocess.Pope
     )
 
 
-def starts(folder: Path, name: str) -> list[int]:
-    """The number of the trial of each start of one."""
+def read_starts(folder: Path, name: str) -> list[int]:
+    """The trial of each start, in order."""
     file = folder / f"{name}.starts"
     return [int(number) for number in file.read_text().split()] if file.exists() else []
 
 
-def values(study: Study) -> list[tuple]:
-    """What makes a trial: its number, values and seed."""
+def read_values(study: Study) -> list[tuple[int, dict[str, Any], int]]:
+    """Number, values and seed of each trial."""
     return [(trial.number, trial.values, trial.config["seed"]) for trial in study.trials()]
 
 
-def row(folder: Path, name: str, what: str, times: int, whole: list[tuple] | None) -> str:
+def format_row(folder: Path, name: str, what: str, times: int, whole: list[tuple] | None) -> str:
     """A row of the table, from the study that is left."""
-    trials, begun = Study(folder / name).trials(), starts(folder, name)
+    trials = Study(folder / name).trials()
+    starts = read_starts(folder, name)
     failed = collections.Counter(trial.reason for trial in trials if trial.state == "FAILED")
     recorded = "; ".join(f"{count} x {reason}" for reason, count in failed.items()) or "-"
-    done = sum(trial.state == "COMPLETED" for trial in trials)
-    most = max(collections.Counter(begun).values())
-    same = "-" if failed or whole is None else ("yes" if values(Study(folder / name)) == whole else "NO")
-    return f"| {what} | {times} | {recorded} | {done} of {len(trials)} | {len(begun)}, {most} at most each | {same} |"
+    completed = sum(trial.state == "COMPLETED" for trial in trials)
+    most = max(collections.Counter(starts).values())
+    same = "-"
+    if not failed and whole is not None:
+        same = "yes" if read_values(Study(folder / name)) == whole else "NO"
+    cells = (what, times, recorded, f"{completed} of {len(trials)}", f"{len(starts)}, {most} at most each", same)
+    return f"| {' | '.join(map(str, cells))} |"
 
 
-def killed_at_random(folder: Path, name: str, number: int, seed: int = 0) -> int:
-    """Kill the search `number` times at random moments after its first trial has begun, then let it end."""
-    moments, kills = random.Random(seed), 0
+def kill_at_random(folder: Path, name: str, number: int, seed: int = 0) -> int:
+    """Kill the search up to `number` times, each at a random moment after a trial has begun; returns how often."""
+    moments = random.Random(seed)
     (folder / f"{name}.plan").write_text(json.dumps({"seconds": 0.2}))
-    while kills < number:
-        begun = len(starts(folder, name))
-        process = in_process(folder, name, TRIALS)
-        while process.poll() is None and len(starts(folder, name)) == begun:
+    for kills in range(number):
+        begun = len(read_starts(folder, name))
+        process = start_search(folder, name)
+        while process.poll() is None and len(read_starts(folder, name)) == begun:
             time.sleep(0.02)
         time.sleep(moments.uniform(0, 0.4))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        if process.returncode == 0:  # there was nothing left to kill
-            break
-        kills += 1
-    searched(folder, name)
-    return kills
+        if process.returncode == 0:  # nothing was left to kill
+            return kills
+    return number
+
+
+def wreck_journal(folder: Path, name: str, what: str, wreck: bytes, whole: list[tuple]) -> str:
+    """A row of the table: the study's journal ends with `wreck`, and Optuna's lock is left; both are restored."""
+    journal = Study(folder / name).journal
+    before = journal.read_bytes()
+    journal.write_bytes(before + wreck)
+    journal.with_name(journal.name + ".lock").symlink_to(journal)
+    try:
+        with quiet():
+            run_search(folder, name)
+        return format_row(folder, name, what, 1, whole)
+    except BadInput as error:
+        return f"| {what} | 1 | exit 2: {str(error).replace(str(folder), '...')} | | | |"
+    finally:
+        journal.write_bytes(before)
+
+
+def quiet() -> contextlib.redirect_stdout[io.StringIO]:
+    """A context without the lines of a search."""
+    return contextlib.redirect_stdout(io.StringIO())
 
 
 def main() -> None:
-    tuning.search.load_data = lambda config: types.SimpleNamespace(**DATA)
+    tuning.search.load_data = StandinData
     print(HEAD, flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-
-        def tell(name, what, times, whole, action):
-            with contextlib.redirect_stdout(io.StringIO()):
-                times = action() or times
-            print(row(folder, name, what, times, whole), flush=True)
-
-        tell("whole", "nothing", 1, None, lambda: searched(folder, "whole") and 0)
-        whole = values(Study(folder / "whole"))
-        for index, (what, action, often) in enumerate(INJECTED):
-            plan = {str(number): [action] * often for number in range(3, TRIALS, 3)}
+        with quiet():
+            run_search(folder, "whole")
+        print(format_row(folder, "whole", "nothing", 1, None), flush=True)
+        whole = read_values(Study(folder / "whole"))
+        for index, fault in enumerate(FAULTS):
             name = f"fault{index}"
-            tell(name, what, len(plan), whole, lambda name=name, plan=plan: searched(folder, name, plan=plan) and 0)
+            plan = {str(number): [fault.action] * fault.starts for number in range(3, TRIALS, 3)}
+            with quiet():
+                run_search(folder, name, plan=plan)
+            print(format_row(folder, name, fault.title, len(plan), whole), flush=True)
+        kills = kill_at_random(folder, "killed", KILLS)
+        with quiet():
+            run_search(folder, "killed")
         what = "the search is killed (SIGKILL) up to 0.4 s after it began a trial; two kills can meet the same one"
-        tell("killed", what, KILLS, whole, lambda: killed_at_random(folder, "killed", KILLS))
-        tell("four", "four workers", 1, None, lambda: searched(folder, "four", plan={"seconds": 0.2}, workers=4) and 0)
-        for name, wreck in (
-            ("half a line at the end of the journal, and its lock", b'{"op_code":4,"wor'),
-            ("a line in the journal that is no JSON", b"#\n{}\n"),
-        ):
-            file = Study(folder / "whole").journal
-            before = file.read_bytes()
-            file.write_bytes(before + wreck)
-            file.with_name(file.name + ".lock").symlink_to(file)
-            try:
-                with contextlib.redirect_stdout(io.StringIO()):
-                    searched(folder, "whole")
-                print(row(folder, "whole", name, 1, whole))
-            except BadInput as error:
-                print(f"| {name} | 1 | exit 2: {str(error).replace(temporary, '...')} | | | |")
-            file.write_bytes(before)
+        print(format_row(folder, "killed", what, kills, whole), flush=True)
+        with quiet():
+            run_search(folder, "four", plan={"seconds": 0.2}, workers=4)
+        print(format_row(folder, "four", "four workers", 1, None), flush=True)
+        for what, wreck in WRECKS.items():
+            print(wreck_journal(folder, "whole", what, wreck, whole), flush=True)
 
 
 if __name__ == "__main__":

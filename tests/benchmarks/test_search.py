@@ -1,37 +1,42 @@
-import itertools
+"""The replay of searches on a table, and the numbers of the report."""
 
+import itertools
+from types import SimpleNamespace
+
+import keras_tuner
 import numpy as np
 import pytest
+from keras_tuner.engine.trial import Trial
 
 from benchmarks import search, search_table
-from benchmarks.search import Table, chosen, interval
+from benchmarks.search import Table, interval, regret_at
 from tfcnn.errors import BadInput
 
 
-def table(final):
-    """One whose seeds and epochs have the same accuracy."""
+def make_table(final):
+    """A table whose seeds and epochs have the same accuracy."""
     accuracy = np.tile(np.array(final, float)[:, None, None], (1, 2, 6))
     return Table({}, accuracy, np.ones(len(final), int))
 
 
 def test_regret_is_by_the_mean_of_the_seeds_after_the_last_epoch():
-    found = table([0.5] * 8)
-    found.accuracy[0, :, -1] = 0.9, 0.7
-    found.accuracy[1, :, 0] = 1.0  # in an early epoch
-    found.accuracy[2, :, -1] = 0.9, np.nan
-    assert found.regret[:4] == pytest.approx([0, 0.3, 0.8 - 0.45, 0.3])
+    table = make_table([0.5] * 8)
+    table.accuracy[0, :, -1] = 0.9, 0.7
+    table.accuracy[1, :, 0] = 1.0  # in an early epoch
+    table.accuracy[2, :, -1] = 0.9, np.nan
+    assert table.regret[:4] == pytest.approx([0, 0.3, 0.8 - 0.45, 0.3])
 
 
 def test_what_fails_above_a_rate_that_does_not_diverges():
     """Two networks by eight rates: the first learns from the second rate on, the other nowhere."""
-    found = table([0.1, 0.8, 0.9, 0.9, 0.15, 0.9, 0.1, 0.1] + [0.1] * 8)
-    found.accuracy[5, 1, -1] = np.nan
-    assert list(np.flatnonzero(found.diverging)) == [4, 5, 6, 7]
+    table = make_table([0.1, 0.8, 0.9, 0.9, 0.15, 0.9, 0.1, 0.1] + [0.1] * 8)
+    table.accuracy[5, 1, -1] = np.nan
+    assert list(np.flatnonzero(table.diverging)) == [4, 5, 6, 7]
 
 
 def test_the_choice_at_a_moment():
     choices = [(6, 0.5), (12, 0.1), (66, 0.3)]
-    assert [chosen(choices, epochs) for epochs in (6, 11, 12, 65, 66, 600)] == [0.5, 0.5, 0.1, 0.1, 0.3, 0.3]
+    assert [regret_at(choices, epochs) for epochs in (6, 11, 12, 65, 66, 600)] == [0.5, 0.5, 0.1, 0.1, 0.3, 0.3]
 
 
 def test_interval_is_that_of_every_resample():
@@ -40,36 +45,38 @@ def test_interval_is_that_of_every_resample():
     medians = sorted(np.median(drawn) for drawn in itertools.product(values, repeat=4))
     low, high = interval(values, draws=20_000, level=0.5)
     assert (low, high) == (medians[len(medians) // 4], medians[3 * len(medians) // 4])
+
+
+def test_interval_of_equal_values():
     assert interval([3.0] * 5) == (3, 3)
 
 
 class Listed:
-    """An oracle that proposes what it is told to, and stops a trial after `stop` epochs."""
+    """An oracle that proposes what a list holds, and stops a trial after `stop` epochs.
 
-    class objective:
-        name = "accuracy"
+    `reports` has (epoch, accuracy) of each update, and the status of each end.
+    """
+
+    objective = keras_tuner.Objective("accuracy", "max")
 
     def __init__(self, proposals, stop=6):
-        self.proposals, self.stop, self.told = list(proposals), stop, []
+        self.proposals = list(proposals)
+        self.stop = stop
+        self.reports = []
 
     def create_trial(self, tuner):
-        from keras_tuner import HyperParameters
-        from keras_tuner.engine.trial import Trial
-
         if not self.proposals:
-            return Trial(HyperParameters(), status="STOPPED")
-        trial = Trial(HyperParameters(), status="RUNNING")
+            return Trial(keras_tuner.HyperParameters(), status="STOPPED")
+        trial = Trial(keras_tuner.HyperParameters(), status="RUNNING")
         trial.hyperparameters.values = self.proposals.pop(0)
         return trial
 
     def update_trial(self, trial_id, metrics, step):
-        from types import SimpleNamespace
-
-        self.told.append((step, metrics["accuracy"]))
+        self.reports.append((step, metrics["accuracy"]))
         return SimpleNamespace(status="STOPPED" if step >= self.stop else "RUNNING")
 
     def end_trial(self, trial):
-        self.told.append(trial.status)
+        self.reports.append(trial.status)
 
 
 @pytest.fixture
@@ -78,49 +85,50 @@ def full():
     points = list(search_table.configurations(search_table.AXES))
     accuracy = np.arange(1, 7) / 100 + np.arange(len(points))[:, None, None] / 1000
     accuracy = np.repeat(accuracy, 2, axis=1) + np.array([0, 0.0005])[None, :, None]
-    found = Table({tuple(p.values()): n for n, p in enumerate(points)}, accuracy, np.arange(len(points)))
-    return found, points
+    return Table({tuple(p.values()): n for n, p in enumerate(points)}, accuracy, np.arange(len(points))), points
 
 
 def test_a_search_spends_epochs_and_counts(full):
-    found, points = full
-    worst, better, best = points[0], points[3], points[-1]
-    oracle = Listed([worst, *[better] * 9, best, best])
-    run = search.search(found, oracle, seed=0)
+    table, points = full
+    oracle = Listed([points[0], *[points[3]] * 9, points[-1], points[-1]])
+    run = search.search(table, oracle, seed=0)
     last = len(points) - 1
     assert run.regrets == pytest.approx([(last - 3) / 1000, 0, 0, 0])  # ten trials, of which the last is the tenth
     assert (run.proposals, run.repeats) == (12, 9)
-    assert oracle.told.count("COMPLETED") == 12
+    assert oracle.reports.count("COMPLETED") == 12
     seen = np.random.default_rng(0).integers(2, size=len(points))
-    assert oracle.told[5] == (6, pytest.approx(0.06 + 0.0005 * seen[0]))
+    assert oracle.reports[5] == (6, pytest.approx(0.06 + 0.0005 * seen[0]))
 
 
 def test_what_was_trained_longer_goes_before_what_was_stopped(full):
     """Though number 200 had the better accuracy. The promoted one goes on at its third epoch and is no repeat."""
-    found, points = full
+    table, points = full
     promoted = {**points[2], "tuner/epochs": 6, "tuner/initial_epoch": 2, "tuner/trial_id": "0"}
     short = [{**points[n], "tuner/epochs": 2, "tuner/initial_epoch": 0} for n in (2, 200)]
     oracle = Listed([*short, promoted])
-    run = search.search(found, oracle, seed=0)
-    assert [told[0] for told in oracle.told if told != "COMPLETED"] == [1, 2, 1, 2, 3, 4, 5, 6]
+    run = search.search(table, oracle, seed=0)
+    assert [report[0] for report in oracle.reports if report != "COMPLETED"] == [1, 2, 1, 2, 3, 4, 5, 6]
     assert run.regrets[-1] == pytest.approx((len(points) - 1 - 2) / 1000)
     assert run.repeats == 0
 
+
+def test_a_stopped_trial_ends_after_its_epoch(full):
+    table, points = full
     stopped = Listed(points[:3], stop=1)
-    search.search(found, stopped, seed=0)
-    assert stopped.told.count("STOPPED") == 3
-    assert len(stopped.told) == 6
+    search.search(table, stopped, seed=0)
+    assert stopped.reports.count("STOPPED") == 3
+    assert len(stopped.reports) == 6
 
 
 def test_a_table_that_lacks_trainings_says_so(tmp_path):
     (tmp_path / "table.csv").write_text(",".join(search_table.COLUMNS) + "\n")
     with pytest.raises(BadInput, match=r"lacks 1024 trainings: python -m benchmarks\.search --build"):
-        search.read(tmp_path / "table.csv")
+        search.read_table(tmp_path / "table.csv")
 
 
 def test_a_line_that_was_cut_off_is_trained_again(tmp_path):
     path = tmp_path / "table.csv"
     whole = [",".join(search_table.COLUMNS), "2,2,1,0.0,adam,0.01,0,1,1,.1,.2,.3,.4,.5,.6"]
     path.write_text("\n".join([*whole, "2,2,1,0.0"]))
-    assert [row["epoch6"] for row in search_table.rows(path)] == [".6"]
+    assert [row["epoch6"] for row in search_table.read_rows(path)] == [".6"]
     assert path.read_text().endswith(".6\n")

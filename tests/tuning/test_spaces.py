@@ -1,4 +1,4 @@
-"""The spaces: each key is something, every corner can be built."""
+"""The spaces: each key is a field or an argument, every corner can be built."""
 
 import dataclasses
 import inspect
@@ -14,11 +14,11 @@ from tfcnn.errors import BadInput
 from tfcnn.models import registry
 from tuning import spaces
 
-CLASSES = {1: (16_000, 1), 2: (64, 64, 3), 3: (32, 32, 32, 1)}  # inputs, by their axes
+INPUTS = {1: (16_000, 1), 2: (64, 64, 3), 3: (32, 32, 32, 1)}  # by their axes
 
 
 class Corner(keras_tuner.HyperParameters):
-    """Takes the first or the last value of everything that it is asked for."""
+    """Takes the first or the last value of every hyperparameter."""
 
     def __init__(self, last):
         super().__init__()
@@ -37,13 +37,13 @@ class Corner(keras_tuner.HyperParameters):
 
 @pytest.mark.parametrize("arch", registry.list_archs())
 def test_every_key_is_a_field_or_an_argument_of_the_builder(arch):
-    known = set(inspect.signature(registry.builder_of(arch)).parameters)
+    parameters = set(inspect.signature(registry.builder_of(arch)).parameters)
     for last in (False, True):
         hp = Corner(last)
-        found = spaces.fields_of(spaces.of(arch, (16, 32))(hp))
-        config = Config(arch=arch, **found)
-        assert set(config.overrides) <= known
-        assert {"lr", "weight_decay", "opt", "width", "image_size"} <= set(found)
+        fields = spaces.fields_of(spaces.of(arch, (16, 32))(hp))
+        config = Config(arch=arch, **fields)
+        assert set(config.overrides) <= parameters
+        assert {"lr", "weight_decay", "opt", "width", "image_size"} <= set(fields)
         assert ("adamw_lr" in hp.values) == (config.opt == "adamw") != ("sgd_lr" in hp.values)
 
 
@@ -55,7 +55,7 @@ def test_both_corners_can_be_built(family):
     for last in (False, True):
         config = Config(arch=arch, **spaces.fields_of(spaces.of(arch)(Corner(last))))
         with weightless():
-            model = factory.build(arch, CLASSES[family.axes], 10, **config.overrides)
+            model = factory.build(arch, INPUTS[family.axes], 10, **config.overrides)
         parameters.append(model.count_params())
     assert parameters[0] < parameters[1]
 
@@ -65,17 +65,21 @@ def test_every_family_has_a_space():
 
 
 def test_what_is_no_field_goes_to_the_builder():
-    found = spaces.fields_of({"lr": 0.1, "filters": 32, "arch_args": {"units": 64}})
-    assert found == {"lr": 0.1, "arch_args": {"units": 64, "filters": 32}}
-    with pytest.raises(BadInput, match="a space gives a dict of values by name, got None"):
+    fields = spaces.fields_of({"lr": 0.1, "filters": 32, "arch_args": {"units": 64}})
+    assert fields == {"lr": 0.1, "arch_args": {"units": 64, "filters": 32}}
+
+
+def test_a_space_that_returns_no_dict_is_refused():
+    with pytest.raises(BadInput, match="a space returns a dict of values by name, got None"):
         spaces.fields_of(None)
 
 
 def test_the_space_of_the_documentation(tmp_path):
-    """The ten lines in the module's docstring, as a file of the user's."""
+    """The function in the module's docstring, as a file."""
     (tmp_path / "my_space.py").write_text(textwrap.dedent(spaces.__doc__.split("):\n\n", 1)[1]))
     space = spaces.load(f"{tmp_path / 'my_space.py'}:narrow")
-    first, last = spaces.fields_of(space(Corner(False))), spaces.fields_of(space(Corner(True)))
+    first = spaces.fields_of(space(Corner(False)))
+    last = spaces.fields_of(space(Corner(True)))
     assert (first["opt"], first["lr"], first["width"]) == ("adamw", 1e-4, 0.25)
     assert (last["opt"], last["lr"], last["width"]) == ("sgd", 0.3, 0.5)
     assert dataclasses.replace(Config(), **last).lr == 0.3

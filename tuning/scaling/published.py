@@ -1,4 +1,4 @@
-"""EfficientNet's published family beside the formula of its paper."""
+"""EfficientNet's published family and the formula of its paper."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 
 from tfcnn.arithmetic import scaling
 from tfcnn.config import Config
-from tuning.scaling.runs import price
+from tfcnn.tables import as_text
+from tuning.scaling.runs import cost_of
 
 # Trainable parameters: keras.applications and torchvision's documentation; 10^9 MACs: Tan & Le, Table 2, "#FLOPs".
 PUBLISHED = {
@@ -19,29 +20,47 @@ PUBLISHED = {
     "efficientnet_b6": (43040704, 19),
     "efficientnet_b7": (66347960, 37),
 }
+COLUMNS = (
+    "",
+    "width",
+    "depth",
+    "image",
+    "phi",
+    "its width",
+    "its depth",
+    "trainable",
+    "published",
+    "10^9 MACs",
+    "published",
+)
 
 
-def published() -> str:
-    """EfficientNet's published family beside the formula of the paper, with our parameters and MACs.
+def published_table() -> str:
+    """EfficientNet's published family and the formula of the paper, with our parameters and MACs.
 
-    The columns "formula" are the phi that is nearest by image size: section 3.3 with 1.2, 1.1 and 1.15.
+    phi is that of the published image size; "its width" and "its depth" are those of section 3.3 for 1.2, 1.1 and 1.15.
     """
-    from tfcnn.models.classification import efficientnet
-    from tfcnn.tables import as_text
+    from tfcnn.models.classification import efficientnet  # imports Keras
 
     body = []
     for name, (params, billions) in PUBLISHED.items():
         row, _ = efficientnet.PUBLISHED[name]
         phi = math.log(row.resolution / 224) / math.log(scaling.EFFICIENTNET.gamma)
         formula = scaling.compound(phi)
-        cost = price(Config(arch=name), int(row.resolution), 3, 1000)
+        cost = cost_of(Config(arch=name), int(row.resolution), 3, 1000)
         body.append(
             (
-                *(name.removeprefix("efficientnet_"), f"{row.width:.1f}", f"{row.depth:.1f}", str(row.resolution)),
-                *(f"{phi:.2f}", f"{formula.width:.2f}", f"{formula.depth:.2f}"),
-                *(f"{cost.trainable:,}", f"{params:,}", f"{cost.macs / 1e9:.2f}", f"{billions:g}"),
+                name.removeprefix("efficientnet_"),
+                f"{row.width:.1f}",
+                f"{row.depth:.1f}",
+                str(row.resolution),
+                f"{phi:.2f}",
+                f"{formula.width:.2f}",
+                f"{formula.depth:.2f}",
+                f"{cost.trainable:,}",
+                f"{params:,}",
+                f"{cost.macs / 1e9:.2f}",
+                f"{billions:g}",
             )
         )
-    head = ("", "width", "depth", "image", "phi", "its width", "its depth")
-    head += ("trainable", "published", "10^9 MACs", "published")
-    return as_text(head, body, words=[0])
+    return as_text(COLUMNS, body, words=[0])

@@ -2,46 +2,54 @@
 
     study.json  journal.log  trial-0/  trial-0.log  ...  report.html  tensorboard/
 
-The journal is Optuna's own and only ever grows, unless the study is in a database (`--storage`). What a study searches
-is kept in it, and a study is not continued with something else.
+The journal is Optuna's and only grows; with `--storage` a database takes its place. It also holds what the study
+searches: a study is not continued with another configuration or space.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import json
 import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfcnn.config import flag_of
 from tfcnn.errors import BadInput
-from tfcnn.files import write_json
+from tfcnn.files import read_json, write_json
 from tfcnn.run_directory import RunDirectory
-from tuning.study.storage import database, journal, quiet
-from tuning.study.trials import Found, found
+from tuning.study.storage import open_database, open_journal, quiet
+from tuning.study.trials import Objective, TrialRecord, record_of
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+# Optuna and SQLAlchemy take a second to import, which --help and a mistyped flag do without.
 
 
 class Study:
-    """The folder of a study, by name.
+    """The files and the trials of a study.
 
     Args:
         path: the folder.
-        storage: URL of a database; None: the one that the folder remembers, or else its journal.
+        storage: URL of a database; None: the one that study.json names, or else the journal.
     """
 
-    def __init__(self, path: str | os.PathLike, storage: str | None = None):
+    def __init__(self, path: str | os.PathLike, storage: str | None = None) -> None:
         self.path = Path(path)
-        self.file, self.journal = self.path / "study.json", self.path / "journal.log"
-        if storage is None and self.file.is_file():
-            storage = self._remembered().get("storage")
+        self.file = self.path / "study.json"
+        self.journal = self.path / "journal.log"
         self.url = storage
+        if storage is None and self.file.is_file():
+            self.url = read_json(self.file).get("storage")
 
     @classmethod
     def opened(cls, path: str | os.PathLike, storage: str | None = None) -> Study:
-        """A study that exists. Raises BadInput if there is none."""
+        """The study in an existing folder. Raises BadInput if there is none."""
         study = cls(path, storage)
         if not study.exists():
             raise BadInput(f"'{path}' is no study: it has no study.json (tuning.search makes one)")
@@ -52,7 +60,7 @@ class Study:
 
     @property
     def place(self) -> str:
-        """Where the trials are stored, for people."""
+        """Where the trials are stored, for messages: without the password of a URL."""
         if self.url is None:
             return f"'{self.journal}'"
         from sqlalchemy.engine import make_url
@@ -66,12 +74,12 @@ class Study:
         return self.path / f"trial-{number}.log"
 
     def check_free(self) -> None:
-        """Raises BadInput if the folder is taken by something else than a study."""
+        """Raises BadInput if the folder holds something other than a study."""
         if not self.exists() and self.path.exists() and (not self.path.is_dir() or list(self.path.glob("[!.]*"))):
             raise BadInput(f"'{self.path}' exists and is no study; give another --study")
 
     def make(self) -> None:
-        """Make the folder. Raises BadInput if it is taken by something else."""
+        """Make the folder. Raises BadInput if it holds something other than a study."""
         self.check_free()
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.exists():
@@ -79,19 +87,20 @@ class Study:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Within this context no other search works in the folder. Raises BadInput, naming the process that does."""
+        """A context in which no other search works in the folder. Raises BadInput, naming the process, if one does."""
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(RunDirectory(self.path).locked())
             except BadInput as error:
-                who = str(error).split(" trains")[0]
-                raise BadInput(f"{who} searches in '{self.path}'; wait for its end, or give another --study") from None
-            self._mend()
+                process = str(error).split(" trains")[0]
+                message = f"{process} searches in '{self.path}'; wait for its end, or give another --study"
+                raise BadInput(message) from None
+            self._repair()
             yield
 
     @contextlib.contextmanager
     def readable(self) -> Iterator[None]:
-        """Within this context an error of the storage becomes BadInput that names it."""
+        """A context in which an error of the storage becomes BadInput that names it."""
         import optuna
         import sqlalchemy.exc
 
@@ -102,19 +111,19 @@ class Study:
                 raise
             raise BadInput(f"the study's journal {self.place} cannot be read: {error!r}") from error
         except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
-            said = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise BadInput(f"the study's storage {self.place} cannot be read: {said} (--storage)") from error
+            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise BadInput(f"the study's storage {self.place} cannot be read: {cause} (--storage)") from error
 
-    def storage(self):
-        """Optuna's storage of the study."""
+    def storage(self) -> BaseStorage:
+        """Optuna's storage of the study. Raises BadInput if it cannot be read."""
         import optuna
 
         with self.readable(), quiet():
             if self.url is None:
-                return journal(self.journal)
+                return open_journal(self.journal)
             if "://" not in self.url:
                 raise BadInput(f"--storage takes a URL, as in sqlite:///study.db, got '{self.url}'")
-            return optuna.storages.get_storage(database(self.url))
+            return optuna.storages.get_storage(open_database(self.url))
 
     @property
     def name(self) -> str:
@@ -122,21 +131,22 @@ class Study:
 
     @property
     def owner(self) -> str:
-        """Who runs trials of this folder."""
+        """Machine and folder, noted with each trial that is started here."""
         return f"{platform.node()}:{self.path.resolve()}"
 
-    def mine(self, trial) -> bool:
-        """Whether a trial that is running belongs to a search in this folder, which has ended if the lock is ours."""
+    def owns(self, trial: FrozenTrial) -> bool:
+        """Whether a trial was started in this folder. If so and it runs while we hold the lock, its search is dead."""
         return trial.user_attrs.get("owner", None if self.url else self.owner) == self.owner
 
-    def optuna(self):
+    def optuna_study(self) -> optuna.Study:
         """The Optuna study. Raises BadInput if it cannot be read, or is not there."""
-        if (study := self._loaded()) is None:
+        study = self._load()
+        if study is None:
             raise BadInput(f"the study in '{self.path}' has no trial yet: there is none in {self.place}")
         return study
 
-    def _loaded(self):
-        """The Optuna study; None where a search was not begun, or killed before it had a trial."""
+    def _load(self) -> optuna.Study | None:
+        """The Optuna study; None where no search was begun, or it was killed before its first trial."""
         import optuna
 
         if self.url is None and not self.journal.is_file():
@@ -149,43 +159,37 @@ class Study:
                 return None
             return study if "spec" in study.user_attrs else None
 
-    def trials(self) -> list[Found]:
-        """The trials that were given values, in the order of their numbers."""
-        study = self.optuna()
+    def trials(self) -> list[TrialRecord]:
+        """The trials that have values, in the order of their numbers."""
+        study = self.optuna_study()
         with self.readable():
-            return [found(t) for t in study.get_trials(deepcopy=False) if "values" in t.user_attrs]
+            trials = study.get_trials(deepcopy=False)
+            return [record_of(trial) for trial in trials if "values" in trial.user_attrs]
 
     def spec(self) -> dict[str, Any]:
         """What is searched: {"config", "space", "sampler", "pruner", "objectives", "budgets"}."""
-        return self.optuna().user_attrs["spec"]
+        return self.optuna_study().user_attrs["spec"]
 
-    def objectives(self) -> list[tuple[str, str]]:
-        """(name, "max" or "min") of each objective."""
-        study = self.optuna()
-        ways = ("max" if way.name == "MAXIMIZE" else "min" for way in study.directions)
-        return list(zip(study.user_attrs["spec"]["objectives"], ways, strict=True))
+    def objectives(self) -> list[Objective]:
+        study = self.optuna_study()
+        pairs = zip(study.user_attrs["spec"]["objectives"], study.directions, strict=True)
+        return [Objective(name, "max" if direction.name == "MAXIMIZE" else "min") for name, direction in pairs]
 
     def check_spec(self, spec: dict[str, Any]) -> None:
         """Raises BadInput, with the difference, if the study was made with another spec, here or on another machine."""
-        if (study := self._loaded()) is None:
+        study = self._load()
+        if study is None:
             return
-        kept = study.user_attrs["spec"]
+        stored = study.user_attrs["spec"]
         flags = {"objectives": "--objective", "budgets": "--budget-..."}
-        pairs = [(flags.get(key, f"--{key}"), kept[key], spec[key]) for key in spec if key != "config"]
-        pairs += [(flag_of(key), kept["config"].get(key), value) for key, value in spec["config"].items()]
-        for flag, before, now in pairs:
+        rows = [(flags.get(key, f"--{key}"), stored[key], spec[key]) for key in spec if key != "config"]
+        rows += [(flag_of(key), stored["config"].get(key), value) for key, value in spec["config"].items()]
+        for flag, before, now in rows:
             if before != now:
-                shown = [" ".join(map(str, v)) if isinstance(v, list) else str(v) for v in (before, now)]
                 raise BadInput(
-                    f"the study in '{self.path}' was started with {flag} {shown[0]}, not {shown[1]}; give the same to "
-                    f"continue it, or another --study"
+                    f"the study in '{self.path}' was started with {flag} {_as_words(before)}, not {_as_words(now)}; "
+                    f"give the same to continue it, or another --study"
                 )
-
-    def _remembered(self) -> dict[str, Any]:
-        try:
-            return json.loads(self.file.read_text())
-        except ValueError as error:
-            raise BadInput(f"'{self.file}' is not readable JSON: {error}") from error
 
     def _without_password(self) -> str | None:
         if self.url is None:
@@ -194,16 +198,19 @@ class Study:
 
         return self.url if make_url(self.url).password is None else None
 
-    def _mend(self) -> None:
-        """Take away what a search left that was killed while it wrote: half a last line, and Optuna's lock."""
+    def _repair(self) -> None:
+        """Remove what a search that was killed while it wrote has left: half a last line, and Optuna's lock."""
         self.journal.with_name(self.journal.name + ".lock").unlink(missing_ok=True)
-        if self.journal.is_file() and (content := self.journal.read_bytes()) and not content.endswith(b"\n"):
+        content = self.journal.read_bytes() if self.journal.is_file() else b""
+        if content and not content.endswith(b"\n"):
             os.truncate(self.journal, content.rfind(b"\n") + 1)
 
 
-def add_study(parser) -> None:
-    """Give a command's parser the study that it is about: `Study.opened(given.study, given.storage)`."""
+def _as_words(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def add_study(parser: argparse.ArgumentParser) -> None:
+    """Give a command's parser the flags of `Study.opened(arguments.study, arguments.storage)`."""
     parser.add_argument("study", metavar="STUDY", help="folder of the study")
-    parser.add_argument(
-        "--storage", metavar="URL", help="its database, if the URL has a password [what the study says]"
-    )
+    parser.add_argument("--storage", metavar="URL", help="its database, if the URL has a password [that of study.json]")

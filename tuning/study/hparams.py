@@ -1,4 +1,4 @@
-"""TensorBoard's page "HParams": the values and scores of each trial of a study."""
+"""TensorBoard's HParams page: the values and scores of each trial of a study."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ def write_hparams(folder: Path, name: str, values: dict[str, Any], scores: dict[
     """Write one trial.
 
     Args:
-        folder: of the study's TensorBoard files; the trial gets its own within it.
+        folder: of the study's TensorBoard files; the trial gets a subfolder.
         name: of the trial.
-        values: what was sampled.
-        scores: the objectives' values.
+        values: of the hyperparameters.
+        scores: by objective.
     """
-    import tensorflow as tf
+    import tensorflow as tf  # at the first trial
     from tensorboard.plugins.hparams import api
 
     writer = tf.summary.create_file_writer(str(folder / f"trial-{name}"))

@@ -8,41 +8,54 @@ import os
 import time
 import warnings
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optuna.storages import JournalStorage, RDBStorage
+
+# Optuna and SQLAlchemy take a second to import, which --help and a mistyped flag do without.
 
 TABLE_TRIES = 10  # a second apart
-HEARTBEAT, GRACE = 20, 120  # seconds: between signs of life in a database, and without one until a trial is given up
+HEARTBEAT = 20  # seconds between the signs of life of a trial in a database
+GRACE = 120  # seconds without one until a trial is given up
 
 
-def database(url: str):
-    """Optuna's storage in a database. Of machines that begin at once on an empty one each makes the tables.
+def open_database(url: str) -> RDBStorage:
+    """Optuna's storage in a database.
 
-    All but the first are refused by the database then, and find the tables a moment later.
+    Machines that start at once on an empty database all try to make its tables. The database refuses all but the
+    first, and they find the tables a moment later.
     """
     from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
     from sqlalchemy.exc import DBAPIError, IntegrityError
 
-    again = RetryHeartbeatStaleTrialCallback(max_retry=1)
-    settings = {"heartbeat_interval": HEARTBEAT, "grace_period": GRACE, "heartbeat_stale_trial_callback": again}
-    for _ in range(TABLE_TRIES - 1):
+    attempt = 1
+    while True:
         try:
-            return RDBStorage(url, **settings)
+            return RDBStorage(
+                url,
+                heartbeat_interval=HEARTBEAT,
+                grace_period=GRACE,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=1),
+            )
         except DBAPIError as error:
-            if not isinstance(error, IntegrityError) and "already exists" not in str(error):
+            is_race = isinstance(error, IntegrityError) or "already exists" in str(error)
+            if not is_race or attempt == TABLE_TRIES:
                 raise
+            attempt += 1
             time.sleep(1)
-    return RDBStorage(url, **settings)
 
 
-def journal(path: str | os.PathLike):
-    """Optuna's storage in a file. It does not wait for the disk after each of a trial's twenty lines, 60 ms in all.
+def open_journal(path: str | os.PathLike) -> JournalStorage:
+    """Optuna's storage in a file, which does not wait for the disk after each of a trial's twenty lines (60 ms in all).
 
-    What a process has written is there whenever it is killed; the last lines can be lost with the power.
+    What a process has written survives its death; the last lines can be lost if the power fails.
     """
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, _file
 
     class Backend(JournalFileBackend):
-        def append_logs(self, logs):
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:
             lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
             with _file.get_lock_file(self._lock), open(self._file_path, "ab") as file:
                 file.write(lines.encode())
@@ -52,7 +65,7 @@ def journal(path: str | os.PathLike):
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without Optuna's warnings that something is experimental; its version is pinned."""
+    """A context without Optuna's warnings that something is experimental; its version is pinned."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -1,75 +1,84 @@
-"""Trials as those see them that read a study: what was sampled, what came of it, which are the best."""
+"""The trials of a study, read from its storage: what was sampled, what came of it, which are the best."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+import datetime
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfcnn.config import Config, flag_of
 from tuning import budgets
 
-NO_SIGN = "killed: no sign of life from its machine; begun again under another number"
+if TYPE_CHECKING:  # Optuna takes a second to import
+    from optuna.trial import FrozenTrial
+
+NO_HEARTBEAT = "killed: no sign of life from its machine; begun again under another number"
 
 
-class Found(NamedTuple):
+class Objective(NamedTuple):
+    """What a search optimises."""
+
+    name: str  # a validation metric or one of budgets.COSTS
+    direction: str  # "max" or "min"
+
+
+class TrialRecord(NamedTuple):
     """A trial as it stands in the study."""
 
     number: int
     state: str  # COMPLETED, PRUNED, FAILED, RUNNING or WAITING
-    values: dict[str, Any]
-    scores: tuple[float, ...] | None
-    reason: str | None
+    values: dict[str, Any]  # of the hyperparameters
+    scores: tuple[float, ...]  # one for each objective; empty unless it is COMPLETED
+    reason: str | None  # why it failed
     config: dict[str, Any]  # fields of Config, without `out`
     metrics: dict[str, float]
-    curve: dict[int, float]
+    curve: dict[int, float]  # by epoch, the objective
     starts: int
-    began: Any  # datetime
+    began: datetime.datetime | None
     seconds: float | None
 
 
-def found(trial) -> Found:
-    """An Optuna trial."""
-    names = {"COMPLETE": "COMPLETED", "FAIL": "FAILED"}
-    attrs, ended = trial.user_attrs, trial.state.is_finished() and trial.datetime_complete
-    seconds = attrs.get("seconds")
-    if seconds is None and ended and trial.datetime_start:
+def record_of(trial: FrozenTrial) -> TrialRecord:
+    """The record of an Optuna trial that has its values."""
+    attributes = trial.user_attrs
+    state = trial.state.name
+    seconds = attributes.get("seconds")
+    if seconds is None and trial.state.is_finished() and trial.datetime_complete and trial.datetime_start:
         seconds = (trial.datetime_complete - trial.datetime_start).total_seconds()
-    return Found(
+    return TrialRecord(
         number=trial.number,
-        state=names.get(trial.state.name, trial.state.name),
-        values=attrs["values"],
-        scores=tuple(trial.values) if trial.state.name == "COMPLETE" else None,
-        reason=attrs.get("reason") or (NO_SIGN if trial.state.name == "FAIL" else None),
-        config=attrs.get("config", {}),
-        metrics=attrs.get("metrics", {}),
+        state={"COMPLETE": "COMPLETED", "FAIL": "FAILED"}.get(state, state),
+        values=attributes["values"],
+        scores=tuple(trial.values) if state == "COMPLETE" else (),
+        reason=attributes.get("reason") or (NO_HEARTBEAT if state == "FAIL" else None),
+        config=attributes.get("config", {}),
+        metrics=attributes.get("metrics", {}),
         curve=dict(trial.intermediate_values),
-        starts=attrs.get("starts", 0),
+        starts=attributes.get("starts", 0),
         began=trial.datetime_start,
         seconds=seconds,
     )
 
 
-def origin(trial) -> int:
+def origin(trial: FrozenTrial) -> int:
     """The number under which a trial was first started, on whatever machine."""
     return trial.system_attrs.get("failed_trial", trial.number)
 
 
-def best_first(trials: list[Found], objectives: list[tuple[str, str]]) -> list[Found]:
-    """The completed trials, best first: of one objective by its value, of several those of the Pareto front.
+def best_first(trials: list[TrialRecord], objectives: Sequence[Objective]) -> list[TrialRecord]:
+    """The completed trials, best first; of several objectives those of the Pareto front."""
+    completed = [trial for trial in trials if trial.state == "COMPLETED"]
 
-    Args:
-        trials: of a study.
-        objectives: (name, "max" or "min") of each.
-    """
-    done = [trial for trial in trials if trial.state == "COMPLETED"]
-    signs = [-1 if direction == "max" else 1 for _, direction in objectives]
-
-    def losses(trial):
-        return [sign * score for sign, score in zip(signs, trial.scores, strict=True)]
+    def losses(trial: TrialRecord) -> list[float]:
+        pairs = zip(objectives, trial.scores, strict=True)
+        return [-score if objective.direction == "max" else score for objective, score in pairs]
 
     if len(objectives) > 1:
-        done = [t for t in done if not any(dominates(losses(other), losses(t)) for other in done)]
-    return sorted(done, key=losses)
+        points = [losses(trial) for trial in completed]
+        completed = [trial for trial in completed if not any(dominates(point, losses(trial)) for point in points)]
+    return sorted(completed, key=losses)
 
 
 def dominates(a: list[float], b: list[float]) -> bool:
@@ -81,28 +90,33 @@ def dominates(a: list[float], b: list[float]) -> bool:
     return all(x <= y for x, y in zip(a, b, strict=True)) and any(x < y for x, y in zip(a, b, strict=True))
 
 
-def values_of(values: dict[str, Any]) -> str:
-    """What was sampled, as text."""
+def format_values(values: dict[str, Any]) -> str:
+    """
+    >>> format_values({"lr": 0.012345, "opt": "sgd"})
+    'lr 0.0123, opt sgd'
+    """
     return ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
     )
 
 
-def written(objective: str, value: float) -> str:
-    """The value of an objective, as text.
-
-    >>> written("val_accuracy", 0.9312), written("macs", 31_500_000), written("val_psnr", 21.234)
+def format_score(objective: str, value: float) -> str:
+    """
+    >>> format_score("val_accuracy", 0.9312), format_score("macs", 31_500_000), format_score("val_psnr", 21.234)
     ('93.12 %', '31.5M', '21.23')
     """
     if objective in budgets.COSTS:
-        return budgets.written(objective, value)
+        return budgets.format_cost(objective, value)
     return f"{100 * value:.2f} %" if objective in ("val_accuracy", "val_mean_iou") else f"{value:.4g}"
+
+
+def format_scores(objectives: Sequence[Objective], scores: Sequence[float]) -> list[str]:
+    """One text for each objective."""
+    return [format_score(objective.name, score) for objective, score in zip(objectives, scores, strict=True)]
 
 
 def command_of(config: Config) -> str:
     """The command that trains a configuration: architecture, data, and the flags that differ from the defaults."""
-    import shlex
-
     parts = ["python -m tfcnn.train"]
     for field in dataclasses.fields(Config):
         value = getattr(config, field.name)
@@ -110,7 +124,7 @@ def command_of(config: Config) -> str:
         if value == default and field.name not in ("arch", "dataset"):
             continue
         if field.type == "dict":
-            pairs = [shlex.quote(f"{key}={_literal(each)}") for key, each in value.items()]
+            pairs = [shlex.quote(f"{key}={_literal(item)}") for key, item in value.items()]
             parts.append(" ".join([flag_of(field.name), *pairs]))
         elif field.type == "bool":
             parts.append(flag_of(field.name))

@@ -1,4 +1,4 @@
-"""The workers of a search: processes that train, what they are given, and what becomes of it."""
+"""The workers of a search: starts them, hands trials to them and their results to the oracle."""
 
 from __future__ import annotations
 
@@ -6,64 +6,112 @@ import dataclasses
 import multiprocessing
 import multiprocessing.connection
 import time
-from typing import Any
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any
 
 from tfcnn.cli.signals import DeferredSignals, Interrupted
 from tfcnn.config import Config
+from tuning.budgets import Budgets
+from tuning.study.folder import Study
+from tuning.study.hparams import write_hparams
 from tuning.study.storage import HEARTBEAT
-from tuning.study.trials import values_of, written
-from tuning.workers.worker import ending_of, work
+from tuning.study.trials import format_score, format_values
+from tuning.workers.messages import Completed, EpochEnded, Failed, Job, Message, Pruned, Stopped, Verdict
+from tuning.workers.worker import explain_exit, work
+
+if TYPE_CHECKING:  # imports Keras
+    from keras_tuner.engine.trial import Trial
+
+    from tuning.oracle import OptunaOracle
 
 NOT_SHARED = ("out", "resume", "time", "tensorboard", "profile", "checkpoint_every", "distribution")  # fields of Config
-SECONDS_TO_LISTEN = 0.5  # until a signal is seen
+SECONDS_TO_LISTEN = 0.5  # the longest that a signal waits
 SECONDS_TO_STOP = 120.0  # for a worker to finish its step and write a checkpoint
 
 
 @dataclasses.dataclass
 class Worker:
-    """A process and what it is doing."""
+    """A process and the trial that it trains."""
 
-    process: Any
-    connection: Any
-    trial: Any = None
+    process: BaseProcess
+    connection: Connection
+    trial: Trial | None = None
     config: Config | None = None
     began: float = 0.0
 
 
-class Crew:
-    """Hands trials to workers, and what comes back to the oracle."""
+def start_worker(trainer: str | None) -> Worker:
+    """A new process without a trial; `trainer` is that of tuning.workers.worker.work."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=work, args=(theirs, trainer), daemon=True)
+    process.start()
+    theirs.close()
+    return Worker(process, ours)
 
-    def __init__(self, study, oracle, ask, priced, objectives, trials, workers, trainer):
-        self.study, self.oracle, self.ask, self.priced, self.objectives = study, oracle, ask, priced, objectives
-        self.trials, self.trainer = trials, trainer
-        self.workers: dict[str, Worker | None] = {f"worker{n}": None for n in range(workers)}
-        self.took: list[float] = []  # seconds of the trials of this call
-        self.beat = time.monotonic()
+
+class WorkerPool:
+    """Processes that train the trials of a study.
+
+    Args:
+        study: its folder takes the runs and logs.
+        oracle: proposes trials and takes their scores.
+        configure: from the HyperParameters of a trial to its configuration.
+        budgets: measures the costs among the objectives that a run does not report.
+        trials: how many the study has in all.
+        workers: processes that train at the same time.
+        trainer: "path/to/file.py:function"; default: tuning.workers.worker.train.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        oracle: OptunaOracle,
+        configure: Callable[[Any], Config],
+        budgets: Budgets,
+        *,
+        trials: int,
+        workers: int = 1,
+        trainer: str | None = None,
+    ) -> None:
+        self.study = study
+        self.oracle = oracle
+        self.configure = configure
+        self.budgets = budgets
+        self.trials = trials
+        self.trainer = trainer
+        self.workers: dict[str, Worker | None] = {f"worker{number}": None for number in range(workers)}
+        self.seconds: list[float] = []  # of each start of a trial in this call
+        self.next_heartbeat = time.monotonic()
 
     def run(self) -> None:
-        """Until all trials are done. Raises Interrupted; a signal waits until what is being stored is stored."""
+        """Train until all trials are done. A signal waits until what is being stored is stored; raises Interrupted."""
         try:
             with DeferredSignals() as signals:
                 while True:
                     signals.deliver()
                     for name in self.workers:
-                        self._give(name)
-                    busy = [worker for worker in self.workers.values() if worker and worker.trial]
+                        self._hand_out(name)
+                    busy = self._busy()
                     if not busy:
                         break
                     self._listen(busy)
         except KeyboardInterrupt as stop:
             self._stop()
-            raise Interrupted(
-                f"interrupted; continue with the same command and --study {self.study.path}", stop
-            ) from stop
+            message = f"interrupted; continue with the same command and --study {self.study.path}"
+            raise Interrupted(message, stop) from stop
         finally:
             for worker in filter(None, self.workers.values()):
                 worker.process.kill()
                 worker.process.join()
 
-    def _give(self, name: str) -> None:
-        """A trial for a worker that has none, if there is one left."""
+    def _busy(self) -> dict[str, Worker]:
+        return {name: worker for name, worker in self.workers.items() if worker and worker.trial}
+
+    def _hand_out(self, name: str) -> None:
+        """Hand the next trial, if there is one, to a worker without one."""
         from tuning.sampling import seed_of
 
         worker = self.workers[name]
@@ -73,127 +121,116 @@ class Crew:
         if trial.status == "STOPPED":
             return
         if worker is None:
-            worker = self.workers[name] = self._hired()
-        number, seed = int(trial.trial_id), seed_of(self.oracle.seed, self.oracle.attributes(trial)["origin"])
-        config = dataclasses.replace(self.ask(trial.hyperparameters), seed=seed)
-        self.oracle.note(trial, config={k: v for k, v in config.to_dict().items() if k not in NOT_SHARED})
-        worker.trial, worker.began = trial, time.monotonic()
+            worker = start_worker(self.trainer)
+            self.workers[name] = worker
+        number = int(trial.trial_id)
+        seed = seed_of(self.oracle.seed, self.oracle.attributes(trial)["origin"])
+        config = dataclasses.replace(self.configure(trial.hyperparameters), seed=seed)
+        fields = {key: value for key, value in config.to_dict().items() if key not in NOT_SHARED}
+        self.oracle.note(trial, config=fields)
+        worker.trial = trial
         worker.config = dataclasses.replace(config, out=str(self.study.run(number).path))
+        worker.began = time.monotonic()
         try:
-            worker.connection.send((worker.config.to_dict(), str(self.study.log(number))))
-        except OSError:  # it died while it had nothing to do
-            self._lost(name)
-            self._give(name)
+            worker.connection.send(Job(worker.config.to_dict(), str(self.study.log(number))))
+        except OSError:  # the process died while it was idle
+            self._bury(name, worker)
+            self._hand_out(name)
 
-    def _hired(self) -> Worker:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, self.trainer), daemon=True)
-        process.start()
-        theirs.close()
-        return Worker(process, ours)
-
-    def _listen(self, busy: list[Worker]) -> None:
-        """Wait a moment for something of a worker; give a sign of life where it is time for one."""
-        ready = multiprocessing.connection.wait([worker.connection for worker in busy], timeout=SECONDS_TO_LISTEN)
-        if time.monotonic() >= self.beat:
-            self.beat = time.monotonic() + HEARTBEAT
+    def _listen(self, busy: dict[str, Worker]) -> None:
+        """Wait a moment for messages; record a heartbeat when one is due."""
+        connections = [worker.connection for worker in busy.values()]
+        ready = multiprocessing.connection.wait(connections, timeout=SECONDS_TO_LISTEN)
+        if time.monotonic() >= self.next_heartbeat:
+            self.next_heartbeat = time.monotonic() + HEARTBEAT
             self.oracle.beat()
-        for name, worker in self.workers.items():
-            if worker and worker.connection in ready:
+        for name, worker in busy.items():
+            if worker.connection in ready:
                 try:
                     message = worker.connection.recv()
                 except (EOFError, OSError):
-                    self._lost(name)
+                    self._bury(name, worker)
                 else:
-                    self._heard(name, *message)
+                    self._handle(name, worker, message)
 
-    def _heard(self, name: str, what: str, *content) -> None:
-        worker = self.workers[name]
-        if what == "epoch":
-            epoch, metrics = content
-            go_on = True
-            if len(self.objectives) == 1 and self.objectives[0][0] in metrics:
-                trial = self.oracle.update_trial(worker.trial.trial_id, self._scores(worker, metrics), epoch)
-                go_on = trial.status != "STOPPED"
-            try:
-                worker.connection.send(go_on)
-            except OSError:
-                self._lost(name)
-            return
-        if what == "stopped":
-            self.oracle.release(worker.trial)
-            worker.trial = None
-        elif what == "done":
-            (metrics,) = content
-            scores, last = self._scores(worker, metrics), metrics.get("epochs", 0)
-            kept = {key: value for key, value in metrics.items() if isinstance(value, int | float)} | scores
-            self.oracle.note(worker.trial, metrics=kept)
-            self.oracle.update_trial(worker.trial.trial_id, scores, step=last)
-            self._ended(worker, "COMPLETED")
-        elif what == "pruned":
-            self._ended(worker, "STOPPED")
-        else:
-            self._ended(worker, "FAILED", content[0])
-        if what in ("failed", "stopped"):
-            worker.process.join()
-            self.workers[name] = None
+    def _handle(self, name: str, worker: Worker, message: Message) -> None:
+        """Act on a message of a worker."""
+        assert worker.trial is not None
+        match message:
+            case EpochEnded():
+                try:
+                    worker.connection.send(self._judge(worker.trial, message))
+                except OSError:
+                    self._bury(name, worker)
+            case Completed(metrics):
+                scores = self._scores(worker, metrics)
+                numbers = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
+                self.oracle.note(worker.trial, metrics=numbers | scores)
+                self.oracle.update_trial(worker.trial.trial_id, scores, step=metrics.get("epochs", 0))
+                self._end_trial(worker, "COMPLETED")
+            case Pruned():
+                self._end_trial(worker, "STOPPED")
+            case Stopped():
+                self.oracle.release(worker.trial)
+                worker.trial = None
+                self._dismiss(name, worker)
+            case Failed(reason):
+                self._end_trial(worker, "FAILED", reason)
+                self._dismiss(name, worker)
 
-    def _lost(self, name: str) -> None:
-        """A worker that is dead: its trial is given out again once, and another takes its place."""
-        worker = self.workers[name]
+    def _judge(self, trial: Trial, epoch: EpochEnded) -> Verdict:
+        """Report the score of an epoch to the pruner, which compares one objective."""
+        objective = self.oracle.objectives[0].name
+        if len(self.oracle.objectives) > 1 or objective not in epoch.metrics:
+            return Verdict(proceed=True)
+        updated = self.oracle.update_trial(trial.trial_id, {objective: epoch.metrics[objective]}, epoch.number)
+        return Verdict(proceed=updated.status != "STOPPED")
+
+    def _dismiss(self, name: str, worker: Worker) -> None:
+        """Wait for the end of a process, so that another takes its place."""
         worker.process.join()
         self.workers[name] = None
-        self._ended(worker, "INVALID", ending_of(worker.process.exitcode))
 
-    def _scores(self, worker: Worker, metrics: dict[str, Any]) -> dict[str, float]:
-        """The objectives' values: of the run, and what it costs where the run does not say so."""
-        costs = {}
-        if any(name not in metrics for name, _ in self.objectives):
-            costs = self.priced.price(worker.config)._asdict()
-        return {name: metrics.get(name, costs.get(name)) for name, _ in self.objectives}
+    def _bury(self, name: str, worker: Worker) -> None:
+        """Dismiss a process that has died; the oracle hands its trial out once more."""
+        self._dismiss(name, worker)
+        code = worker.process.exitcode
+        assert code is not None
+        self._end_trial(worker, "INVALID", explain_exit(code))
 
-    def _ended(self, worker: Worker, status: str, reason: str | None = None) -> None:
-        trial, worker.trial = worker.trial, None
-        trial.status, trial.message = status, reason
+    def _scores(self, worker: Worker, metrics: dict[str, Any]) -> dict[str, Any]:
+        """The value of each objective, from the metrics of the run or, if they lack it, from the costs."""
+        names = [objective.name for objective in self.oracle.objectives]
+        costs: dict[str, Any] = {}
+        if any(name not in metrics for name in names):
+            assert worker.config is not None
+            costs = self.budgets.cost_of(worker.config)._asdict()
+        return {name: metrics.get(name, costs.get(name)) for name in names}
+
+    def _end_trial(self, worker: Worker, status: str, reason: str | None = None) -> None:
+        """End the trial of a worker in the oracle, and print its line."""
+        trial = worker.trial
+        assert trial is not None
+        worker.trial = None
+        trial.status = status
+        trial.message = reason
         seconds = time.monotonic() - worker.began
+        self.seconds.append(seconds)
         self.oracle.note(trial, seconds=seconds)
         self.oracle.end_trial(trial)
         ended = self.oracle.trials[trial.trial_id]
-        self.took.append(seconds)
-        print(self._line(ended, status, reason), flush=True)
+        print(describe_trial(ended, self.oracle, self.trials, self._seconds_a_trial()), flush=True)
         if ended.status == "COMPLETED":
-            from tuning.study.hparams import write_hparams
-
-            scores = ended.score if isinstance(ended.score, list) else [ended.score]
-            scores = {name: score for (name, _), score in zip(self.objectives, scores, strict=True)}
+            names = [objective.name for objective in self.oracle.objectives]
+            scores = dict(zip(names, _as_list(ended.score), strict=True))
             write_hparams(self.study.path / "tensorboard", trial.trial_id, trial.hyperparameters.values, scores)
 
-    def _line(self, trial, status: str, reason: str | None) -> str:
-        """trial 7 of 20  93.10 %  best 96.09 % (trial 4)  3:20 left  width 0.5, lr 0.01 ..."""
-        from tfcnn.training.progress import duration
-
-        word = {"STOPPED": "pruned", "INVALID": f"{reason}; once more"}.get(status)
-        if trial.status == "FAILED":
-            word = f"failed, {trial.message}"
-        shown = [f"trial {trial.trial_id} of {self.trials}", word or self._shown(trial.score)]
-        best = self.oracle.get_best_trials()
-        if best and len(self.objectives) == 1:
-            shown.append(f"best {self._shown(best[0].score)} (trial {best[0].trial_id})")
-        elif best:
-            shown.append(f"{len(best)} on the front")
-        over = sum(trial.status in ("COMPLETED", "STOPPED", "FAILED") for trial in self.oracle.trials.values())
-        left = max(self.trials - over, 0) * sum(self.took) / len(self.took) / len(self.workers)
-        shown.append(f"{duration(left)} left" if over < self.trials else "done")
-        return "  ".join(shown) + "  " + values_of(trial.hyperparameters.values)
-
-    def _shown(self, score) -> str:
-        scores = score if isinstance(score, list) else [score]
-        return ", ".join(map(written, [name for name, _ in self.objectives], scores))
+    def _seconds_a_trial(self) -> float:
+        return sum(self.seconds) / len(self.seconds) / len(self.workers)
 
     def _stop(self) -> None:
-        """Let the workers write a checkpoint and end; give their trials back."""
-        busy = {name: worker for name, worker in self.workers.items() if worker and worker.trial}
+        """Let the workers write a checkpoint and end; release their trials."""
+        busy = self._busy()
         for worker in busy.values():
             worker.process.terminate()
         deadline = time.monotonic() + SECONDS_TO_STOP
@@ -207,4 +244,47 @@ class Crew:
                     self.oracle.release(worker.trial)
                     worker.trial = None
                 else:
-                    self._heard(name, *message)
+                    self._handle(name, worker, message)
+
+
+def describe_trial(trial: Trial, oracle: OptunaOracle, trials: int, seconds: float) -> str:
+    """The line of a trial that has ended.
+
+        trial 7 of 20  93.10 %  best 96.09 % (trial 4)  3:20 left  width 0.5, lr 0.01
+
+    Args:
+        trial: as the oracle has it.
+        oracle: knows the best and how many have ended.
+        trials: how many there are in all.
+        seconds: that each remaining trial is expected to take.
+    """
+    from tfcnn.training.progress import duration
+
+    match trial.status:
+        case "STOPPED":
+            result = "pruned"
+        case "INVALID":
+            result = f"{trial.message}; once more"
+        case "FAILED":
+            result = f"failed, {trial.message}"
+        case _:
+            result = _format_scores(oracle, trial.score)
+    parts = [f"trial {trial.trial_id} of {trials}", result]
+    best = oracle.get_best_trials()
+    if best and len(oracle.objectives) == 1:
+        parts.append(f"best {_format_scores(oracle, best[0].score)} (trial {best[0].trial_id})")
+    elif best:
+        parts.append(f"{len(best)} on the front")
+    ended = sum(other.status in ("COMPLETED", "STOPPED", "FAILED") for other in oracle.trials.values())
+    parts.append(f"{duration((trials - ended) * seconds)} left" if ended < trials else "done")
+    parts.append(format_values(trial.hyperparameters.values))
+    return "  ".join(parts)
+
+
+def _format_scores(oracle: OptunaOracle, score: float | list[float]) -> str:
+    names = [objective.name for objective in oracle.objectives]
+    return ", ".join(map(format_score, names, _as_list(score)))
+
+
+def _as_list(score: float | list[float]) -> list[float]:
+    return score if isinstance(score, list) else [score]

@@ -1,12 +1,13 @@
-"""A process that trains one trial after another, and tells the search about it through a pipe.
+"""A process that trains one trial after another and reports to the search through a pipe.
 
 It knows nothing of the study: a process that dies in the middle of a trial leaves nothing in it half-written.
-TensorFlow is imported with the first trial.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import multiprocessing
 import multiprocessing.connection
 import os
 import shutil
@@ -15,126 +16,136 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
+from tfcnn import train as command
 from tfcnn.cli.signals import Interrupted, Terminated
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.run_directory import RunDirectory
 from tuning import spaces
+from tuning.workers.messages import Completed, EpochEnded, Failed, Job, Outcome, Pruned, Stopped, Verdict
 
 OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError")
 
+Report = Callable[[int, dict[str, float]], None]  # takes an epoch's number and metrics; may raise TrialPruned
+Trainer = Callable[[Config, Report], dict[str, Any]]  # returns the metrics of the run
 
-class Pruned(Exception):
+
+class TrialPruned(Exception):
     """The search ends the trial."""
 
 
-def work(connection, trainer: str | None = None) -> None:
-    """Train what comes through `connection`, (fields of Config, the path of a log), until None comes or a trial fails.
+def work(connection: Connection, trainer: str | None = None) -> None:
+    """Train each `Job` that comes through `connection` until None comes, a trial fails or the process is stopped.
 
-    What goes back: ("epoch", number, metrics), to which the answer is whether to go on, then one of ("done", metrics),
-    ("pruned",), ("stopped",) and ("failed", reason). After a failure the process ends: the next has a fresh one.
+    After each epoch an `EpochEnded` goes back, and a `Verdict` is awaited; at the end of each trial its `Outcome`.
+    After a failure the process ends, so that the next trial starts in a fresh one.
 
     Args:
         connection: one end of a multiprocessing.Pipe.
-        trainer: "path/to/file.py:function" in the place of `train`.
+        trainer: "path/to/file.py:function", a `Trainer`; default: `train`.
     """
     with contextlib.suppress(OSError):
-        os.setsid()  # Ctrl-C goes to the search alone, which stops its workers in order
+        os.setsid()  # Ctrl-C reaches the search alone, which stops its workers in order
     signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     run = spaces.load(trainer, "trainer") if trainer else train
 
-    def go_on(epoch: int, metrics: dict[str, float]) -> None:
-        connection.send(("epoch", epoch, metrics))
-        if not connection.recv():
-            raise Pruned
+    def report(epoch: int, metrics: dict[str, float]) -> None:
+        connection.send(EpochEnded(epoch, metrics))
+        verdict: Verdict = connection.recv()
+        if not verdict.proceed:
+            raise TrialPruned
 
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         while (job := connection.recv()) is not None:
-            fields, log = job
-            found = _outcome(run, Config(**fields), Path(log), go_on)
-            connection.send(found)
-            if found[0] in ("failed", "stopped"):
+            outcome = _run_job(job, run, report)
+            connection.send(outcome)
+            if isinstance(outcome, Failed | Stopped):
                 break
     connection.close()
     sys.stdout.flush()
-    os._exit(0)  # TensorFlow's threads are not waited for
+    os._exit(0)  # does not wait for TensorFlow's threads
 
 
-def train(config: Config, go_on: Callable[[int, dict[str, float]], None]) -> dict[str, Any]:
-    """A run of tfcnn.train in its own directory, continued where a process left it; its metrics.
+def train(config: Config, report: Report) -> dict[str, Any]:
+    """Run tfcnn.train in the run directory `config.out`, or resume it there; returns its metrics.
 
     Args:
-        config: with the run directory in `out`.
-        go_on: called after each epoch with its number and metrics; Pruned ends the run, and nothing of it stays.
+        config: of the run.
+        report: called after each epoch. If it raises TrialPruned, the run directory is removed.
     """
-    import_tensorflow()
-    import dataclasses
-
+    import_tensorflow()  # at the first trial
     import keras
 
-    from tfcnn import train as command_train
-
     class Reports(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            go_on(epoch + 1, {name: float(value) for name, value in logs.items()})
+        def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+            report(epoch + 1, {name: float(value) for name, value in logs.items()})
 
+    assert config.out is not None
     directory = RunDirectory(config.out)
     if not directory.metrics.exists():
         keras.backend.clear_session()
         config = dataclasses.replace(config, resume=directory.config.exists())
         try:
-            command_train.run(config, callbacks=[Reports()])
-        except Pruned:
+            command.run(config, callbacks=[Reports()])
+        except TrialPruned:
             shutil.rmtree(directory.path)
             raise
     return directory.read_metrics()
 
 
-def _outcome(run: Callable, config: Config, log: Path, go_on: Callable) -> tuple:
-    """What becomes of a trial, its output written to `log`."""
-    with log.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+def _run_job(job: Job, run: Trainer, report: Report) -> Outcome:
+    """Train, with the output written to the job's log."""
+    with Path(job.log).open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         try:
-            return "done", run(config, go_on)
-        except Pruned:
-            return ("pruned",)
+            return Completed(run(Config(**job.fields), report))
+        except TrialPruned:
+            return Pruned()
         except (KeyboardInterrupt, Interrupted):
-            return ("stopped",)
+            return Stopped()
         except Exception as error:
             traceback.print_exc()
-            return "failed", reason_of(error)
+            return Failed(explain_error(error))
 
 
-def reason_of(error: Exception) -> str:
-    """What a trial died of, "kind: what exactly", in one line."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    said = " ".join((str(error).strip().splitlines() or [""])[0].split())[:300]
-    if names.intersection(OUT_OF_MEMORY):
-        return f"out of memory: {said or type(error).__name__}"
+def explain_error(error: Exception) -> str:
+    """Why a trial failed, "kind: what exactly", in one line."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    message = " ".join((str(error).strip().splitlines() or [""])[0].split())[:300]
+    if kinds.intersection(OUT_OF_MEMORY):
+        return f"out of memory: {message or type(error).__name__}"
     if isinstance(error, TrainingFailed):
-        return f"diverged: {said}" if "not finite" in said else f"training failed: {said}"
+        return f"diverged: {message}" if "not finite" in message else f"training failed: {message}"
     if isinstance(error, BadInput):
-        return f"refused: {said}"
-    return f"raised {type(error).__name__}: {said}"
+        return f"refused: {message}"
+    return f"raised {type(error).__name__}: {message}"
 
 
-def ending_of(code: int) -> str:
-    """What a process that ended by itself died of, from its exit code."""
+def explain_exit(code: int) -> str:
+    """Why a process that nobody stopped has ended, from its exit code.
+
+    >>> explain_exit(-15), explain_exit(3)
+    ('killed: its process ended by SIGTERM', 'killed: its process ended with exit code 3')
+    """
     if code < 0:
-        more = ", by hand or for lack of memory" if -code == signal.SIGKILL else ""
-        return f"killed: its process ended by {signal.Signals(-code).name}{more}"
+        cause = ", by hand or for lack of memory" if -code == signal.SIGKILL else ""
+        return f"killed: its process ended by {signal.Signals(-code).name}{cause}"
     return f"killed: its process ended with exit code {code}"
 
 
-def _terminate(number, frame):
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
 def _end_with_parent() -> None:
-    """Ends this process as soon as the search is gone, which may be killed at any moment."""
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    """End this process as soon as the search is gone, which may be killed at any moment."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
     os._exit(1)

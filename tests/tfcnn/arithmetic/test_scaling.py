@@ -22,7 +22,7 @@ from tfcnn.errors import BadInput
 from tfcnn.models import registry
 from tfcnn.training.data import load_data
 from tfcnn.training.fit import build_model
-from tuning.scaling.runs import price
+from tuning.scaling.runs import cost_of
 
 
 @pytest.mark.parametrize("channels", [*range(1, 40), 84, 120, 728, 1280])
@@ -109,7 +109,7 @@ def test_a_family_has_one_stem():
     assert registry.arguments("mobilenet", (66, 66, 1))["stem"] == "imagenet"
     assert registry.arguments("mobilenet", (230, 230, 3), image_scale=1.2**8)["stem"] == "cifar"  # 53 pixels
     assert registry.arguments("mobilenet", (70, 70, 3), image_scale=1.1)["stem"] == "imagenet"  # 64 pixels
-    costs = [price(dataclasses.replace(config, phi=phi), 32, 1, 10).macs for phi in range(8)]
+    costs = [cost_of(dataclasses.replace(config, phi=phi), 32, 1, 10).macs for phi in range(8)]
     assert costs == sorted(costs)
 
 
