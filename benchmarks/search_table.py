@@ -1,6 +1,6 @@
 """The table that `benchmarks.search` searches: small networks trained for real on `digits`, every point of a grid.
 
-`python -m benchmarks.search --build` writes search_table.csv beside this file, a row for each configuration and seed:
+`python -m benchmarks.search --build` writes search_table.csv, a row for each configuration and seed:
 the values, parameters, MACs, and the accuracy after each epoch on the 540 images that are not trained on (validation
 and test split together, for a step of 0.19 %; they decide nothing else). Epochs are empty from the first one whose loss
 is not finite. What is in the file is not trained again.

@@ -1,1 +1,1 @@
-"""Hyperparameter search: samples values and calls tfcnn with them; declares no layer of its own."""
+"""Hyperparameter search: samples values and calls tfcnn with them; declares no layers."""

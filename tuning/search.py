@@ -45,7 +45,7 @@ SHOWN = 5  # of the best trials
 
 @dataclasses.dataclass(frozen=True)
 class SearchSettings:
-    """What a search does beside training.
+    """What a search does, other than the configuration of its trials.
 
     Attributes:
         trials: how many in all.
