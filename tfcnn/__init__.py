@@ -13,7 +13,7 @@ Importing this package is instant; Keras and its backend are imported when a net
 import importlib
 from types import ModuleType
 
-from tfcnn.factory import build
+from tfcnn.factory import build, feature_info
 from tfcnn.models.registry import list_archs
 
 __all__ = ["build", "cost", "feature_info", "layers", "list_archs", "receptive_field"]
