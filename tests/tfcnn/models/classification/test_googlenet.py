@@ -55,7 +55,7 @@ def test_auxiliary_classifiers():
 
 @pytest.mark.slow
 def test_auxiliary_classifiers_train_what_lies_before_them():
-    """Only the second one's loss: everything up to 4d learns, nothing behind it does."""
+    """Only the second one's loss: everything up to 4d learns, nothing after it does."""
     keras.utils.set_random_seed(0)
     model = tfcnn.build("googlenet", (32, 32, 1), 3, auxiliary=True, width=0.1, bn_momentum=0.5)
     losses = [keras.losses.SparseCategoricalCrossentropy(from_logits=True) for _ in range(3)]
