@@ -1,4 +1,4 @@
-"""The maps of a network at several scales: what detectors and segmentation networks stand on."""
+"""The maps of a network at several scales, as detectors and segmentation networks use them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ def features(model: keras.Model, names: Sequence[str], out_indices: Sequence[int
         BadInput: the model has none of them, or an index is out of range.
     """
     known = {layer.name for layer in model.layers}
-    found = [name for name in names if name in known]
-    if not found:
+    present = [name for name in names if name in known]
+    if not present:
         raise BadInput(f"{model.name} has no maps to return (features_only)")
     for index in out_indices or ():
-        if not -len(found) <= index < len(found):
-            raise BadInput(f"{model.name} has maps 0 to {len(found) - 1} ({', '.join(found)}), got out_indices={index}")
+        if not -len(present) <= index < len(present):
+            raise BadInput(
+                f"{model.name} has maps 0 to {len(present) - 1} ({', '.join(present)}), got out_indices={index}"
+            )
     if out_indices is not None:
-        found = [found[index] for index in out_indices]
-    maps = [model.get_layer(name).output for name in found]
+        present = [present[index] for index in out_indices]
+    maps = [model.get_layer(name).output for name in present]
     return keras.Model(model.input, maps, name=model.name)

@@ -1,5 +1,7 @@
 """Hard constraints hold on every filter after every step of an optimiser, in mixed precision as well."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -59,6 +61,7 @@ def after_every_step(make, how, policy, check, steps=4, jit_compile=False):
         check(np.asarray(kernel))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("how", [MaxNorm, UnitNorm], ids=lambda how: how.__name__)
@@ -76,6 +79,7 @@ def test_norms_hold_after_every_step(layout, how, policy):
     after_every_step(LAYOUTS[layout], constraint, policy, check)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("layout", ["convolution", "convolution of ours", "transposed", "depthwise"])
 @pytest.mark.parametrize("rank", [1, 2])
@@ -88,6 +92,7 @@ def test_rank_holds_after_every_step(layout, rank, policy):
     after_every_step(LAYOUTS[layout], LowRank(rank), policy, check)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("layout", ["convolution", "convolution of ours", "transposed", "depthwise"])
 def test_orthogonality_holds_after_every_step(layout, policy):
@@ -98,6 +103,7 @@ def test_orthogonality_holds_after_every_step(layout, policy):
     after_every_step(LAYOUTS[layout], Orthogonal(layout.split()[0]), policy, check)
 
 
+@pytest.mark.slow
 def test_constraints_hold_under_xla():
     def check(kernel):
         sizes = np.linalg.svd(kernel.transpose(2, 3, 0, 1), compute_uv=False)
@@ -194,3 +200,10 @@ def test_soft_l2_is_keras_own(policy):
     layer(np.ones((1, 5, 5, 2), "float32"))
     (penalty,) = layer.losses
     assert float(penalty) == pytest.approx(0.1 * np.sum(np.square(layer.get_weights()[0])), rel=1e-6)
+
+
+@pytest.mark.parametrize("constraint", [LowRank(np.int64(2)), MaxNorm(np.int64(2))], ids=["rank", "max_value"])
+def test_numpy_integers_are_saved_as_pythons(constraint):
+    config = json.loads(json.dumps(constraint.get_config()))  # refuses NumPy's integers
+    assert type(constraint).from_config(config).get_config() == constraint.get_config()
+    assert 2 in config.values()

@@ -34,6 +34,7 @@ def test_values_are_those_of_the_loop(case):
         np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in CASES if case.differentiable], ids=str)
 def test_gradients_are_those_of_the_loop(case):
     """Central differences of the loop in float64 against automatic differentiation of the layer in float64."""
@@ -109,7 +110,7 @@ def test_true_is_no_integer(case):
         entries = value if isinstance(value, tuple) else (value,)
         if any(isinstance(entry, int) and not isinstance(entry, bool) for entry in entries):
             with pytest.raises(ValueError, match=name):
-                type(layer).from_config(config | {name: True})
+                type(layer)(**config | {name: True})
 
 
 @every_case

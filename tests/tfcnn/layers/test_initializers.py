@@ -1,5 +1,7 @@
 """The first output of layers that start as interpolation or as the identity."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -102,3 +104,8 @@ def test_saved_and_loaded(initializer, tmp_path):
 def test_impossible_kernels_are_named(how, shape, words):
     with pytest.raises(ValueError, match=words):
         ContextIdentity(**how)(shape)
+
+
+def test_numpy_integers_are_saved_as_pythons():
+    config = ContextIdentity(np.int64(3), np.float32(0.5), seed=np.int64(7)).get_config()
+    assert json.dumps(config) == json.dumps({"classes": 3, "stddev": 0.5, "seed": 7})

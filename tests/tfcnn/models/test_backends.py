@@ -108,6 +108,7 @@ np.savez(folder / "jax.npz", **here["on_jax"](folder / "weights.npz"), **here["c
     return expected, dict(np.load(folder / "jax.npz"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [arch + str(overrides) for arch, overrides in networks()])
 def test_jax_gives_the_same_logits(name, both):
     expected, found = (logits[name] for logits in both)
@@ -116,6 +117,7 @@ def test_jax_gives_the_same_logits(name, both):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * abs(expected).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", registry.list_archs())
 def test_networks_at_full_size_have_the_published_counts(arch, both):
     found, row = int(both[1][f"trainable of {arch}"]), PUBLISHED[arch]

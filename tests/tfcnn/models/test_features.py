@@ -28,6 +28,7 @@ def test_channels_and_strides_are_the_published_ones(arch, published):
     assert ([feature.channels for feature in info], [feature.stride[0] for feature in info]) == published
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", [family.names[-1] for family in registry.FAMILIES])
 def test_a_larger_image_gives_as_many_positions_more_as_the_strides_say(arch):
     model = weightless(arch, features_only=True)
@@ -61,6 +62,7 @@ def test_indices_that_do_not_exist(arguments, message):
         weightless("resnet18", **arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", [family.names[0] for family in registry.FAMILIES if family.task == "classification"])
 def test_no_classes_are_pooled_features(arch):
     """The last map before the head, averaged: as many features as it has channels, and no head's weights."""

@@ -51,6 +51,7 @@ def output_of(arch, shape, num_classes):
     return {"classification": (num_classes,), "reconstruction": shape}.get(task, (*shape[:-1], num_classes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", REFERENCE, ids=lambda row: f"{row['arch']}{row.get('overrides', '')}")
 def test_published_counts(row):
     model = weightless(row["arch"], row["input_shape"], row["num_classes"], **row.get("overrides", {}))
@@ -59,6 +60,7 @@ def test_published_counts(row):
     assert list(model.output_shape[1:]) == row["output"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ALSO_PUBLISHED, ids=lambda row: row["arch"])
 def test_other_published_counts(row):
     trainable = priced(row["arch"]).trainable
@@ -84,6 +86,7 @@ def test_registry_repeats_the_variants_of_the_file(family):
     assert set(registry.module_of(family).VARIANTS) == set(family.names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", KINDS)
 def test_minimum_size(arch):
     size = registry.family_of(arch).min_size
@@ -96,6 +99,7 @@ def test_minimum_size(arch):
         tfcnn.build(arch, (*(size + 9,) * (rank - 1), size - 1, 3), 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", tfcnn.list_archs())
 def test_depth_and_width_scale_every_network(arch):
     form = {"form": "same"} if arch == "unet3d" else {}  # or the depth decides
@@ -165,6 +169,7 @@ def test_a_saved_model_of_every_family_gives_the_same_logits(family, tmp_path):
     np.testing.assert_allclose(loaded.serve(images), model(images, training=False), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["mobilenet", "resnet18"])
 def test_small_images_get_a_stem_that_keeps_resolution(arch):
     def stride(size, **overrides):
@@ -187,7 +192,7 @@ def test_small_images_get_a_stem_that_keeps_resolution(arch):
         ({"arch": "mobilenet", "widht": 2}, "did you mean width"),
         ({"arch": "lenet5", "form": "paper", "width": 2}, "width must be 1"),
         ({"arch": "vgg11", "dropout": 3}, "vgg11 cannot be built"),
-        ({"arch": "resnet152", "depth": 4}, "too deep for Keras.*--depth"),
+        pytest.param({"arch": "resnet152", "depth": 4}, "too deep for Keras.*--depth", marks=pytest.mark.slow),
         ({"arch": "lenet5", "num_classes": True}, "num_classes must be an integer, 0 or more, got True"),
         ({"arch": "lenet5", "num_classes": -1}, "num_classes must be an integer, 0 or more, got -1"),
         ({"arch": "lenet5", "num_classes": 2.5}, "num_classes must be an integer, 0 or more, got 2.5"),

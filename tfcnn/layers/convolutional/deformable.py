@@ -82,7 +82,8 @@ class DeformableConv2D(Convolution):
         The interpolation has no MACs, which are those of convolutions.
         """
         places = math.prod(output_shape[1:-1])
-        channels, taps = input_shape[-1], math.prod(self.kernel_size)
+        channels = input_shape[-1]
+        taps = math.prod(self.kernel_size)
         offsets = conv_cost(self.kernel_size, channels, 2 * taps, places, bias=True)
         main = super().cost(input_shape, output_shape)
         both = ConvCost(*map(sum, zip(main, offsets, strict=True)))

@@ -90,7 +90,8 @@ class FFTConv2D(Convolution):
         return ops.cast(_transform_back(spectrum, cuts, self.strides), self.compute_dtype)
 
     def _cut(self, size: Any, axis: int) -> Cut:
-        covered, stride = self.effective_size[axis], self.strides[axis]
+        covered = self.effective_size[axis]
+        stride = self.strides[axis]
         tile = self.tile or 1 << (2 * covered + stride - 2).bit_length()
         outputs = (size - covered) // stride + 1
         each = max((tile - covered + 1) // stride, 1)  # outputs of one tile

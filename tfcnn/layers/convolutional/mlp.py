@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -58,9 +58,11 @@ class MLPConv2D(Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(filters, kernel_size, strides, padding, activation=activation, **kwargs)
-        self.units = (self.filters, self.filters) if units is None else as_tuple(units, len(units), "units")
-        if not self.units:
-            raise ValueError(f"units must be one or more integers, got {units!r}")
+        if units is None:
+            units = (self.filters, self.filters)
+        if not isinstance(units, Iterable) or not len(units):
+            raise ValueError(f"units must be a sequence of one or more integers, got {units!r}")
+        self.units = as_tuple(units, len(units), "units")
 
     def build(self, input_shape: tuple) -> None:
         first = self._convolution(

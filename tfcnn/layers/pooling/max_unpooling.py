@@ -126,7 +126,7 @@ class MaxUnpooling2D(MaxUnpooling):
     those of `MaxPoolingWithArgmax2D` with the same pool_size, strides and padding, and count in an image of the
     output's size: `(y * W + x) * C + c`. Where the encoder's input is at hand, `MaxUnpoolingLike2D` needs no indices.
 
-    An index outside its own window is left out. Where windows overlap, several may name one cell: it keeps the value
+    An index outside its window is left out. Where windows overlap, several may name one cell: it keeps the value
     of the last of them, row by row, as PyTorch's MaxUnpool2d does on a CPU, and only that value receives the cell's
     gradient. Values that come straight from the pooling are equal there, so that nothing depends on the order.
 

@@ -170,7 +170,7 @@ class Padding2D(_Padding):
 
     How much: a number of pixels for every side, a (before, after) pair for each axis, or, for the kernel that follows,
     the names of Dumoulin & Visin (2016): "none" (also "valid"), "half" (also "same": an odd kernel at stride 1 keeps
-    the size; an even kernel's extra pixel goes behind), "full" (each position at which kernel and image meet).
+    the size; an even kernel's extra pixel goes after), "full" (each position at which kernel and image meet).
 
     With what, of a row a b c d, two pixels each side: "zero" 0 0 [a b c d] 0 0; "replicate" a a [a b c d] d d;
     "reflect" c b [a b c d] c b; "circular" c d [a b c d] a b.

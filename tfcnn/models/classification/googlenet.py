@@ -1,6 +1,6 @@
 """GoogLeNet: Szegedy et al., "Going deeper with convolutions", 2014.
 
-Table 1. form="torchvision" is the network that everyone loads: batch norm after each convolution, 3x3 convolutions
+Table 1. form="torchvision" is the widely used network: batch norm after each convolution, 3x3 convolutions
 where the table has 5x5, no response normalisation, a last pooling of 2x2. (Its published weights take images in -1 ...
 1.) form="paper" is Table 1 with figure 3's response normalisation, with AlexNet's constants, as the paper gives none.
 Pooling windows may hang over the end in both, which makes the table's sizes. Differences from the paper: weights start

@@ -43,8 +43,8 @@ def trunk(
         blocks = [(t, c, s if i == 0 else 1) for t, c, n, s in rows for i in range(scale_depth(n, depth))]
         for i, (expansion, filters, stride) in enumerate(blocks, start=1):
             last = f"stage{stage}" if i == len(blocks) else None
-            filters, expanded = scale_width(filters, width), expansion * x.shape[-1]
-            x = inverted_residual(x, filters, 3, stride, expanded, style=style, name=last)
+            expanded = expansion * x.shape[-1]
+            x = inverted_residual(x, scale_width(filters, width), 3, stride, expanded, style=style, name=last)
         stages.append(x)
     return [*stages, conv_bn(x, scale_width(1280, max(width, 1)), 1, style=style)]
 

@@ -1,7 +1,7 @@
 """Xception: Chollet, "Xception: deep learning with depthwise separable convolutions", 2016.
 
 Figure 5, batch norm after every convolution and separable convolution. The forms differ where the figure is silent:
-form="keras", the author's own, pads the strided pooling as TensorFlow does and has batch norm's epsilon 1e-3;
+form="keras", the author's, pads the strided pooling as TensorFlow does and has batch norm's epsilon 1e-3;
 form="timm" pads it on both sides and has 1e-5. Difference from the paper: its optional dense layers before the
 logits are left out, as in its main results.
 """

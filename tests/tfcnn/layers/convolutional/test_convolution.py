@@ -47,6 +47,7 @@ def test_impossible_arguments_are_named(how, words):
         PaddedConv2D(**{"filters": 4, "kernel_size": 3} | how)(np.ones((1, 5, 5, 4), "float32"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("mode", MODES)
 def test_every_padding_trains_in_half_precision_and_under_xla(policy, mode):

@@ -53,7 +53,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", ["eager", "graph", pytest.param("XLA", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("form", ["eager", *(pytest.param(form, marks=pytest.mark.slow) for form in ("graph", "XLA"))])
 @pytest.mark.parametrize("seed", range(10))
 def test_pair_is_tensorflows(seed, form):
     """Values, indices, what is unpooled and both gradients; every second case has windows side by side."""
@@ -108,6 +108,7 @@ def test_forms_agree_in_every_precision(rank, dtype):
                 np.testing.assert_array_equal(a.astype("float64"), b.astype("float64"))
 
 
+@pytest.mark.slow
 def test_the_form_follows_compilation_and_training():
     """One function for XLA alone in a training graph; nothing that LiteRT lacks in inference."""
 

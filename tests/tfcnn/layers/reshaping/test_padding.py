@@ -27,9 +27,9 @@ def test_replication_may_be_wider_than_the_map():
         (("half",), "kernel_size"),
         (("everything",), "none, half, full"),
         ((1, "mirror"), "zero, replicate, reflect, circular"),
-        ((-1,), "from 0 up"),
+        ((-1,), "0 or more"),
         (((1, 2, 3),), "2 axes"),
-        ((((1, 1), (0, 2.5)),), "from 0 up"),
+        ((((1, 1), (0, 2.5)),), "0 or more"),
     ],
 )
 def test_impossible_arguments_are_named(arguments, words):

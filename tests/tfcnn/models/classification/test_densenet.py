@@ -24,6 +24,7 @@ TABLE_1 = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", TABLE_1)
 def test_sizes_of_table_1(arch):
     model = weightless(arch)
@@ -31,6 +32,7 @@ def test_sizes_of_table_1(arch):
     assert [(shape[1], shape[-1]) for shape in maps] == TABLE_1[arch]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arch", "layers_by_name"), [("densenet121", 121), ("densenet40", 40), ("densenet_bc100", 100)]
 )

@@ -32,6 +32,7 @@ def test_b4_lies_between_3_and_4():
     assert all(low < value < high for low, value, high in zip(below, published, above, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 2])
 def test_rates_are_those_of_keras_applications(number):
     def rates(model):

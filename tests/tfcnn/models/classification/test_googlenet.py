@@ -53,8 +53,9 @@ def test_auxiliary_classifiers():
         weightless((32, 32, 3), form="paper", auxiliary=True, stem="imagenet")
 
 
+@pytest.mark.slow
 def test_auxiliary_classifiers_train_what_lies_before_them():
-    """Only the second one's loss: everything up to 4d learns, nothing behind it does."""
+    """Only the second one's loss: everything up to 4d learns, nothing after it does."""
     keras.utils.set_random_seed(0)
     model = tfcnn.build("googlenet", (32, 32, 1), 3, auxiliary=True, width=0.1, bn_momentum=0.5)
     losses = [keras.losses.SparseCategoricalCrossentropy(from_logits=True) for _ in range(3)]
@@ -68,6 +69,7 @@ def test_auxiliary_classifiers_train_what_lies_before_them():
     assert (model.layers[1].get_weights()[0] != first).any()
 
 
+@pytest.mark.slow
 def test_depth_repeats_modules_within_a_stage():
     def modules(depth):
         kinds = [type(layer).__name__ for layer in weightless(depth=depth).layers]

@@ -21,6 +21,7 @@ def test_table_1_sizes():
     assert sizes == [(147, 147, 64), (71, 71, 192), (35, 35, 288), (17, 17, 768), (8, 8, 2048)]
 
 
+@pytest.mark.slow
 def test_torchvisions_counts():
     assert cost.cost_table(weightless(form="torchvision")).trainable == 23_834_568
     full = cost.cost_table(weightless(form="torchvision", auxiliary=True))
@@ -37,6 +38,7 @@ def test_the_border_of_an_average():
     )
 
 
+@pytest.mark.slow
 def test_below_75_pixels_the_stem_is_the_small_one():
     assert registry.arguments("inception_v3", (74, 80, 3))["stem"] == "cifar"
     assert registry.arguments("inception_v3", (75, 80, 3))["stem"] == "imagenet"
@@ -47,6 +49,7 @@ def test_below_75_pixels_the_stem_is_the_small_one():
     assert small == [32, 32, 15, 7, 3]
 
 
+@pytest.mark.slow
 def test_the_auxiliary_classifier_says_when_its_map_is_too_small():
     with pytest.raises(BadInput, match=r"needs a map of 17x17.*this one is 7x7"):
         weightless((32, 32, 3), auxiliary=True)

@@ -11,6 +11,7 @@ V1, V2 = keras.applications.MobileNet, keras.applications.MobileNetV2
 SMALL, LARGE = keras.applications.MobileNetV3Small, keras.applications.MobileNetV3Large
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arch", "reference", "alpha", "options"),
     [
@@ -35,6 +36,7 @@ def test_the_last_convolution_of_v2_keeps_its_filters_below_width_1():
     assert filters == {0.35: 1280, 1: 1280, 1.4: 1792}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["mobilenet_v3_small", "mobilenet_v3_large"])
 def test_minimalistic_has_none_of_the_costly_operations(arch):
     def facts(**overrides):

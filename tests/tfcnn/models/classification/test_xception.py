@@ -41,6 +41,7 @@ def test_pooling_of_values_below_zero(form, first, size):
         np.testing.assert_array_equal(found[0, y, x], maps[0, rows, columns].max((0, 1)))
 
 
+@pytest.mark.slow
 def test_the_symmetric_form_survives_a_file(tmp_path):
     model = tfcnn.build("xception", (64, 64, 3), 3, width=0.05, depth=0.1, form="timm")
     images = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype("float32")

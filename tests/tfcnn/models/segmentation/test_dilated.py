@@ -45,6 +45,7 @@ def test_receptive_fields_of_table_1():
     assert all(r[0] + r[-1] == 140 for r in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["same", "paper"])
 @pytest.mark.parametrize("pixel", [10, 245])
 def test_the_front_end_sees_380_pixels_around_each_cell_of_eight(form, pixel):

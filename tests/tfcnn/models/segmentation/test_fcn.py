@@ -96,6 +96,7 @@ def randomised(model):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["paper", "same"])
 @pytest.mark.parametrize(("coarse", "fine"), [(32, 16), (16, 8)])
 def test_a_stage_starts_with_the_predictions_of_the_one_before(coarse, fine, form):
@@ -148,6 +149,7 @@ def test_a_classifier_becomes_a_convolution(arch):
         np.testing.assert_allclose(fc7.predict_on_batch(image)[0, 3, 3], expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source",
     [

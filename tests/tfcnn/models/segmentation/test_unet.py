@@ -94,6 +94,7 @@ def pass_through(model):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arch", "size", "lost", "settings"),
     [

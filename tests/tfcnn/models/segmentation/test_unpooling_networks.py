@@ -121,6 +121,7 @@ def test_the_reconstruction_is_linear(decoder):
     assert np.min(found) < 0 < np.max(found)
 
 
+@pytest.mark.slow
 def test_the_auto_encoder_learns():
     """Digits of scikit-learn, eight pixels a side: after a few steps better than the mean image."""
     from sklearn.datasets import load_digits
