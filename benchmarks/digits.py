@@ -1,6 +1,6 @@
 """Accuracy and wall time of the default recipe on `digits`: `python -m benchmarks.digits [--archs A ...] [--seeds N]`.
 
-Each run is the command of the README in a process of its own; the peer is scikit-learn's support vector machine on the
+Each run is the command of the README in a separate process; the peer is scikit-learn's support vector machine on the
 same split, which knows no augmentation. Times are of this machine and of this moment; they compare nothing.
 
 `--precisions float32 mixed_float16 mixed_bfloat16` trains each network in each of them, and says how far its mean is
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,10 @@ from tfcnn.cli.startup import import_tensorflow
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def trained(arch: str, precision: str, seed: int, more: list[str], folder: Path) -> tuple[float, float, float]:
+def train(arch: str, precision: str, seed: int, more: list[str], folder: Path) -> tuple[float, float, float]:
     """Test accuracy, images a second and wall seconds of one run of the command."""
-    out, started = folder / f"{arch}-{precision}-{seed}", time.monotonic()
+    out = folder / f"{arch}-{precision}-{seed}"
+    started = time.monotonic()
     flags = ["--arch", arch, "--precision", precision, "--seed", str(seed), "--out", str(out), *more]
     subprocess.run([sys.executable, "-m", "tfcnn.train", *flags], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     metrics = json.loads((out / "metrics.json").read_text())
@@ -42,18 +44,17 @@ def support_vector_machine() -> float:
     import_tensorflow()
     data = pipelines.load("digits", image_size=8)
 
-    def split(name):
-        images, targets = (
-            np.concatenate(part) for part in zip(*data.evaluation(name).as_numpy_iterator(), strict=True)
-        )
+    def read(split: str) -> tuple[np.ndarray, np.ndarray]:
+        batches = data.evaluation(split).as_numpy_iterator()
+        images, targets = (np.concatenate(parts) for parts in zip(*batches, strict=True))
         levels = np.round((images * data.std[0] + data.mean[0]) * 16)
         return levels.reshape(len(images), -1), targets.argmax(-1)
 
-    return SVC(gamma=0.001).fit(*split("train")).score(*split("test"))
+    return SVC(gamma=0.001).fit(*read("train")).score(*read("test"))
 
 
-def from_the_first(accuracies: list[float], first: list[float]) -> str:
-    """The difference of two means of as many runs, in percent, and its standard error."""
+def difference_of_means(accuracies: Sequence[float], first: Sequence[float]) -> str:
+    """The difference of the means of two equal numbers of runs, in percent, and its standard error."""
     error = math.sqrt((statistics.variance(accuracies) + statistics.variance(first)) / len(first))
     return f" ({100 * (statistics.mean(accuracies) - statistics.mean(first)):+.2f} +- {100 * error:.2f})"
 
@@ -63,20 +64,21 @@ def main() -> None:
     parser.add_argument("--archs", nargs="+", default=["mobilenet", "resnet20", "lenet5"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--precisions", nargs="+", default=["auto"])
-    given, more = parser.parse_known_args()
+    arguments, more = parser.parse_known_args()
     print("| network | test accuracy, seeds 0, 1, ... | mean | images/s | seconds in all |")
     print("|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        for arch in given.archs:
-            first = None
-            for precision in given.precisions:
-                runs = [trained(arch, precision, seed, more, Path(folder)) for seed in range(given.seeds)]
+        for arch in arguments.archs:
+            first: Sequence[float] = ()
+            for precision in arguments.precisions:
+                runs = [train(arch, precision, seed, more, Path(folder)) for seed in range(arguments.seeds)]
                 accuracies, rates, seconds = zip(*runs, strict=True)
-                away = from_the_first(accuracies, first) if first and given.seeds > 1 else ""
+                difference = difference_of_means(accuracies, first) if first and arguments.seeds > 1 else ""
                 first = first or accuracies
+                name = arch if precision == "auto" else f"{arch}, {precision}"
                 print(
-                    f"| {arch}{'' if precision == 'auto' else ', ' + precision} "
-                    f"| {', '.join(f'{a:.2%}' for a in accuracies)} | {statistics.mean(accuracies):.2%}{away} "
+                    f"| {name} | {', '.join(f'{a:.2%}' for a in accuracies)} "
+                    f"| {statistics.mean(accuracies):.2%}{difference} "
                     f"| {statistics.median(rates):,.0f} | {', '.join(f'{s:.0f}' for s in seconds)} |",
                     flush=True,
                 )

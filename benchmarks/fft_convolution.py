@@ -7,21 +7,26 @@ and forward plus backward. Each number is the median time of direct convolution 
 where the other is faster, with the ratio of the quartiles as its spread.
 """
 
+from __future__ import annotations
+
 import argparse
 import time
+from collections.abc import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tfcnn.layers import FFTConv2D, PaddedConv2D
 
+Function = Callable[[tf.Tensor], tf.Tensor]
 SHAPES = [((8, 64, 64, 16), 16), ((8, 32, 32, 64), 64)]
 
 
-def whole_map(layer):
+def whole_map(layer: PaddedConv2D) -> Function:
     """The convolution of `layer`, padding "half" and stride 1, by one transform of the padded map."""
 
-    def convolve(x):
+    def convolve(x: tf.Tensor) -> tf.Tensor:
         x = tf.transpose(layer.pad(x), (0, 3, 1, 2))
         size = [side + side % 2 for side in x.shape[2:]]
         frequencies = size[0] * (size[1] // 2 + 1)
@@ -36,12 +41,12 @@ def whole_map(layer):
     return convolve
 
 
-def forward(function, layer):
+def forward(function: Function, layer: keras.layers.Layer) -> Function:
     return tf.function(lambda x: tf.reduce_sum(function(x)))
 
 
-def forward_and_backward(function, layer):
-    def step(x):
+def forward_and_backward(function: Function, layer: keras.layers.Layer) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+    def step(x: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(x)
             loss = tf.reduce_sum(tf.square(function(x)))
@@ -50,9 +55,9 @@ def forward_and_backward(function, layer):
     return tf.function(step)
 
 
-def seconds(steps, x, repeats):
+def measure(steps: dict[str, Callable], x: tf.Tensor, repeats: int) -> dict[str, list[float]]:
     """Interleaved times of each step, after one call that compiles it."""
-    times = {name: [] for name in steps}
+    times: dict[str, list[float]] = {name: [] for name in steps}
     for repeat in range(repeats + 1):
         for name, step in steps.items():
             start = time.perf_counter()
@@ -62,9 +67,11 @@ def seconds(steps, x, repeats):
     return times
 
 
-def compare(shape, filters, kernel, repeats):
+def compare(shape: tuple[int, ...], filters: int, kernel: int, repeats: int) -> None:
+    """Print a row for the forward pass, and one for both passes."""
     x = tf.random.stateless_normal(shape, [0, 0])
-    direct, fast = (layer(filters, kernel, padding="half") for layer in (PaddedConv2D, FFTConv2D))
+    direct = PaddedConv2D(filters, kernel, padding="half")
+    fast = FFTConv2D(filters, kernel, padding="half")
     expected = direct(x)
     fast(x)
     fast.set_weights(direct.get_weights())
@@ -72,7 +79,7 @@ def compare(shape, filters, kernel, repeats):
     for function, _ in functions.values():
         np.testing.assert_allclose(function(x), expected, atol=1e-4 * np.abs(expected).max())
     for kind in (forward, forward_and_backward):
-        times = seconds({name: kind(*pair) for name, pair in functions.items()}, x, repeats)
+        times = measure({name: kind(function, layer) for name, (function, layer) in functions.items()}, x, repeats)
         base = np.quantile(times["direct"], [0.25, 0.5, 0.75])
         cells = [f"direct {base[1] * 1e3:8.1f} ms"]
         for name in ("FFTConv2D", "whole-map FFT"):
@@ -82,7 +89,7 @@ def compare(shape, filters, kernel, repeats):
         print(f"{size} -> {filters}, {kernel}x{kernel}, {kind.__name__:20}", *cells, sep="  ", flush=True)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--kernels", type=int, nargs="+", default=[3, 5, 7, 9, 11, 15, 21, 31])

@@ -344,7 +344,7 @@ def training(root: Path, count: int, rounds: int) -> None:
     """Print how long steps of MobileNet 0.25 wait for the folder's images, and for contrast steps of nothing."""
     import tensorflow as tf
 
-    from benchmarks.step_profile import profiled
+    from benchmarks.step_profile import profile_steps
     from pipelines.dataset import AHEAD
     from tfcnn.config import Config
     from tfcnn.training import loop
@@ -364,8 +364,8 @@ def training(root: Path, count: int, rounds: int) -> None:
     ):
         take, batches = loop.several_steps(model, step), iter(data.train(10_000))
         take(batches, AHEAD + 1)[0].numpy()
-        profile = profiled(lambda take=take, batches=batches: take(batches, STEPS)[0].numpy())
-        waited = profile.whole["IteratorGetNext"] / 1e12
+        profile = profile_steps(lambda take=take, batches=batches: take(batches, STEPS)[0].numpy())
+        waited = profile.total["IteratorGetNext"] / 1e12
         print(f"| {name} | {profile.seconds:.1f} | {waited:.3f} ({waited / profile.seconds:.1%}) |", flush=True)
 
 

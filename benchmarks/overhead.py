@@ -1,6 +1,6 @@
-"""What a run takes beside its steps: `python -m benchmarks.overhead [--rounds 5]`.
+"""What a run takes apart from its steps: `python -m benchmarks.overhead [--rounds 5]`.
 
-The steps of LeNet-5 on `digits`, the smallest network and so the dearest comparison, with all that goes on between them
+The steps of LeNet-5 on `digits`, the smallest network and so the hardest comparison, with all that goes on between them
 in tfcnn.train (progress, checkpoints within an epoch every minute, looking for signals) against the same calls alone,
 interleaved. Then the whole command against TensorFlow's import and its training, and `--help`.
 """
@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.ratio import compared
+from benchmarks.ratio import compare
 from tfcnn.cli.signals import DeferredSignals
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config
@@ -24,7 +24,7 @@ from tfcnn.config import Config
 COMMAND = ("-m", "tfcnn.train", "--arch", "lenet5", "--batch-size", "128", "--epochs", "3")
 
 
-def steps(rounds: int) -> None:
+def compare_steps(rounds: int) -> None:
     """Print how long an epoch's steps take with the callbacks of a run, against without them."""
     import_tensorflow()
     from tfcnn.run_directory import RunDirectory
@@ -39,12 +39,13 @@ def steps(rounds: int) -> None:
     data = load_data(config)
     model, _ = build_model(config, data)
     loop.build_metrics(model, data)
-    take, batches = loop.several_steps(model), iter(data.train(1000))
+    take = loop.several_steps(model)
+    batches = iter(data.train(1000))
     size = 8
     times: dict[str, list[float]] = {"alone": [], "with callbacks": []}
     with tempfile.TemporaryDirectory() as folder, DeferredSignals() as signals:
-        run = RunDirectory(folder)
-        keeper = Keeper(run, Checkpoints(model, run.checkpoints), [], signals=signals)
+        directory = RunDirectory(folder)
+        keeper = Keeper(directory, Checkpoints(model, directory.checkpoints), [], signals=signals)
         progress = Progress(1000, data.steps_per_epoch, config.batch_size)
         keeper.set_model(model)
         for number in range(2 * rounds + 2):
@@ -62,44 +63,46 @@ def steps(rounds: int) -> None:
                     hook.on_train_batch_end(first + size - 1, logs)
             if number >= 2:
                 times[name].append(time.perf_counter() - started)
-    ratio, low, high = compared(times["with callbacks"], times["alone"])
+    ratio, low, high = compare(times["with callbacks"], times["alone"])
     print(f"steps with callbacks against alone: {ratio:.3f} ({low:.3f} to {high:.3f})")
 
 
-def whole(rounds: int) -> None:
+def time_commands(rounds: int) -> None:
     """Print what the whole command takes beyond TensorFlow's import and the epochs."""
-    importing, beyond, helping = [], [], []
+    times: dict[str, list[float]] = {
+        "TensorFlow's import": [],
+        "the command beyond that and its epochs": [],
+        "--help": [],
+    }
+    importing, beyond, helping = times.values()
     for _ in range(rounds):
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import tensorflow, keras"], capture_output=True, check=True)
-        importing.append(time.perf_counter() - started)
+        importing.append(run("-c", "import tensorflow, keras"))
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "run"
-            started = time.perf_counter()
-            subprocess.run([sys.executable, *COMMAND, "--out", str(out)], capture_output=True, check=True)
-            seconds = time.perf_counter() - started
+            seconds = run(*COMMAND, "--out", str(out))
             rows = (out / "history.csv").read_text().splitlines()
-            at = rows[0].split(",").index("seconds")
-            training = sum(float(row.split(",")[at]) for row in rows[1:])
+            column = rows[0].split(",").index("seconds")
+            training = sum(float(row.split(",")[column]) for row in rows[1:])
             assert json.loads((out / "metrics.json").read_text())["epochs"] == len(rows) - 1
             beyond.append(seconds - training - importing[-1])
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "tfcnn.train", "--help"], capture_output=True, check=True)
-        helping.append(time.perf_counter() - started)
-    for what, found in (
-        ("TensorFlow's import", importing),
-        ("the command beyond that and its epochs", beyond),
-        ("--help", helping),
-    ):
-        print(f"{what}: {statistics.median(found):.2f} s ({min(found):.2f} to {max(found):.2f})")
+        helping.append(run("-m", "tfcnn.train", "--help"))
+    for name, seconds_of in times.items():
+        print(f"{name}: {statistics.median(seconds_of):.2f} s ({min(seconds_of):.2f} to {max(seconds_of):.2f})")
+
+
+def run(*arguments: str) -> float:
+    """Wall seconds of Python with these arguments."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+    return time.perf_counter() - started
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
-    whole(given.rounds)
-    steps(5 * given.rounds)
+    rounds = parser.parse_args().rounds
+    time_commands(rounds)
+    compare_steps(5 * rounds)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ PyTorch, torchvision and timm come with `make test-torch`.
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,20 +28,32 @@ CLASSES = 10
 SHIFT = 1.0
 
 
+LIBRARIES: list[Any] = []  # PyTorch forgets the operators of a library that is garbage-collected
+
+
 class Case(NamedTuple):
+    """A network of ours and its reference."""
+
     arch: str
     library: str  # "keras.applications", "torchvision" or "timm"
     reference: str  # its name there
     size: int = 64  # image side: small, and enough for every stage
     arguments: tuple = ()  # of our builder, (name, value) each
-    options: tuple = ()  # of the reference's
+    options: tuple = ()  # of the reference's builder
 
 
 def mobilenet_v3(size: str) -> Iterator[Case]:
-    arch, keras_name = f"mobilenet_v3_{size}", f"MobileNetV3{size.title()}"
+    arch = f"mobilenet_v3_{size}"
+    keras_name = f"MobileNetV3{size.title()}"
     yield Case(arch, "keras.applications", keras_name, options=RAW)
-    yield Case(arch, "keras.applications", keras_name, 64, (("width", 0.75),), (*RAW, ("alpha", 0.75)))
-    yield Case(arch, "keras.applications", keras_name, 64, (("minimalistic", True),), (*RAW, ("minimalistic", True)))
+    yield Case(arch, "keras.applications", keras_name, arguments=(("width", 0.75),), options=(*RAW, ("alpha", 0.75)))
+    yield Case(
+        arch,
+        "keras.applications",
+        keras_name,
+        arguments=(("minimalistic", True),),
+        options=(*RAW, ("minimalistic", True)),
+    )
     yield Case(arch, "torchvision", arch, arguments=(("form", "torchvision"),))
     yield Case(arch, "timm", f"mobilenetv3_{size}_100", arguments=(("form", "timm"),))
     yield Case(arch, "timm", f"mobilenetv3_{size}_075", arguments=(("form", "timm"), ("width", 0.75)))
@@ -51,7 +64,8 @@ def mobilenet_v3(size: str) -> Iterator[Case]:
 
 
 def efficientnet(number: int) -> Iterator[Case]:
-    arch, size = f"efficientnet_b{number}", 128  # on 2x2 maps the statistics of so deep a network say little
+    arch = f"efficientnet_b{number}"
+    size = 128  # on 2x2 maps the statistics of so deep a network say little
     yield Case(arch, "keras.applications", f"EfficientNetB{number}", size)
     yield Case(arch, "torchvision", arch, size, (("form", "torchvision"),))
     yield Case(arch, "timm", arch, size, (("form", "timm"),))
@@ -69,7 +83,11 @@ CASES = (
     Case("googlenet", "torchvision", "googlenet", options=(("aux_logits", False), ("init_weights", True))),
     Case("inception_v3", "keras.applications", "InceptionV3", 96),
     Case(
-        *("inception_v3", "torchvision", "inception_v3", 96, (("form", "torchvision"),)),
+        "inception_v3",
+        "torchvision",
+        "inception_v3",
+        size=96,
+        arguments=(("form", "torchvision"),),
         options=(("aux_logits", False), ("init_weights", True)),
     ),
     Case("inception_v3", "timm", "inception_v3", 96, (("form", "torchvision"),)),
@@ -120,31 +138,34 @@ def parity(case: Case, seed: int = 0) -> Parity:
     rng = np.random.default_rng(seed)
     images = rng.normal(size=(4, case.size, case.size, 3)).astype("float32")
     with tempfile.TemporaryDirectory() as folder:
-        reference = of_keras if case.library == "keras.applications" else of_torch
-        path, expected = reference(case, images, rng, Path(folder))
+        build_reference = build_in_keras if case.library == "keras.applications" else build_in_torch
+        path, expected = build_reference(case, images, rng, Path(folder))
         arguments = dict(case.arguments)
         if "stem" in tfcnn.models.registry.arguments(case.arch):
             arguments["stem"] = "imagenet"
         model = tfcnn.build(case.arch, images.shape[1:], CLASSES, weights=str(path), **arguments)
-    found = np.asarray(model(images, training=False))
+    logits = np.asarray(model(images, training=False))
     unit = expected.std()
-    return Parity(float(abs(found - expected).max() / unit), float(abs(expected[0] - expected[1]).max() / unit))
+    return Parity(
+        error=float(abs(logits - expected).max() / unit), spread=float(abs(expected[0] - expected[1]).max() / unit)
+    )
 
 
-def of_keras(case: Case, images, rng, folder: Path):
+def build_in_keras(case: Case, images: np.ndarray, rng: np.random.Generator, folder: Path) -> tuple[Path, np.ndarray]:
     """(file of the weights, logits)."""
     import keras
 
     keras.utils.set_random_seed(0)
-    make = getattr(keras.applications, case.reference)
+    build = getattr(keras.applications, case.reference)
     shape = images.shape[1:]
-    model = make(weights=None, input_shape=shape, classes=CLASSES, classifier_activation=None, **dict(case.options))
+    model = build(weights=None, input_shape=shape, classes=CLASSES, classifier_activation=None, **dict(case.options))
     if any(isinstance(layer, keras.layers.Normalization) for layer in model.layers):
-        images = images * 255  # EfficientNet divides them, by itself
+        images = images * 255  # EfficientNet divides them
     variables = [(layer, variable) for layer in model.layers for variable in layer.weights]
     for layer, variable in variables:
         if variable.name in ("gamma", "beta", "bias"):
-            variable.assign(variable + 0.2 * rng.normal(size=variable.shape) + SHIFT * (variable.name == "beta"))
+            shift = SHIFT if variable.name == "beta" else 0.0
+            variable.assign(variable + 0.2 * rng.normal(size=variable.shape) + shift)
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
     model(images, training=True)  # the statistics become those of these images
@@ -156,7 +177,7 @@ def of_keras(case: Case, images, rng, folder: Path):
     return path, np.asarray(model(images, training=False))
 
 
-def of_torch(case: Case, images, rng, folder: Path):
+def build_in_torch(case: Case, images: np.ndarray, rng: np.random.Generator, folder: Path) -> tuple[Path, np.ndarray]:
     """(file of the weights, logits)."""
     torch = import_torch()
     from safetensors.torch import save_file
@@ -173,7 +194,7 @@ def of_torch(case: Case, images, rng, folder: Path):
     batch = torch.from_numpy(np.moveaxis(images, -1, 1).copy())
     with torch.no_grad():
         if not any(hasattr(module, "running_mean") for module in model.modules()):
-            for weight in model.parameters():  # PyTorch's own fade from layer to layer until only biases are seen
+            for weight in model.parameters():  # PyTorch's default fades from layer to layer until only biases are seen
                 if weight.dim() > 1:
                     torch.nn.init.kaiming_normal_(weight, nonlinearity="relu")
         for module in model.modules():
@@ -195,26 +216,28 @@ def of_torch(case: Case, images, rng, folder: Path):
     return path, expected
 
 
-def import_torch():
+@functools.cache
+def import_torch() -> Any:
     """PyTorch, ready for torchvision: on CPU its compiled operators may not load, and its import asks for two."""
     import torch
 
-    if importlib.util.find_spec("torchvision") and not hasattr(import_torch, "library"):
-        import_torch.library = torch.library.Library("torchvision", "FRAGMENT")
+    if importlib.util.find_spec("torchvision"):
+        library = torch.library.Library("torchvision", "FRAGMENT")
         for name in ("nms", "qnms"):
-            import_torch.library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        LIBRARIES.append(library)
     return torch
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--archs", nargs="+", help="only these [all]")
-    given = parser.parse_args()
+    archs = parser.parse_args().archs
     import_tensorflow()
     print("| network | arguments | reference | error | spread |")
     print("|---|---|---|---|---|")
     for case in (*CASES, *SIBLINGS):
-        if not given.archs or case.arch in given.archs:
+        if not archs or case.arch in archs:
             error, spread = parity(case)
             arguments = ", ".join(f"{key}={value}" for key, value in case.arguments)
             verdict = "" if error < LIMIT else " (too large)"

@@ -1,4 +1,4 @@
-"""Two contenders of one interleaved run, compared as every benchmark here compares them."""
+"""How every benchmark here compares two contenders of one interleaved run."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 
 class Ratio(NamedTuple):
-    """Of medians; and the middle half of the ratios of single rounds."""
+    """The ratio of the medians, and the middle half of the ratios of single rounds."""
 
     ratio: float
     low: float
     high: float
 
 
-def compared(first: Sequence[float], second: Sequence[float]) -> Ratio:
-    """How many times the seconds of `second` those of `first` are, two rounds or more of each, in their order.
+def compare(first: Sequence[float], second: Sequence[float]) -> Ratio:
+    """The seconds of `first` over those of `second`, two rounds or more of each, in their order.
 
-    >>> compared([4.0, 4.0, 6.0, 8.0, 4.0], [2.0, 1.0, 2.0, 2.0, 1.0])
+    >>> compare([4.0, 4.0, 6.0, 8.0, 4.0], [2.0, 1.0, 2.0, 2.0, 1.0])
     Ratio(ratio=2.0, low=3.0, high=4.0)
     """
     low, _, high = statistics.quantiles([a / b for a, b in zip(first, second, strict=True)], method="inclusive")

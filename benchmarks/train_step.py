@@ -1,8 +1,8 @@
 """The speed of a training step: `python -m benchmarks.train_step > docs/training_step.md` (an hour).
 
-Contenders, each in a process of its own, on the same random batches, with AdamW and label smoothing:
+Contenders, each in its process, on the same random batches, with AdamW and label smoothing:
 
-    fit                Keras' model.fit; keras.applications' network where it has it, else ours of Keras' own layers
+    fit                Keras' model.fit; keras.applications' network where it has it, else ours of Keras' layers
     keras kernels      tfcnn.train's steps with --kernels keras
     ours               tfcnn.train's steps as they are by default, in float32
     ours bfloat16      the same with --precision mixed_bfloat16
@@ -30,10 +30,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.parity import import_torch
-from benchmarks.ratio import compared
+from benchmarks.ratio import compare
 from tfcnn.cli.startup import import_tensorflow
 
 ENVIRONMENT = dict(os.environ)  # as it is before TensorFlow is imported here, which sets some of it
@@ -55,22 +55,29 @@ class Row(NamedTuple):
     torch: str | None = None
 
 
-MOBILENET = {"keras": ("MobileNet", {}), "torch": "timm:mobilenetv1_100"}
-QUARTER = {"arguments": {"width": 0.25}, "keras": ("MobileNet", {"alpha": 0.25}), "torch": "timm:mobilenetv1_100:0.25"}
+def mobilenet(size: int, batch: int) -> Row:
+    return Row("mobilenet", size, batch, keras=("MobileNet", {}), torch="timm:mobilenetv1_100")
+
+
+def quarter_mobilenet(size: int, batch: int) -> Row:
+    twin = ("MobileNet", {"alpha": 0.25})
+    return Row("mobilenet", size, batch, arguments={"width": 0.25}, keras=twin, torch="timm:mobilenetv1_100:0.25")
+
+
 ROWS = {
-    "lenet5@28": Row("lenet5", 28, 128, 1, torch="here:lenet5"),
-    "mobilenet@32": Row("mobilenet", 32, 64, **MOBILENET),
-    "mobilenet@96": Row("mobilenet", 96, 32, **MOBILENET),
-    "mobilenet@224": Row("mobilenet", 224, 16, **MOBILENET),
-    "mobilenet-0.25@32": Row("mobilenet", 32, 64, **QUARTER),
-    "mobilenet-0.25@96": Row("mobilenet", 96, 32, **QUARTER),
-    "mobilenet-0.25@224": Row("mobilenet", 224, 16, **QUARTER),
+    "lenet5@28": Row("lenet5", 28, 128, channels=1, torch="here:lenet5"),
+    "mobilenet@32": mobilenet(32, 64),
+    "mobilenet@96": mobilenet(96, 32),
+    "mobilenet@224": mobilenet(224, 16),
+    "mobilenet-0.25@32": quarter_mobilenet(32, 64),
+    "mobilenet-0.25@96": quarter_mobilenet(96, 32),
+    "mobilenet-0.25@224": quarter_mobilenet(224, 16),
     "resnet18@64": Row("resnet18", 64, 32, torch="torchvision:resnet18"),
     "resnet50@64": Row("resnet50", 64, 32, keras=("ResNet50", {}), torch="torchvision:resnet50"),
     "vgg11@32": Row("vgg11", 32, 64, torch="here:vgg11"),
     "unet-0.25@96": Row("unet", 96, 8, arguments={"width": 0.25}, torch="here:unet"),
 }
-# Of ours alone: which of them gain by bfloat16 is what --precision auto goes by.
+# Without twins: --precision auto follows which of them gain by bfloat16.
 ROWS |= {
     f"{arch}@{size}": Row(arch, size, batch, arguments=arguments)
     for arch, size, batch, arguments in (
@@ -101,9 +108,9 @@ DEFAULT = ("fit", "ours", "ours bfloat16", "PyTorch", "PyTorch bfloat16", "compi
 CONTENDERS = (*DEFAULT, "keras kernels")
 
 
-def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
-    """A function that does so many steps, and the number of parameters."""
-    if contender != "fit":  # which has TensorFlow as its user has it
+def prepare_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
+    """A function that does a number of steps, and the number of parameters."""
+    if contender != "fit":  # fit has TensorFlow as its user has it
         import_tensorflow()
     import keras
     import numpy as np
@@ -120,11 +127,13 @@ def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
         keras.config.set_dtype_policy("mixed_bfloat16")
     if contender == "fit" and row.keras:
         name, options = row.keras
-        options = options | {"weights": None, "classes": CLASSES, "classifier_activation": None}
-        model = getattr(keras.applications, name)(input_shape=shape, **options)
+        build = getattr(keras.applications, name)
+        model = build(weights=None, input_shape=shape, classes=CLASSES, classifier_activation=None, **options)
     else:
-        stem = {"stem": "imagenet"} if "stem" in registry.arguments(row.arch) else {}
-        model = factory.build(row.arch, shape, CLASSES, **row.arguments | stem)
+        arguments = dict(row.arguments)
+        if "stem" in registry.arguments(row.arch):
+            arguments["stem"] = "imagenet"
+        model = factory.build(row.arch, shape, CLASSES, **arguments)
     rng = np.random.default_rng(0)
     images = rng.normal(size=(4 * row.batch, *shape)).astype("float32")
     targets = rng.integers(0, CLASSES, (4 * row.batch, *model.output_shape[1:-1]))
@@ -136,7 +145,7 @@ def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
         optimizer = keras.optimizers.AdamW(RATE, weight_decay=0.05)
         model.compile(optimizer, losses.loss(task, None, 0.1), metrics=["accuracy"])
 
-        def steps(count):
+        def steps(count: int) -> None:
             model.fit(batches, steps_per_epoch=count, verbose=0, shuffle=False)
     else:
         kernels = "keras" if contender == "keras kernels" else "fused"
@@ -145,39 +154,25 @@ def of_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
         compile_model(model, Config(arch=row.arch, kernels=kernels, lr=RATE), 1000, task)
         model.optimizer.build(model.trainable_variables)
         model.compute_metrics(None, targets[:1], np.zeros((1, *model.output_shape[1:]), "float32"))
-        iterator, several = iter(batches), loop.several_steps(model)
+        iterator = iter(batches)
+        take = loop.several_steps(model)
 
-        def steps(count):
+        def steps(count: int) -> None:
             while count:
-                done, _ = several(iterator, min(count, loop.MOST_STEPS))
+                done, _ = take(iterator, min(count, loop.MOST_STEPS))
                 count -= int(done)
 
     return steps, model.count_params()
 
 
-def of_torch(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
+def prepare_torch(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
     """The same with PyTorch."""
-    library, name, *width = row.torch.split(":")
     torch = import_torch()
-    if library == "here":
-        model = {"lenet5": torch_lenet, "unet": torch_unet, "vgg11": torch_vgg}[name](torch.nn, row.size)
-    elif width:
-        from timm.models.efficientnet import _gen_mobilenet_v1  # timm registers none of this width
-
-        model = _gen_mobilenet_v1(name, channel_multiplier=float(width[0]), num_classes=CLASSES)
-    elif library == "timm":
-        import timm
-
-        model = timm.create_model(name, num_classes=CLASSES)
-    else:
-        import torchvision
-
-        model = getattr(torchvision.models, name)(num_classes=CLASSES)
-    model = model.train().to(memory_format=torch.channels_last)
+    model = _torch_twin(row).train().to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(4, row.batch, row.channels, row.size, row.size, generator=generator)
-    images = [each.to(memory_format=torch.channels_last) for each in images]
-    places = (row.size, row.size) if name == "unet" else ()
+    images = [batch.to(memory_format=torch.channels_last) for batch in images]
+    places = (row.size, row.size) if row.arch == "unet" else ()
     targets = torch.randint(0, CLASSES, (4, row.batch, *places), generator=generator)
     optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.05)
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
@@ -185,7 +180,7 @@ def of_torch(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
     if "compiled" in contender:
         model = torch.compile(model)
 
-    def steps(count):
+    def steps(count: int) -> None:
         for number in range(count):
             optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled="bfloat16" in contender):
@@ -197,75 +192,46 @@ def of_torch(row: Row, contender: str) -> tuple[Callable[[int], None], int]:
     return steps, parameters
 
 
-def torch_lenet(nn, size):
-    side = ((size - 4) // 2 - 4) // 2
-    return nn.Sequential(
-        *(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.AvgPool2d(2)),
-        *(nn.Flatten(), nn.Linear(16 * side**2, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, CLASSES)),
-    )
+def _torch_twin(row: Row) -> Any:
+    """The network that `row.torch` names."""
+    library, name, *width = (row.torch or "").split(":")
+    if library == "here":
+        from benchmarks import torch_networks
 
+        if name == "lenet5":
+            return torch_networks.lenet5(row.size, CLASSES)
+        return torch_networks.UNet(CLASSES) if name == "unet" else torch_networks.vgg11(row.size, CLASSES)
+    if width:
+        from timm.models.efficientnet import _gen_mobilenet_v1  # timm registers none of this width
 
-def torch_vgg(nn, size):
-    """torchvision's, with as many inputs of its first dense layer as the image has; torchvision pools them to 7x7."""
-    from torchvision.models import vgg11
+        return _gen_mobilenet_v1(name, channel_multiplier=float(width[0]), num_classes=CLASSES)
+    if library == "timm":
+        import timm
 
-    model = vgg11(num_classes=CLASSES)
-    model.avgpool, model.classifier[0] = nn.Identity(), nn.Linear(512 * (size // 32) ** 2, 4096)
-    return model
+        return timm.create_model(name, num_classes=CLASSES)
+    import torchvision
 
-
-def torch_unet(nn, size):
-    """With the widths of `width=0.25`."""
-    import torch
-
-    filters = [16, 32, 64, 128, 256]
-
-    def convs(before, after, drop=0.0):
-        two = ((before, after), (after, after))
-        each = [layer for a, b in two for layer in (nn.Conv2d(a, b, 3, padding=1), nn.ReLU())]
-        return nn.Sequential(*each, *([nn.Dropout(drop)] if drop else []))
-
-    class UNet(nn.Module):
-        def __init__(self):
-            super().__init__()
-            pairs = zip([3, *filters], filters, (0, 0, 0, 0.5, 0.5), strict=False)
-            self.down = nn.ModuleList(convs(*row) for row in pairs)
-            self.up = nn.ModuleList(nn.ConvTranspose2d(2 * f, f, 2, 2) for f in filters[-2::-1])
-            self.joined = nn.ModuleList(convs(2 * f, f) for f in filters[-2::-1])
-            self.last, self.pool = nn.Conv2d(filters[0], CLASSES, 1), nn.MaxPool2d(2)
-
-        def forward(self, x):
-            skips = []
-            for level, block in enumerate(self.down):
-                x = block(self.pool(x) if level else x)
-                skips.append(x)
-            for up, block, skip in zip(self.up, self.joined, skips[-2::-1], strict=True):
-                x = block(torch.cat([skip, up(x)], 1))
-            return self.last(x)
-
-    return UNet()
+    return getattr(torchvision.models, name)(num_classes=CLASSES)
 
 
 def serve(row: Row, contender: str) -> None:
     """Do as many steps as each line on standard input says; answer with wall and CPU seconds."""
-    make = of_torch if contender.startswith(("PyTorch", "compiled")) else of_keras
-    steps, parameters = make(row, contender)
+    prepare = prepare_torch if contender.startswith(("PyTorch", "compiled")) else prepare_keras
+    steps, parameters = prepare(row, contender)
     steps(WARM_UP)
     print("parameters", parameters, flush=True)
     for line in sys.stdin:
-        wall, cpu = time.perf_counter(), time.process_time()
+        wall_start = time.perf_counter()
+        cpu_start = time.process_time()
         steps(int(line))
-        print(time.perf_counter() - wall, time.process_time() - cpu, _peak(), flush=True)
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB
+        print(time.perf_counter() - wall_start, time.process_time() - cpu_start, peak, flush=True)
 
 
 class Child:
     """A contender in its process."""
 
-    def __init__(self, row: str, contender: str):
+    def __init__(self, row: str, contender: str) -> None:
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (a pipe that nobody reads would fill)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.train_step", "--serve", row, contender],
@@ -291,7 +257,7 @@ class Child:
         self.cpu.append(cpu / count)
         return wall / count
 
-    def close(self):
+    def close(self) -> None:
         self.process.stdin.close()
         self.process.wait()
 
@@ -302,13 +268,15 @@ def measure(name: str, contenders: list[str], rounds: int) -> None:
     children = {contender: Child(name, contender) for contender in contenders}
     count = max(1, round(SECONDS / min(child.steps(2) for child in children.values())))
     for child in children.values():
-        child.wall.clear(), child.cpu.clear()
+        child.wall.clear()
+        child.cpu.clear()
     for _ in range(rounds):
         for child in children.values():
             child.steps(count)
     base = children[contenders[0]]
     for contender, child in children.items():
-        (ratio, low, high), (cpu, *_) = compared(base.wall, child.wall), compared(base.cpu, child.cpu)
+        ratio, low, high = compare(base.wall, child.wall)
+        cpu = compare(base.cpu, child.cpu).ratio
         images = row.batch / statistics.median(child.wall)
         print(
             f"| {name}, batches of {row.batch} | {contender} | {ratio:.2f} | {low:.2f} to "
@@ -325,18 +293,18 @@ def main() -> None:
     parser.add_argument("--contenders", nargs="+", default=DEFAULT, choices=CONTENDERS)
     parser.add_argument("--rounds", type=int, default=10, help="of each network [%(default)s]")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.serve:
-        serve(ROWS[given.serve[0]], given.serve[1])
+    arguments = parser.parse_args()
+    if arguments.serve:
+        serve(ROWS[arguments.serve[0]], arguments.serve[1])
         return
     import_tensorflow()
     from tfcnn.training.provenance import device
 
-    print(HEAD.format(device=device(), rounds=given.rounds), flush=True)
-    for name in given.rows:
+    print(HEAD.format(device=device(), rounds=arguments.rounds), flush=True)
+    for name in arguments.rows:
         with_torch = importlib.util.find_spec("torch") and ROWS[name].torch
-        contenders = [c for c in given.contenders if with_torch or not c.startswith(("PyTorch", "compiled"))]
-        measure(name, contenders, given.rounds)
+        contenders = [c for c in arguments.contenders if with_torch or not c.startswith(("PyTorch", "compiled"))]
+        measure(name, contenders, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -195,15 +195,16 @@ FIRES = [
 
 
 def test_parameters_of_squeezenet():
-    found, channels = {"conv1": costs.standard((7, 7), 3, 96, 1).parameters}, 96
+    parameters = {"conv1": costs.standard((7, 7), 3, 96, 1).parameters}
+    channels = 96
     for name, squeeze, expand1, expand3, _ in FIRES:
         assert squeeze < expand1 + expand3
-        found[name] = fire(channels, squeeze, expand1, expand3).parameters
+        parameters[name] = fire(channels, squeeze, expand1, expand3).parameters
         channels = expand1 + expand3
-    found["conv10"] = costs.standard((1, 1), channels, 1000, 1).parameters
+    parameters["conv10"] = costs.standard((1, 1), channels, 1000, 1).parameters
     printed = {"conv1": 14_208, **{name: count for name, *_, count in FIRES}, "conv10": 513_000}
-    assert found == printed
-    assert sum(found.values()) == 1_248_424
+    assert parameters == printed
+    assert sum(parameters.values()) == 1_248_424
 
 
 def test_sizes_of_squeezenet():
@@ -252,14 +253,14 @@ def test_mobilenet_row_by_row(mobilenet):
     """Kind, stride, filter, input size, parameters and operations of each row, in tfcnn.build("mobilenet")."""
     kinds = {keras.layers.Conv2D: "conv", keras.layers.DepthwiseConv2D: "dw", keras.layers.Dense: "fc"}
     rows = {row.name: row for row in cost.cost_table(mobilenet).rows}
-    found = [layer for layer in mobilenet.layers if type(layer) in kinds]
-    assert len(found) == len(MOBILENET)
-    for number, (layer, (kind, stride, filters, size)) in enumerate(zip(found, MOBILENET, strict=True)):
+    weighted = [layer for layer in mobilenet.layers if type(layer) in kinds]
+    assert len(weighted) == len(MOBILENET)
+    for number, (layer, (kind, stride, filters, size)) in enumerate(zip(weighted, MOBILENET, strict=True)):
         assert kinds[type(layer)] == kind
         row = rows[layer.name]
         if kind == "fc":
             assert layer.kernel.shape == filters
-            priced = costs.dense(*filters)
+            expected = costs.dense(*filters)
         else:
             assert layer.input.shape[1:] == size
             assert layer.kernel.shape == (filters if kind == "conv" else (*filters, 1))
@@ -267,11 +268,11 @@ def test_mobilenet_row_by_row(mobilenet):
             assert layer.strides in (stride, (stride, stride))
             places = conv_output_size(size[0], filters[0], stride, "same") ** 2
             if kind == "conv":
-                priced = costs.standard(filters[:2], *filters[2:], places, bias=False)
+                expected = costs.standard(filters[:2], *filters[2:], places, bias=False)
             else:
-                priced = costs.depthwise(filters[:2], filters[2], places, bias=False)
-        assert (row.params, row.multiplications) == (priced.parameters, priced.multiplications)
-        assert row.additions == priced.accumulations + priced.bias_sums
+                expected = costs.depthwise(filters[:2], filters[2], places, bias=False)
+        assert (row.params, row.multiplications) == (expected.parameters, expected.multiplications)
+        assert row.additions == expected.accumulations + expected.bias_sums
     pooling = next(layer for layer in mobilenet.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D))
     assert pooling.input.shape[1:] == (7, 7, 1024)  # "Avg Pool / s1, Pool 7x7", which leaves the 1 x 1 of the next row
     assert pool_output_size(7, 7, 1) == 1

@@ -36,24 +36,24 @@ def test_max_unpooling():
 
 def test_bed_of_nails():
     """Seoul National University, slide "Rule-based upsampling"; UCL: "a fixed position and zeros everywhere else"."""
-    found = single(layers.BedOfNails2D(2)(batch([[1, 2], [3, 4]])))
-    np.testing.assert_array_equal(found, [[1, 0, 2, 0], [0, 0, 0, 0], [3, 0, 4, 0], [0, 0, 0, 0]])
+    output = single(layers.BedOfNails2D(2)(batch([[1, 2], [3, 4]])))
+    np.testing.assert_array_equal(output, [[1, 0, 2, 0], [0, 0, 0, 0], [3, 0, 4, 0], [0, 0, 0, 0]])
 
 
 def test_nearest_neighbour():
     """The same slide; this one is Keras' own layer."""
-    found = single(keras.layers.UpSampling2D(2)(batch([[1, 2], [3, 4]])))
-    np.testing.assert_array_equal(found, [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]])
+    output = single(keras.layers.UpSampling2D(2)(batch([[1, 2], [3, 4]])))
+    np.testing.assert_array_equal(output, [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]])
 
 
 def test_l2_norm_pooling():
     """Imperial College, slide "Pooling methods"; on the image of De Silva's max pooling, 3 x 3 with stride 1."""
     image = np.array([[3, 3, 2, 1, 0], [0, 0, 1, 3, 1], [3, 1, 2, 2, 3], [2, 0, 0, 2, 2], [2, 0, 0, 0, 1]])
-    found = single(layers.LpPooling2D(pool_size=3, strides=1, p=2)(batch(image)))
+    output = single(layers.LpPooling2D(pool_size=3, strides=1, p=2)(batch(image)))
     squares = cross_correlation(image**2, np.ones((3, 3)))
-    np.testing.assert_allclose(found, np.sqrt(squares), rtol=1e-6)
-    assert found[0, 0] == pytest.approx(np.sqrt(9 + 9 + 4 + 1 + 9 + 1 + 4))
-    assert (found >= single(keras.layers.MaxPooling2D(3, 1)(batch(image)))).all()
+    np.testing.assert_allclose(output, np.sqrt(squares), rtol=1e-6)
+    assert output[0, 0] == pytest.approx(np.sqrt(9 + 9 + 4 + 1 + 9 + 1 + 4))
+    assert (output >= single(keras.layers.MaxPooling2D(3, 1)(batch(image)))).all()
 
 
 @pytest.mark.parametrize(("depth", "parameters"), [(1, 84_672), (5, 423_360)])

@@ -88,7 +88,7 @@ def test_transposed_convolution():
     np.testing.assert_array_equal(transposed(small, KERNEL, IMAGE.shape), large)
     product = matrix.T @ small.ravel()
     np.testing.assert_array_equal(product, np.ravel(large))
-    # The slide's text has the product as a column of 8 numbers: one of the two 4s beside each other is lost.
+    # The slide's text has the product as a column of 8 numbers: one of two neighbouring 4s is lost.
     column = [1, 4, 4, 13, 10, 4, 10, 4]
     np.testing.assert_array_equal(np.delete(product, 2), column)
 
@@ -134,7 +134,7 @@ def test_batch_normalisation_keeps_96_of_each():
     layer.build(x.shape)
     assert [w.shape for w in layer.weights] == [(96,)] * 4
     layer.set_weights([gamma, beta, *layer.get_weights()[2:]])
-    found = ops.convert_to_numpy(layer(x, training=True))
+    output = ops.convert_to_numpy(layer(x, training=True))
     mean, deviation = x.mean((0, 1, 2)), x.std((0, 1, 2))
     assert mean.shape == (96,)
-    np.testing.assert_allclose(found, gamma / deviation * (x - mean) + beta, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(output, gamma / deviation * (x - mean) + beta, rtol=1e-4, atol=1e-4)

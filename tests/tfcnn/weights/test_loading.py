@@ -200,25 +200,32 @@ def save_broken_tensors(tmp_path):
     return str(tmp_path / "broken.safetensors")
 
 
+def assert_refused(path, message):
+    model = build_network()
+    before = model.get_weights()
+    arguments = registry.arguments("mobilenet", (32, 32, 3), 7, width=0.25, stem="imagenet")
+    with pytest.raises(BadInput, match=message):
+        loading.load(model, "mobilenet", path, arguments)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("save_file", "message"),
     [
-        (lambda folder: str(folder / "none.keras"), "no weights at .*none.keras"),
-        pytest.param(
-            save_a_wider_network,
-            r"tensor .* is 16 in the file and 8 in the network; nothing was loaded",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            save_another_family,
-            r"kernel of .* is 3x3x3x16 in the file and 3x3x3x8 in the network; nothing was loaded",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            save_a_deeper_network,
-            r"of .* is .*128 in the file and .*256 in the network; nothing was loaded",
-            marks=pytest.mark.slow,
-        ),
+        (save_a_wider_network, r"tensor .* is 16 in the file and 8 in the network; nothing was loaded"),
+        (save_another_family, r"kernel of .* is 3x3x3x16 in the file and 3x3x3x8 in the network; nothing was loaded"),
+        (save_a_deeper_network, r"of .* is .*128 in the file and .*256 in the network; nothing was loaded"),
+    ],
+)
+def test_a_file_of_another_network_is_refused_and_changes_nothing(save_file, message, tmp_path):
+    assert_refused(save_file(tmp_path), message)
+
+
+@pytest.mark.parametrize(
+    ("save_file", "message"),
+    [
         (save_a_broken_archive, "cannot be read"),
         (save_a_cut_file, "cannot be read"),
         (save_a_pickle, "safetensors.torch.save_file"),
@@ -226,14 +233,12 @@ def save_broken_tensors(tmp_path):
         (save_broken_tensors, "cannot be read"),
     ],
 )
-def test_a_wrong_file_is_named_and_changes_nothing(save_file, message, tmp_path):
-    model = build_network()
-    before = model.get_weights()
-    arguments = registry.arguments("mobilenet", (32, 32, 3), 7, width=0.25, stem="imagenet")
-    with pytest.raises(BadInput, match=message):
-        loading.load(model, "mobilenet", save_file(tmp_path), arguments)
-    for a, b in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+def test_a_file_that_holds_no_weights_is_refused_and_changes_nothing(save_file, message, tmp_path):
+    assert_refused(save_file(tmp_path), message)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    assert_refused(str(tmp_path / "none.keras"), "no weights at .*none.keras")
 
 
 @pytest.mark.slow
