@@ -38,10 +38,12 @@ Written by `python -m benchmarks.input_pipeline` on {device}. How many times as 
 median of {rounds} interleaved rounds and the middle half of them; "kept" are epochs after the first, with the decoded
 images in memory. What each contender is stands in [the command](../benchmarks/input_pipeline.py). The machine is
 shared: the second digit of a ratio is not to be trusted."""
-SIDE, BATCH = 224, 32
+SIDE = 224
+BATCH = 32
 STEPS = 60  # of large images in a round
 SMALL_BATCH = 128
-MEAN, STD = np.array([0.485, 0.456, 0.406], "float32"), np.array([0.229, 0.224, 0.225], "float32")
+MEAN = np.array([0.485, 0.456, 0.406], "float32")
+STD = np.array([0.229, 0.224, 0.225], "float32")
 
 
 # A part gets a folder for its files, how many JPEGs to make and how many rounds to measure, and prints. A contender is
@@ -55,7 +57,8 @@ def memory(root: Path, count: int, rounds: int) -> None:
     import pipelines
 
     rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (60_000, 28, 28), np.uint8), np.arange(60_000) % 10
+    images = rng.integers(0, 256, (60_000, 28, 28), np.uint8)
+    labels = np.arange(60_000) % 10
     file = root / "images.npz"
     np.savez(
         file,
@@ -164,7 +167,7 @@ def folder(root: Path, count: int, rounds: int) -> None:
             data_memory=memory,
             data_dir=str(root),
         )
-        return filled(data, name) if memory else iter(data.train(10_000))
+        return fill_cache(data, name) if memory else iter(data.train(10_000))
 
     def keras_directory(*layers):
         data = keras.utils.image_dataset_from_directory(
@@ -222,8 +225,8 @@ def folder(root: Path, count: int, rounds: int) -> None:
     print(f"\nDecoding and then resampling, at these rates: {series:,.0f} images/s.", flush=True)
 
 
-def filled(data, name: str):
-    """The batches after the first epoch, in which the decoded images are kept, and the rate of that epoch in print."""
+def fill_cache(data, name: str):
+    """The batches after the first epoch, which keeps the decoded images; prints the rate of that epoch."""
     batches = iter(data.train(10_000))
     started = time.perf_counter()
     for _ in range(data.steps_per_epoch):
@@ -291,7 +294,7 @@ def records(root: Path, count: int, rounds: int) -> None:
         data = pipelines.load(
             "benchmark_photographs", batch_size=BATCH, mean=MEAN, std=STD, data_memory=memory, data_dir=str(root)
         )
-        return filled(data, "kept records") if memory else iter(data.train(10_000))
+        return fill_cache(data, "kept records") if memory else iter(data.train(10_000))
 
     def plain(cached):
         def prepared(example):
@@ -328,12 +331,12 @@ def measure(title: str, contenders: dict, batch: int, steps: int, rounds: int) -
             for _ in range(steps):
                 next(batches)
             rates[name].append(steps * batch / (time.perf_counter() - started))
-    medians = {name: statistics.median(found) for name, found in rates.items()}
-    ours = next(found for name, found in rates.items() if name.startswith("ours"))
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    ours = next(values for name, values in rates.items() if name.startswith("ours"))
     print(f"\n**{title}**, batches of {batch}, {rounds} rounds\n")
     print("| | ours is times as fast | middle half | images/s |\n|---|---|---|---|")
-    for name, found in rates.items():
-        ratios = [rate / other for rate, other in zip(ours, found, strict=True)]
+    for name, values in rates.items():
+        ratios = [rate / other for rate, other in zip(ours, values, strict=True)]
         low, _, high = statistics.quantiles(ratios, n=4)
         middle, rate = statistics.median(ratios), medians[name]
         print(f"| {name} | {middle:.2f} | {low:.2f} ... {high:.2f} | {rate:,.0f} |", flush=True)
@@ -378,16 +381,16 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--images", type=int, default=1500, help="JPEGs")
     parser.add_argument("--files", metavar="FOLDER", help="where JPEGs and records are kept [a temporary folder]")
-    given = parser.parse_args()
+    flags = parser.parse_args()
     import_tensorflow()
     from tfcnn.training.provenance import device
 
-    print(HEAD.format(device=device(), rounds=given.rounds))
+    print(HEAD.format(device=device(), rounds=flags.rounds))
     with tempfile.TemporaryDirectory() as temporary:
-        root = Path(given.files or temporary)
+        root = Path(flags.files or temporary)
         root.mkdir(parents=True, exist_ok=True)
-        for part in given.parts:
-            PARTS[part](root, given.images, given.rounds)
+        for part in flags.parts:
+            PARTS[part](root, flags.images, flags.rounds)
 
 
 if __name__ == "__main__":

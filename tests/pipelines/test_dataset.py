@@ -50,7 +50,7 @@ def test_splits_hold_every_scan_once_and_are_stratified(plain):
 
     scans = load_digits()
     data = pipelines.load("digits", image_size=8, augmentation="none")
-    found = []
+    examples = []
     for split, size in data.sizes.items():
         images, targets = (
             np.concatenate(part) for part in zip(*data.evaluation(split).as_numpy_iterator(), strict=True)
@@ -59,9 +59,11 @@ def test_splits_hold_every_scan_once_and_are_stratified(plain):
         shares = targets.mean(0)
         np.testing.assert_allclose(shares, np.bincount(scans.target) / len(scans.target), atol=0.01)
         pixels = np.round((images * data.std[0] + data.mean[0]) * 16)
-        found += [(*image.ravel().astype(int), label) for image, label in zip(pixels, targets.argmax(1), strict=True)]
+        examples += [
+            (*image.ravel().astype(int), label) for image, label in zip(pixels, targets.argmax(1), strict=True)
+        ]
     expected = [(*image.ravel().astype(int), label) for image, label in zip(scans.images, scans.target, strict=True)]
-    assert sorted(found) == sorted(expected)
+    assert sorted(examples) == sorted(expected)
 
 
 def test_an_epoch_is_a_permutation_and_the_next_is_another(plain):
@@ -84,6 +86,7 @@ def test_order_augmentation_and_mixing_do_not_depend_on_what_was_before(policy):
         np.testing.assert_array_equal(resumed[1], expected[1])
 
 
+@pytest.mark.slow
 def test_the_seed_decides():
     first, same, other = (pipelines.load("digits", seed=seed).train() for seed in (3, 3, 4))
     first, same, other = (next(iter(dataset))[0].numpy() for dataset in (first, same, other))
@@ -91,6 +94,7 @@ def test_the_seed_decides():
     assert (first != other).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["digits", "a folder"])
 def test_seed_and_epoch_decide_augmentation(source, tmp_path):
     """And not the order alone: another seed or epoch has none of the images, wherever they stand."""
@@ -106,7 +110,8 @@ def test_seed_and_epoch_decide_augmentation(source, tmp_path):
         assert not first & other
 
 
-def test_luck_belongs_to_the_example_and_not_to_its_place():
+@pytest.mark.slow
+def test_draws_belong_to_the_example_and_not_to_its_place():
     """Augmentation is a function of (seed, epoch, example): another batch size moves no example's augmentation."""
     small, large = (rows(pipelines.load("digits", batch_size=size), 1) for size in (8, 64))
     common = {image.tobytes() for image in small} & {image.tobytes() for image in large}
@@ -126,6 +131,7 @@ def test_standardised_by_the_training_images():
     assert images.std() == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_resizing_is_that_of_pillow():
     small, large = (pipelines.load("digits", image_size=size) for size in (8, 20))
     before, after = (next(iter(data.evaluation("test")))[0][0, ..., 0].numpy() for data in (small, large))
@@ -172,6 +178,7 @@ def test_a_folder(photographs, memory, tmp_path):
     assert data.counts().tolist() == [8, 8]
 
 
+@pytest.mark.slow
 def test_another_process_gets_the_same_batches(photographs, tmp_path):
     program = """
 import hashlib, sys
@@ -186,8 +193,8 @@ print(digest.hexdigest())
 """
     arguments = [[str(photographs), seed, str(tmp_path)] for seed in ("3", "3", "4")]
     started = [
-        subprocess.Popen([sys.executable, "-c", program, *given], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        for given in arguments
+        subprocess.Popen([sys.executable, "-c", program, *argument], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for argument in arguments
     ]
     first, same, other = (process.communicate()[0] for process in started)
     assert len(first) == 65
@@ -261,6 +268,7 @@ def noise(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("memory", "validation", "kept"),
     [
@@ -269,7 +277,7 @@ def noise(tmp_path_factory):
         (16, True, 16),
     ],
 )
-def test_no_more_is_kept_than_the_memory_that_is_allowed(noise, memory, validation, kept, tmp_path):
+def test_no_more_is_kept_than_the_memory_allows(noise, memory, validation, kept, tmp_path):
     options = {"image_size": 256, "batch_size": 16, "data_memory": memory, "data_dir": str(tmp_path)}
     data = pipelines.load(str(noise), **options)
     assert ("validation batches kept, 1.5 MiB" in data.storage) is validation
@@ -294,7 +302,8 @@ def test_a_window_is_at_every_place(tmp_path):
     assert set(np.round(rows(data, 0)[:, 0, 0, 0] * 255)) == {0, 1, 2}
 
 
-def test_what_is_kept_is_not_read_again(noise, tmp_path):
+@pytest.mark.slow
+def test_kept_images_are_not_read_again(noise, tmp_path):
     root = shutil.copytree(noise, tmp_path / "copy")
     data = pipelines.load(str(root), image_size=64, batch_size=16, data_dir=str(tmp_path))
     validation, test = data.evaluation("validation"), data.evaluation("test")
@@ -305,7 +314,7 @@ def test_what_is_kept_is_not_read_again(noise, tmp_path):
     ((again, _),) = validation.as_numpy_iterator()
     np.testing.assert_array_equal(again, before)
     assert len(batches(data, 1, first_epoch=1)) == 1
-    with pytest.raises(tf.errors.NotFoundError):  # the test images are looked at once
+    with pytest.raises(tf.errors.NotFoundError):  # test images are not kept
         list(test)
 
 

@@ -37,6 +37,7 @@ def scenes(tmp_path):
     return str(tmp_path / "scenes")
 
 
+@pytest.mark.slow
 def test_a_batch_of_digits(drawn):
     first, augmented, plain = drawn("--count", "8"), drawn("--count", "8", "--epoch", "1"), drawn("--split", "test")
     assert colours(first) == 0
@@ -45,6 +46,7 @@ def test_a_batch_of_digits(drawn):
     assert plain.shape != first.shape  # 32 in four rows
 
 
+@pytest.mark.slow
 def test_masks_are_drawn_over_their_images(drawn, scenes):
     assert colours(drawn("--dataset", scenes, "--count", "4", "--image-size", "40")) > 0.1
 
@@ -70,6 +72,7 @@ def test_boxes_are_drawn_and_named(tmp_path):
     assert colours(right) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(400, 1), (8, 8, 8, 1)])
 def test_sounds_and_volumes(drawn, tmp_path, shape):
     rng = np.random.default_rng(0)
@@ -79,6 +82,7 @@ def test_sounds_and_volumes(drawn, tmp_path, shape):
     assert drawn("--dataset", str(tmp_path / "few.npz"), "--count", "6").std() > 10
 
 
+@pytest.mark.slow
 def test_the_histogram(scenes, tmp_path):
     data = pipelines.load("digits")
     lines = show.histogram(data).splitlines()

@@ -80,6 +80,7 @@ def test_both_are_drawn_evenly():
     assert np.mean(kinds) == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_function_of_seed_epoch_and_batch():
     a = Augmentation(mixup=1.0, cutmix=1.0)
     first = mixed(a, 1, 2, 3)

@@ -33,7 +33,7 @@ def jpeg(height, width, quality=95):
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
-    """Prepares a data set with examples of the test's and returns the folder; for the same name only once."""
+    """Prepares a data set with the examples of a test and returns its folder; each name once."""
     folders = {}
 
     def prepare(name, **splits):
@@ -96,7 +96,7 @@ def cifar(prepared):
     return prepared("cifar10", train=some(100, 0), test=some(20, 150))
 
 
-def test_images_of_one_size_live_in_memory(cifar):
+def test_images_of_one_size_are_decoded_in_memory(cifar):
     data = pipelines.load("cifar10", batch_size=10, data_dir=cifar)
     train, test = batches(data, 2), list(data.evaluation("test").as_numpy_iterator())
     assert (data.name, data.image_shape, data.num_classes) == ("cifar10", (32, 32, 3), 10)
@@ -109,13 +109,14 @@ def test_images_of_one_size_live_in_memory(cifar):
 def test_missing_splits_are_cut_from_the_training_images(cifar):
     data = pipelines.load("cifar10", batch_size=10, data_dir=cifar, image_size=32, augmentation="none")
     assert data.sizes == {"train": 90, "validation": 10, "test": 20}
-    found = []
+    shades = []
     for split in data.sizes:
         for inputs, _ in data.evaluation(split).as_numpy_iterator():
-            found += np.round((inputs[:, 0, 0, 0] * data.std[0] + data.mean[0]) * 255).astype(int).tolist()
-    assert sorted(found) == [*range(100), *range(150, 170)]
+            shades += np.round((inputs[:, 0, 0, 0] * data.std[0] + data.mean[0]) * 255).astype(int).tolist()
+    assert sorted(shades) == [*range(100), *range(150, 170)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("memory", "storage"),
     [(2048, "39 examples encoded in memory"), (0, "39 records streamed from the disk, 24 at a time in memory")],
@@ -135,9 +136,10 @@ def test_images_of_many_sizes(flowers, memory, storage):
     assert sorted(labels) == list(range(24))  # each once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [2048, 0])
 def test_epochs_and_steps_can_be_left_out(flowers, memory):
-    """What a resumed run reads is what the uninterrupted one would have read, whatever the process's own seed."""
+    """A resumed run reads what the uninterrupted one would have read, whatever the seed of the process."""
     data = pipelines.load(
         "oxford_flowers102", image_size=40, batch_size=5, data_dir=flowers, data_memory=memory, augmentation="rand"
     )
@@ -147,23 +149,24 @@ def test_epochs_and_steps_can_be_left_out(flowers, memory):
     resumed = batches(data, 2, first_epoch=1, first_step=2)
     assert len(whole) == 12
     assert len(resumed) == 6
-    for (found, targets), (expected, labels) in zip(resumed, whole[6:], strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for (images, targets), (expected, labels) in zip(resumed, whole[6:], strict=True):
+        np.testing.assert_array_equal(images, expected)
         np.testing.assert_array_equal(targets, labels)
 
 
+@pytest.mark.slow
 def test_what_is_kept_in_memory_changes_nothing(flowers):
     options = {"image_size": 24, "batch_size": 6, "data_dir": flowers, "seed": 5}
     kept = pipelines.load("oxford_flowers102", **options)
-    read = pipelines.load("oxford_flowers102", **options)
-    nothing = Cache(0)
-    read = dataclasses.replace(read, preparation=dataclasses.replace(read.preparation, cache=nothing))
+    uncached = dataclasses.replace(kept.preparation, cache=Cache(0))
+    read = dataclasses.replace(kept, preparation=uncached)
     assert "24 of 24 training images kept once decoded" in kept.storage
     for (a, _), (b, _) in zip(batches(kept, 3), batches(read, 3), strict=True):
         np.testing.assert_array_equal(a, b)
     assert kept.preparation.cache.table.size() == 24
 
 
+@pytest.mark.slow
 def test_masks_move_with_their_images(pets):
     """The pet is the left part; of the fitted image the mask is 255 where the image was padded."""
     data = pipelines.load("oxford_iiit_pet", task="segmentation", image_size=60, batch_size=4, data_dir=pets)
@@ -184,6 +187,7 @@ def test_masks_move_with_their_images(pets):
     assert {(0, 1), (1, 0)} <= set(flipped)
 
 
+@pytest.mark.slow
 def test_the_task_decides_what_the_target_is(pets):
     data = pipelines.load("oxford_iiit_pet", image_size=32, batch_size=4, data_dir=pets)
     assert (data.task, data.num_classes) == ("classification", 37)
@@ -194,6 +198,7 @@ def test_the_task_decides_what_the_target_is(pets):
         pipelines.load("oxford_iiit_pet", task="detection", data_dir=pets)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [2048, 0])
 def test_boxes(voc, memory):
     data = pipelines.load("voc/2007", image_size=100, batch_size=3, data_dir=voc, data_memory=memory)
@@ -201,23 +206,24 @@ def test_boxes(voc, memory):
     targets = next(iter(data.evaluation("test").unbatch().map(lambda _, targets: targets).padded_batch(6)))
     # 50 x 100 pixels are put into the middle of 100 x 100: y is moved by 25.
     box = (20, 0.1 * 50 + 25, 60, 0.5 * 50 + 25)
-    found = targets["boxes"].numpy()[targets["labels"].numpy() >= 0]
-    np.testing.assert_allclose(found[found.sum(1) > 0], np.tile(box, (12, 1)), atol=1e-3)
-    for _, found in batches(data, 2):
-        boxes, labels = found["boxes"], found["labels"]
+    boxes = targets["boxes"].numpy()[targets["labels"].numpy() >= 0]
+    np.testing.assert_allclose(boxes[boxes.sum(1) > 0], np.tile(box, (12, 1)), atol=1e-3)
+    for _, targets in batches(data, 2):
+        boxes, labels = targets["boxes"], targets["labels"]
         assert ((boxes == -1).all(-1) == (labels == -1)).all()
         assert boxes.max() <= 100
         kept = boxes[labels >= 0]
         assert (kept[:, 2:] > kept[:, :2]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "augmentation", [Augmentation(translate=0.9), Augmentation(scale=(0.05, 0.1))], ids=["shifted", "cropped"]
 )
 def test_boxes_that_leave_the_image_take_their_labels_with_them(voc, augmentation):
     data = pipelines.load("voc/2007", image_size=100, batch_size=3, augmentation=augmentation, data_dir=voc)
-    labels = [found["labels"][i] for _, found in batches(data, 2) for i in range(3)]
-    present = [found["boxes"][i] != -1 for _, found in batches(data, 2) for i in range(3)]
+    labels = [targets["labels"][i] for _, targets in batches(data, 2) for i in range(3)]
+    present = [targets["boxes"][i] != -1 for _, targets in batches(data, 2) for i in range(3)]
     for kept, corners in zip(labels, present, strict=True):
         np.testing.assert_array_equal(kept != -1, corners.any(-1))
     assert any((kept == -1).all() for kept in labels)
@@ -274,6 +280,7 @@ def test_data_without_an_image_and_a_label(prepared):
         pipelines.load("ag_news_subset", data_dir=folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_small_images_in_memory_can_be_cropped(name, cifar):
     """And then moved: that of small images is by shares of their size."""
@@ -281,6 +288,7 @@ def test_small_images_in_memory_can_be_cropped(name, cifar):
     assert [inputs.shape for inputs, _ in batches(data)] == [(10, 32, 32, 3)] * 9
 
 
+@pytest.mark.slow
 def test_data_larger_than_memory_stream_through_it(prepared):
     """Records of twice the allowed memory: three epochs later the process is no larger."""
 
