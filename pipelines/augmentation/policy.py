@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from pipelines.errors import BadData
+
 LARGE = 128  # side from which images are cropped like photographs; smaller ones are turned and shifted
 NAMES = ("none", "light", "rand")
 
@@ -63,11 +65,16 @@ def choose_augmentation(policy: str | Policy | Augmentation, *, side: int, chara
         policy: one of `NAMES`, a `Policy` or an `Augmentation`.
         side: of the training images, in pixels.
         characters: whether the images show written characters, which mirroring would turn into others.
+
+    Raises:
+        BadData: no such name.
     """
     if isinstance(policy, Augmentation):
         return policy
     if isinstance(policy, str):
         policy = Policy(policy)
+    if policy.name not in NAMES:
+        raise BadData(f"augmentation must be one of {', '.join(NAMES)}, got '{policy.name}' (--aa)")
     augmentation = _by_name(policy, side, characters)
     if policy.color_jitter is not None:
         augmentation = dataclasses.replace(augmentation, color_jitter=policy.color_jitter)

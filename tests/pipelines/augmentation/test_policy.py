@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from pipelines.augmentation.policy import NAMES, Augmentation, Policy, choose_augmentation
+from pipelines.errors import BadData
 
 
 def test_none_is_nothing():
@@ -18,6 +19,11 @@ def test_none_is_nothing():
 def test_an_augmentation_is_left_as_it_is():
     asked = Augmentation(hflip=1.0, scale=(0.5, 1.0))
     assert choose_augmentation(asked, side=32, characters=True) is asked
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(BadData, match="augmentation must be one of none, light, rand, got 'heavy'"):
+        choose_augmentation("heavy", side=32, characters=False)
 
 
 @pytest.mark.parametrize("name", NAMES)
