@@ -1,6 +1,6 @@
 """What a run takes apart from its steps: `python -m benchmarks.overhead [--rounds 5]`.
 
-The steps of LeNet-5 on `digits`, the smallest network and so the hardest comparison, with all that goes on between them
+The steps of LeNet-5 on `digits`, the smallest network and so the hardest comparison, with all that happens between them
 in tfcnn.train (progress, checkpoints within an epoch every minute, looking for signals) against the same calls alone,
 interleaved. Then the whole command against TensorFlow's import and its training, and `--help`.
 """

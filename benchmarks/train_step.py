@@ -95,7 +95,7 @@ ROWS |= {
 HEAD = """# A training step
 
 Written by `python -m benchmarks.train_step` on {device}. Float32 where nothing else is said,
-AdamW, label smoothing; each contender in a process of its own, {rounds} rounds, interleaved. "fit" is Keras'
+AdamW, label smoothing; each contender in its own process, {rounds} rounds, interleaved. "fit" is Keras'
 `model.fit` of keras.applications' network (where it has none, of ours of Keras' own layers), with TensorFlow as its
 user has it; "ours" what `tfcnn.train` does, in float32 or bfloat16 by `--precision auto`; "PyTorch" timm's or
 torchvision's network, channels last, eager or "compiled" by torch.compile.

@@ -53,7 +53,7 @@ def graph_of_files(root: Path = ROOT) -> Graph:
 
 
 def room_of(module: str) -> str:
-    """The room of a module; the door of a package is a room of its own.
+    """The room of a module; the door of a package is a room, too.
 
     >>> room_of("tfcnn.models.classification.vgg"), room_of("tfcnn.cost"), room_of("tuning")
     ('tfcnn.models', 'tfcnn.cost', 'tuning')

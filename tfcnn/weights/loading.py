@@ -90,7 +90,7 @@ def _pair(ours: list[layers.Layer], theirs: list[StoredLayer], arch: str, weight
     """Our layers with their arrays, up to the layers of the head that do not fit, and why these do not.
 
     Raises:
-        BadInput: another layer does not fit, or the file goes on after the last one.
+        BadInput: another layer does not fit, or the file has more layers.
     """
     pairs: list[Pair] = []
     for position, layer in enumerate(ours):

@@ -13,7 +13,7 @@ class Job(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """To a worker, in answer to `EpochEnded`: whether the trial goes on."""
+    """To a worker, in answer to `EpochEnded`: whether the trial continues."""
 
     proceed: bool
 
