@@ -69,12 +69,17 @@ class Arrays:
         return self._part({"validation": slice(16, 20), "test": slice(20, 24)}[split])
 
 
+def run_on_arrays(config, task):
+    """Trains as `config` says on `Arrays`; the run directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "load_data", lambda config: Arrays(task))
+        return train.run(config)
+
+
 def train_on_arrays(folder, task, **flags):
     """Trains on `Arrays` with these flags; the run directory."""
     defaults = {"out": str(folder), "warmup_epochs": 0, "batch_size": 4}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "load_data", lambda config: Arrays(task))
-        return train.run(recipes.resolve(defaults | flags))
+    return run_on_arrays(recipes.resolve(defaults | flags), task)
 
 
 @pytest.fixture
@@ -177,7 +182,8 @@ def test_the_savedmodel_of_reconstruction_returns_pixels(reconstruction):
     directory, _ = reconstruction
     images = Arrays("reconstruction").images[20:]
     outputs = directory.load_model().predict(images, verbose=0)
-    pixels = tf.saved_model.load(directory.saved_model).serve_ready(tf.constant(images))["image"]
+    served = tf.saved_model.load(directory.saved_model)
+    pixels = served.serve_ready(tf.constant(images))["image"]
     np.testing.assert_allclose(pixels, np.clip((outputs * 0.5 + 0.25) * 255, 0, 255), atol=0.1)
 
 
@@ -246,7 +252,7 @@ def test_resume_with_every_state_gives_the_uninterrupted_run(run, monkeypatch, t
         patch.setattr(Progress, "on_epoch_begin", stop)
         with pytest.raises(Interrupted):
             run("classification", "part", **LENET)
-    part = train.run(train.restore_config({"resume": True, "out": str(tmp_path / "part")}))
+    part = run_on_arrays(train.restore_config({"resume": True, "out": str(tmp_path / "part")}), "classification")
     columns = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
     first, second = ([[row[c] for c in columns] for row in r.read_history()] for r in (whole, part))
     np.testing.assert_allclose(second, first, rtol=1e-5)
