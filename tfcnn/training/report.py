@@ -50,7 +50,8 @@ def _network(config: Config, facts: dict[str, Any]) -> list[str]:
     if config.freeze != "none":
         lines.append(f"frozen     {weights['frozen_layers']} layers (--freeze {config.freeze})")
     if facts["arguments"].get("stem") == "cifar" and "stem" not in config.arch_args:
-        lines.append("stem       cifar: keeps the resolution of these small images (other: --arch-args stem=imagenet)")
+        other = "--arch-args stem=imagenet for the other"
+        lines.append(f"stem       cifar: keeps the resolution of these small images ({other})")
     return lines
 
 
