@@ -60,7 +60,37 @@ def draw_batch(data: Data, path: str | Path, split: str = "train", epoch: int = 
         figure.legend(handles=_patches(data.class_names), loc="outside lower center", ncols=6, fontsize=8)
     augmented = f"epoch {epoch}, augmented" if split == "train" else "not augmented"
     figure.suptitle(f"{Path(data.name).name}, {split}: {augmented}", fontsize=10)
-    figure.savefig(path, dpi=100)
+    draft = Path(path).with_name(f".draft-{os.getpid()}-{Path(path).name}")
+    try:
+        figure.savefig(draft, dpi=100, format="png")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def check_picture(path: str | Path) -> None:
+    """Raises BadData if a PNG cannot be written to a path, or would replace something other than a PNG."""
+    path = Path(path)
+    problem = None
+    try:
+        if path.is_symlink() or not path.name:
+            problem = "is a link or no file"
+        elif os.path.lexists(path):
+            if not path.is_file() or not _is_png(path):
+                problem = "is something other than a PNG picture, which is not replaced"
+            elif (path.parent / "config.json").exists() and path.name == "curves.png":
+                problem = "is a file of a run, which is not replaced"
+        elif not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+            problem = f"cannot be created: '{path.parent}' is not a writable folder"
+    except (OSError, ValueError) as error:
+        problem = f"cannot be used: {getattr(error, 'strerror', None) or error}"
+    if problem:
+        raise BadData(f"'{path}' {problem}; give another --out")
+
+
+def _is_png(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8) == b"\x89PNG\r\n\x1a\n"
 
 
 def _draw_input(axis: Axes, pixels: np.ndarray) -> None:
@@ -145,6 +175,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not (flags.out or flags.stats):
         parser.error("give --out FILE.png, --stats, or both")
     try:
+        if flags.out is not None:
+            check_picture(flags.out)
         _import_tensorflow()
         data = load(
             flags.dataset,

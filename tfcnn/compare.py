@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfcnn import tables
 from tfcnn.cli.parser import Parser, run_main
 from tfcnn.errors import BadInput, choose
-from tfcnn.files import writing
+from tfcnn.files import PNG, check_target, writing
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import HEADLINES, Headline
 from tfcnn.training.history import best_epoch
@@ -86,7 +85,7 @@ def compare(runs: list[RunDirectory]) -> Comparison:
             [
                 name if names.count(name) == 1 else str(run.path),
                 *(config.get(field) for field in differing),
-                epochs if run.metrics.exists() else f"{epochs} of {config['epochs']}, unfinished",
+                epochs if run.finished else f"{epochs} of {config['epochs']}, unfinished",
                 *(metrics.get(key) for key in results),
             ]
         )
@@ -107,7 +106,7 @@ def headline_of(runs: list[RunDirectory]) -> Headline:
 
 def read_metrics(run: RunDirectory, headline: Headline) -> dict[str, Any]:
     """metrics.json; of an unfinished run, the metrics that config.json and history.csv have."""
-    if run.metrics.exists():
+    if run.finished:
         return run.read_metrics()
     metrics = dict(run.read_config()["cost"])
     rows = run.read_history()
@@ -146,14 +145,15 @@ def main() -> None:
     parser.add_argument("--out", metavar="FILE.png", help="draw the validation curves of all runs")
     arguments = parser.parse_args()
     form = choose("format", arguments.format, WRITERS, flag="--format")
+    target = None if arguments.out is None else check_target(arguments.out, PNG)
     runs = [RunDirectory.open(path) for path in dict.fromkeys(arguments.runs)]
     comparison = compare(runs)
     print(WRITERS[form](comparison))
-    if arguments.out:
+    if target is not None:
         from tfcnn.visualize.curves import draw_comparison  # matplotlib takes a while to import
 
         curves = {row[0]: run.read_history() for row, run in zip(comparison.rows, runs, strict=True)}
-        with writing(Path(arguments.out)) as path:
+        with writing(target) as path:
             draw_comparison(curves, path, headline=headline_of(runs))
 
 

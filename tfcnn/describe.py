@@ -19,6 +19,7 @@ from tfcnn.cli.parser import Parser, parse_count, run_main
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, choose
+from tfcnn.files import PNG, check_target, writing
 from tfcnn.flags import add_flags
 from tfcnn.models import registry
 
@@ -130,6 +131,8 @@ def read_configs(arguments: argparse.Namespace) -> list[Config]:
         raise BadInput("--layer chooses what --field draws: give --field FILE.png")
     if picture and (Path(picture).suffix.lower() != ".png" or not Path(picture).parent.is_dir()):
         raise BadInput(f"--field must be a .png file in a folder that exists, got '{picture}'")
+    if picture:
+        check_target(picture, PNG, flag="--field")
     configs = [Config(**flags | {"arch": arch}) for arch in archs] if archs else [Config(**flags)]
     for config in configs:
         registry.family_of(config.arch)
@@ -321,8 +324,10 @@ def draw(model: keras.Model, layer: str | None, path: str) -> str:
         raise BadInput("--field cannot be drawn: the centre of this layer sees nothing (--layer)")
     rows, columns = window
     name = layer or "the last map"
+    title = f"{model.name}: what the centre of {name} sees, fresh weights"
     try:
-        draw_field(field, (rows, columns), path, title=f"{model.name}: what the centre of {name} sees, fresh weights")
+        with writing(Path(path)) as draft:
+            draw_field(field, (rows, columns), draft, title=title)
     except OSError as error:
         raise BadInput(f"--field {path} cannot be written: {error}") from error
     return f"effective receptive field of {name}: {effective_size(field)} pixels a side, drawn in {path}"

@@ -37,9 +37,7 @@ def predict(run: RunDirectory, paths: Sequence[str | Path], top: int = 3) -> lis
     facts = run.check_task("classification").read_config()["data"]
     images = [read_image(path, facts["image_shape"][-1]) for path in paths]
     import_tensorflow()
-    import tensorflow as tf
-
-    model = tf.saved_model.load(run.saved_model)
+    model = run.load_saved_model()
     results = []
     for image in images:
         probabilities = model.serve(image[None])["probabilities"].numpy()[0]

@@ -1,8 +1,10 @@
 """The run directory: the files of a run, complete and movable. Standard library only.
 
-    config.json  history.csv  metrics.json  curves.png  checkpoints/  model.keras  saved_model/
+    config.json  history.csv  curves.png  checkpoints/  model.keras  saved_model/  files.json  metrics.json
 
 Every file is written under another name and then moved to its own, so that no reader or crash meets half a file.
+metrics.json is the last: a run that has it is finished. files.json keeps the size and the digest of each of the others,
+which are compared when a file is read. Runs of earlier versions have none.
 """
 
 from __future__ import annotations
@@ -12,20 +14,22 @@ import csv
 import datetime
 import fcntl
 import os
-import re
-import shutil
 import sys
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcnn.errors import BadInput
-from tfcnn.files import read_json, writing
+from tfcnn.errors import BadInput, first_line
+from tfcnn.files import DiskFull, as_json, clear_drafts, full_disk, read_json, write_json, writing
+from tfcnn.records import Records
+from tfcnn.run_facts import read_facts
 
 if TYPE_CHECKING:
     import keras
 
 BAD_FILES = "bad_files.csv"
+NUMBERS = ("best_epoch", "epochs", "images_per_second", "parameters", "macs", "seconds")  # of metrics.json
 
 
 def default_path(arch: str, dataset: str) -> Path:
@@ -52,6 +56,7 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model.keras"
         self.saved_model = self.path / "saved_model"
+        self.records = Records(self.path)
         self.lock = self.path / ".lock"
 
     @classmethod
@@ -81,8 +86,31 @@ class RunDirectory:
             self.path.mkdir()
 
     @contextlib.contextmanager
+    def removed_unless_begun(self) -> Iterator[None]:
+        """A context after which the directory is gone if an error ended it before config.json was there.
+
+        Raises:
+            DiskFull: there is no room; with the command that continues the run, once there is config.json.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self.config.exists():
+                advice = f"continue with: python -m {self._resume}"
+            else:
+                advice = "run the same command again"
+                with contextlib.suppress(OSError):  # something else is in it
+                    self.path.rmdir()
+            if problem := full_disk(error):
+                what = error.what if isinstance(error, DiskFull) else f"'{self.path}' cannot be written: {problem}"
+                raise DiskFull(what, advice) from error
+            raise
+
+    @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Within this context no other process trains into the directory; the kernel unlocks it when the process ends.
+
+        It begins with the removal of what a process that was killed has left.
 
         Raises BadInput, which names the process that holds the lock.
         """
@@ -100,6 +128,7 @@ class RunDirectory:
         try:
             os.ftruncate(file, 0)
             os.write(file, str(os.getpid()).encode())
+            clear_drafts(self.path)
             yield
         finally:
             self.lock.unlink(missing_ok=True)
@@ -115,31 +144,79 @@ class RunDirectory:
                     f"process {file.read()} trains into '{self.path}'; wait until it ends, or give another --out"
                 ) from None
 
-    def remove_drafts(self) -> None:
-        """Remove the drafts of a process that was killed while it wrote. For the holder of the lock."""
-        for path in self.path.glob(".*"):
-            if not re.match(r"\.(draft|old)-\d+-", path.name):
-                continue
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-
-    def read_config(self) -> dict[str, Any]:
-        """config.json: {"config": the flags, "arguments": of the builder, "data": facts, ...}."""
-        return read_json(self.config)
-
-    def read_metrics(self) -> dict[str, Any]:
-        """metrics.json: accuracies, speed, cost, versions."""
-        return read_json(self.metrics)
+    @property
+    def finished(self) -> bool:
+        """Whether the run is finished: its last file is written."""
+        return self.metrics.is_file()
 
     def check_finished(self) -> RunDirectory:
-        """This run, if it is finished. Raises BadInput if it has no best model and SavedModel yet."""
-        if not (self.model.is_file() and self.saved_model.is_dir()):
+        """This run, if it is finished. Raises BadInput if it is not."""
+        if not self.finished:
             raise BadInput(
-                f"the run in '{self.path}' is not finished; continue it: tfcnn.train --resume --out {self.path}"
+                f"the run in '{self.path}' is not finished; continue it: python -m {self._resume} ({self.metrics.name} "
+                f"is missing)"
             )
         return self
+
+    @property
+    def _resume(self) -> str:
+        return f"tfcnn.train --resume --out {self.path}"
+
+    def finish(self, metrics: dict[str, Any]) -> None:
+        """Write files.json and then, as the last file, metrics.json."""
+        files = (self.config, self.history, self.curves, self.model, self.saved_model)
+        self.records.write(*files, ahead={self.metrics: as_json(metrics).encode()})
+        write_json(self.metrics, metrics)
+
+    def check_file(self, path: Path) -> None:
+        """Raises BadInput, with what to do, if a file or folder of the run is missing or not as it was written."""
+        if problem := self.records.problem_of(path):
+            raise BadInput(f"'{path}' {problem}; {self._remedy(path)}")
+
+    def _remedy(self, path: Path) -> str:
+        """How a file of the run is brought back."""
+        if path == self.saved_model:
+            return f"write it again: python -m tfcnn.export {self.path}"
+        if path == self.config:
+            return f"restore it from a copy, or remove '{self.records.path}' if you changed it yourself"
+        what = "rebuild it from the checkpoint of the best epoch" if path == self.model else "write it again"
+        return f"{what}: python -m {self._resume}"
+
+    def faults(self) -> list[str]:
+        """What is missing or damaged in a finished run, as one line for each file, without what to do."""
+        paths = (self.history, self.curves, self.model, self.saved_model, self.metrics)
+        problems = {path: self.records.problem_of(path) for path in paths}
+        for path, read in {self.history: self.read_history, self.metrics: self.read_metrics}.items():
+            try:
+                read()
+            except BadInput:
+                problems[path] = problems[path] or "is damaged"
+        if problems[self.model] is None and not self.model_is_whole():
+            problems[self.model] = "is damaged"
+        return [f"'{path}' {problem}" for path, problem in problems.items() if problem]
+
+    def model_is_whole(self) -> bool:
+        """Whether the checksums in model.keras, a ZIP file, agree with its content."""
+        try:
+            with zipfile.ZipFile(self.model) as archive:
+                return archive.testzip() is None
+        except Exception:  # zipfile has one for each kind of damage: BadZipFile, zlib.error, struct.error ...
+            return False
+
+    def read_config(self) -> dict[str, Any]:
+        """config.json: {"config": the flags, "arguments": of the builder, "data": facts, ...}. Raises BadInput."""
+        self.check_file(self.config)
+        return read_facts(self.config)
+
+    def read_metrics(self) -> dict[str, Any]:
+        """metrics.json: accuracies, speed, cost, versions. Raises BadInput."""
+        self.check_file(self.metrics)
+        metrics = read_json(self.metrics)
+        for name, value in metrics.items():
+            expected = name in NUMBERS or name.startswith(("val_", "test_"))
+            if expected and not (isinstance(value, int | float) and not isinstance(value, bool)):
+                raise BadInput(f"'{self.metrics}' is damaged: {name} is '{value}'; {self._remedy(self.metrics)}")
+        return metrics
 
     def check_task(self, task: str) -> RunDirectory:
         """This run, if its network is for `task`. Raises BadInput if not."""
@@ -149,12 +226,29 @@ class RunDirectory:
         return self
 
     def load_model(self) -> keras.Model:
-        """The model of the best epoch."""
+        """The model of the best epoch. Raises BadInput if it cannot be loaded."""
         import keras
 
         import tfcnn.layers  # noqa: F401  (registers the layers that a saved model may have)
 
-        return keras.saving.load_model(self.model)
+        self.check_file(self.model)
+        try:
+            return keras.saving.load_model(self.model)
+        except Exception as error:  # Keras, h5py and zipfile have one for each kind of damage
+            raise self._unreadable(self.model, error) from error
+
+    def load_saved_model(self) -> Any:
+        """The SavedModel, as `tf.saved_model.load` gives it. Raises BadInput if it cannot be loaded."""
+        import tensorflow as tf
+
+        self.check_file(self.saved_model)
+        try:
+            return tf.saved_model.load(self.saved_model)
+        except Exception as error:  # TensorFlow and protobuf have one for each kind of damage
+            raise self._unreadable(self.saved_model, error) from error
+
+    def _unreadable(self, path: Path, error: Exception) -> BadInput:
+        return BadInput(f"'{path}' cannot be loaded: {first_line(error)[:200]}; {self._remedy(path)}")
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
         """history.csv: a line for each epoch."""
@@ -169,7 +263,7 @@ class RunDirectory:
             if self.read_history() == rows:
                 return
         except BadInput as error:
-            print(f"warning: {error}; it is written again", file=sys.stderr)
+            print(f"warning: {str(error).partition('; ')[0]}; it is written again", file=sys.stderr)
         if rows:
             self.write_history(rows)
         else:
@@ -188,14 +282,15 @@ class RunDirectory:
 
     def read_history(self) -> list[dict[str, float]]:
         """The lines of history.csv, epochs as whole numbers; none if there is no file yet. Raises BadInput."""
-        if not self.history.exists():
+        if not self.history.exists() and self.history.name not in self.records.read():
             return []
+        self.check_file(self.history)
         try:
             lines = csv.DictReader(self.history.read_text().splitlines(), strict=True)
             rows = [{k: int(v) if k == "epoch" else float(v) for k, v in line.items()} for line in lines]
             numbered = "epoch" in (lines.fieldnames or ())
             if not numbered or [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
                 raise ValueError("its epochs are not 1, 2, ...")
-        except (ValueError, TypeError, KeyError, csv.Error) as error:
-            raise BadInput(f"'{self.history}' is damaged: {error}") from error
+        except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+            raise BadInput(f"'{self.history}' is damaged: {error}; {self._remedy(self.history)}") from error
         return rows

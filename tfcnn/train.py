@@ -42,7 +42,7 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
 
     Raises:
         BadInput, pipelines.BadData: before anything is written.
-        TrainingFailed: the loss is not finite; the disk is full; the data break during training.
+        TrainingFailed: the loss is not finite; the disk is full (DiskFull); the data break during training.
         Interrupted: by Ctrl-C or SIGTERM; the run can be resumed.
     """
     started = time.monotonic()
@@ -66,11 +66,11 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
             model.optimizer.build(model.trainable_variables)  # its variables belong in the scope, too
         report.introduce(config, facts, devices.replicas)
         directory = make_directory(config, directory)
-        with directory.locked(), resumable(config, directory):
-            directory.remove_drafts()
+        with directory.removed_unless_begun(), directory.locked(), resumable(config, directory):
             if not config.resume:
                 write_json(directory.config, facts)
-                directory.write_bad_files(data.bad)
+                directory.records.write(directory.config)
+            directory.write_bad_files(data.bad)
             rows = fit(model, data, config, directory, callbacks, devices)
             if not devices.worker.chief:
                 report.leave_to_chief(devices.worker)
@@ -134,12 +134,9 @@ def restore_config(flags: dict[str, Any]) -> Config:
     """
     config = Config(**flags)
     directory = RunDirectory.open(flags["out"])
-    try:
-        facts = directory.read_config()
-        facts["data"]["fingerprint"]  # check_same_data reads it
-        saved = Config(**facts["config"] | {"out": config.out, "resume": True})
-    except (KeyError, TypeError) as error:
-        raise BadInput(f"'{directory.config}' is damaged: {error!r}; start a new run with another --out") from error
+    facts = directory.read_config()
+    facts["data"]["fingerprint"]  # check_same_data reads it
+    saved = Config(**facts["config"] | {"out": config.out, "resume": True})
     for name in flags:
         if getattr(config, name) != getattr(saved, name):
             raise BadInput(
@@ -159,10 +156,14 @@ def main() -> None:
         run(recipes.resolve(flags))
         return
     config = restore_config(flags)
-    metrics = RunDirectory(flags["out"]).metrics
-    if metrics.exists():
-        print(f"the run in '{config.out}' is finished: see {metrics}")
-        return
+    directory = RunDirectory(flags["out"])
+    if directory.finished:
+        with directory.locked():  # clears what a process that was killed has left
+            faults = directory.faults()
+        if not faults:
+            print(f"the run in '{config.out}' is finished: see {directory.metrics}")
+            return
+        print(f"the run in '{config.out}' is finished, but {', '.join(faults)}")
     run(config)
 
 

@@ -68,10 +68,10 @@ def test_flags_that_one_version_did_not_have_yet(make_run):
     old = make_run("old", [0.5], 0.5)
     new = make_run("new", [0.5], 0.5)
     facts = old.read_config()
-    del facts["config"]["seed"]
+    del facts["config"]["phi"]
     write_json(old.config, facts)
     comparison = compare.compare([old, new])
-    assert [row[1] for row in comparison.rows] == [None, 0]
+    assert [row[1] for row in comparison.rows] == [None, 0.0]
     assert " - " in compare.as_text(comparison).splitlines()[2]
 
 

@@ -37,20 +37,53 @@ def test_an_error_leaves_the_file_as_it_was(tmp_path):
     assert names(tmp_path) == ["file.txt"]
 
 
-def test_a_folder_is_replaced(tmp_path):
+def write_saved_model(folder, content):
+    folder.mkdir()
+    (folder / "saved_model.pb").write_text(content)
+
+
+def test_a_saved_model_is_replaced(tmp_path):
     path = tmp_path / "model"
     for content in ("old", "new"):
         with writing(path) as draft:
-            draft.mkdir()
-            (draft / content).write_text(content)
-    assert names(path) == ["new"]
+            write_saved_model(draft, content)
+    assert (path / "saved_model.pb").read_text() == "new"
     assert names(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("other", ["thesis.tex", "saved_model.pb.bak", "variables/thesis.tex", "assets/a/b"])
+def test_a_folder_with_other_things_is_not_replaced(other, tmp_path):
+    path = tmp_path / "model"
+    write_saved_model(path, "old")
+    (path / other).parent.mkdir(parents=True, exist_ok=True)
+    (path / other).write_text("years of work")
+
+    def write():
+        with writing(path):
+            raise AssertionError("work has begun")
+
+    with pytest.raises(BadInput, match="is a folder of other things, which is not replaced"):
+        write()
+    assert (path / other).read_text() == "years of work"
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_folder_is_not_replaced_by_a_file(tmp_path):
+    path = tmp_path / "model"
+    write_saved_model(path, "old")
+
+    def write():
+        with writing(path) as draft:
+            draft.write_text("a file")
+
+    with pytest.raises(BadInput, match="is not replaced by a file"):
+        write()
+    assert names(path) == ["saved_model.pb"]
 
 
 def test_an_error_leaves_the_folder_as_it_was(tmp_path):
     path = tmp_path / "model"
-    path.mkdir()
-    (path / "old").touch()
+    write_saved_model(path, "old")
 
     def fail():
         with writing(path) as draft:
@@ -59,7 +92,7 @@ def test_an_error_leaves_the_folder_as_it_was(tmp_path):
 
     with pytest.raises(FileExistsError):
         fail()
-    assert names(path) == ["old"]
+    assert names(path) == ["saved_model.pb"]
     assert names(tmp_path) == ["model"]
 
 

@@ -53,7 +53,7 @@ def test_the_config_is_read(tmp_path):
 def test_a_run_that_is_not_finished(tmp_path):
     run = RunDirectory(tmp_path)
     write_json(run.config, {})
-    with pytest.raises(BadInput, match=r"is not finished; continue it: tfcnn.train --resume --out"):
+    with pytest.raises(BadInput, match=r"is not finished; continue it: python -m tfcnn.train --resume --out"):
         run.check_finished()
 
 
@@ -123,9 +123,21 @@ def test_a_directory_that_another_process_makes_meanwhile_is_not_shared(tmp_path
         RunDirectory(tmp_path).make()
 
 
-def test_drafts_of_a_killed_process_are_removed(tmp_path):
-    for name in (".draft-12-model.keras", ".old-12-saved_model"):
+def test_the_holder_of_the_lock_removes_drafts_of_a_killed_process(tmp_path):
+    for name in (".draft-12-model.keras", ".old-12-saved_model", "saved_model"):
         (tmp_path / name).mkdir()
     (tmp_path / ".mine").touch()
-    RunDirectory(tmp_path).remove_drafts()
-    assert [file.name for file in tmp_path.iterdir()] == [".mine"]
+    with RunDirectory(tmp_path).locked():
+        pass
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".mine", "saved_model"]
+
+
+def test_an_export_killed_between_its_renames_is_undone(tmp_path):
+    old = tmp_path / ".old-12-saved_model"
+    old.mkdir()
+    (old / "saved_model.pb").write_bytes(b"old")
+    (tmp_path / ".draft-12-saved_model").mkdir()
+    run = RunDirectory(tmp_path)
+    with run.locked():
+        assert (run.saved_model / "saved_model.pb").read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["saved_model"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from tfcnn.arithmetic.explain import explain
 from tfcnn.arithmetic.walk import Walk, walk_of
 from tfcnn.cli.parser import Parser, run_main
 from tfcnn.errors import BadInput
+from tfcnn.files import PICTURES, check_target, writing
 
 LARGEST_FIGURE = 64  # places a side
 
@@ -28,6 +30,7 @@ def main() -> None:
     )
     parser.add_argument("--figure", metavar="FILE", help="draw it as well, as .png, .pdf or .svg")
     arguments = parser.parse_args()
+    figure = None if arguments.figure is None else _check_figure(arguments.figure)
     try:
         text = explain(
             arguments.input,
@@ -52,19 +55,30 @@ def main() -> None:
         if arguments.transposed:
             flags += ", --output-padding"
         raise BadInput(f"no such layer: {error} ({flags})") from error
-    if arguments.figure is not None:
-        _draw(walk, arguments.figure, title=text.partition("\n")[0])
+    if figure is not None:
+        _draw(walk, figure, title=text.partition("\n")[0])
     print(text)
 
 
-def _draw(walk: Walk, figure: str, title: str) -> None:
+def _check_figure(figure: str) -> Path:
+    """The file of --figure. Raises BadInput."""
+    suffix = Path(figure).suffix.lower()
+    if suffix and suffix not in PICTURES:
+        raise BadInput(f"--figure {figure} must end in one of {', '.join(PICTURES)}")
+    if not Path(figure).parent.is_dir():
+        raise BadInput(f"--figure {figure} must be in a folder that exists")
+    return check_target(figure, PICTURES[suffix or ".png"], flag="--figure")
+
+
+def _draw(walk: Walk, figure: Path, title: str) -> None:
     side = max(walk.length, walk.output)
     if side > LARGEST_FIGURE:
         raise BadInput(f"--figure shows up to {LARGEST_FIGURE} places a side, and this layer has {side}: lower --input")
     from tfcnn.arithmetic.picture import draw_windows  # imports matplotlib
 
     try:
-        draw_windows(walk, figure, title=title)
+        with writing(figure) as draft:
+            draw_windows(walk, draft, title=title)
     except (OSError, ValueError) as error:
         raise BadInput(f"--figure {figure} cannot be written: {error}") from error
 

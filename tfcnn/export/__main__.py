@@ -9,6 +9,7 @@ from tfcnn.cli.parser import Parser, run_main
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.errors import choose
 from tfcnn.export.savedmodel import export_savedmodel
+from tfcnn.files import SAVED_MODEL, check_target
 from tfcnn.run_directory import RunDirectory
 
 FORMATS = ("savedmodel",)
@@ -23,10 +24,21 @@ def main() -> None:
     for name in arguments.format:
         choose("format", name, FORMATS, flag="--format")
     run = RunDirectory.open(arguments.run).check_finished()
-    path = Path(arguments.out or run.saved_model)
-    import_tensorflow()
-    export_savedmodel(run.load_model(), path, run.read_config()["data"])
+    if arguments.out is not None:
+        path = check_target(arguments.out, SAVED_MODEL)
+        _export(run, path)
+    else:
+        path = run.saved_model
+        with run.locked():
+            _export(run, path)
+            run.records.write(path)
     print(f"SavedModel written to {path}")
+
+
+def _export(run: RunDirectory, path: Path) -> None:
+    facts = run.read_config()["data"]
+    import_tensorflow()
+    export_savedmodel(run.load_model(), path, facts)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Checkpoints: the state of training on the disk, from which a stopped run is resumed.
 
 The best epoch, the patience of early stopping and the plateaus of the learning rate are no part of it: they are
-functions of the history (`tfcnn.training.history`).
+functions of the history (`tfcnn.training.history`). The checkpoint of the best epoch is kept, so that model.keras
+can be rebuilt.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfcnn.errors import TrainingFailed, first_line
+from tfcnn.files import DiskFull, full_disk, sync_file, sync_folder
+from tfcnn.training.history import best_epoch
 
 KEPT = 2  # checkpoints: if the newest is damaged, the one before it serves
 
@@ -64,9 +67,10 @@ class Checkpoints:
         self.bytes = sum(v.shape.num_elements() * v.dtype.size for group in tensors.values() for v in group)
         self.checkpoint = tf.train.Checkpoint(place=self.place, rows=self.rows, **tensors)
         self.good: list[int] = []  # numbers of those that this process wrote or read
+        self.best: int | None = None  # number of the one after the best epoch
 
     def save(self, epoch: int, step: int, rows: list[dict[str, float]]) -> None:
-        """Write a checkpoint, then remove all but the newest `KEPT` good ones.
+        """Write a checkpoint, then remove all but the newest `KEPT` good ones and the one after the best epoch.
 
         Args:
             epoch: number of epochs done, validation included.
@@ -75,7 +79,7 @@ class Checkpoints:
 
         Raises:
             NotFinite: a weight is not finite; nothing is written.
-            TrainingFailed: it cannot be written; the earlier ones are kept.
+            TrainingFailed, DiskFull: it cannot be written; the earlier ones are kept.
         """
         if not all(np.isfinite(v.numpy()).all() for v in self.model.variables if "float" in v.dtype):
             raise NotFinite("a weight", epoch, step - 1)
@@ -85,14 +89,24 @@ class Checkpoints:
         try:
             self.folder.mkdir(exist_ok=True)
             self.checkpoint.write(str(self.folder / f"ckpt-{number}"))
+            self._sync(number)
         except (OSError, tf.errors.OpError) as error:
             self._remove_others()
-            raise TrainingFailed(
-                f"checkpoint '{self.folder / f'ckpt-{number}'}' of {self.bytes:,} bytes cannot be written "
-                f"({first_line(error)}); make room, then continue with --resume"
-            ) from error
+            path = self.folder / f"ckpt-{number}"
+            what = f"checkpoint '{path}' of {self.bytes:,} bytes cannot be written ({first_line(error)})"
+            if full_disk(error):
+                raise DiskFull(what, "continue with --resume") from error
+            raise TrainingFailed(f"{what}; mend that, then continue with --resume") from error
+        if step == 0 and rows and best_epoch(rows) == len(rows) - 1:
+            self.best = number
         self.good = [*self.good, number][-KEPT:]
         self._remove_others()
+
+    def _sync(self, number: int) -> None:
+        """Return when a checkpoint is on the disk."""
+        for file in self.folder.glob(f"ckpt-{number}.*"):
+            sync_file(file)
+        sync_folder(self.folder)
 
     def restore(self) -> tuple[int, int, list[dict[str, float]]]:
         """Restore the newest good checkpoint, and return (epoch, step, rows) of `save`; (0, 0, []) if there is none.
@@ -112,11 +126,37 @@ class Checkpoints:
                 print(f"warning: checkpoint '{path}' cannot be read: {first_line(error)}", file=sys.stderr)
                 continue
             self.good = [number]
+            self.best = self._number_after_best(rows)
             epoch, step = map(int, self.place.numpy())
             return epoch, step, rows
         if numbers:
             raise TrainingFailed(f"no checkpoint in '{self.folder}' can be read; start a new run with another --out")
         return 0, 0, []
+
+    def restore_best(self) -> bool:
+        """Restore the checkpoint after the best epoch of the history; whether there is one that can be read."""
+        if self.best is None:
+            return False
+        try:
+            self.checkpoint.read(str(self.folder / f"ckpt-{self.best}")).assert_existing_objects_matched()
+        except Exception:  # as in `restore`
+            return False
+        return True
+
+    def _number_after_best(self, rows: list[dict[str, float]]) -> int | None:
+        """The number of the checkpoint after the best epoch of a history; None if there is none."""
+        best = best_epoch(rows)
+        if best is None:
+            return None
+        for number in reversed(self.numbers(self.folder)):
+            try:
+                reader = tf.train.load_checkpoint(str(self.folder / f"ckpt-{number}"))
+                place = reader.get_tensor("place/.ATTRIBUTES/VARIABLE_VALUE")
+            except Exception:  # as in `restore`
+                continue
+            if place.tolist() == [best + 1, 0]:
+                return number
+        return None
 
     @staticmethod
     def numbers(folder: Path) -> list[int]:
@@ -126,6 +166,7 @@ class Checkpoints:
 
     def _remove_others(self) -> None:
         """Remove older and damaged checkpoints, and the unfinished files of a process that was killed."""
+        kept = tuple(f"ckpt-{number}." for number in (*self.good, self.best))
         for file in self.folder.glob("ckpt-*"):
-            if not file.name.startswith(tuple(f"ckpt-{number}." for number in self.good)) or "tempstate" in file.name:
+            if not file.name.startswith(kept) or "tempstate" in file.name:
                 shutil.rmtree(file) if file.is_dir() else file.unlink()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -14,6 +15,7 @@ from tfcnn import cost, factory
 from tfcnn.cli.signals import DeferredSignals
 from tfcnn.config import Config
 from tfcnn.errors import TrainingFailed
+from tfcnn.files import writing
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import HEADLINES
 from tfcnn.training import fused_kernels
@@ -99,10 +101,16 @@ def fit(
         average = WeightAverage(model, config.model_ema) if config.model_ema else None
     devices.run_on_each(lambda: build_metrics(model, data))
     checkpoints = Checkpoints(model, directory.checkpoints, average.averages if average else ())
+    shipped = average.in_place if average else contextlib.nullcontext
+    whole = _has_whole_best(model, directory)  # before the checkpoint restores the weights
     epoch, step, rows = checkpoints.restore()
+    if not checkpoints.good and directory.history.exists():
+        return _rows_without_checkpoint(directory, config, whole)
     directory.restore_history(rows)
     if not checkpoints.good:
         checkpoints.save(0, 0, [])  # tells at once of a disk that is too small; a step that fails is repeated from it
+    elif not whole and best_epoch(rows) is not None:
+        _rebuild_best(model, checkpoints, rows, directory, shipped)
     if epoch == config.epochs or (step == 0 and out_of_patience(rows, config.early_stop)):
         return rows
     watchers = [*_watchers(model, data, config, directory, rows, average), *callbacks]
@@ -113,7 +121,7 @@ def fit(
             rows,
             config.early_stop,
             every=config.checkpoint_every,
-            shipped=average.in_place if average else contextlib.nullcontext,
+            shipped=shipped,
             signals=signals,
         )
         try:
@@ -129,6 +137,55 @@ def fit(
                 raise TrainingFailed(f"the data cannot be read any more: {describe_fault(config, error)}") from error
             raise
     return rows
+
+
+def _has_whole_best(model: keras.Model, directory: RunDirectory) -> bool:
+    """Whether model.keras can be read to its end. Loads its weights into `model`, which a checkpoint then replaces."""
+    if not directory.model_is_whole():
+        return False
+    try:
+        uncompiled(model).load_weights(directory.model)
+    except Exception:  # Keras, h5py and zipfile have one for each kind of damage
+        return False
+    return True
+
+
+def _rebuild_best(
+    model: keras.Model,
+    checkpoints: Checkpoints,
+    rows: list[dict[str, float]],
+    directory: RunDirectory,
+    shipped: Callable[[], contextlib.AbstractContextManager],
+) -> None:
+    """Write model.keras again from the checkpoint after the best epoch, then restore the newest checkpoint.
+
+    Raises:
+        TrainingFailed: there is no such checkpoint.
+    """
+    best = rows[best_epoch(rows) or 0]["epoch"]
+    problem = f"'{directory.model}', the model of epoch {best}, the best so far, is damaged or missing"
+    if not checkpoints.restore_best():
+        raise TrainingFailed(f"{problem}, and so is the checkpoint of that epoch; start a new run with another --out")
+    print(f"warning: {problem}; it is rebuilt from checkpoint {checkpoints.best}", file=sys.stderr)
+    with writing(directory.model) as path, shipped():
+        uncompiled(model).save(path)
+    checkpoints.restore()
+
+
+def _rows_without_checkpoint(directory: RunDirectory, config: Config, whole: bool) -> list[dict[str, float]]:
+    """The history of a run that is trained to its end and has lost its checkpoints.
+
+    Raises:
+        TrainingFailed: there are epochs left to train, or the best model is lost, too.
+    """
+    rows = directory.read_history()
+    if whole and (len(rows) == config.epochs or out_of_patience(rows, config.early_stop)):
+        return rows
+    lost = f"{config.epochs - len(rows)} epochs are left to train" if whole else f"'{directory.model}' is damaged"
+    raise TrainingFailed(
+        f"'{directory.checkpoints}' has no checkpoint, and {lost}: restore it from a copy, or start a new run with "
+        f"another --out"
+    )
 
 
 def _shared_flags(config: Config) -> dict[str, Any]:

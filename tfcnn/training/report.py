@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from tfcnn.config import Config
-from tfcnn.files import write_json, writing
+from tfcnn.files import writing
 from tfcnn.run_directory import BAD_FILES, RunDirectory
 from tfcnn.tasks import HEADLINES
 from tfcnn.training.cluster import Worker
@@ -94,7 +94,7 @@ def finish(
     directory: RunDirectory,
     seconds: float,
 ) -> None:
-    """Write metrics and curves, and print the results.
+    """Write the curves and, as the last files of the run, digests and metrics; print the results.
 
     Args:
         metrics: of `tfcnn.training.fit.evaluate_best`.
@@ -103,13 +103,17 @@ def finish(
         directory: of the run.
         seconds: that the process has worked.
     """
-    write_json(directory.metrics, metrics | facts["cost"] | provenance(seconds))
     title = f"{facts['config']['arch']} on {facts['data']['name']}"
     headline = HEADLINES[facts["data"]["task"]]
     validation = metrics[f"val_{headline.name}"]
     test = metrics[f"test_{headline.name}"]
     with writing(directory.curves) as path:
         draw_curves(rows, path, title=title, headline=headline, best=metrics["best_epoch"], test=test)
+    if not directory.finished or directory.records.problem_of(directory.metrics):
+        metrics = metrics | facts["cost"] | provenance(seconds)
+    else:  # times and versions are those of the training
+        metrics = directory.read_metrics()
+    directory.finish(metrics)
     print(
         f"\nbest epoch         {metrics['best_epoch']} of {metrics['epochs']}, "
         f"validation {headline.label} {headline.form.format(validation)}\n"

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import functools
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import keras
 import tensorflow as tf
 
-from tfcnn.errors import BadInput
+from tfcnn.errors import BadInput, first_line
 
 EVERY = 10  # steps between the scalars of steps: writing them takes 1 ms, a tenth of a step of LeNet-5
+
+
+Hook = TypeVar("Hook", bound=Callable)
+
+
+def optional(hook: Hook) -> Hook:
+    """A method of a callback with a `folder`, whose failure to write is one warning and ends its files, not the run."""
+
+    @functools.wraps(hook)
+    def call(callback: Any, *arguments: Any, **keywords: Any) -> None:
+        if callback.failed:
+            return
+        try:
+            hook(callback, *arguments, **keywords)
+        except (OSError, tf.errors.OpError) as error:
+            callback.failed = True
+            problem = first_line(error)
+            print(
+                f"\nwarning: '{callback.folder}' cannot be written: {problem}; the run continues without it",
+                file=sys.stderr,
+            )
+
+    return cast(Hook, call)
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
@@ -27,9 +53,16 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     def __init__(self, folder: Path, steps: int, batch: bytes | None = None):
         super().__init__(folder)
+        self.folder = folder
         self.steps = steps
         self.batch = batch
+        self.failed = False
 
+    @optional
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+
+    @optional
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         # As a function: a dozen single operations take 2 ms.
@@ -41,19 +74,37 @@ class TensorBoard(keras.callbacks.TensorBoard):
             if self.batch:
                 tf.summary.image("training batch, augmented", tf.io.decode_png(self.batch)[None], step=0)
 
+    @optional
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         super().on_epoch_begin(epoch, logs)
         self.before = epoch * self.steps
 
+    @optional
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+
+    @optional
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        super().on_test_begin(logs)
+
+    @optional
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        super().on_test_end(logs)
+
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         pass
 
+    @optional
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
         step = self.before + batch + 1
         if step % EVERY == 0:
             with self._train_writer.as_default():
                 tf.summary.scalar("step_loss", logs["loss"], step)
                 tf.summary.scalar("step_learning_rate", self.rate(), step)
+
+    @optional
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        super().on_train_end(logs)
 
 
 class Profile(keras.callbacks.Callback):
@@ -72,10 +123,12 @@ class Profile(keras.callbacks.Callback):
         self.last = last
         self.steps = steps
         self.running = False
+        self.failed = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.before = epoch * self.steps
 
+    @optional
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         step = self.before + batch + 1
         if step == self.first:
@@ -85,12 +138,14 @@ class Profile(keras.callbacks.Callback):
             self.trace = tf.profiler.experimental.Trace("train", step_num=step, _r=1)
             self.trace.__enter__()
 
+    @optional
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.running:
             self.trace.__exit__(None, None, None)
             if self.before + batch + 1 == self.last:
                 self._stop()
 
+    @optional
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self.running:
             self._stop()

@@ -53,7 +53,7 @@ def train_all(configs: list[Config]) -> list[float]:
         assert config.out is not None
         run = RunDirectory(config.out)
         began = time.monotonic()
-        if not run.metrics.exists():
+        if not run.finished:
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
                     train.run(dataclasses.replace(config, resume=run.config.exists()))

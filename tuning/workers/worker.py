@@ -89,7 +89,7 @@ def train(config: Config, report: Report) -> dict[str, Any]:
 
     assert config.out is not None
     directory = RunDirectory(config.out)
-    if not directory.metrics.exists():
+    if not directory.finished:
         keras.backend.clear_session()
         config = dataclasses.replace(config, resume=directory.config.exists())
         try:
