@@ -97,7 +97,7 @@ class RaisedSignals:
         RaisedSignals.active = self._outer
 
 
-def _send_again(number: int) -> None:
+def _send_again(number: signal.Signals) -> None:
     time.sleep(SECONDS_UNTIL_AGAIN)
     _thread.interrupt_main(number)
 
