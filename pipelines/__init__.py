@@ -10,7 +10,12 @@ The package takes plain values and knows nothing of tfcnn. `load` imports Tensor
 
 from __future__ import annotations
 
+import signal
+import sys
 from typing import TYPE_CHECKING, Any
+
+if sys.argv[:1] == ["-m"]:  # `python -m` looks for a command: Ctrl-C ends it as SIGTERM does, without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from pipelines.catalogue import EMBEDDED, check_name
 from pipelines.errors import BadData

@@ -11,6 +11,7 @@ import functools
 import importlib
 import io
 import logging
+import os
 import socket
 import urllib.request
 from collections.abc import Iterable
@@ -45,12 +46,13 @@ def check_name(name: str) -> str:
     Raises:
         BadData: for an unknown name; the message gives the nearest ones.
     """
+    if not name.strip() or "\0" in name:
+        raise BadData(f"a data set has a name, or the path of a folder or file, got {name!r} (--dataset)")
     base, _, config = name.split(":")[0].partition("/")
     if base in EMBEDDED and not config:
         return name
     if is_path(name):
-        if not Path(name).exists():
-            raise BadData(f"no such folder or file: '{name}' (--dataset)")
+        _check_path(name)
         return name
     import tensorflow_datasets as tfds
 
@@ -69,6 +71,20 @@ def check_name(name: str) -> str:
     return name
 
 
+def _check_path(name: str) -> None:
+    """Raises BadData unless a folder or a file has this path and may be read."""
+    try:
+        Path(name).stat()
+    except FileNotFoundError:
+        raise BadData(f"no such folder or file: '{name}' (--dataset)") from None
+    except (
+        OSError
+    ) as error:  # a loop of links, a name that is too long, a file as a parent, a folder without permission
+        raise BadData(f"'{name}' cannot be read: {error.strerror} (--dataset)") from error
+    if not os.access(name, os.R_OK):
+        raise BadData(f"'{name}' cannot be read: no permission (--dataset)")
+
+
 def is_path(name: str) -> bool:
     """Whether a name is a folder or a .csv or .npz file, and not a data set of TensorFlow Datasets.
 
@@ -77,7 +93,11 @@ def is_path(name: str) -> bool:
     """
     if name.startswith((".", "/")) or name.endswith((".csv", ".npz")):
         return True
-    return Path(name).exists() and name.split(":")[0].partition("/")[0] not in _builder_names()
+    try:
+        exists = Path(name).exists()
+    except OSError:  # a name that is too long, for example
+        return True
+    return exists and name.split(":")[0].partition("/")[0] not in _builder_names()
 
 
 def mebibytes(count: int) -> str:

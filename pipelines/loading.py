@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from pipelines import catalogue, decoding
 from pipelines.augmentation.policy import Augmentation, Policy, choose_augmentation
+from pipelines.bounds import RESPONSES, check_memory, check_number
 from pipelines.catalogue import mebibytes
 from pipelines.dataset import Data, without_autograph
 from pipelines.errors import BadData
@@ -69,9 +70,17 @@ def load(
     Raises:
         BadData: unknown name; not on the disk and no network; another task; bad files; or too few examples.
     """
+    numbers = {"batch_size": batch_size, "seed": seed, "data_memory": data_memory, "max_bad": max_bad}
+    if image_size is not None:
+        numbers["image_size"] = image_size
+    for flag, value in numbers.items():
+        check_number(flag, value)
+    if on_bad_image not in RESPONSES:
+        raise BadData(f"--on-bad-image must be one of {', '.join(RESPONSES)}, got '{on_bad_image}'")
     memory = data_memory << 20
     contents = read_contents(name, task, data_dir=data_dir, memory=memory, on_bad_image=on_bad_image, max_bad=max_bad)
     shape = _input_shape(contents, image_size, image_scale)
+    check_memory(shape, batch_size)
     if contents.source.sizes["train"] < batch_size:
         raise BadData(
             f"data set '{name}' has {contents.source.sizes['train']} training examples, "

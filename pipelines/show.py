@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from pipelines import BadData, load
+from pipelines import BadData, check_name, load
 from pipelines.augmentation.policy import NAMES, Policy
+from pipelines.bounds import RESPONSES, check_memory, parse_number
 from pipelines.readers.splits import SPLITS
+from pipelines.startup import import_tensorflow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipelines.dataset import Data
 
 COLUMNS = 8
+TASKS = ("classification", "segmentation", "detection")
 PALETTE = "tab20"  # of classes, in masks and boxes
 
 
@@ -73,8 +74,10 @@ def check_picture(path: str | Path) -> None:
     path = Path(path)
     problem = None
     try:
-        if path.is_symlink() or not path.name:
-            problem = "is a link or no file"
+        if path.suffix.lower() != ".png":
+            problem = "is no name of a .png file"
+        elif path.is_symlink():
+            problem = "is a link"
         elif os.path.lexists(path):
             if not path.is_file() or not _is_png(path):
                 problem = "is something other than a PNG picture, which is not replaced"
@@ -153,66 +156,81 @@ def histogram(data: Data) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.show", description=__doc__.split("`: ")[1], allow_abbrev=False
-    )
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are BadData."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadData(f"{message} (see --help)")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command; numbers stay text until `parse_number` checks them."""
+    parser = _Parser(prog="python -m pipelines.show", description=__doc__.split("`: ")[1], allow_abbrev=False)
     parser.add_argument("--dataset", default="digits", help="as for tfcnn.train [digits]")
-    parser.add_argument("--task", help="classification, segmentation or detection [the first that the data serve]")
+    parser.add_argument(
+        "--task", choices=TASKS, help="classification, segmentation or detection [the first that the data serve]"
+    )
     parser.add_argument("--out", metavar="FILE.png", help="where to draw the batch")
     parser.add_argument("--stats", action="store_true", help="print how often each class occurs")
     parser.add_argument("--split", default="train", choices=SPLITS, help="split to draw [train]")
-    parser.add_argument("--epoch", type=int, default=0, help="epoch whose first examples are drawn [0]")
-    parser.add_argument("--count", type=int, default=32, help="examples to draw [32]")
-    parser.add_argument("--image-size", type=int, help="side of the images [as for tfcnn.train]")
+    parser.add_argument("--epoch", default="0", metavar="N", help="epoch whose first examples are drawn [0]")
+    parser.add_argument("--count", default="32", metavar="N", help="examples to draw [32]")
+    parser.add_argument("--image-size", metavar="N", help="side of the images [as for tfcnn.train]")
     parser.add_argument("--aa", default="light", choices=NAMES, help="augmentation [light]")
-    parser.add_argument("--mixup", type=float, default=0.0, help="alpha of MixUp [0]")
-    parser.add_argument("--cutmix", type=float, default=0.0, help="alpha of CutMix [0]")
-    parser.add_argument("--seed", type=int, default=0, help="of order and augmentation [0]")
-    parser.add_argument("--data-dir", help="folder of prepared data sets")
-    parser.add_argument("--on-bad-image", default="error", choices=("error", "skip"), help="[error]")
-    flags = parser.parse_args(arguments)
-    if not (flags.out or flags.stats):
-        parser.error("give --out FILE.png, --stats, or both")
+    parser.add_argument("--mixup", default="0", metavar="ALPHA", help="alpha of MixUp [0]")
+    parser.add_argument("--cutmix", default="0", metavar="ALPHA", help="alpha of CutMix [0]")
+    parser.add_argument("--seed", default="0", metavar="N", help="of order and augmentation [0]")
+    parser.add_argument("--data-dir", metavar="DIR", help="folder of prepared data sets")
+    parser.add_argument("--on-bad-image", default="error", choices=RESPONSES, help="[error]")
+    return parser
+
+
+def show(arguments: list[str] | None = None) -> None:
+    """Draw and count as a command line says. Raises BadData, OSError."""
+    flags = make_parser().parse_args(arguments)
+    if flags.out is None and not flags.stats:
+        raise BadData("give --out FILE.png, --stats, or both")
+    for name in ("epoch", "count", "image_size", "mixup", "cutmix", "seed"):
+        if (text := getattr(flags, name)) is not None:
+            setattr(flags, name, parse_number(name, text))
+    if flags.out is not None:
+        check_picture(flags.out)
+    check_name(flags.dataset)
+    import_tensorflow()
+    data = load(
+        flags.dataset,
+        task=flags.task,
+        image_size=flags.image_size,
+        batch_size=1,
+        seed=flags.seed,
+        augmentation=Policy(flags.aa, mixup=flags.mixup, cutmix=flags.cutmix),
+        data_dir=flags.data_dir,
+        on_bad_image=flags.on_bad_image,
+    )
+    count = min(flags.count, data.sizes["train"])
+    check_memory(data.image_shape, count)
+    if flags.stats:
+        print(histogram(data))
+    if flags.out is not None:
+        data = dataclasses.replace(data, batch_size=count)
+        draw_batch(data, flags.out, flags.split, flags.epoch)
+        print(f"drawn  {flags.out}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
     try:
-        if flags.out is not None:
-            check_picture(flags.out)
-        _import_tensorflow()
-        data = load(
-            flags.dataset,
-            task=flags.task,
-            image_size=flags.image_size,
-            batch_size=1,
-            seed=flags.seed,
-            augmentation=Policy(flags.aa, mixup=flags.mixup, cutmix=flags.cutmix),
-            data_dir=flags.data_dir,
-            on_bad_image=flags.on_bad_image,
-        )
-        if flags.stats:
-            print(histogram(data))
-        if flags.out:
-            data = dataclasses.replace(data, batch_size=min(flags.count, data.sizes["train"]))
-            draw_batch(data, flags.out, flags.split, flags.epoch)
-            print(f"drawn  {flags.out}")
+        show(arguments)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
     except (BadData, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        message = str(error)
+        if isinstance(error, OSError) and error.filename is not None:
+            message = f"'{error.filename}': {error.strerror}"
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
         return 2
     return 0
-
-
-def _import_tensorflow() -> None:
-    """Import TensorFlow without its start-up lines, which go to file descriptor 2, past every setting."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as discarded, contextlib.suppress(ImportError):
-        os.dup2(discarded.fileno(), 2)
-        try:
-            import tensorflow
-
-            tensorflow.config.list_physical_devices()
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ STANDARD_LIBRARY_ONLY = (
     "tfcnn.errors",
     "tfcnn.files",
     "tfcnn.flags",
+    "tfcnn.options",
     "tfcnn.tables",
     "tfcnn.tasks",
     "tfcnn.cli.parser",
@@ -30,7 +31,7 @@ STANDARD_LIBRARY_ONLY = (
 # Within a room of the standard library: a module's other packages.
 ALSO = {"tfcnn.arithmetic.matrix": {"numpy", "scipy"}, "tfcnn.arithmetic.picture": {"matplotlib"}}
 KERAS_ONLY = ("tfcnn.layers", "tfcnn.models")
-KNOWS_PIPELINES = ("tfcnn.train", "tfcnn.evaluate", "tfcnn.training.data", "tuning")
+KNOWS_PIPELINES = ("tfcnn.train", "tfcnn.evaluate", "tfcnn.training.data", "tfcnn.cli.startup", "tuning")
 
 FILES = [pytest.param(name, path, id=name) for name, path in modules().items()]
 every_file = pytest.mark.parametrize(("name", "path"), FILES)

@@ -11,7 +11,12 @@ Importing this package is instant; Keras and its backend are imported when a net
 """
 
 import importlib
+import signal
+import sys
 from types import ModuleType
+
+if sys.argv[:1] == ["-m"]:  # `python -m` looks for a command: Ctrl-C ends it as SIGTERM does, without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from tfcnn.factory import build, feature_info
 from tfcnn.models.registry import list_archs

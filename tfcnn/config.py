@@ -7,36 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from tfcnn.arithmetic import scaling
 from tfcnn.errors import BadInput
+from tfcnn.options import LARGEST, Rules, convert, number_of
 from tfcnn.tasks import LOSS_NAMES
 
 OPTIMISERS = ("adamw", "adam", "sgd", "momentum", "rmsprop", "lamb", "lion")
 SCHEDULES = ("cosine", "step", "constant", "plateau")
 DISTRIBUTIONS = ("none", "mirrored", "multiworker")
 RECIPES = ("default", "fast", "paper")
-
-
-class Rules(NamedTuple):
-    """The help of a field and its values: one of `choices`, or a number above `above`, from `low` to `high`."""
-
-    help: str
-    choices: tuple[str, ...] = ()
-    low: float = -math.inf
-    high: float = math.inf
-    above: float = -math.inf
-
-    @property
-    def bounds(self) -> str:
-        """In words: "at least 0 and at most 1"."""
-        limits = {"above": self.above, "at least": self.low, "at most": self.high}
-        return " and ".join(f"{words} {limit}" for words, limit in limits.items() if math.isfinite(limit))
-
-    def allow(self, number: float) -> bool:
-        """Whether a number is within the bounds."""
-        return self.above < number and self.low <= number <= self.high
 
 
 def option(
@@ -91,7 +72,9 @@ class Config:
         "digits, shapes, boxes, tones, solids; a name (and /config) of TensorFlow Datasets; a folder, .csv or .npz",
     )
     data_dir: str | None = option(None, "folder of prepared data sets [TensorFlow Datasets' own]")
-    image_size: int | None = option(None, "side of the images [the data's, at least 32; 224 where it varies]", low=1)
+    image_size: int | None = option(
+        None, "side of the images [the data's, at least 32; 224 where it varies]", low=1, high=16384
+    )
     data_memory: int = option(2048, "MiB of memory for examples; those that do not fit are read from the disk", low=0)
     on_bad_image: str = option(
         "error", "response to an image file that cannot be used; skip: leave it out", choices=("error", "skip")
@@ -204,7 +187,8 @@ class Config:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _convert(field, getattr(self, field.name)))
+            value = convert(flag_of(field.name), str(field.type), rules_of(field), getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
         if self.time is not None:  # the warm-up is checked once the speed has set the epochs
             seconds_of(self.time)
         elif self.warmup_epochs > self.epochs:
@@ -219,7 +203,7 @@ class Config:
         for key, flag in {"input_shape": "--image-size", "num_classes": "--dataset"}.items():
             if key in self.arch_args:
                 raise BadInput(f"--arch-args cannot set {key}: it follows from {flag}")
-        if self.freeze not in ("none", "backbone") and not (self.freeze.isascii() and self.freeze.isdigit()):
+        if self.freeze not in ("none", "backbone") and _whole_number(self.freeze) is None:
             raise BadInput(f"--freeze must be none, backbone or a number of stages, got '{self.freeze}'")
         if self.steps_per_execution != "auto":
             self._check_steps_per_execution()
@@ -232,7 +216,7 @@ class Config:
 
     def _check_steps_per_execution(self) -> None:
         steps = self.steps_per_execution
-        if not (steps.isascii() and steps.isdigit() and int(steps) >= 1):
+        if not _whole_number(steps):
             raise BadInput(f"--steps-per-execution must be auto or a whole number at least 1, got '{steps}'")
         if int(steps) > 1 and self.readers_of_steps:
             raise BadInput(
@@ -278,9 +262,10 @@ class Config:
     def profiled_steps(self) -> tuple[int, int] | None:
         """The first and the last step to profile, counted from 1; None: no step, or --profile is not A-B."""
         first, _, last = (self.profile or "").partition("-")
-        if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        steps = (_whole_number(first), _whole_number(last))
+        if steps[0] is None or steps[1] is None or not 1 <= steps[0] <= steps[1]:
             return None
-        return int(first), int(last)
+        return steps[0], steps[1]
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, as in config.json; `Config(**fields)` is this configuration again."""
@@ -296,55 +281,18 @@ def seconds_of(text: str) -> float:
     >>> seconds_of("90s"), seconds_of("1.5m"), seconds_of("2h")
     (90.0, 90.0, 7200.0)
     """
-    number = _number(text[:-1])
+    number = number_of(text[:-1])
     unit = SECONDS.get(text[-1:])
-    if unit is None or number is None or number <= 0:
+    if unit is None or number is None or not 0 < number * unit <= LARGEST:
         raise BadInput(f"--time must be a number above 0 with s, m or h, as in 90s, 10m or 2h, got '{text}'")
     return float(number * unit)
+
+
+def _whole_number(text: str) -> int | None:
+    """The number of a text of up to nine digits, or None."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
 
 
 def flag_of(name: str) -> str:
     """The flag of a field: batch_size -> --batch-size."""
     return "--" + name.replace("_", "-")
-
-
-KINDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "str": "text",
-    "bool": "true or false",
-    "dict": "key=value pairs",
-}
-TYPES = {"str": str, "bool": bool, "dict": dict}
-
-
-def _convert(field: dataclasses.Field, value: Any) -> Any:
-    """The value in the type of its field; text becomes a number where the field is one. Raises BadInput."""
-    flag = flag_of(field.name)
-    kind = field.type.removesuffix(" | None")
-    if value is None and field.type != kind:
-        return None
-    rules = rules_of(field)
-    refusal = BadInput(f"{flag} must be {KINDS[kind]} {rules.bounds}".rstrip() + f", got '{value}'")
-
-    if kind in ("int", "float"):
-        number = _number(value)
-        if number is None or not rules.allow(number) or (kind == "int" and number != int(number)):
-            raise refusal
-        return int(number) if kind == "int" else float(number)
-    if not isinstance(value, TYPES[kind]):
-        raise refusal
-    if rules.choices and value not in rules.choices:
-        raise BadInput(f"{flag} must be one of {', '.join(rules.choices)}, got '{value}'")
-    return value
-
-
-def _number(value: Any) -> float | int | None:
-    """A finite number from a number or its text, or None."""
-    try:
-        number = value
-        if isinstance(value, str):  # a whole number is exact at any size
-            number = int(value) if value.strip().lstrip("+-").isdigit() else float(value)
-        return number if not isinstance(number, bool) and math.isfinite(number) else None
-    except (TypeError, ValueError):
-        return None

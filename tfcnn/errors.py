@@ -38,6 +38,18 @@ def choose(kind: str, value: str, allowed: Collection[str], *, flag: str = "--ar
     raise BadInput(f"unknown {kind} '{value}'; {hint} ({flag})")
 
 
+def shorten(text: str, longest: int = 100) -> str:
+    """A text for a message: one that is longer is cut in the middle.
+
+    >>> shorten("1" * 300, 10)
+    '1111...111'
+    """
+    if len(text) <= longest:
+        return text
+    left = (longest - 2) // 2
+    return f"{text[:left]}...{text[left + 3 - longest :]}"
+
+
 def first_line(error: Exception) -> str:
     """The first line of an error's message, without TensorFlow's operation names; its type where it has no message."""
     line = str(error).strip().partition("\n")[0]

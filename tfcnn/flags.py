@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tfcnn.config import Config, flag_of, rules_of
-from tfcnn.errors import BadInput
+from tfcnn.errors import BadInput, shorten
 
 
 def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = None) -> None:
@@ -59,3 +59,5 @@ def _parse_pair(text: str) -> tuple[str, Any]:
         return key, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return key, value
+    except (MemoryError, RecursionError):
+        raise BadInput(f"--arch-args {key} is nested too deeply, got '{shorten(value)}'") from None

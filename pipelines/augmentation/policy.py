@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from pipelines.bounds import check_number
 from pipelines.errors import BadData
 
 LARGE = 128  # side from which images are cropped like photographs; smaller ones are turned and shifted
@@ -67,7 +68,7 @@ def choose_augmentation(policy: str | Policy | Augmentation, *, side: int, chara
         characters: whether the images show written characters, which mirroring would turn into others.
 
     Raises:
-        BadData: no such name.
+        BadData: no such name, or a number out of its bounds.
     """
     if isinstance(policy, Augmentation):
         return policy
@@ -75,6 +76,9 @@ def choose_augmentation(policy: str | Policy | Augmentation, *, side: int, chara
         policy = Policy(policy)
     if policy.name not in NAMES:
         raise BadData(f"augmentation must be one of {', '.join(NAMES)}, got '{policy.name}' (--aa)")
+    for field in ("hflip", "color_jitter", "erase", "margin", "mixup", "cutmix"):
+        if (value := getattr(policy, field)) is not None:
+            check_number(field, value)
     augmentation = _by_name(policy, side, characters)
     if policy.color_jitter is not None:
         augmentation = dataclasses.replace(augmentation, color_jitter=policy.color_jitter)

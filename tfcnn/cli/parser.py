@@ -1,24 +1,25 @@
 """The parser, the one-line errors and the exit codes of every command.
 
 Standard library only. Exit codes: 0 done, 2 bad input, 3 training failed, 130 / 143 interrupted. An exception with an
-`exit_code` is the user's to mend and becomes one line on stderr; any other is a defect of this package and keeps its
-traceback.
+`exit_code` is the user's to mend and becomes one line on stderr, and so does an OSError that names a file; any other is
+a defect of this package and keeps its traceback.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import difflib
+import io
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable
-from types import FrameType
 from typing import Any, NoReturn
 
-from tfcnn.cli.signals import Terminated
-from tfcnn.errors import BadInput
+from tfcnn.cli.signals import Interrupted, RaisedSignals, Terminated, raise_received
+from tfcnn.errors import BadInput, shorten
+
+LARGEST_DIGITS = 9  # of a count
+LONGEST_WORD = 200  # of a message; a longer one is cut in the middle
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,7 +32,11 @@ class Parser(argparse.ArgumentParser):
         raise BadInput(f"{message} (see --help)")
 
     def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
-        namespace, unknown = self.parse_known_args(args, namespace)
+        words = sys.argv[1:] if args is None else list(args)
+        for word in words:
+            if "\0" in word:
+                raise BadInput(f"a command line cannot hold the character NUL, got {word!r}")
+        namespace, unknown = self.parse_known_args(words, namespace)
         if unknown:
             near = difflib.get_close_matches(unknown[0].split("=")[0], self._option_string_actions, n=1, cutoff=0.6)
             hint = f"; did you mean {near[0]}?" if near else " (see --help)"
@@ -41,31 +46,54 @@ class Parser(argparse.ArgumentParser):
 
 def parse_count(flag: str, text: str) -> int:
     """The value of a flag for a whole number from 1 up. Raises BadInput."""
-    if not text.isdecimal() or int(text) < 1:
+    digits = text.lstrip("0")
+    if not (text.isascii() and text.isdecimal() and digits):
         raise BadInput(f"{flag} must be a whole number at least 1, got '{text}'")
-    return int(text)
+    if len(digits) > LARGEST_DIGITS:  # Python refuses to read thousands of digits
+        raise BadInput(f"{flag} must be a whole number of at most {LARGEST_DIGITS} digits, got '{text}'")
+    return int(digits)
 
 
 def run_main(main: Callable[[], None]) -> int:
     """Call a command's main function, print its error in one line on stderr, and return the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold bytes that are no text
+    with RaisedSignals() as signals:
+        try:
+            main()
+            sys.stdout.flush()
+            raise_received()
+            return 0
+        except BrokenPipeError:  # the pipe's reader has ended, as in `... | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except (Exception, KeyboardInterrupt) as error:
+            signals.end_at_once()
+            return report_error(error, signals.received)
 
-    def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        raise Terminated
 
-    with contextlib.suppress(ValueError):  # outside the main thread no handler can be set
-        signal.signal(signal.SIGTERM, terminate)
-    try:
-        main()
-        sys.stdout.flush()
-        return 0
-    except BrokenPipeError:  # the pipe's reader has ended, as in `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt as interrupt:
+def report_error(error: Exception | KeyboardInterrupt, received: KeyboardInterrupt | None = None) -> int:
+    """Print an error in one line on stderr, and return its exit code. Raises a defect of this package again.
+
+    Args:
+        error: what a command raised.
+        received: the signal that came before. Code in C can make any exception of a signal's.
+    """
+    stop = error if isinstance(error, KeyboardInterrupt) else received
+    if stop is not None and not isinstance(error, Interrupted):
         print("\ninterrupted", file=sys.stderr)
-        return 143 if isinstance(interrupt, Terminated) else 130
-    except Exception as error:
-        if not hasattr(error, "exit_code"):
-            raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
+        return 143 if isinstance(stop, Terminated) else 130
+    if hasattr(error, "exit_code"):
+        message = str(error)
+    elif isinstance(error, OSError) and error.filename is not None:
+        message = describe_os_error(error)
+    else:
+        raise error
+    print("error:", *(shorten(word, LONGEST_WORD) for word in message.split()), file=sys.stderr)
+    return getattr(error, "exit_code", 2)
+
+
+def describe_os_error(error: OSError) -> str:
+    """The path of a failed operation and the reason: "'a/b': Not a directory"."""
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
+    return f"'{path}': {error.strerror or type(error).__name__}"

@@ -1,0 +1,97 @@
+"""The rules of an option, and the conversion of what a user gave for it. Standard library only."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from tfcnn.errors import BadInput, shorten
+
+LARGEST = 2**31 - 1  # of whole numbers
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "dict": "key=value pairs",
+}
+TYPES = {"str": str, "bool": bool, "dict": dict}
+
+
+class Rules(NamedTuple):
+    """The help of a field and its values: one of `choices`, or a number above `above`, from `low` to `high`."""
+
+    help: str
+    choices: tuple[str, ...] = ()
+    low: float = -math.inf
+    high: float = math.inf
+    above: float = -math.inf
+
+    @property
+    def bounds(self) -> str:
+        """In words: "at least 0 and at most 1"."""
+        limits = {"above": self.above, "at least": self.low, "at most": self.high}
+        return " and ".join(f"{words} {limit}" for words, limit in limits.items() if math.isfinite(limit))
+
+    def allow(self, number: float) -> bool:
+        """Whether a number is within the bounds."""
+        return self.above < number and self.low <= number <= self.high
+
+
+def convert(flag: str, annotation: str, rules: Rules, value: Any) -> Any:
+    """The value of an option in its type; text becomes a number where the option is one.
+
+    Args:
+        flag: for messages.
+        annotation: "int", "float", "str", "bool" or "dict", with or without " | None".
+        rules: of the option.
+        value: as received.
+
+    Raises:
+        BadInput: another type, a number out of bounds, none of the choices, or an empty text.
+    """
+    kind = annotation.removesuffix(" | None")
+    if value is None and annotation != kind:
+        return None
+    if kind in ("int", "float"):
+        return _convert_number(flag, kind, rules, value)
+    if not isinstance(value, TYPES[kind]):
+        raise _refusal(flag, kind, rules, value)
+    if isinstance(value, str) and (not value.strip() or "\0" in value):
+        raise BadInput(f"{flag} must be text without the character NUL, and not empty, got {shorten(value)!r}")
+    if rules.choices and value not in rules.choices:
+        raise BadInput(f"{flag} must be one of {', '.join(rules.choices)}, got '{shorten(str(value))}'")
+    return value
+
+
+def _convert_number(flag: str, kind: str, rules: Rules, value: Any) -> float | int:
+    number = number_of(value)
+    if number is None or not rules.allow(number) or (kind == "int" and number != int(number)):
+        raise _refusal(flag, kind, rules, value)
+    if kind == "float":
+        return float(number)
+    if abs(number) > LARGEST:
+        raise BadInput(f"{flag} must be a whole number at most {LARGEST}, got '{shorten(str(value))}'")
+    return int(number)
+
+
+def _refusal(flag: str, kind: str, rules: Rules, value: Any) -> BadInput:
+    return BadInput(f"{flag} must be {KINDS[kind]} {rules.bounds}".rstrip() + f", got '{_shown(value)}'")
+
+
+def _shown(value: Any) -> str:
+    try:
+        return shorten(str(value))
+    except ValueError:  # Python writes no whole number of thousands of digits
+        return "a number of thousands of digits"
+
+
+def number_of(value: Any) -> float | int | None:
+    """A finite number from a number or its text, or None."""
+    try:
+        number = value
+        if isinstance(value, str):  # a whole number is exact at any size
+            number = int(value) if value.strip().lstrip("+-").isdigit() else float(value)
+        return number if not isinstance(number, bool) and math.isfinite(number) else None
+    except (TypeError, ValueError, OverflowError):  # the last: a whole number that no float can hold
+        return None
