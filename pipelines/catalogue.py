@@ -75,7 +75,7 @@ def is_path(name: str) -> bool:
     >>> is_path("emnist/letters"), is_path("./emnist"), is_path("flowers.npz")
     (False, True, True)
     """
-    if name.startswith((".", "/")) or name.endswith((".csv", ".npz")):
+    if name.startswith((".", "/")) or name.endswith((".csv", ".npz", ".npy")):
         return True
     return Path(name).exists() and name.split(":")[0].partition("/")[0] not in _builder_names()
 
