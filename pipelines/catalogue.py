@@ -91,7 +91,7 @@ def is_path(name: str) -> bool:
     >>> is_path("emnist/letters"), is_path("./emnist"), is_path("flowers.npz")
     (False, True, True)
     """
-    if name.startswith((".", "/")) or name.endswith((".csv", ".npz")):
+    if name.startswith((".", "/")) or name.endswith((".csv", ".npz", ".npy")):
         return True
     try:
         exists = Path(name).exists()

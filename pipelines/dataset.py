@@ -25,7 +25,16 @@ from pipelines.preparation import Preparation
 from pipelines.sources import Decoded, Source, Stream
 
 AHEAD = 4  # batches to prefetch
-NO_FACTS = {"bad", "batch_size", "seed", "shard", "source", "preparation", "cached_evaluation"}
+NO_FACTS = {
+    "fingerprint_of_positions",
+    "bad",
+    "batch_size",
+    "seed",
+    "shard",
+    "source",
+    "preparation",
+    "cached_evaluation",
+}
 # No function here needs AutoGraph's rewriting, an `if` on a tensor; reading them all would take half a second.
 without_autograph = tf.autograph.experimental.do_not_convert
 
@@ -63,6 +72,8 @@ class Data:
     preparation: Preparation
     cached_evaluation: frozenset[str]  # splits whose finished batches stay in memory
     shard: tuple[int, int] = (0, 1)  # index, count: the part of the rows of each training batch that this process reads
+    duplicates: dict[str, int] = dataclasses.field(default_factory=dict)  # {"test in train": 3}
+    fingerprint_of_positions: str = ""  # of folders: that of earlier versions, which cut splits by position
 
     @property
     def steps_per_epoch(self) -> int:

@@ -45,6 +45,7 @@ def load(
     data_memory: int = DATA_MEMORY,
     on_bad_image: str = "error",
     max_bad: float = 0.1,
+    channels: str = "auto",
 ) -> Data:
     """Load a data set.
 
@@ -66,6 +67,8 @@ def load(
         data_memory: MiB that examples may take in memory.
         on_bad_image: "error", or "skip" to leave out files that cannot be used.
         max_bad: the largest share of files that may be left out.
+        channels: of the inputs in a .npz file, "last" or "first" in an example; "auto": last, and inputs whose shape
+            shows that they come first are refused.
 
     Raises:
         BadData: unknown name; not on the disk and no network; another task; bad files; or too few examples.
@@ -78,7 +81,15 @@ def load(
     if on_bad_image not in RESPONSES:
         raise BadData(f"--on-bad-image must be one of {', '.join(RESPONSES)}, got '{on_bad_image}'")
     memory = data_memory << 20
-    contents = read_contents(name, task, data_dir=data_dir, memory=memory, on_bad_image=on_bad_image, max_bad=max_bad)
+    contents = read_contents(
+        name,
+        task,
+        data_dir=data_dir,
+        memory=memory,
+        on_bad_image=on_bad_image,
+        max_bad=max_bad,
+        channels=channels,
+    )
     shape = _input_shape(contents, image_size, image_scale)
     check_memory(shape, batch_size)
     if contents.source.sizes["train"] < batch_size:
@@ -127,6 +138,8 @@ def load(
         source=held.source,
         preparation=held.preparation,
         cached_evaluation=held.cached_evaluation,
+        duplicates=contents.duplicates,
+        fingerprint_of_positions=contents.fingerprint_of_positions,
     )
 
 
@@ -145,20 +158,30 @@ def _choose_augmentation(
 
 
 def read_contents(
-    name: str, task: str | None, *, data_dir: str | None, memory: int, on_bad_image: str, max_bad: float
+    name: str,
+    task: str | None,
+    *,
+    data_dir: str | None,
+    memory: int,
+    on_bad_image: str,
+    max_bad: float,
+    channels: str = "auto",
 ) -> Contents:
     """Read a data set, wherever it is; arguments as for `load`, `memory` in bytes. Raises BadData."""
+    arrays = catalogue.is_path(name) and name.lower().endswith((".npz", ".npy")) and not Path(name).is_dir()
+    if channels != "auto" and not arrays:
+        raise BadData(f"--channels {channels} is for arrays in an .npz file, and '{name}' is none: leave it out")
     if not catalogue.is_path(name):
         return tfds.read_builder(catalogue.prepare_builder(name, data_dir), name, task, memory)
-    contents = _read_arrays(name) if name.endswith(".npz") else _read_files(name, data_dir, on_bad_image, max_bad)
+    contents = _read_arrays(name, channels) if arrays else _read_files(name, data_dir, on_bad_image, max_bad)
     if task not in (None, contents.task, "reconstruction"):
         raise BadData(f"data set '{name}' serves {contents.task}, reconstruction, not {task} (--dataset, --arch)")
     return dataclasses.replace(contents, task=task or contents.task)
 
 
-def _read_arrays(name: str) -> Contents:
+def _read_arrays(name: str, channels: str) -> Contents:
     """The contents of a .npz file."""
-    arrays = npz.read_npz(name)
+    arrays = npz.read_npz(name, channels)
     if arrays.task == "segmentation":
         columns = {split: {"image": x, "mask": masks[..., None]} for split, (x, masks) in arrays.splits.items()}
     else:
@@ -171,6 +194,7 @@ def _read_arrays(name: str) -> Contents:
         source=source,
         value_range=arrays.value_range,
         fingerprint=arrays.fingerprint,
+        duplicates=arrays.duplicates,
     )
 
 
@@ -188,6 +212,8 @@ def _read_files(name: str, data_dir: str | None, on_bad_image: str, max_bad: flo
         fingerprint=listing.fingerprint,
         bad=listing.bad,
         notes=listing.notes,
+        duplicates=listing.duplicates,
+        fingerprint_of_positions=listing.fingerprint_of_positions,
     )
 
 

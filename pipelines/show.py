@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import re
 import sys
+import unicodedata
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -20,6 +23,7 @@ from pipelines.startup import import_tensorflow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     from pipelines.dataset import Data
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 COLUMNS = 8
 TASKS = ("classification", "segmentation", "detection")
 PALETTE = "tab20"  # of classes, in masks and boxes
+LONGEST = 22  # characters of a name above an image
+LONGEST_TITLE = 60
+MISSING = re.compile(r"Glyph (\d+) .* missing from font")
 
 
 def draw_batch(data: Data, path: str | Path, split: str = "train", epoch: int = 0) -> None:
@@ -58,15 +65,50 @@ def draw_batch(data: Data, path: str | Path, split: str = "train", epoch: int = 
         elif data.task == "detection":
             _draw_boxes(axis, targets["boxes"][i].numpy(), targets["labels"][i].numpy(), data.class_names)
     if data.task == "segmentation":
-        figure.legend(handles=_patches(data.class_names), loc="outside lower center", ncols=6, fontsize=8)
+        patches = _patches(data.class_names)
+        labels = [str(patch.get_label()) for patch in patches]
+        figure.legend(patches, labels, loc="outside lower center", ncols=6, fontsize=8)
     augmented = f"epoch {epoch}, augmented" if split == "train" else "not augmented"
-    figure.suptitle(f"{Path(data.name).name}, {split}: {augmented}", fontsize=10)
-    draft = Path(path).with_name(f".draft-{os.getpid()}-{Path(path).name}")
-    try:
-        figure.savefig(draft, dpi=100, format="png")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    figure.suptitle(f"{plain(Path(data.name).name, LONGEST_TITLE)}, {split}: {augmented}", fontsize=10)
+    save(figure, path)
+
+
+def plain(text: str, most: int = LONGEST) -> str:
+    r"""The text as Matplotlib is to draw it: no dollar begins mathematics, no line break, at most `most` characters.
+
+    >>> print(plain("$5_to_$9"), plain("flowers of the alpine meadows", 15))
+    \$5_to_\$9 flowers…meadows
+    """
+    text = text.encode(errors="replace").decode()
+    text = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text)
+    if len(text) > most:
+        end = (most - 1) // 2
+        text = text[: most - 1 - end] + "…" + text[len(text) - end :]
+    return text.replace("$", r"\$")
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure whole or not at all; signs that the font lacks are named in one line on stderr, not in many warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        draft = Path(path).with_name(f".draft-{os.getpid()}-{Path(path).name}")
+        try:
+            figure.savefig(draft, dpi=100, format="png")
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+    missing = set()
+    for warning in caught:
+        if glyph := MISSING.match(str(warning.message)):
+            missing.add(chr(int(glyph[1])))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if missing:
+        print(
+            f"note: Matplotlib's font lacks {len(missing)} signs of the names and draws boxes for them, "
+            f"{plain(''.join(sorted(missing)))}: set another font.family in matplotlibrc",
+            file=sys.stderr,
+        )
 
 
 def check_picture(path: str | Path) -> None:
@@ -111,7 +153,9 @@ def _draw_input(axis: Axes, pixels: np.ndarray) -> None:
 def _title(target: np.ndarray, names: Sequence[str]) -> str:
     """The class, or the shares of a mixture of two."""
     best = [i for i in target.argsort()[::-1] if target[i] > 0.005][:2]
-    return names[best[0]] if len(best) == 1 else " + ".join(f"{target[i]:.2f} {names[i]}" for i in best)
+    if len(best) == 1:
+        return plain(names[best[0]])
+    return " + ".join(f"{target[i]:.2f} {plain(names[i], LONGEST // 3)}" for i in best)
 
 
 def _colour(number: int) -> tuple[float, float, float, float]:
@@ -125,7 +169,7 @@ def _patches(names: Sequence[str]) -> list[Patch]:
     from matplotlib.patches import Patch
 
     ignored = Patch(color="black", alpha=0.6, label="ignored")
-    return [*(Patch(color=_colour(i), label=name) for i, name in enumerate(names)), ignored]
+    return [*(Patch(color=_colour(i), label=plain(name)) for i, name in enumerate(names)), ignored]
 
 
 def _draw_mask(axis: Axes, mask: np.ndarray, classes: int) -> None:
@@ -140,7 +184,7 @@ def _draw_boxes(axis: Axes, boxes: np.ndarray, labels: np.ndarray, names: Sequen
     for (x0, y0, x1, y1), label in zip(boxes, labels, strict=True):
         if label >= 0:
             axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=_colour(label)))
-            axis.text(x0, y0, names[label], fontsize=6, color=_colour(label), verticalalignment="bottom")
+            axis.text(x0, y0, plain(names[label]), fontsize=6, color=_colour(label), verticalalignment="bottom")
 
 
 def histogram(data: Data) -> str:
@@ -181,6 +225,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cutmix", default="0", metavar="ALPHA", help="alpha of CutMix [0]")
     parser.add_argument("--seed", default="0", metavar="N", help="of order and augmentation [0]")
     parser.add_argument("--data-dir", metavar="DIR", help="folder of prepared data sets")
+    parser.add_argument("--channels", default="auto", choices=("auto", "first", "last"), help="of arrays [auto]")
     parser.add_argument("--on-bad-image", default="error", choices=RESPONSES, help="[error]")
     return parser
 
@@ -206,6 +251,7 @@ def show(arguments: list[str] | None = None) -> None:
         augmentation=Policy(flags.aa, mixup=flags.mixup, cutmix=flags.cutmix),
         data_dir=flags.data_dir,
         on_bad_image=flags.on_bad_image,
+        channels=flags.channels,
     )
     count = min(flags.count, data.sizes["train"])
     check_memory(data.image_shape, count)

@@ -37,6 +37,8 @@ class Contents:
     characters: bool = False  # images of written characters, which must not be mirrored
     bad: tuple[BadFile, ...] = ()  # files that were left out
     notes: dict[str, int] = dataclasses.field(default_factory=dict)  # files that were converted: {"CMYK": 3}
+    duplicates: dict[str, int] = dataclasses.field(default_factory=dict)  # see `readers.duplicates`
+    fingerprint_of_positions: str = ""  # of folders: that of earlier versions, which cut splits by position
 
 
 class Decoded:

@@ -80,6 +80,7 @@ class Config:
         "error", "response to an image file that cannot be used; skip: leave it out", choices=("error", "skip")
     )
     max_bad: float = option(0.1, "largest share of the files that may be left out", low=0, high=1)
+    channels: str = option("auto", "place of the channels in an .npz file's inputs", choices=("auto", "first", "last"))
     aa: str = option(
         "light",
         "augmentation of the training images; rand: RandAugment and random erasing",
@@ -91,9 +92,7 @@ class Config:
     color_jitter: float | None = option(
         None, "multiply brightness, contrast and saturation by 1 +- up to this [as --aa has it]", low=0, high=1
     )
-    reprob: float | None = option(
-        None, "share of training images in which a box is erased [as --aa has it]", low=0, high=1
-    )
+    reprob: float | None = option(None, "share of training images with a box erased [as --aa has it]", low=0, high=1)
     crop_margin: float | None = option(
         None,
         "enlarge images by this share and crop at a fixed scale, instead of random crops [as --aa has it]",

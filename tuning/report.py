@@ -225,10 +225,11 @@ def main() -> None:
             draft.write_text(text)
         print(study.path / name)
     if len(objectives) > 1 and best_first(trials, objectives):
+        from tfcnn.visualize.text import save
         from tuning.study import plots
 
         with writing(study.path / "front.png") as draft:
-            plots.front(trials, objectives).savefig(draft, format="png", dpi=120)
+            save(plots.front(trials, objectives), draft, format="png", dpi=120)
         print(study.path / "front.png")
 
 

@@ -1,8 +1,8 @@
-"""The usable images of a folder or a .csv file (`folder_layouts`), with their classes, in three splits.
+"""The usable images of a folder (`folder_layouts`) or a .csv file (`lists`), with their classes, in three splits.
 
 `classes.txt` in the root names the classes of masks, one a line; without it their names are their numbers. The classes
-of images are sorted by name. `splits.cut` takes missing validation and test images from the training images; it sees
-the sorted names and the classes, so that a file left out moves no other file.
+of images are sorted by name. `splits.cut_by_content` takes missing validation and test images from the training images:
+a file that is added or left out moves no other file.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
+import itertools
 from pathlib import Path
 
 import numpy as np
 
 from pipelines.errors import BadData, BadFile
-from pipelines.readers import folder_layouts
+from pipelines.readers import folder_layouts, lists
+from pipelines.readers.duplicates import count_duplicates
 from pipelines.readers.folder_layouts import Example
 from pipelines.readers.image_files import ImageFile
 from pipelines.readers.scan import scan_files
-from pipelines.readers.splits import PERIOD, SPLITS, cut
+from pipelines.readers.splits import SPLITS, cut, cut_by_content
 from pipelines.targets import IGNORE_LABEL
 
 
@@ -46,6 +48,8 @@ class Listing:
     bad: tuple[BadFile, ...]  # the files left out
     notes: dict[str, int]  # how many images are converted, by what is odd about them, and how many files left alone
     fingerprint: str  # of relative path, split, label and content of every used file: the same after moving them
+    fingerprint_of_positions: str  # that of the versions that cut the splits by position; "" if no split is cut
+    duplicates: dict[str, int]  # see `duplicates.count_duplicates`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +82,12 @@ def read_folder(
     root = Path(path).expanduser().absolute()
     notes: collections.Counter[str] = collections.Counter()
     if root.suffix.lower() == ".csv" and not root.is_dir():
-        examples = folder_layouts.read_list(root)
+        examples = lists.read_list(root)
     elif root.is_dir():
         examples = folder_layouts.find_examples(root, notes)
     else:
         raise BadData(f"no such folder or .csv file: '{path}' (--dataset)")
-    examples = _fill_splits(sorted(examples, key=lambda example: example.name), root)
+    examples = sorted(examples, key=lambda example: (folder_layouts.composed(example.name), example.name))
 
     scan = _scan_examples(examples, root, cache_dir)
     segmentation = examples[0].mask is not None
@@ -93,7 +97,11 @@ def read_folder(
         class_names = tuple(sorted({example.label for example in examples}))
     bad = sorted(scan.bad.values(), key=lambda file: file.path)
     _check_bad_files(bad, len(examples) * (2 if segmentation else 1), on_bad_image, max_bad)
-    examples = [example for example in examples if example.path not in scan.bad and example.mask not in scan.bad]
+    missing = [split for split in SPLITS if not any(example.split == split for example in examples)]
+    by_position = _cut_by_position(examples, missing)
+    good = [example.path not in scan.bad and example.mask not in scan.bad for example in examples]
+    by_position = list(itertools.compress(by_position, good))
+    examples = _fill_splits(list(itertools.compress(examples, good)), missing, scan, root)
     _check_classes(class_names, examples, root)
     for split in SPLITS:
         if not any(example.split == split for example in examples):
@@ -112,24 +120,45 @@ def read_folder(
         bad=tuple(bad),
         notes={note: count for note, count in notes.items() if count},
         fingerprint=_fingerprint(class_names, examples, scan),
+        fingerprint_of_positions=_fingerprint(class_names, by_position, scan) if missing else "",
+        duplicates=count_duplicates(
+            {split: [_content(example, scan) for example in examples if example.split == split] for split in SPLITS}
+        ),
     )
 
 
-def _fill_splits(examples: list[Example], root: Path) -> list[Example]:
+def _fill_splits(examples: list[Example], missing: list[str], scan: _Scan, root: Path) -> list[Example]:
     """The examples, the missing splits cut from the training ones."""
-    missing = [split for split in SPLITS if not any(example.split == split for example in examples)]
     train = [row for row, example in enumerate(examples) if example.split == "train"]
-    _, labels = np.unique([examples[row].label for row in train], return_inverse=True)
+    labels = [examples[row].label for row in train]
+    digests = [scan.images[examples[row].path].digest for row in train]
     filled = list(examples)
-    for split, rows in cut(labels, missing).items():
+    for split, rows in cut_by_content(labels, digests, missing).items():
         if len(rows) == 0:
             raise BadData(
                 f"'{root}' has {len(train)} training images, too few to cut the {split} split from: "
-                f"add images, at least {PERIOD} of classes with two or more, or a {split} split (--dataset)"
+                f"add different images to a class, or a {split} split (--dataset)"
             )
         for row in rows:
             filled[train[row]] = dataclasses.replace(examples[train[row]], split=split)
     return filled
+
+
+def _cut_by_position(examples: list[Example], missing: list[str]) -> list[Example]:
+    """As `_fill_splits`, by the rule of earlier versions, which names the runs that they trained."""
+    train = [row for row, example in enumerate(examples) if example.split == "train"]
+    _, labels = np.unique([examples[row].label for row in train], return_inverse=True)
+    filled = list(examples)
+    for split, rows in cut(labels, missing).items():
+        for row in rows:
+            filled[train[row]] = dataclasses.replace(examples[train[row]], split=split)
+    return filled
+
+
+def _content(example: Example, scan: _Scan) -> tuple[str, str]:
+    """The digest of an image, and its class or the digest of its mask."""
+    target = scan.masks[example.mask].digest if example.mask else example.label
+    return scan.images[example.path].digest, target
 
 
 def _scan_examples(examples: list[Example], root: Path, cache_dir: str | None) -> _Scan:
@@ -233,6 +262,6 @@ def _collect_split(examples: list[Example], split: str, class_names: tuple[str, 
 def _fingerprint(class_names: tuple[str, ...], examples: list[Example], scan: _Scan) -> str:
     content = hashlib.blake2b(repr(class_names).encode(), digest_size=16)
     for example in examples:
-        label = scan.masks[example.mask].digest if example.mask else example.label
-        content.update(repr((example.name, example.split, label, scan.images[example.path].digest)).encode())
+        digest, target = _content(example, scan)
+        content.update(repr((folder_layouts.composed(example.name), example.split, target, digest)).encode())
     return content.hexdigest()

@@ -1,12 +1,11 @@
-"""The images that a folder or a .csv file names, and the split, the class or the mask of each.
+"""The images of a folder, and the split, the class or the mask of each.
 
-Four layouts:
+Three layouts:
 
     root/CLASS/**.jpg                             one folder a class, at any depth below it
     root/{train,validation,test}/CLASS/**.jpg     the same in splits; also val, valid
     root/images/**.jpg + root/masks/**.png        segmentation, paired by name without extension; in splits as
                                                   train/images + train/masks or images/train + masks/train
-    list.csv                                      columns path, label and perhaps split; paths relative to the file
 
 Hidden files and folders, and files without an image's extension, are left alone.
 """
@@ -14,9 +13,9 @@ Hidden files and folders, and files without an image's extension, are left alone
 from __future__ import annotations
 
 import collections
-import csv
 import dataclasses
 import os
+import unicodedata
 from pathlib import Path
 
 from pipelines.errors import BadData
@@ -36,6 +35,11 @@ class Example:
     split: str = "train"
     label: str = ""  # the name of its class
     mask: str | None = None  # absolute path
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's composed form (NFC), in which Linux and Windows write it; a Mac writes letter and accent."""
+    return unicodedata.normalize("NFC", name)
 
 
 def find_examples(root: Path, notes: collections.Counter[str]) -> list[Example]:
@@ -86,7 +90,9 @@ def _find_class_examples(
     root: Path, place: Path, classes: list[str], split: str, notes: collections.Counter[str]
 ) -> list[Example]:
     """The images of each class in `place`, a folder of class folders."""
-    images = {name: _images(place / name, notes) for name in classes}
+    images: dict[str, list[str]] = {}
+    for folder in classes:
+        images[composed(folder)] = images.get(composed(folder), []) + _images(place / folder, notes)
     loose = _images(place, notes, deep=False)
     if not any(images.values()):
         held = f"{len(classes)} folders without images" if classes else "no folders"
@@ -123,7 +129,7 @@ def _index_by_stem(folder: Path, notes: collections.Counter[str]) -> dict[str, s
     """The paths of the images in a folder by relative name without extension."""
     paths: dict[str, str] = {}
     for path in _images(folder, notes):
-        first = paths.setdefault(os.path.splitext(os.path.relpath(path, folder))[0], path)
+        first = paths.setdefault(composed(os.path.splitext(os.path.relpath(path, folder))[0]), path)
         if first != path:
             raise BadData(f"'{first}' and '{path}' have one name, so that their pair is ambiguous (--dataset)")
     return paths
@@ -156,58 +162,3 @@ def _images(folder: Path, notes: collections.Counter[str], deep: bool = True) ->
         notes["not an image by name"] += len(files) - len(images)
         paths += [os.path.join(here, name) for name in images + named]
     return sorted(paths)
-
-
-def read_list(file: Path) -> list[Example]:
-    """The examples of a .csv file. Raises BadData."""
-    if not file.exists():
-        raise BadData(f"no such file: '{file}' (--dataset)")
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.reader(lines, strict=True)
-            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadData(f"'{file}' cannot be read as comma-separated text: {error} (--dataset)") from None
-    if not rows:
-        raise BadData(f"'{file}' has no lines (--dataset)")
-
-    _, header = rows[0]
-    columns = [cell.lower() for cell in header]
-    if {"path", "label"} <= set(columns):
-        rows = rows[1:]
-    elif len(columns) in (2, 3) and image_files.is_image_name(columns[0]):
-        columns = ["path", "label", "split"][: len(columns)]
-    else:
-        raise BadData(
-            f"'{file}' begins with '{','.join(header)}': neither the columns path,label or path,label,split "
-            f"nor an image's path and label (--dataset)"
-        )
-    examples = _parse_rows(file, columns, rows)
-    if not examples:
-        raise BadData(f"'{file}' names no image (--dataset)")
-    if not any(example.split == "train" for example in examples):
-        raise BadData(f"'{file}' has no line of the split train (--dataset)")
-    return examples
-
-
-def _parse_rows(file: Path, columns: list[str], rows: list[tuple[int, list[str]]]) -> list[Example]:
-    """The examples of the rows, each with its line number."""
-    examples = []
-    line_of: dict[str, int] = {}
-    for line, row in rows:
-        where = f"'{file}', line {line}"
-        if len(row) != len(columns):
-            raise BadData(f"{where}: {len(row)} values, but the file has {len(columns)} columns (--dataset)")
-        cells = dict(zip(columns, row, strict=True))
-        for column in ("path", "label"):
-            if not cells[column]:
-                raise BadData(f"{where}: the {column} is empty (--dataset)")
-        split = cells.get("split", "train")
-        if split.lower() not in SPLIT_OF:
-            raise BadData(f"{where}: split '{split}' is none of {', '.join(SPLIT_OF)} (--dataset)")
-        path = os.path.normpath(file.parent / cells["path"])
-        if path in line_of:
-            raise BadData(f"{where}: '{cells['path']}' stands in line {line_of[path]} already (--dataset)")
-        line_of[path] = line
-        examples.append(Example(os.path.relpath(path, file.parent), path, SPLIT_OF[split.lower()], cells["label"]))
-    return examples

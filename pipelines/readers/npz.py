@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipelines.errors import BadData
+from pipelines.readers.duplicates import count_duplicates
 from pipelines.readers.splits import PERIOD, SPLITS, cut
 from pipelines.targets import IGNORE_LABEL
 
@@ -32,9 +32,10 @@ class Arrays:
     splits: dict[str, tuple[np.ndarray, np.ndarray]]  # train, validation, test: see `read_npz`
     value_range: tuple[float, float]  # of the inputs
     fingerprint: str  # of all values that are used
+    duplicates: dict[str, int]  # see `duplicates.count_duplicates`
 
 
-def read_npz(path: str | Path) -> Arrays:
+def read_npz(path: str | Path, channels: str = "auto") -> Arrays:
     """Read the examples of a .npz file.
 
     Its keys are x_train, y_train and perhaps x_val, y_val, x_test, y_test; or x, y; or images, labels. `splits.cut`
@@ -46,6 +47,9 @@ def read_npz(path: str | Path) -> Arrays:
         (n, length, c)                  sound, if c <= 8, length >= 8 c, and floating-point or int16
         (n, h, w), (n, h, w, c)         images, channels last: any other of three axes, and all of four
         (n, d, h, w, c)                 volumes
+
+    Channels stand last. Inputs whose shape shows that they stand first, as in (n, 3, 32, 48), are refused; with
+    `channels` "first" they are turned, with "last" they are taken as they are.
 
     Labels: integers or names (n,) or (n, 1); or, of images, class numbers (n, h, w) or (n, h, w, 1), 255 = ignore.
 
@@ -61,7 +65,7 @@ def read_npz(path: str | Path) -> Arrays:
     arrays = _load_arrays(Path(path).expanduser())
     where = f"'{path}'"
     keys = _choose_keys(arrays, where)
-    inputs = _collect_inputs(arrays, keys, where)
+    inputs = _collect_inputs(arrays, keys, where, channels)
     labels = {split: _check_labels(arrays[y], inputs[split], where, y) for split, (_, y) in keys.items()}
     segmentation = labels["train"].ndim > 1
     for split, (_, y) in keys.items():
@@ -93,6 +97,7 @@ def read_npz(path: str | Path) -> Arrays:
         splits=parts,
         value_range=_value_range(arrays[x_key].dtype, parts["train"][0], f"{x_key} of {where}"),
         fingerprint=_fingerprint(class_names, parts),
+        duplicates=count_duplicates({split: _contents(*arrays) for split, arrays in parts.items()}),
     )
 
 
@@ -100,22 +105,37 @@ def _load_arrays(path: Path) -> dict[str, Any]:
     """The arrays by name; None for those with other names than `KEYS` and class_names."""
     if not path.is_file():
         raise BadData(f"no such file: '{path}' (--dataset)")
+    if _begins(path) == b"\x93NUMPY":
+        raise BadData(
+            f"'{path}' holds one array, without labels: write inputs and labels to an .npz file, "
+            f"numpy.savez('data.npz', x=inputs, y=labels) (--dataset)"
+        )
     if not zipfile.is_zipfile(path):
         raise BadData(f"'{path}' is no .npz file: numpy.savez writes them (--dataset)")
     arrays: dict[str, Any] = {}
     wanted = {"class_names"}.union(*(pair for pairs in KEYS.values() for pair in pairs))
+    key = "it"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             for key in file.files:
                 arrays[key] = file[key] if key in wanted else None
                 if isinstance(arrays[key], bytes):
                     raise ValueError(f"{key} is no array")
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
+    except Exception as error:  # NumPy's reader raises whatever the bytes led it to
         reason = " ".join(str(error).split()) or type(error).__name__
         if "allow_pickle" in reason:
             reason = f"{key} holds Python objects; store numbers of one shape, and names as text"
         raise BadData(f"'{path}' cannot be read: {reason} (--dataset)") from None
     return arrays
+
+
+def _begins(path: Path) -> bytes:
+    """The first six bytes of a file, by which NumPy knows one array. Raises BadData."""
+    try:
+        with path.open("rb") as file:
+            return file.read(6)
+    except OSError as error:
+        raise BadData(f"'{path}' cannot be read: {error.strerror} (--dataset)") from None
 
 
 def _choose_keys(arrays: dict[str, Any], where: str) -> dict[str, tuple[str, str]]:
@@ -136,10 +156,10 @@ def _choose_keys(arrays: dict[str, Any], where: str) -> dict[str, tuple[str, str
 
 
 def _collect_inputs(
-    arrays: dict[str, np.ndarray], keys: dict[str, tuple[str, str]], where: str
+    arrays: dict[str, np.ndarray], keys: dict[str, tuple[str, str]], where: str, channels: str
 ) -> dict[str, np.ndarray]:
     """The inputs of each split, of one type and shape."""
-    inputs = {split: _check_inputs(arrays[x], where, x) for split, (x, _) in keys.items()}
+    inputs = {split: _check_inputs(arrays[x], where, x, channels) for split, (x, _) in keys.items()}
     x_key = keys["train"][0]
     for split, (x, _) in keys.items():
         if arrays[x].dtype != arrays[x_key].dtype or inputs[split].shape[1:] != inputs["train"].shape[1:]:
@@ -150,7 +170,7 @@ def _collect_inputs(
     return inputs
 
 
-def _check_inputs(x: np.ndarray, where: str, key: str) -> np.ndarray:
+def _check_inputs(x: np.ndarray, where: str, key: str, channels: str) -> np.ndarray:
     """The inputs as (n, ..., channels). Raises BadData."""
     shape = f"{key} of {where} has shape {x.shape}"
     if x.dtype.kind not in "biuf":
@@ -161,15 +181,44 @@ def _check_inputs(x: np.ndarray, where: str, key: str) -> np.ndarray:
         raise BadData(f"{shape}: its examples are empty (--dataset)")
     if x.ndim == 2 and x.dtype == np.uint8:
         raise BadData(f"{shape} and type uint8, as of flattened images: reshape them to (n, h, w, c) (--dataset)")
-    if x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[2] == x.shape[3] > 4:
-        raise BadData(f"{shape}, channels first; move them to the last axis (--dataset)")
+    if channels == "auto" and _shows_channels_first(x):
+        raise BadData(
+            f"{shape}, channels first: they are expected on the last axis; turn them by --channels first, "
+            f"or, if the shape is as you mean it, give --channels last (--dataset)"
+        )
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         raise BadData(f"{key} of {where} has values that are not finite (--dataset)")
     if x.dtype == bool:
         x = x.astype(np.uint8)
-    long = x.ndim == 3 and x.shape[2] <= CHANNELS and x.shape[1] >= 8 * x.shape[2]
-    sound = long and (x.dtype.kind == "f" or x.dtype == np.int16)
+    sounds = x.ndim == 3 and (x.dtype.kind == "f" or x.dtype == np.int16)
+    if channels == "first" and (x.ndim > 3 or (sounds and x.shape[1] <= CHANNELS)):
+        return np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    sound = sounds and x.shape[2] <= CHANNELS and x.shape[1] >= 8 * x.shape[2]
     return x[..., None] if x.ndim == 2 or (x.ndim == 3 and not sound) else x
+
+
+def _shows_channels_first(x: np.ndarray) -> bool:
+    """Whether the shape of the inputs makes sense with channels on the second axis alone.
+
+    With channels last the last axis would hold many channels, as many as the axis before it has pixels or about, and
+    an image would be a few rows high. Features of a network, of many channels and few pixels, are not taken for it.
+    """
+    if x.ndim == 3 and (x.dtype.kind == "f" or x.dtype == np.int16):  # sounds
+        count, length = x.shape[1:]
+        return (count <= 2 and length >= 64) or (count <= CHANNELS and length >= 32 * count)
+    if x.ndim == 4:
+        count, height, width = x.shape[1:]
+        least = min(height, width)
+        if height == width:
+            return count != width >= 5
+        if count == 3:
+            return least >= 16 or (least >= 5 and max(height, width) <= 4 * least)
+        return count < least and least >= (16 if count <= 4 else 32) and width <= 4 * height and count <= 16
+    if x.ndim == 5:
+        count, depth, height, width = x.shape[1:]
+        least = min(depth, height, width)
+        return (count <= 4 and least >= 8) or (height == width >= 16 and count != width)
+    return False
 
 
 def _check_labels(y: np.ndarray, x: np.ndarray, where: str, key: str) -> np.ndarray:
@@ -249,6 +298,16 @@ def _value_range(dtype: np.dtype, x: np.ndarray, what: str) -> tuple[float, floa
     if low == high:
         raise BadData(f"{what} has one value everywhere, {low:g} (--dataset)")
     return low, high
+
+
+def _contents(inputs: np.ndarray, labels: np.ndarray) -> list[tuple[bytes, Any]]:
+    """The digest of each input, and its label or the digest of its mask."""
+    targets = labels.tolist() if labels.ndim == 1 else list(map(_digest, labels))
+    return list(zip(map(_digest, inputs), targets, strict=True))
+
+
+def _digest(array: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
 
 
 def _fingerprint(class_names: tuple[str, ...], parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:

@@ -101,3 +101,39 @@ def test_bad_input(capsys, tmp_path):
     assert "nowhere" in capsys.readouterr().err
     assert show.main([]) == 2
     assert "give --out FILE.png, --stats, or both" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", ["classification", "detection"])
+def test_names_are_drawn_as_they_are(task, tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    class Two:
+        name, class_names, num_classes, mean, std = "a$$b", ("$5_to_$9", "c" * 50), 2, (0.0,), (1.0,)
+
+        def evaluation(self, split):
+            import tensorflow as tf
+
+            targets = tf.one_hot([0, 1], 2)
+            if task == "detection":
+                targets = {"boxes": tf.constant([[[5.0, 10.0, 25.0, 20.0]]] * 2), "labels": tf.constant([[0], [1]])}
+            return tf.data.Dataset.from_tensor_slices((tf.zeros((2, 30, 30, 1)), targets)).batch(2)
+
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **options: figures.append(figure))
+    Two.task = task
+    show.draw_batch(Two(), tmp_path / "a.png", "test")
+    (figure,) = figures
+    texts = [text.get_text() for axes in figure.axes for text in (axes.title, *axes.texts)]
+    assert [text for text in texts if text] == [r"\$5_to_\$9", "c" * 11 + "…" + "c" * 10]
+    assert figure.get_suptitle() == r"a\$\$b, test: not augmented"
+
+
+def test_signs_that_the_font_lacks_are_named_once(capsys, tmp_path):
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"font.family": "DejaVu Sans"}):
+        figure = Figure()
+        figure.suptitle("\u0939\u0926\u0939")
+        show.save(figure, tmp_path / "a.png")
+    assert len(capsys.readouterr().err.splitlines()) == 1

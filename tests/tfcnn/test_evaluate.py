@@ -1,4 +1,6 @@
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +8,10 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 import pipelines
-from tfcnn.evaluate import evaluate
+from tests.pipelines.files import encoded
+from tfcnn.errors import BadInput
+from tfcnn.evaluate import evaluate, evaluation_files
+from tfcnn.run_directory import RunDirectory
 
 pytestmark = pytest.mark.slow
 
@@ -38,3 +43,146 @@ def test_the_command(run_copy, run_command):
 def test_a_run_may_be_moved(run_copy, tmp_path, run_command):
     moved = run_copy.path.rename(tmp_path / "elsewhere")
     assert run_command("tfcnn.evaluate", moved, "--split", "validation").returncode == 0
+
+
+CLASSES = ("dark", "green", "red")
+
+
+def write_images(root, classes=CLASSES, count=20, seed=0):
+    """Images that a small network learns at once: one colour a class, on noise."""
+    random = np.random.default_rng(seed)
+    for name in classes:
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            pixels = random.integers(0, 40, (32, 32, 3)).astype(np.uint8)
+            if name in ("red", "green"):
+                pixels[8:24, 8:24, ("red", "green").index(name)] = 220
+            (root / name / f"{seed}-{number:02}.png").write_bytes(encoded(pixels, "PNG"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    from tfcnn import train
+    from tfcnn.config import Config
+
+    root = tmp_path_factory.mktemp("trained")
+    write_images(root / "data")
+    options = {"image_size": 32, "epochs": 6, "batch_size": 8, "aa": "none"}
+    train.run(Config(arch="lenet5", dataset=str(root / "data"), out=str(root / "run"), **options))
+    return root
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of the run, whose own data are a copy, too."""
+    shutil.copytree(trained / "data", tmp_path / "data")
+    copy = RunDirectory(shutil.copytree(trained / "run", tmp_path / "run"))
+    facts = copy.read_config()
+    facts["data"]["name"] = str(tmp_path / "data")
+    copy.config.write_text(json.dumps(facts))
+    return copy
+
+
+def files(run):
+    return {path.name: path.read_bytes() for path in run.path.glob("*-test*")}
+
+
+def data_of(run):
+    return Path(run.read_config()["data"]["name"])
+
+
+def test_data_that_have_not_changed(run):
+    assert evaluate(run)["accuracy"] == 1
+    assert set(files(run)) == {"evaluation-test.json", "confusion-test.png"}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda data: shutil.copytree(data / "red", data / "a class"), "new classes: 'a class'; 60 examples then, 80"),
+        (lambda data: (data / "red" / "0-00.png").unlink(), "60 examples then, 59 now"),
+        (lambda data: (data / "red").rename(data / "rouge"), "new classes: 'rouge'; classes gone: 'red'"),
+        (lambda data: (data / "red" / "0-00.png").rename(data / "dark" / "x.png"), "fingerprint"),
+    ],
+)
+def test_changed_data_are_refused_and_earlier_results_stay(run, change, says):
+    evaluate(run)
+    before = files(run)
+    change(data_of(run))
+    with pytest.raises(BadInput, match=says) as refusal:
+        evaluate(run)
+    assert f"--dataset {data_of(run)}" in str(refusal.value)
+    assert files(run) == before
+
+
+def test_data_that_have_moved(run):
+    elsewhere = data_of(run).rename(run.path.parent / "elsewhere")
+    with pytest.raises(pipelines.BadData, match=r"no such folder.*\(--dataset\)"):
+        evaluate(run)
+    assert evaluate(run, dataset=str(elsewhere))["accuracy"] == 1
+    assert set(files(run)) == {"evaluation-test.json", "confusion-test.png"}
+
+
+def test_classes_of_other_data_are_matched_by_name(run, tmp_path):
+    """Two of the three classes, so that "red" is number 1 there and 2 in the run."""
+    evaluate(run)
+    own = files(run)
+    write_images(tmp_path / "new photos", ("dark", "red"), seed=1)
+    result = evaluate(run, dataset=str(tmp_path / "new photos"))
+    assert result["accuracy"] == 1
+    assert result["class_names"] == list(CLASSES)
+    assert result["per_class"] == {"dark": 1, "green": None, "red": 1}
+    assert result["confusion"][1] == [0, 0, 0]
+    numbers, picture = evaluation_files(run, result)
+    assert numbers.name == f"evaluation-test-new-photos-{result['fingerprint'][:8]}.json"
+    assert json.loads(numbers.read_text()) == result
+    assert picture.is_file()
+    assert {name: content for name, content in files(run).items() if name in own} == own
+
+
+def test_changed_data_are_evaluated_if_named(run):
+    write_images(data_of(run), seed=1)
+    result = evaluate(run, dataset=str(data_of(run)))
+    assert result["accuracy"] == 1
+    assert set(files(run)) == {path.name for path in evaluation_files(run, result)}
+
+
+def test_a_class_that_the_run_lacks(run, tmp_path):
+    write_images(tmp_path / "other", ("dark", "blue"))
+    with pytest.raises(BadInput, match=r"has class 'blue', but the run knows 'dark', 'green', 'red' \(--dataset\)"):
+        evaluate(run, dataset=str(tmp_path / "other"))
+    assert not files(run)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "says"),
+    [
+        (np.zeros((30, 32, 32, 1), np.uint8), r"are 32x32x1, but the run's network takes 32x32x3"),
+        (np.resize([0, 1], (30, 32, 32, 3)).astype(np.float32), r"lie in 0 \.\.\. 1, but .* in 0 \.\.\. 255"),
+    ],
+)
+def test_inputs_of_another_shape_or_range(run, tmp_path, pixels, says):
+    np.savez(tmp_path / "other.npz", x=pixels, y=np.array(CLASSES)[np.arange(30) % 3])
+    with pytest.raises(BadInput, match=says):
+        evaluate(run, dataset=str(tmp_path / "other.npz"))
+
+
+def test_a_run_whose_splits_were_cut_by_position(run):
+    facts = run.read_config()
+    data = pipelines.load(facts["data"]["name"], batch_size=1)
+    facts["data"]["fingerprint"] = data.fingerprint_of_positions
+    run.config.write_text(json.dumps(facts))
+    with pytest.raises(BadInput, match="the files are the same, but this version cuts"):
+        evaluate(run)
+
+
+def test_the_command_on_other_data(run, tmp_path, run_command):
+    write_images(tmp_path / "new", ("dark", "red"), seed=1)
+    done = run_command("tfcnn.evaluate", run.path, "--dataset", tmp_path / "new")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "absent    'green': no test image" in done.stdout
+    (data_of(run) / "red" / "0-00.png").unlink()
+    done = run_command("tfcnn.evaluate", run.path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the data of the run in")
+    assert len(done.stderr.splitlines()) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pipelines
 from pipelines.augmentation.policy import Policy
@@ -48,6 +48,7 @@ def load_data(config: Config) -> Data:
         data_memory=config.data_memory,
         on_bad_image=config.on_bad_image,
         max_bad=config.max_bad,
+        channels=config.channels,
     )
 
 
@@ -55,12 +56,65 @@ def check_same_data(config: Config, directory: RunDirectory, data: Data) -> None
     """Raises BadInput if the run in `directory`, which `config` resumes, was started with other data."""
     if not config.resume:
         return
-    before = directory.read_config()["data"]["fingerprint"]
-    if data.fingerprint != before:
+    change = describe_change(directory.read_config()["data"], data)
+    if change:
         raise BadInput(
-            f"the data have changed since the run in '{config.out}' was started: fingerprint {before} then, "
-            f"{data.fingerprint} now (--dataset); restore them, or start a new run with another --out"
+            f"the data have changed since the run in '{config.out}' was started: {change} (--dataset); "
+            f"restore them, or start a new run with another --out"
         )
+
+
+def describe_change(before: dict[str, Any], data: Data) -> str:
+    """In which respect `data` differ from those with the facts `before`, by fingerprint; "" if they are the same."""
+    fingerprint = before["fingerprint"]
+    if data.fingerprint == fingerprint:
+        return ""
+    if data.fingerprint_of_positions == fingerprint:
+        return (
+            "the files are the same, but this version cuts validation and test images by content, "
+            "and the version that started the run cut them by position"
+        )
+    added = [name for name in data.class_names if name not in before["class_names"]]
+    gone = [name for name in before["class_names"] if name not in data.class_names]
+    changes = [f"fingerprint {fingerprint} then, {data.fingerprint} now"]
+    if added:
+        changes.append(f"new classes: {quote_names(added)}")
+    if gone:
+        changes.append(f"classes gone: {quote_names(gone)}")
+    examples = sum(before["sizes"].values())
+    if examples != sum(data.sizes.values()):
+        changes.append(f"{examples:,} examples then, {sum(data.sizes.values()):,} now")
+    return "; ".join(changes)
+
+
+def quote_names(names: list[str], most: int = 10) -> str:
+    """
+    >>> quote_names(["cat", "dog", "emu"], most=2)
+    "'cat', 'dog' and 1 more"
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(f"'{name}'" for name in names[:most]) + more
+
+
+def describe_duplicates(facts: dict[str, Any]) -> str:
+    """The examples of the same content in two splits or under two classes, in words; "" if there are none.
+
+    >>> describe_duplicates({"duplicates": {"test in train": 30}, "sizes": {"test": 30}, "task": "classification"})
+    '30 of 30 test examples are also among the training examples (same bytes)'
+    """
+    counts = facts.get("duplicates", {})  # runs of earlier versions have none
+    parts = []
+    for split, other in (("test", "train"), ("validation", "train"), ("test", "validation")):
+        count = counts.get(f"{split} in {other}")
+        if count:
+            size = facts["sizes"][split]
+            verb = "is" if count == 1 else "are"
+            among = "training" if other == "train" else other
+            parts.append(f"{count:,} of {size:,} {split} examples {verb} also among the {among} examples")
+    if count := counts.get("two targets"):
+        targets = "masks" if facts["task"] == "segmentation" else "classes"
+        parts.append(f"{count:,} {'example occurs' if count == 1 else 'examples occur'} under two {targets}")
+    return "; ".join(parts) + " (same bytes)" if parts else ""
 
 
 def describe_fault(config: Config, error: Exception) -> str:

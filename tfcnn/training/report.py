@@ -10,6 +10,7 @@ from tfcnn.files import writing
 from tfcnn.run_directory import BAD_FILES, RunDirectory
 from tfcnn.tasks import HEADLINES
 from tfcnn.training.cluster import Worker
+from tfcnn.training.data import describe_duplicates
 from tfcnn.training.progress import duration
 from tfcnn.training.provenance import provenance
 from tfcnn.visualize.curves import draw_curves
@@ -35,6 +36,9 @@ def _data(data: dict[str, Any]) -> list[str]:
     lines = [f"data       {data['name']}: {sizes} examples of {shape}{classes}; {data['storage']}"]
     if data["notes"]:
         lines.append("converted  " + ", ".join(f"{count:,} {what}" for what, count in data["notes"].items()))
+    duplicates = describe_duplicates(data)
+    if duplicates:
+        lines.append(f"duplicates {duplicates}")
     if data["bad"]:
         lines.append(f"left out   {data['bad']:,} files that cannot be used: see {BAD_FILES} in the run directory")
     return lines

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from tfcnn.visualize.text import plain, plain_names, save
+
 MOST_NUMBERS = 20  # up to this many classes each cell shows its count
+LONGEST_TITLE = 80  # characters
 
 
 def draw_confusion(matrix: np.ndarray, class_names: tuple[str, ...], path: str | Path, *, title: str) -> None:
@@ -26,12 +29,13 @@ def draw_confusion(matrix: np.ndarray, class_names: tuple[str, ...], path: str |
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
-    axes.set(title=title, xlabel="predicted", ylabel="true")
+    axes.set(title=plain(title, LONGEST_TITLE), xlabel="predicted", ylabel="true")
     if classes <= MOST_NUMBERS:
-        axes.set_xticks(range(classes), class_names, rotation=0 if max(map(len, class_names)) < 4 else 90)
-        axes.set_yticks(range(classes), class_names)
+        names = plain_names(list(class_names))
+        axes.set_xticks(range(classes), names, rotation=0 if max(map(len, class_names)) < 4 else 90)
+        axes.set_yticks(range(classes), names)
         for (row, column), count in np.ndenumerate(matrix):
             if count:
                 colour = "white" if shares[row, column] > 0.5 else "black"
                 axes.text(column, row, str(count), ha="center", va="center", color=colour)
-    figure.savefig(path, dpi=110, format="png")
+    save(figure, path, dpi=110, format="png")

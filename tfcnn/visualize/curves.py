@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from tfcnn.tasks import HEADLINES, Headline
+from tfcnn.visualize.text import plain, plain_names, save
 
 # Lines differ in lightness and in dashes: readable without colour vision and on a grey printer.
 Style = dict[str, Any]
@@ -19,6 +20,8 @@ TEST: Style = {"color": "#555555", "linestyle": ":"}
 RATE: Style = {"color": "#555555", "linestyle": "-", "marker": "o"}
 BEST: Style = {"color": "#999999", "linewidth": 5, "alpha": 0.35}
 MARKED = 40  # up to this many epochs each has a marker
+LONGEST_TITLE = 100  # characters
+LONGEST_RUN = 40
 
 
 def draw_curves(
@@ -60,10 +63,10 @@ def draw_curves(
         if best is not None:
             axes.axvline(best, **BEST, zorder=0, label=f"best epoch: {best} of {len(rows)}")
         _label_epochs(axes)
-    figure.suptitle(title, fontsize=13)
+    figure.suptitle(plain(title, LONGEST_TITLE), fontsize=13)
     lines, labels = metric.get_legend_handles_labels()
     figure.legend(lines, labels, loc="outside lower center", ncols=4, frameon=False)
-    figure.savefig(path, dpi=130, format="png")
+    save(figure, path, dpi=130, format="png")
 
 
 def _label_metric(axes: Axes, headline: Headline) -> None:
@@ -105,6 +108,7 @@ def draw_comparison(
     lines = -(-len(curves) // 3)
     figure = Figure(figsize=(11, 4.2 + 0.22 * lines), layout="constrained")
     loss, metric = figure.subplots(1, 2)
+    runs = []  # the line of each in the legend
     for i, (name, rows) in enumerate(curves.items()):
         style: Style = {
             "color": RUN_COLOURS[i % len(RUN_COLOURS)],
@@ -113,11 +117,12 @@ def draw_comparison(
             "markersize": 5 if len(rows) <= MARKED else 0,
         }
         epochs = [row["epoch"] for row in rows]
-        for axes, column in ((loss, "val_loss"), (metric, f"val_{headline.name}")):
-            axes.plot(epochs, [row[column] for row in rows], **style, label=name)
+        loss.plot(epochs, [row["val_loss"] for row in rows], **style, label=name)
+        runs += metric.plot(epochs, [row[f"val_{headline.name}"] for row in rows], **style, label=name)
     _label_metric(metric, headline)
     for axes, name in ((loss, "validation loss"), (metric, f"validation {headline.label}")):
         axes.set_title(name, fontsize=11)
         _label_epochs(axes)
-    figure.legend(*metric.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
-    figure.savefig(path, dpi=130, format="png")
+    names = plain_names(list(curves), LONGEST_RUN)
+    figure.legend(runs, names, loc="outside lower center", ncols=3, frameon=False)
+    save(figure, path, dpi=130, format="png")

@@ -15,6 +15,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 
+from tfcnn.visualize.text import plain, save
+
 # Distinct without colour vision, too.
 BOX = "#cc5522"
 LINE = "#2b6777"
@@ -82,8 +84,8 @@ def draw_field(
         color="#555555",
         loc="left",
     )
-    figure.suptitle(title, fontsize=14, x=image.get_position().x0, y=0.94, ha="left")
-    figure.savefig(path, dpi=130, format="png", bbox_inches="tight", pad_inches=0.2)
+    figure.suptitle(plain(title, None), fontsize=14, x=image.get_position().x0, y=0.94, ha="left")
+    save(figure, path, dpi=130, format="png", bbox_inches="tight", pad_inches=0.2)
 
 
 def _draw_cut(

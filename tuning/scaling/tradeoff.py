@@ -28,6 +28,7 @@ WIDTHS = (0.25, 0.5, 0.75, 1.0)  # MobileNet's, Table 6
 SHARES = (128 / 224, 160 / 224, 192 / 224, 1.0)  # MobileNet's image sizes, Table 7, as shares of the largest
 COLORS = ("#1b3a6b", "#e07b1a", "#3a8a5f", "#8a3a7a")
 MARKERS = "osD^"
+LONGEST_TITLE = 80  # characters
 
 
 class Point(NamedTuple):
@@ -91,6 +92,8 @@ def draw_tradeoff(points: list[Point], path: Path, title: str) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, PercentFormatter
 
+    from tfcnn.visualize.text import plain, save
+
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     looks = itertools.cycle(zip(COLORS, MARKERS, strict=True))
@@ -125,8 +128,8 @@ def draw_tradeoff(points: list[Point], path: Path, title: str) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("MACs of an image (log); the numbers are its side in pixels")
     axes.set_ylabel("validation accuracy")
-    axes.set_title(title)
+    axes.set_title(plain(title, LONGEST_TITLE))
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right", frameon=False)
     with writing(path) as draft:
-        figure.savefig(draft, dpi=150, format="png")
+        save(figure, draft, dpi=150, format="png")

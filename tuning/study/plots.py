@@ -24,6 +24,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter, PercentF
 from optuna import distributions
 from optuna.trial import FrozenTrial, TrialState
 
+from tfcnn.visualize.text import plain, plain_names, save
 from tuning.budgets import COSTS
 from tuning.study.storage import quiet
 from tuning.study.trials import Objective, TrialRecord, best_first
@@ -120,7 +121,7 @@ def parallel(trials: list[TrialRecord], objectives: Sequence[Objective]) -> Figu
     """A line for each completed trial through its values, coloured by the first objective."""
     with _optuna_style():
         axes = optuna.visualization.matplotlib.plot_parallel_coordinate(
-            as_optuna(trials, objectives), target=functools.partial(_score, 0), target_name=objectives[0].name
+            as_optuna(_spell(trials), objectives), target=functools.partial(_score, 0), target_name=objectives[0].name
         )
         axes.set_title("")
         figure = axes.figure
@@ -131,6 +132,24 @@ def parallel(trials: list[TrialRecord], objectives: Sequence[Objective]) -> Figu
         for panel in figure.axes:
             panel.tick_params(axis="x", labelrotation=20)
         return figure
+
+
+def _spell(trials: list[TrialRecord]) -> list[TrialRecord]:
+    """The trials with the names and texts among their values as Matplotlib is to draw them."""
+    texts = {value for trial in trials for value in trial.values.values() if isinstance(value, str)}
+    names = {name for trial in trials for name in trial.values}
+    spelled: dict[str, str] = {}
+    for group in (sorted(names), sorted(texts - names)):
+        spelled |= dict(zip(group, plain_names(group), strict=True))
+    return [
+        trial._replace(
+            values={
+                spelled[name]: spelled[value] if isinstance(value, str) else value
+                for name, value in trial.values.items()
+            }
+        )
+        for trial in trials
+    ]
 
 
 def importances(trials: list[TrialRecord], objectives: Sequence[Objective]) -> dict[str, dict[str, float]]:
@@ -154,7 +173,9 @@ def importance_bars(importances: dict[str, dict[str, float]]) -> Figure:
     """The result of `importances` as bars, the longest on top."""
     figure, panels = _figure(len(importances))
     for axes, (name, shares) in zip(panels, importances.items(), strict=True):
-        axes.barh(list(shares)[::-1], list(shares.values())[::-1], color="#1b3a6b")
+        places = range(len(shares))[::-1]
+        axes.barh(places, list(shares.values()), color="#1b3a6b")
+        axes.set_yticks(places, plain_names(list(shares)))
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         _label(axes, f"share of the variance of {name}", "")
     return figure
@@ -207,7 +228,7 @@ def svg(figure: Figure) -> str:
     """A figure as an element of HTML."""
     file = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "tfcnn"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
+        save(figure, file, format="svg", metadata={"Date": None})
     return re.sub(r"^.*?(?=<svg)", "", file.getvalue(), flags=re.DOTALL)
 
 
@@ -264,7 +285,7 @@ def _label(axes: Axes, x: str, y: str) -> None:
 
 
 def _title(name: str) -> str:
-    return name.replace("val_", "validation ").replace("_", " ").replace("macs", "MACs")
+    return plain(name.replace("val_", "validation ").replace("_", " ").replace("macs", "MACs"), None)
 
 
 def _coordinates(trials: list[TrialRecord]) -> tuple[list[float], list[float]]:

@@ -1,5 +1,7 @@
+import hashlib
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +25,9 @@ def test_one_folder_a_class(tmp_path):
     listing = read_folder(tmp_path)
     assert (listing.task, listing.channels, listing.bad, listing.notes) == ("classification", 3, (), {})
     assert listing.class_names == ("Cat", "cat", "dog")
-    assert {split: len(files.paths) for split, files in listing.splits.items()} == {
-        "train": 48,
-        "validation": 6,
-        "test": 6,
-    }
+    assert sum(len(files.paths) for files in listing.splits.values()) == 60
     for files in listing.splits.values():
+        assert set(files.labels) == {0, 1, 2}
         assert files.paths == sorted(files.paths)
         assert [listing.class_names[label] for label in files.labels] == [Path(p).parent.name for p in files.paths]
         assert (files.labels.dtype, files.shapes.dtype, files.decoders.dtype) == (np.int64, np.int32, np.uint8)
@@ -38,12 +37,38 @@ def test_one_folder_a_class(tmp_path):
         assert all(os.path.isabs(path) for path in files.paths)
 
 
-def test_the_cut_is_that_of_the_sorted_names(tmp_path):
+def split_of_each(root):
+    return {path: split for split, paths in names(read_folder(root), root).items() for path in paths}
+
+
+def test_an_image_that_is_added_moves_no_other(tmp_path):
+    classes(tmp_path, {"b": 40, "a": 30})
+    before = split_of_each(tmp_path)
+    put(tmp_path / "a" / "0.png", number=5000)
+    after = split_of_each(tmp_path)
+    assert after.pop("a/0.png")
+    assert after == before
+
+
+def test_an_image_that_gets_another_name_stays_in_its_split(tmp_path):
+    classes(tmp_path, {"b": 40, "a": 30})
+    before = split_of_each(tmp_path)
+    moved = next(path for path, split in before.items() if split == "test")
+    (tmp_path / moved).rename(tmp_path / "b" / "another.png")
+    assert split_of_each(tmp_path)["b/another.png"] == "test"
+
+
+def test_the_cut_of_earlier_versions_is_known_by_its_fingerprint(tmp_path):
+    """As versions 0.1 cut sorted names: `splits.cut`."""
     classes(tmp_path, {"b": 14, "a": 9})
-    everything = sorted(str(path) for path in tmp_path.rglob("*.png"))
-    expected = cut(np.array([path.split("/")[-2] == "b" for path in everything]).astype(int), ("validation", "test"))
-    for split, files in read_folder(tmp_path).splits.items():
-        assert files.paths == [everything[row] for row in expected[split]]
+    everything = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png"))
+    cut_then = cut(np.array([path.startswith("b/") for path in everything]).astype(int), ("validation", "test"))
+    split_of = {everything[row]: split for split, rows in cut_then.items() for row in rows}
+    content = hashlib.blake2b(repr(("a", "b")).encode(), digest_size=16)
+    for path in everything:
+        digest = hashlib.blake2b((tmp_path / path).read_bytes(), digest_size=16).hexdigest()
+        content.update(repr((path, split_of[path], path[0], digest)).encode())
+    assert read_folder(tmp_path).fingerprint_of_positions == content.hexdigest()
 
 
 def test_images_lie_at_any_depth_below_their_class(tmp_path):
@@ -100,9 +125,34 @@ def test_validation_is_cut_from_train_and_never_from_test(tmp_path):
     classes(tmp_path, {"a": 20, "b": 10}, "train")
     classes(tmp_path, {"a": 5, "b": 5}, "test")
     found = names(read_folder(tmp_path), tmp_path)
-    assert {split: len(paths) for split, paths in found.items()} == {"train": 27, "validation": 3, "test": 10}
+    assert len(found["test"]) == 10
+    assert len(found["train"]) > 20 > len(found["validation"])
     assert all(path.startswith("train/") for path in found["train"] + found["validation"])
     assert all(path.startswith("test/") for path in found["test"])
+
+
+def test_copies_in_two_splits_or_classes_are_counted(tmp_path):
+    classes(tmp_path, {"a": 6, "b": 6}, "train")
+    classes(tmp_path, {"a": 2, "b": 2}, "val")
+    for number in range(3):
+        put(tmp_path / "test" / "b" / f"copy-{number}.png", (tmp_path / "train" / "b" / f"00{number}.png").read_bytes())
+    put(tmp_path / "test" / "b" / "copy-3.png", (tmp_path / "train" / "a" / "000.png").read_bytes())
+    assert read_folder(tmp_path).duplicates == {"test in train": 4, "two targets": 1}
+
+
+def test_no_copy_leaves_its_split(tmp_path):
+    for number in range(60):
+        put(tmp_path / "ab"[number % 2] / f"{number}.png", number=number // 6 * 2 + number % 2)
+    assert read_folder(tmp_path).duplicates == {}
+
+
+@pytest.mark.parametrize(("train", "test"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_class_in_two_forms_of_unicode_is_one(tmp_path, train, test):
+    for split, form in (("train", train), ("val", train), ("test", test)):
+        classes(tmp_path, {unicodedata.normalize(form, "café"): 3, "thé": 3}, split)
+    listing = read_folder(tmp_path)
+    assert listing.class_names == ("café", "thé")
+    assert all(os.path.exists(path) for files in listing.splits.values() for path in files.paths)
 
 
 def test_a_class_may_be_called_train(tmp_path):

@@ -29,12 +29,9 @@ def test_images_and_masks(tmp_path):
     scenes(tmp_path)
     listing = read_folder(tmp_path)
     assert (listing.task, listing.class_names, listing.channels) == ("segmentation", ("0", "1", "2"), 3)
-    assert {split: len(files.paths) for split, files in listing.splits.items()} == {
-        "train": 16,
-        "validation": 2,
-        "test": 2,
-    }
+    assert sum(len(files.paths) for files in listing.splits.values()) == 20
     for files in listing.splits.values():
+        assert files.paths
         assert files.labels is None
         assert [p.replace("/images/", "/masks/") for p in files.paths] == files.masks
         assert set(files.mask_decoders) == {image_files.TF_IMAGE}

@@ -1,4 +1,6 @@
+import os
 import shutil
+import unicodedata
 
 import pytest
 
@@ -89,3 +91,57 @@ def test_lists_that_cannot_be_used(tmp_path, text, says):
 def test_a_list_of_another_encoding(tmp_path):
     (tmp_path / "list.csv").write_bytes(b"path,label\ncaf\xe9.png,a\n")
     assert "cannot be read as comma-separated text" in refusal(tmp_path / "list.csv")
+
+
+def rows(labels):
+    return "".join(f"in/{number}.png,{label}\n" for number, label in enumerate(labels))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (rows(["cat", "dog", "cat;dog"] * 4), "several labels a row, as 'cat;dog'"),
+        (rows(["cat|dog", "dog|emu", "emu|cat"] * 4), "several labels a row, as 'cat|dog'"),
+        (rows(['"cat,dog"', "cat", "dog"] * 4), "several labels a row, as 'cat,dog'"),
+        ("path,cat,dog\n" + rows(["0,1", "1,1"] * 6), "a column of 0 and 1 for each of 2 classes, cat, dog"),
+        (rows(["0.25", "1", "0.75", "2"] * 3), "numbers as labels, as 0.25: to predict numbers (regression)"),
+        (rows(["1e-3", "2", "3", "-4"] * 3), "numbers as labels, as 1e-3"),
+        ("path,label,is_valid\n" + rows(["a,0", "b,maybe"] * 6), "line 3: is_valid 'maybe' is none of true, 1"),
+        ("path,label,split,is_valid\n" + rows(["a,train,0"] * 6), "the columns split and is_valid"),
+    ],
+)
+def test_lists_of_other_kinds(tmp_path, text, says):
+    assert says in refusal(listed(tmp_path, text))
+
+
+def test_many_whole_numbers_are_no_classes(tmp_path):
+    assert "30 of 30 of one image alone" in refusal(listed(tmp_path, rows(range(100, 130)), count=30))
+
+
+@pytest.mark.parametrize("labels", [["0", "1"], ["-1", "1"], ["1.0", "2.0"], ["Boston; MA", "Rome; IT"]])
+def test_labels_that_are_names_of_classes(tmp_path, labels):
+    assert read_folder(listed(tmp_path, rows(labels * 6))).class_names == tuple(labels)
+
+
+def test_a_comma_in_names_of_one_class_each(tmp_path):
+    labels = ["Boston, MA", "Salem, MA"]
+    assert read_folder(listed(tmp_path, rows(f'"{label}"' for label in labels * 6))).class_names == tuple(labels)
+
+
+@pytest.mark.parametrize("yes", ["1", "True", "yes"])
+def test_is_valid_names_the_validation_images(tmp_path, yes):
+    text = "path,label,is_valid\n" + rows(f"{'ab'[n % 2]},{yes if n >= 8 else 0}" for n in range(12))
+    found = names(read_folder(listed(tmp_path, text)), tmp_path)
+    assert sorted(found["validation"]) == ["in/10.png", "in/11.png", "in/8.png", "in/9.png"]
+    assert len(found["train"]) + len(found["test"]) == 8
+
+
+@pytest.mark.parametrize(("on_disk", "in_list"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_paths_and_labels_in_another_form_of_unicode(tmp_path, on_disk, in_list):
+    for number in range(12):
+        put(tmp_path / unicodedata.normalize(on_disk, f"thé/é{number}.png"), number=number)
+    text = "".join(f"thé/é{number}.png,{'éa'[number % 2]}\n" for number in range(12))
+    (tmp_path / "list.csv").write_text(unicodedata.normalize(in_list, text))
+    listing = read_folder(tmp_path / "list.csv")
+    assert listing.class_names == ("a", "é")
+    assert all(os.path.exists(path) for files in listing.splits.values() for path in files.paths)

@@ -1,3 +1,4 @@
+import io
 import pickle
 import re
 import zipfile
@@ -253,4 +254,117 @@ def test_files_that_are_no_arrays(tmp_path, spoil):
             file.writestr("y.npy", "no array")
     if spoil == "bits":
         path.write_bytes(data[:400] + bytes(9) + data[409:])
-    assert re.search(r"no such file|is no \.npz file|cannot be read: ", refusal(path))
+    assert re.search(r"no such file|is no \.npz file|holds one array|cannot be read: ", refusal(path))
+
+
+@pytest.fixture(scope="module", params=[np.savez, np.savez_compressed])
+def valid(request):
+    file = io.BytesIO()
+    request.param(file, x=X, y=LABELS, class_names=np.array(list("abcd")))
+    return file.getvalue()
+
+
+def outcome(path):
+    """The task of a file, or why it is refused; any other error is raised."""
+    try:
+        return read_npz(path).task
+    except BadData as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("how", ["bits", "cut", "bytes"])
+def test_damaged_files_are_read_or_refused_in_one_line(tmp_path, valid, how):
+    path = tmp_path / "damaged.npz"
+    for seed in range(50):
+        random = np.random.default_rng(seed)
+        data = bytearray(valid)
+        at = random.integers(len(data))
+        if how == "bits":
+            data[at] ^= 1 << random.integers(8)
+        if how == "cut":
+            data = data[:at]
+        if how == "bytes":
+            data[at : at + random.integers(20)] = random.bytes(random.integers(20))
+        path.write_bytes(data)
+        assert "\n" not in outcome(path)
+
+
+def test_arrays_with_a_wrong_head_are_read_or_refused_in_one_line(tmp_path):
+    """The checksums of the archive are right: NumPy's reader meets the wrong bytes."""
+    path = tmp_path / "odd.npz"
+    file = io.BytesIO()
+    np.save(file, X)
+    for seed in range(150):
+        random = np.random.default_rng(seed)
+        data = bytearray(file.getvalue())
+        for _ in range(random.integers(1, 3)):
+            data[random.integers(90)] = random.integers(256)
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x.npy", bytes(data))
+            with archive.open("y.npy", "w") as labels:
+                np.save(labels, LABELS)
+        assert "\n" not in outcome(path)
+
+
+FIRST = [
+    ((3, 32, 48), np.uint8),
+    ((1, 28, 28), np.uint8),
+    ((4, 64, 64), np.uint8),
+    ((13, 64, 64), np.float32),
+    ((200, 16, 16), np.float32),
+    ((6, 48, 64), np.float32),
+    ((2, 20, 30), np.float32),
+    ((3, 100, 1200), np.uint8),
+    ((3, 17, 32, 32), np.float32),
+    ((1, 16, 16, 16), np.uint8),
+    ((2, 1600), np.float32),
+    ((1, 64), np.int16),
+]
+LAST = [
+    ((32, 48, 3), np.uint8),
+    ((28, 28, 1), np.uint8),
+    ((64, 64, 13), np.float32),
+    ((48, 64, 200), np.float32),
+    ((4, 100, 3), np.uint8),
+    ((1, 128, 9), np.float32),
+    ((3, 128, 2), np.float32),
+    ((7, 7, 512), np.float32),
+    ((7, 10, 512), np.float32),
+    ((17, 32, 32, 3), np.float32),
+    ((4, 32, 32, 3), np.uint8),
+    ((16, 16, 16, 1), np.uint8),
+    ((1600, 2), np.float32),
+    ((28, 28), np.uint8),
+    ((8, 64), np.float32),
+    ((2, 64), np.uint8),
+]
+
+
+@pytest.mark.parametrize(("shape", "dtype"), FIRST, ids=str)
+def test_channels_first_are_refused_or_turned(tmp_path, shape, dtype):
+    path = saved(tmp_path, x=(np.arange(20 * np.prod(shape)) % 251).reshape(20, *shape).astype(dtype), y=LABELS[:20])
+    assert "channels first" in refusal(path)
+    turned = read_npz(path, channels="first")
+    assert turned.splits["test"][0].shape[1:] == (*shape[1:], shape[0])
+    with np.load(path) as arrays:
+        rows = cut(LABELS[:20], ("validation", "test"))["test"]
+        np.testing.assert_array_equal(turned.splits["test"][0][..., 0], arrays["x"][rows][:, 0])
+
+
+@pytest.mark.parametrize(("shape", "dtype"), LAST, ids=str)
+def test_channels_last_are_not_taken_for_first(tmp_path, shape, dtype):
+    x = (np.arange(20 * np.prod(shape)) % 251).reshape(20, *shape).astype(dtype)
+    assert len(read_npz(saved(tmp_path, x=x, y=LABELS[:20])).splits["train"][0]) == 16
+
+
+def test_a_shape_that_is_as_meant(tmp_path):
+    path = saved(tmp_path, x=images(40, shape=(3, 32, 48)), y=LABELS)
+    assert read_npz(path, channels="last").splits["train"][0].shape[1:] == (3, 32, 48)
+
+
+def test_copies_in_two_splits_or_classes_are_counted(tmp_path):
+    x, test = images(40), images(6, 1)
+    test[:2] = x[[4, 8]]
+    arrays = {"x_train": x, "y_train": LABELS, "x_val": images(4, 2), "y_val": LABELS[:4]}
+    found = read_npz(saved(tmp_path, **arrays, x_test=test, y_test=np.array([0, 1, 2, 3, 0, 1])))
+    assert found.duplicates == {"test in train": 2, "two targets": 1}
