@@ -88,7 +88,7 @@ def plain(text: str, most: int = LONGEST) -> str:
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure whole or not at all; signs that the font lacks are named in one line on stderr, not in many warnings."""
+    """Write a figure whole or not at all; one line on stderr, not many warnings, names signs that the font lacks."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         draft = Path(path).with_name(f".draft-{os.getpid()}-{Path(path).name}")
