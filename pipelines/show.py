@@ -172,7 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data-dir", help="folder of prepared data sets")
     parser.add_argument("--on-bad-image", default="error", choices=("error", "skip"), help="[error]")
     flags = parser.parse_args(arguments)
-    if not (flags.out or flags.stats):
+    if flags.out is None and not flags.stats:
         parser.error("give --out FILE.png, --stats, or both")
     try:
         if flags.out is not None:
