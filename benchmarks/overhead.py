@@ -8,6 +8,7 @@ interleaved. Then the whole command against TensorFlow's import and its training
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import statistics
 import subprocess
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 from benchmarks.ratio import compared
 from tfcnn.cli.signals import DeferredSignals
@@ -66,6 +68,39 @@ def steps(rounds: int) -> None:
     print(f"steps with callbacks against alone: {ratio:.3f} ({low:.3f} to {high:.3f})")
 
 
+def syncing(rounds: int) -> None:
+    """Print what it takes that an epoch's files are on the disk (model.keras, history.csv, a checkpoint)."""
+    import_tensorflow()
+    from tfcnn.run_directory import RunDirectory
+    from tfcnn.training import loop
+    from tfcnn.training.callbacks import Keeper
+    from tfcnn.training.checkpoint import Checkpoints
+    from tfcnn.training.data import load_data
+    from tfcnn.training.fit import build_model
+
+    config = Config(arch="lenet5", batch_size=32)
+    data = load_data(config)
+    model, _ = build_model(config, data)
+    loop.build_metrics(model, data)
+    times: dict[str, list[float]] = {"on the disk": [], "left to the kernel": []}
+    with tempfile.TemporaryDirectory(dir=".") as folder, DeferredSignals() as signals:
+        run = RunDirectory(folder)
+        keeper = Keeper(run, Checkpoints(model, run.checkpoints), [], signals=signals)
+        keeper.set_model(model)
+        for number in range(2 * rounds + 2):
+            name = list(times)[number % 2]
+            logs = {"loss": 1.0, "val_loss": 1 / (number + 1)}  # each epoch is the best: all files are written
+            with mock.patch("os.fsync") if name == "left to the kernel" else contextlib.nullcontext():
+                started = time.perf_counter()
+                keeper.on_epoch_end(number, logs)
+                if number >= 2:
+                    times[name].append(time.perf_counter() - started)
+    ratio, low, high = compared(times["on the disk"], times["left to the kernel"])
+    seconds = statistics.median(times["on the disk"]) - statistics.median(times["left to the kernel"])
+    print(f"an epoch's files, on the disk against left to the kernel: {ratio:.3f} ({low:.3f} to {high:.3f})")
+    print(f"that is {1000 * seconds:.1f} ms an epoch")
+
+
 def whole(rounds: int) -> None:
     """Print what the whole command takes beyond TensorFlow's import and the epochs."""
     importing, beyond, helping = [], [], []
@@ -98,6 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
+    syncing(5 * given.rounds)
     whole(given.rounds)
     steps(5 * given.rounds)
 
