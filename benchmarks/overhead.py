@@ -8,6 +8,7 @@ interleaved. Then the whole command against TensorFlow's import and its training
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import statistics
 import subprocess
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 from benchmarks.ratio import compare
 from tfcnn.cli.signals import DeferredSignals
@@ -28,7 +30,6 @@ def compare_steps(rounds: int) -> None:
     """Print how long an epoch's steps take with the callbacks of a run, against without them."""
     import_tensorflow()
     from tfcnn.run_directory import RunDirectory
-    from tfcnn.training import loop
     from tfcnn.training.callbacks import Keeper
     from tfcnn.training.checkpoint import Checkpoints
     from tfcnn.training.data import load_data
@@ -38,7 +39,7 @@ def compare_steps(rounds: int) -> None:
     config = Config(arch="lenet5", batch_size=32)
     data = load_data(config)
     model, _ = build_model(config, data)
-    loop.build_metrics(model, data)
+    build_metrics(model, data)
     take = loop.several_steps(model)
     batches = iter(data.train(1000))
     size = 8
@@ -65,6 +66,38 @@ def compare_steps(rounds: int) -> None:
                 times[name].append(time.perf_counter() - started)
     ratio, low, high = compare(times["with callbacks"], times["alone"])
     print(f"steps with callbacks against alone: {ratio:.3f} ({low:.3f} to {high:.3f})")
+
+
+def compare_syncing(rounds: int) -> None:
+    """Print what it takes that an epoch's files are on the disk (model.keras, history.csv, a checkpoint)."""
+    import_tensorflow()
+    from tfcnn.run_directory import RunDirectory
+    from tfcnn.training.callbacks import Keeper
+    from tfcnn.training.checkpoint import Checkpoints
+    from tfcnn.training.data import load_data
+    from tfcnn.training.fit import build_model
+
+    config = Config(arch="lenet5", batch_size=32)
+    data = load_data(config)
+    model, _ = build_model(config, data)
+    build_metrics(model, data)
+    times: dict[str, list[float]] = {"on the disk": [], "left to the kernel": []}
+    with tempfile.TemporaryDirectory(dir=".") as folder, DeferredSignals() as signals:
+        run = RunDirectory(folder)
+        keeper = Keeper(run, Checkpoints(model, run.checkpoints), [], signals=signals)
+        keeper.set_model(model)
+        for number in range(2 * rounds + 2):
+            name = list(times)[number % 2]
+            logs = {"loss": 1.0, "val_loss": 1 / (number + 1)}  # each epoch is the best: all files are written
+            with mock.patch("os.fsync") if name == "left to the kernel" else contextlib.nullcontext():
+                started = time.perf_counter()
+                keeper.on_epoch_end(number, logs)
+                if number >= 2:
+                    times[name].append(time.perf_counter() - started)
+    ratio, low, high = compare(times["on the disk"], times["left to the kernel"])
+    seconds = statistics.median(times["on the disk"]) - statistics.median(times["left to the kernel"])
+    print(f"an epoch's files, on the disk against left to the kernel: {ratio:.3f} ({low:.3f} to {high:.3f})")
+    print(f"that is {1000 * seconds:.1f} ms an epoch")
 
 
 def time_commands(rounds: int) -> None:
@@ -101,6 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
+    compare_syncing(5 * rounds)
     time_commands(rounds)
     compare_steps(5 * rounds)
 

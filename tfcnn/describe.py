@@ -129,7 +129,7 @@ def read_configs(arguments: argparse.Namespace) -> list[Config]:
         raise BadInput("--field draws one network: give --arch instead of --compare")
     if arguments.layer and not picture:
         raise BadInput("--layer chooses what --field draws: give --field FILE.png")
-    if picture and (Path(picture).suffix.lower() != ".png" or not Path(picture).parent.is_dir()):
+    if picture is not None and (Path(picture).suffix.lower() != ".png" or not Path(picture).parent.is_dir()):
         raise BadInput(f"--field must be a .png file in a folder that exists, got '{picture}'")
     if picture:
         check_target(picture, PNG, flag="--field")

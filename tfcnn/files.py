@@ -121,6 +121,8 @@ def check_target(path: str | Path, kind: Kind, *, flag: str = "--out") -> Path:
 
 def _problem_of(path: Path, kind: Kind) -> str | None:
     """What forbids to write a `kind` to a path, or None."""
+    if "\0" in str(path):
+        return "has a null character"
     if path.is_symlink():
         return "is a link, which is not replaced"
     if os.path.ismount(path):

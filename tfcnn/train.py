@@ -89,6 +89,8 @@ def check(config: Config) -> RunDirectory:
     pipelines.check_name(config.dataset)
     if config.weights not in (None, "imagenet") and not config.resume and not Path(config.weights).is_file():
         raise BadInput(f"no file '{config.weights}': give imagenet, or the path of a file with weights (--weights)")
+    if config.out == "":
+        raise BadInput("--out '' names no folder: give the path of the run directory")
     if config.resume and config.out is not None:
         directory = RunDirectory.open(config.out)
         directory.check_free()

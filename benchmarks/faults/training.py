@@ -87,10 +87,11 @@ def moment(where, name, after=None):
         return result
     setattr(where, name, call)
 
-for name in ("replace", "unlink"):
+for name in ("replace", "unlink", "mkdir"):
     moment(os, name)
 moment(tf.train.Checkpoint, "write", after="written")
 moment(keras.Model, "save")
+moment(keras.export.ExportArchive, "write_out", after="exported")
 moment(keras.callbacks.CallbackList, "on_test_batch_end")
 moment(keras.callbacks.CallbackList, "on_test_end")
 sys.argv = ["tfcnn.train", "--out", out, *flags]
@@ -107,7 +108,7 @@ FAULTS = [
     ("SIGTERM in a step", "write", 2, "term", 143),
     ("SIGKILL before the best model is written", "save", 1, "kill", -9),
     ("killed in the best model, after 50,000 bytes", "save", 1, "die 50000", -25),
-    ("SIGKILL before the best model is in its place", "replace", 2, "kill", -9),
+    ("SIGKILL before the best model is in its place", "replace", 3, "kill", -9),
     ("disk full in a checkpoint", "write", 2, "full 300000", 3),
     ("disk full in the best model", "save", 1, "full 50000", 3),
     ("SIGINT in a step", "write", 1, "int", 130),
@@ -115,6 +116,10 @@ FAULTS = [
     ("two SIGTERM", "write", 2, "term twice", -15),
     ("SIGKILL in validation", "on_test_batch_end", 1, "kill", -9),
     ("SIGKILL after validation", "on_test_end", 1, "kill", -9),
+    ("SIGKILL before the SavedModel is written", "write_out", 1, "kill", -9),
+    ("SIGKILL before the SavedModel is in its place", "exported", 1, "kill", -9),
+    ("disk full in the first file of the run", "mkdir", 1, "full 10", 3),
+    ("disk full in the SavedModel", "write_out", 1, "full 20000", 3),
 ]
 
 
@@ -301,7 +306,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=KILLS, help="SIGKILLs at random moments [%(default)s]")
     parser.add_argument("--only", default="", help="only the rows whose name contains this")
+    parser.add_argument("--sweep", type=int, default=0, metavar="N", help="only N damages to files of a finished run")
     arguments = parser.parse_args()
+    if arguments.sweep:
+        from benchmarks.faults.run_files import sweep
+
+        with tempfile.TemporaryDirectory() as temporary:
+            sweep(arguments.sweep, Path(temporary))
+        return
     print(HEAD.format(command="python -m tfcnn.train " + " ".join(FLAGS)), flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
