@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from tfcnn.cli.signals import Terminated
 from tfcnn.errors import BadInput
+from tfcnn.tables import printable
 
 
 class Parser(argparse.ArgumentParser):
@@ -67,5 +68,5 @@ def run_main(main: Callable[[], None]) -> int:
     except Exception as error:
         if not hasattr(error, "exit_code"):
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         return error.exit_code
