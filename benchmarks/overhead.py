@@ -34,13 +34,14 @@ def compare_steps(rounds: int) -> None:
     from tfcnn.training.checkpoint import Checkpoints
     from tfcnn.training.data import load_data
     from tfcnn.training.fit import build_model
+    from tfcnn.training.loop import build_metrics, several_steps
     from tfcnn.training.progress import Progress
 
     config = Config(arch="lenet5", batch_size=32)
     data = load_data(config)
     model, _ = build_model(config, data)
     build_metrics(model, data)
-    take = loop.several_steps(model)
+    take = several_steps(model)
     batches = iter(data.train(1000))
     size = 8
     times: dict[str, list[float]] = {"alone": [], "with callbacks": []}
@@ -76,6 +77,7 @@ def compare_syncing(rounds: int) -> None:
     from tfcnn.training.checkpoint import Checkpoints
     from tfcnn.training.data import load_data
     from tfcnn.training.fit import build_model
+    from tfcnn.training.loop import build_metrics
 
     config = Config(arch="lenet5", batch_size=32)
     data = load_data(config)

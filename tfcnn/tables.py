@@ -7,10 +7,27 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 Cells = Sequence[str]
+FORMULA_STARTS = tuple("=+-@\t\r\n")  # of a cell that a spreadsheet computes
+JOINERS = "\u200c\u200d"  # format characters that words and emoji need
+
+
+def printable(text: str) -> str:
+    r"""`text` for a terminal: line breaks and tabs become spaces, other control and format characters are left out.
+
+    >>> printable("\x1b[31mred\x07 of\ntwo lines")
+    '[31mred of two lines'
+    """
+    spaced = "".join(" " if character in "\t\n\r\v\f\x85\u2028\u2029" else character for character in text)
+    return "".join(
+        character
+        for character in spaced
+        if character in JOINERS or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
+    )
 
 
 def as_text(head: Cells, body: Sequence[Cells], total: Cells | None = None, *, words: Collection[int]) -> str:
@@ -31,6 +48,7 @@ def as_text(head: Cells, body: Sequence[Cells], total: Cells | None = None, *, w
     total  1,108
     """
     lines = [head, *body] if total is None else [head, *body, total]
+    lines = [[printable(cell) for cell in line] for line in lines]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
 
     def align(line: Cells) -> str:
@@ -41,14 +59,15 @@ def as_text(head: Cells, body: Sequence[Cells], total: Cells | None = None, *, w
         return "  ".join(cells).rstrip()
 
     rule = "-" * (sum(widths) + 2 * (len(head) - 1))
-    text = [align(head), rule, *map(align, body)]
+    count = 1 + len(body)
+    text = [align(lines[0]), rule, *map(align, lines[1:count])]
     if total is not None:
-        text += [rule, align(total)]
+        text += [rule, align(lines[-1])]
     return "\n".join(text)
 
 
 def as_markdown(head: Cells, body: Sequence[Cells], total: Cells | None = None, *, words: Collection[int]) -> str:
-    """A Markdown table, its total bold; in a cell a vertical bar is escaped and a line break becomes a space.
+    """A Markdown table, its total bold; no cell adds columns, HTML or links, or code unless it is `code` as a whole.
 
     >>> print(as_markdown(("name", "MACs"), [("a|b", "84")], ("", "84"), words=[0]))
     | name | MACs |
@@ -64,17 +83,44 @@ def as_markdown(head: Cells, body: Sequence[Cells], total: Cells | None = None, 
 
 
 def _escape(cell: str) -> str:
-    return " ".join(cell.splitlines()).replace("|", "\\|")
+    code = printable(cell)
+    if len(code) > 2 and code[0] == code[-1] == "`" and "`" not in code[1:-1]:
+        return code.replace("|", "\\|")
+    return escape_markdown(cell)
+
+
+def escape_markdown(text: str) -> str:
+    r"""Text that Markdown shows as it is, in one line and in a cell of a table.
+
+    >>> print(escape_markdown("<script> | `a` [b](c)"))
+    &lt;script> \| \`a\` \[b](c)
+    """
+    text = printable(text).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;")
+    for character in "|`[":
+        text = text.replace(character, f"\\{character}")
+    return text
 
 
 def as_csv(head: Sequence[str], body: Iterable[Sequence[Any]]) -> str:
-    """A CSV table; a value that is None is empty.
+    """A CSV table; a value that is None is empty, and text that a spreadsheet would compute begins with an apostrophe.
 
-    >>> print(as_csv(("name", "MACs"), [("a,b", 84), ("c", None)]))
+    >>> print(as_csv(("name", "MACs"), [("a,b", 84), ("=1+1", -3), ("c", None)]))
     name,MACs
     "a,b",84
+    '=1+1,-3
     c,
     """
     file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([head, *body])
+    csv.writer(file, lineterminator="\n").writerows([_as_data(cell) for cell in line] for line in (head, *body))
     return file.getvalue().rstrip("\n")
+
+
+def _as_data(cell: Any) -> Any:
+    """A cell of CSV: text that begins as a formula gets an apostrophe, unless it is a number."""
+    if not isinstance(cell, str) or not cell.startswith(FORMULA_STARTS):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell

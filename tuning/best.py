@@ -7,10 +7,10 @@ from typing import Any
 
 from tfcnn import train
 from tfcnn.cli.parser import Parser, run_main
-from tfcnn.config import Config
 from tfcnn.errors import BadInput
+from tfcnn.tables import printable
 from tuning.study.folder import Study, add_study
-from tuning.study.trials import TrialRecord, best_first, command_of
+from tuning.study.trials import TrialRecord, best_first, command_of, config_of
 
 
 def find_winner(study: Study) -> TrialRecord:
@@ -29,13 +29,13 @@ def main() -> None:
     parser.add_argument("--epochs", help="another number of epochs than the trial had")
     arguments = parser.parse_args()
     study = Study.opened(arguments.study, arguments.storage)
-    fields: dict[str, Any] = dict(find_winner(study).config)
+    fields: dict[str, Any] = {}
     if arguments.out:
         fields["out"] = arguments.out
     if arguments.epochs:
         fields["epochs"] = arguments.epochs
-    config = Config(**fields)
-    print(command_of(config), flush=True)
+    config = config_of(find_winner(study), **fields)
+    print(printable(command_of(config)), flush=True)
     if arguments.train:
         train.run(config)
 

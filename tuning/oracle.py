@@ -9,7 +9,6 @@ continued by one worker proposes what an uninterrupted one proposes.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import threading
 from collections.abc import Callable
@@ -20,13 +19,14 @@ import optuna
 from keras_tuner.engine.trial import Trial
 from optuna.trial import FrozenTrial, TrialState
 
+from tfcnn.errors import BadInput
+from tuning.proposals import MOST_FAILURES, ProposalFailed, explain_failure, filled, store, values_of
 from tuning.sampling import PRUNERS, Draw, check_sampler
 from tuning.study.storage import quiet
 from tuning.study.trials import NO_HEARTBEAT, origin
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-DRAWS = 1000  # proposals for one trial, after which the space counts as exhausted
 STARTS = 2  # of a trial that kills its process: once may be the machine's fault
 STATUS = {  # keras-tuner's names of Optuna's states
     TrialState.COMPLETE: "COMPLETED",
@@ -63,7 +63,8 @@ class OptunaOracle(keras_tuner.Oracle):
         **kwargs: of keras_tuner.Oracle.
 
     Raises:
-        BadInput: sampler, pruner and objectives do not go together, or a package is not installed.
+        BadInput: sampler, pruner and objectives do not go together, or a package is not installed; from `create_trial`:
+            the space raised at MOST_FAILURES proposals in a row, each of which is a failed trial.
     """
 
     def __init__(
@@ -100,7 +101,20 @@ class OptunaOracle(keras_tuner.Oracle):
             directions=["maximize" if goal.direction == "max" else "minimize" for goal in self.objectives],
             load_if_exists=True,
         )
-        self.infeasible = self.study.user_attrs.get("infeasible", 0)
+        names = [goal.name for goal in self.objectives]
+        if self.study.metric_names != names:
+            with quiet():
+                self.study.set_metric_names(names)
+        attributes = self.study.user_attrs
+        self.infeasible = attributes.get("infeasible", 0)
+        if "stores" not in attributes and not self.study.get_trials(deepcopy=False):
+            self.study.set_user_attr("stores", "values")
+            attributes["stores"] = "values"
+        self.stores_indices = "stores" not in attributes  # as all did once
+        if space is None and "hyperparameters" in attributes:  # of a Tuner, which asks for them once
+            super().update_space(keras_tuner.HyperParameters.from_config(attributes["hyperparameters"]))
+        self._failures = 0  # of proposals in a row
+        self._failed: list[Trial] = []  # that nobody has taken
         self._mutex = threading.RLock()
         self._running: dict[str, optuna.Trial] = {}
         self._retries: list[int] = []  # numbers of trials to hand out again
@@ -117,25 +131,36 @@ class OptunaOracle(keras_tuner.Oracle):
         with self._mutex:
             if tuner_id in self.ongoing_trials:
                 return self.ongoing_trials[tuner_id]
-            running = self._next_trial()
-            if running is None:
-                return Trial(keras_tuner.HyperParameters(), status="STOPPED")
-            frozen = self.storage.get_trial(running._trial_id)
-            hp = self._values_of(frozen)
-            if hp is None:
-                self._finish(frozen, TrialState.FAIL, reason="the space has no more values")
-                self.study.set_user_attr("exhausted", True)
-                return self.create_trial(tuner_id)
-            for key, value in self.labels.items():
-                running.set_user_attr(key, value)
-            running.set_user_attr("starts", frozen.user_attrs.get("starts", 0) + 1)
-            trial = Trial(hp.copy(), str(frozen.number), "RUNNING")
-            self._running[trial.trial_id] = running
-            self.trials[trial.trial_id] = trial
-            self.ongoing_trials[tuner_id] = trial
-            self.start_order.append(trial.trial_id)
-            self.update_space(hp)
-            return trial
+            while (running := self._next_trial()) is not None:
+                for key, value in self.labels.items():
+                    running.set_user_attr(key, value)
+                running.set_user_attr("starts", running.user_attrs.get("starts", 0) + 1)
+                frozen = self.storage.get_trial(running._trial_id)
+                try:
+                    hp = values_of(self, frozen)
+                except ProposalFailed as failure:
+                    self._fail_proposal(frozen, failure)
+                    continue
+                self._failures = 0
+                if hp is None:
+                    self._finish(frozen, TrialState.FAIL, reason="the space has no more values")
+                    self.study.set_user_attr("exhausted", True)
+                    continue
+                trial = Trial(hp.copy(), str(frozen.number), "RUNNING")
+                self._running[trial.trial_id] = running
+                self.trials[trial.trial_id] = trial
+                self.ongoing_trials[tuner_id] = trial
+                self.start_order.append(trial.trial_id)
+                self.update_space(hp)
+                return trial
+            return Trial(keras_tuner.HyperParameters(), status="STOPPED")
+
+    def update_space(self, hyperparameters: keras_tuner.HyperParameters) -> None:
+        """Add hyperparameters to those that are known; without a `space` the study remembers them."""
+        before = len(self.hyperparameters.space)
+        super().update_space(hyperparameters)
+        if self.space is None and len(self.hyperparameters.space) > before:
+            self.study.set_user_attr("hyperparameters", self.hyperparameters.get_config())
 
     def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Trial:
         with self._mutex:
@@ -172,6 +197,8 @@ class OptunaOracle(keras_tuner.Oracle):
                 kept.status = "FAILED"
                 kept.message = NO_HEARTBEAT
                 return
+            if self.space is None and trial.hyperparameters.values != frozen.user_attrs["values"]:
+                self.storage.set_trial_user_attr(frozen._trial_id, "values", trial.hyperparameters.values)
             if kept.status == "INVALID":
                 if frozen.user_attrs["starts"] <= self.max_retries_per_trial:
                     self._retries.append(frozen.number)
@@ -197,6 +224,18 @@ class OptunaOracle(keras_tuner.Oracle):
         """What is noted of a running trial; "origin" is the number under which it was first started."""
         frozen = self.storage.get_trial(self._running[trial.trial_id]._trial_id)
         return frozen.user_attrs | {"origin": origin(frozen)}
+
+    def take_failed(self) -> list[Trial]:
+        """The trials for which the space raised since the last call."""
+        failed = self._failed
+        self._failed = []
+        return failed
+
+    def fail(self, trial: Trial, error: BaseException) -> None:
+        """End a running trial for which the space raised where it is asked again."""
+        trial.status = "FAILED"
+        trial.message = explain_failure(error)
+        self.end_trial(trial)
 
     def note(self, trial: Trial, **attributes: Any) -> None:
         """Store values, plain in JSON, with a running trial."""
@@ -256,7 +295,7 @@ class OptunaOracle(keras_tuner.Oracle):
     def _add_finished(self, frozen: FrozenTrial) -> None:
         """Add a finished trial of the storage to keras-tuner's."""
         if "values" in frozen.user_attrs:
-            trial = Trial(_filled(frozen.user_attrs["values"]), str(frozen.number), STATUS[frozen.state])
+            trial = Trial(filled(frozen.user_attrs["values"]), str(frozen.number), STATUS[frozen.state])
             if frozen.values is not None:
                 trial.score = frozen.values if len(self.objectives) > 1 else frozen.value
                 for goal, value in zip(self.objectives, frozen.values, strict=True):
@@ -273,59 +312,24 @@ class OptunaOracle(keras_tuner.Oracle):
             self.storage.set_trial_user_attr(frozen._trial_id, "reason", reason)
         self.study.tell(frozen.number, scores, state)
 
-    def _values_of(self, frozen: FrozenTrial) -> keras_tuner.HyperParameters | None:
-        """The values of a trial: those it has, or else drawn and stored; None if none are left."""
-        if "values" in frozen.user_attrs:
-            hp = _filled(frozen.user_attrs["values"])
-            self._apply_space(hp)
-            return hp
-        refused = self.infeasible
-        try:
-            drawn = self._draw(frozen)
-        finally:
-            if self.infeasible > refused:
-                self.study.set_user_attr("infeasible", self.infeasible)
-        if drawn is None:
-            return None
-        for name, distribution in drawn.frozen.distributions.items():
-            internal = distribution.to_internal_repr(drawn.frozen.params[name])
-            self.storage.set_trial_param(frozen._trial_id, name, internal, distribution)
-        self.storage.set_trial_user_attr(frozen._trial_id, "values", drawn.values)
-        return drawn
-
-    def _draw(self, frozen: FrozenTrial) -> Draw | None:
-        """The first of up to DRAWS draws that is new and accepted; counts those that are refused."""
-        trials = self.study.get_trials(deepcopy=False)
-        tried = {_key(trial.user_attrs["values"]) for trial in trials if "values" in trial.user_attrs}
-        first = None
-        for number in range(1, DRAWS + 1):
-            draw = Draw(self, frozen, number, first)
-            proposal = self._apply_space(draw)
-            first = first or draw
-            if _key(draw.values) in tried:
-                continue
-            if self.accept is None or self.accept(proposal):
-                return draw
-            self.infeasible += 1
-        return None
-
-    def _apply_space(self, hp: keras_tuner.HyperParameters) -> Any:
-        """Ask `hp` for every value of the space; returns what the space makes of them."""
-        if self.space:
-            return self.space(hp)
-        hp.merge(self.hyperparameters.space)
-        return hp
-
-
-def _filled(values: dict[str, Any]) -> keras_tuner.HyperParameters:
-    hp = keras_tuner.HyperParameters()
-    hp.values = dict(values)
-    return hp
+    def _fail_proposal(self, frozen: FrozenTrial, failure: ProposalFailed) -> None:
+        """Record a trial for which the space raised; raises BadInput after MOST_FAILURES in a row."""
+        if isinstance(failure.hyperparameters, Draw):
+            store(self, frozen, failure.hyperparameters)
+        else:
+            self.storage.set_trial_user_attr(frozen._trial_id, "values", failure.hyperparameters.values)
+        self._finish(frozen, TrialState.FAIL, reason=explain_failure(failure.cause))
+        self._add_finished(self.storage.get_trial(frozen._trial_id))
+        self._failed.append(self.trials[str(frozen.number)])
+        self._failures += 1
+        if self._failures >= MOST_FAILURES:
+            if isinstance(failure.cause, BadInput):
+                raise failure.cause
+            raise BadInput(
+                f"the space fails at {MOST_FAILURES} proposals in a row, at the last one as "
+                f"{explain_failure(failure.cause)} (--space)"
+            ) from failure.cause
 
 
 def _is_finite(score: float | None) -> bool:
     return score is not None and math.isfinite(score)
-
-
-def _key(values: dict[str, Any]) -> str:
-    return json.dumps(values, sort_keys=True)

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from tfcnn import tables
 from tfcnn.cli.parser import Parser, run_main
-from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.files import writing
+from tfcnn.tables import printable
 from tuning.budgets import format_cost
 from tuning.study.folder import Study, add_study
 from tuning.study.trials import (
@@ -24,11 +24,13 @@ from tuning.study.trials import (
     TrialRecord,
     best_first,
     command_of,
+    config_of,
     format_scores,
     format_values,
 )
 
 SHOWN = 5  # of the best trials, with one objective
+ENOUGH_TRIALS = 20  # completed ones, from which importances say something
 
 
 class Section(NamedTuple):
@@ -86,7 +88,7 @@ def _best_sections(trials: list[TrialRecord], objectives: list[Objective]) -> li
         sections = [Section("The Pareto front", text, (head, rows), picture)]
     else:
         sections = [Section("The best", table=(head, rows))]
-    commands = [[str(trial.number), f"`{command_of(Config(**trial.config))}`"] for trial in shown]
+    commands = [[str(trial.number), f"`{command_of(config_of(trial))}`"] for trial in shown]
     sections.append(Section("The commands that train them", table=(["trial", "command"], commands)))
     sections.append(Section("Best so far", picture=plots.svg(plots.best_so_far(trials, objectives))))
     if plots.as_optuna(trials, objectives).trials[0].params:
@@ -94,6 +96,12 @@ def _best_sections(trials: list[TrialRecord], objectives: list[Objective]) -> li
     importances = plots.importances(trials, objectives)
     if importances:
         text = "The share of the score's variance that each value accounts for (fANOVA)."
+        completed = sum(trial.state == "COMPLETED" for trial in trials)
+        if completed < ENOUGH_TRIALS:
+            text += (
+                f" Caution: {completed} completed trials are few; from fewer than {ENOUGH_TRIALS} the shares are "
+                "mostly chance, and other trials would give others."
+            )
         picture = plots.svg(plots.importance_bars(importances))
         names = list(dict.fromkeys(name for shares in importances.values() for name in shares))
         rows = [[name, *(f"{shares.get(name, 0):.1%}" for shares in importances.values())] for name in names]
@@ -144,7 +152,7 @@ def _seconds(trial: TrialRecord) -> str:
 
 def to_markdown(title: str, sections: list[Section]) -> str:
     """The report without its pictures, except a link to front.png."""
-    parts = [f"# {title}"]
+    parts = [f"# {tables.escape_markdown(title)}"]
     for section in sections:
         parts += [f"## {section.title}", section.text]
         if section.title == "The Pareto front":
@@ -223,7 +231,7 @@ def main() -> None:
     for name, text in texts.items():
         with writing(study.path / name) as draft:
             draft.write_text(text)
-        print(study.path / name)
+        print(printable(str(study.path / name)))
     if len(objectives) > 1 and best_first(trials, objectives):
         from tfcnn.visualize.text import save
         from tuning.study import plots

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfcnn.cli.parser import Parser, run_main
-from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tuning import spaces
 from tuning.study.folder import Study, add_study
-from tuning.study.trials import TrialRecord
+from tuning.study.trials import TrialRecord, config_of
 from tuning.workers.worker import Trainer, train
 
 COMPARED = ("val_", "test_", "parameters", "macs")  # metrics of a run, by how their names begin
@@ -50,7 +49,7 @@ def rerun(trial: TrialRecord, objective: str, trainer: str | None = None) -> lis
         curve[epoch] = metrics.get(objective)
 
     with tempfile.TemporaryDirectory() as folder:
-        metrics = run(Config(**trial.config, out=str(Path(folder) / "run")), report)
+        metrics = run(config_of(trial, out=str(Path(folder) / "run")), report)
     comparisons = [
         Comparison(name, value, metrics.get(name)) for name, value in trial.metrics.items() if name.startswith(COMPARED)
     ]

@@ -6,10 +6,12 @@ of the trial, number of the draw).
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
 import importlib
-from collections.abc import Callable, Container
-from typing import Any, Protocol
+from collections.abc import Callable, Container, Iterator
+from typing import Any, NamedTuple, Protocol
 
 import keras_tuner
 import numpy as np
@@ -19,9 +21,9 @@ from optuna import distributions
 from optuna.trial import FrozenTrial, TrialState
 
 from tfcnn.errors import BadInput
+from tuning.coding import Distribution, as_drawn, coding_of, distributions_of, name_of
 from tuning.study.storage import quiet
 
-Distribution = distributions.CategoricalDistribution | distributions.IntDistribution | distributions.FloatDistribution
 LOOSE = 20  # draws for one trial, after which all of its values are random
 SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     "random": optuna.samplers.RandomSampler,
@@ -39,6 +41,10 @@ PRUNERS: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
 }
 
 
+class CannotDraw(BadInput):
+    """The sampler refuses what a space asks for; the message names the hyperparameter."""
+
+
 class Source(Protocol):
     """What a draw needs of tuning.oracle.OptunaOracle."""
 
@@ -46,6 +52,15 @@ class Source(Protocol):
     storage: optuna.storages.BaseStorage
     sampler: str
     seed: int
+    stores_indices: bool
+
+
+class Stored(NamedTuple):
+    """The value of a hyperparameter as the database has it."""
+
+    value: Any
+    distribution: Distribution
+    scale: str  # of SCALES
 
 
 class Draw(keras_tuner.HyperParameters):
@@ -59,20 +74,31 @@ class Draw(keras_tuner.HyperParameters):
         frozen: the Optuna trial that gets the values.
         number: of the draw for this trial, from 1 up.
         first: the first draw for this trial; None for draw 1.
+
+    Attributes:
+        stored: what the database gets, by Optuna's name of each hyperparameter.
     """
 
     def __init__(self, oracle: Source, frozen: FrozenTrial, number: int = 1, first: Draw | None = None) -> None:
         super().__init__()
         self.finite = oracle.sampler == "grid"
+        self.stores_indices = oracle.stores_indices
+        self.stored: dict[str, Stored] = {}
+        self.known: dict[str, distributions.BaseDistribution]
+        if first is None:
+            self.known = distributions_of(oracle.study.get_trials(deepcopy=False))
+        else:
+            self.known = first.known
         seed = seed_of(oracle.seed, frozen.number, number)
         # A copy: a sampler that sets attributes of the trial sets them in the storage, by its id.
         self.frozen = copy.copy(frozen)
         self.frozen.params = {}
         self.frozen.distributions = {}
         if first is None or self.finite:  # the grid leaves out what was tried
-            with quiet():
+            with quiet(), _explained("the sampler cannot learn from the trials"):
                 self.sampler = SAMPLERS[oracle.sampler](seed)
                 self.study = _Lessons(oracle.study.study_name, oracle.storage, self.sampler)
+                self.study.stores_indices = oracle.stores_indices
                 space = self.sampler.infer_relative_search_space(self.study, self.frozen)
                 self.relative = self.sampler.sample_relative(self.study, self.frozen, space)
             self.loose = 0.0
@@ -91,33 +117,49 @@ class Draw(keras_tuner.HyperParameters):
     def _draw(self, hp: kinds.HyperParameter) -> Any:
         if isinstance(hp, kinds.Fixed):
             return hp.value
-        name = _name(hp)
-        distribution, read = distribution_of(hp, self.finite)
-        value: Any
+        coding = coding_of(hp, self.finite, self.stores_indices)
+        name = name_of(hp, coding.stored, self.known)
+        value = self._sample(hp.name, name, coding.drawn)
+        self.frozen.params = self.frozen.params | {name: value}
+        self.frozen.distributions = self.frozen.distributions | {name: coding.drawn}
+        known_value = coding.read(value)
+        kept = value if self.stores_indices else known_value
+        self.stored[name] = Stored(kept, coding.stored, coding.scale)
+        return known_value
+
+    def _sample(self, asked: str, name: str, distribution: Distribution) -> Any:
+        """A value for the hyperparameter `asked`, which is `name` in Optuna."""
         if distribution.single():
             if isinstance(distribution, distributions.CategoricalDistribution):
-                value = distribution.choices[0]
-            else:
-                value = distribution.low
-        elif (
-            name in self.relative
-            and distribution._contains(distribution.to_internal_repr(self.relative[name]))
-            and self.chance.random() >= self.loose
-        ):
+                return distribution.choices[0]
+            return distribution.low
+        if name in self.relative:
             value = self.relative[name]
-        else:
-            with quiet():
-                value = self.sampler.sample_independent(self.study, self.frozen, name, distribution)
-        self.frozen.params = self.frozen.params | {name: value}
-        self.frozen.distributions = self.frozen.distributions | {name: distribution}
-        return read(value)
+            if _contains(distribution, value) and self.chance.random() >= self.loose:
+                return value
+        with quiet(), _explained(f"the sampler cannot draw '{asked}'"):
+            return self.sampler.sample_independent(self.study, self.frozen, name, distribution)
+
+
+@contextlib.contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """A context in which an error of Optuna's sampler becomes CannotDraw."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except (ValueError, TypeError, LookupError, AssertionError) as error:
+        raise CannotDraw(f"{what}: {error} (--sampler)") from error
 
 
 class _Lessons(optuna.Study):
-    """The study as a sampler sees it: a failed trial counts as pruned before its first value, worse than any value.
+    """The study as a sampler sees it.
 
-    Optuna leaves failed trials out, and so would propose the learning rates that diverge again and again.
+    A failed trial counts as pruned before its first value, worse than any value: Optuna leaves failed trials out, and
+    so would propose the learning rates that diverge again and again. Values that have an order are indices.
     """
+
+    stores_indices = False
 
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
@@ -130,37 +172,22 @@ class _Lessons(optuna.Study):
                 trial.values = None
                 trial.intermediate_values = {}
             if states is None or trial.state in states:
-                trials.append(trial)
+                trials.append(trial if self.stores_indices else self._as_drawn(trial))
         return trials
 
+    def _as_drawn(self, trial: FrozenTrial) -> FrozenTrial:
+        """A trial of the database with the parameters that the sampler drew; a finished one is converted once."""
+        key = (trial._trial_id, trial.state)
+        if key not in self._converted:
+            self._converted[key] = as_drawn(trial)
+        drawn = self._converted[key]
+        if not trial.state.is_finished():
+            del self._converted[key]
+        return drawn
 
-def distribution_of(hp: kinds.HyperParameter, finite: bool = False) -> tuple[Distribution, Callable[[Any], Any]]:
-    """The Optuna distribution of a keras-tuner hyperparameter, and the function from its values to those of `hp`.
-
-    Ordered choices and logarithmic steps become the index of the value, so that a sampler sees their order.
-
-    Args:
-        hp: Choice, Boolean, Int or Float.
-        finite: whether a continuous one has ten values, as in keras-tuner's grid.
-    """
-    if isinstance(hp, kinds.Boolean):
-        return distributions.CategoricalDistribution((False, True)), bool
-    if isinstance(hp, kinds.Choice) and not hp.ordered:
-        return distributions.CategoricalDistribution(tuple(hp.values)), lambda value: value
-    numeric = not isinstance(hp, kinds.Choice)
-    if numeric and hp.step is None and not finite:
-        low, high, log = hp.min_value, hp.max_value, hp.sampling == "log"
-        if hp.sampling == "reverse_log":
-            return distributions.FloatDistribution(0.0, 1.0), lambda share: hp.prob_to_value(min(share, 1 - 1e-12))
-        if isinstance(hp, kinds.Int):
-            return distributions.IntDistribution(low, high, log=log), int
-        return distributions.FloatDistribution(low, high, log=log), float
-    if isinstance(hp, kinds.Int) and hp.sampling == "linear":
-        high = hp.min_value + (hp.max_value - hp.min_value) // hp.step * hp.step
-        return distributions.IntDistribution(hp.min_value, high, step=hp.step), int
-    whole = isinstance(hp, kinds.Int)
-    values = sorted(int(value) if whole else value for value in hp.values) if numeric else list(hp.values)
-    return distributions.IntDistribution(0, len(values) - 1), lambda index: values[int(index)]
+    @functools.cached_property
+    def _converted(self) -> dict[tuple[int, TrialState], FrozenTrial]:
+        return {}
 
 
 def seed_of(*numbers: int) -> int:
@@ -182,6 +209,8 @@ def check_sampler(sampler: str, pruner: str, objectives: int) -> None:
         raise BadInput(f"--sampler {sampler} needs the package {package}: pip install {package}") from None
 
 
-def _name(hp: kinds.HyperParameter) -> str:
-    """The name of a hyperparameter in Optuna, where one name under two conditions is two."""
-    return hp.name + "".join(f" [{c.name} in {', '.join(map(str, c.values))}]" for c in hp.conditions)
+def _contains(distribution: Distribution, value: Any) -> bool:
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except ValueError:  # not one of the choices
+        return False

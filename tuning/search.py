@@ -23,6 +23,7 @@ from tfcnn.config import Config, flag_of
 from tfcnn.errors import BadInput, TrainingFailed, choose
 from tfcnn.flags import add_flags
 from tfcnn.models import registry
+from tfcnn.tables import printable
 from tfcnn.tasks import HEADLINES
 from tfcnn.training import recipes
 from tfcnn.training.data import load_data
@@ -197,7 +198,7 @@ def _make_oracle(
         goals if len(goals) > 1 else goals[0],
         settings.sampler,
         settings.pruner,
-        max_trials=settings.trials,
+        max_trials=None if in_memory else settings.trials,
         seed=config.seed,
         storage=None if in_memory else study.storage(),
         name=study.name,
@@ -290,7 +291,7 @@ def main() -> None:
     print(f"\n{'the Pareto front' if several else 'the best'}:")
     for trial in best if several else best[:SHOWN]:
         scores = ", ".join(format_scores(objectives, trial.scores))
-        print(f"{scores}  {format_values(trial.values)}  {study.run(trial.number).path}")
+        print(printable(f"{scores}  {format_values(trial.values)}  {study.run(trial.number).path}"))
     print(f"\npython -m tuning.report {study.path}\npython -m tuning.best {study.path}")
 
 

@@ -208,7 +208,7 @@ def load(place: str, flag: str = "--space") -> Callable:
         raise BadInput(f"no file '{path or name}': give path/to/file.py:function ({flag})")
     try:
         module = runpy.run_path(path)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput(f"'{path}' cannot be run: {type(error).__name__}: {error} ({flag})") from error
     if not callable(module.get(name)):
         functions = ", ".join(key for key, value in module.items() if inspect.isfunction(value))

@@ -10,7 +10,8 @@ import optuna
 import pytest
 
 from tests.tuning.mixed_space import SCORE, mixed, run_trials, score_of
-from tuning.oracle import DRAWS, OptunaOracle
+from tuning.oracle import OptunaOracle
+from tuning.proposals import DRAWS
 from tuning.study import storage
 from tuning.study.folder import Study
 from tuning.study.trials import NO_HEARTBEAT, record_of

@@ -12,8 +12,9 @@ from keras_tuner.engine import hyperparameters as kinds
 from tests.tuning.mixed_space import SCORE, mixed, run_trials
 from tfcnn.errors import BadInput
 from tuning import search
+from tuning.coding import coding_of
 from tuning.oracle import OptunaOracle
-from tuning.sampling import LOOSE, PRUNERS, SAMPLERS, Draw, check_sampler, distribution_of, seed_of
+from tuning.sampling import LOOSE, PRUNERS, SAMPLERS, Draw, check_sampler, seed_of
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ from tuning.sampling import LOOSE, PRUNERS, SAMPLERS, Draw, check_sampler, distr
     ids=["int", "int, log", "float", "float, log", "numbers", "words", "boolean"],  # a set has another text each time
 )
 def test_values_of_finite_kinds(hp, allowed):
-    distribution, read = distribution_of(hp)
+    distribution, read, *_ = coding_of(hp)
     sampler = optuna.samplers.RandomSampler(0)
     study = optuna.create_study()
     values = [read(sampler.sample_independent(study, None, "x", distribution)) for _ in range(200)]
@@ -43,7 +44,7 @@ def test_values_of_finite_kinds(hp, allowed):
 )
 def test_continuous_kinds_have_the_median_of_their_scale(sampling, middle):
     hp = kinds.Float("x", 0.1, 100.0, sampling=sampling)
-    distribution, read = distribution_of(hp)
+    distribution, read, *_ = coding_of(hp)
     sampler = optuna.samplers.RandomSampler(0)
     study = optuna.create_study()
     values = sorted(read(sampler.sample_independent(study, None, "x", distribution)) for _ in range(2000))

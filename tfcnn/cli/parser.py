@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from tfcnn.cli.signals import Interrupted, RaisedSignals, Terminated, raise_received
 from tfcnn.errors import BadInput, shorten
+from tfcnn.tables import printable
 
 LARGEST_DIGITS = 9  # of a count
 LONGEST_WORD = 200  # of a message; a longer one is cut in the middle
@@ -89,7 +90,7 @@ def report_error(error: Exception | KeyboardInterrupt, received: KeyboardInterru
         message = describe_os_error(error)
     else:
         raise error
-    print("error:", *(shorten(word, LONGEST_WORD) for word in message.split()), file=sys.stderr)
+    print("error:", *(shorten(printable(word), LONGEST_WORD) for word in message.split()), file=sys.stderr)
     return getattr(error, "exit_code", 2)
 
 

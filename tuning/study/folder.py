@@ -20,7 +20,8 @@ from tfcnn.config import flag_of
 from tfcnn.errors import BadInput
 from tfcnn.files import read_json, write_json
 from tfcnn.run_directory import RunDirectory
-from tuning.study.storage import open_database, open_journal, quiet
+from tuning.study.patience import Patience, cause_of, endure
+from tuning.study.storage import has_studies, open_database, open_journal, parse_url, quiet
 from tuning.study.trials import Objective, TrialRecord, record_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Study:
         self.journal = self.path / "journal.log"
         self.url = storage
         if storage is None and self.file.is_file():
-            self.url = read_json(self.file).get("storage")
+            self.url = self._read_url()
 
     @classmethod
     def opened(cls, path: str | os.PathLike, storage: str | None = None) -> Study:
@@ -63,9 +64,7 @@ class Study:
         """Where the trials are stored, for messages: without the password of a URL."""
         if self.url is None:
             return f"'{self.journal}'"
-        from sqlalchemy.engine import make_url
-
-        return f"'{make_url(self.url).render_as_string(hide_password=True)}'"
+        return f"'{parse_url(self.url).render_as_string(hide_password=True)}'"
 
     def run(self, number: int) -> RunDirectory:
         return RunDirectory(self.path / f"trial-{number}")
@@ -101,29 +100,33 @@ class Study:
     @contextlib.contextmanager
     def readable(self) -> Iterator[None]:
         """A context in which an error of the storage becomes BadInput that names it."""
-        import optuna
-        import sqlalchemy.exc
-
         try:
             yield
-        except (ValueError, KeyError, AssertionError, TypeError, OSError) as error:
-            if isinstance(error, BadInput) or self.url is not None:
-                raise
-            raise BadInput(f"the study's journal {self.place} cannot be read: {error!r}") from error
-        except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
-            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise BadInput(f"the study's storage {self.place} cannot be read: {cause} (--storage)") from error
+        except BadInput:
+            raise
+        except Exception as error:  # a damaged file may give anything
+            if self.url is None:
+                cause = f"{type(error).__name__}: {error}"
+                raise BadInput(f"the study's journal {self.place} cannot be read: {cause}") from error
+            raise BadInput(f"the study's storage {self.place} cannot be read: {cause_of(error)} (--storage)") from error
 
     def storage(self) -> BaseStorage:
-        """Optuna's storage of the study. Raises BadInput if it cannot be read."""
+        """Optuna's storage of the study, made if it is not there. Raises BadInput if it cannot be read."""
         import optuna
 
         with self.readable(), quiet():
             if self.url is None:
-                return open_journal(self.journal)
-            if "://" not in self.url:
-                raise BadInput(f"--storage takes a URL, as in sqlite:///study.db, got '{self.url}'")
-            return optuna.storages.get_storage(open_database(self.url))
+                return endure(open_journal(self.journal), self.place)
+            has_studies(parse_url(self.url), self.place)
+            database = Patience(self.place).call(open_database, self.url)
+            return endure(optuna.storages.get_storage(database), self.place)
+
+    def _is_stored(self) -> bool:
+        """Whether the journal or a database with Optuna's tables is there."""
+        if self.url is None:
+            return self.journal.is_file()
+        with self.readable():
+            return has_studies(parse_url(self.url), self.place)
 
     @property
     def name(self) -> str:
@@ -142,14 +145,20 @@ class Study:
         """The Optuna study. Raises BadInput if it cannot be read, or is not there."""
         study = self._load()
         if study is None:
-            raise BadInput(f"the study in '{self.path}' has no trial yet: there is none in {self.place}")
+            raise BadInput(
+                f"the study in '{self.path}' has no trial yet: there is none in {self.place}"
+                + ("" if self.url is None else " (--storage; a relative path counts from the folder of the command)")
+            )
         return study
 
     def _load(self) -> optuna.Study | None:
-        """The Optuna study; None where no search was begun, or it was killed before its first trial."""
+        """The Optuna study; None where no search was begun, or it was killed before its first trial.
+
+        Makes no journal and no database.
+        """
         import optuna
 
-        if self.url is None and not self.journal.is_file():
+        if not self._is_stored():
             return None
         storage = self.storage()
         with self.readable():
@@ -157,7 +166,14 @@ class Study:
                 study = optuna.load_study(study_name=self.name, storage=storage)
             except KeyError:
                 return None
-            return study if "spec" in study.user_attrs else None
+            attributes = study.user_attrs
+            if "spec" not in attributes:
+                if study.get_trials(deepcopy=False):
+                    raise BadInput(f"the study '{self.name}' in {self.place} is not of tuning.search (--study)")
+                return None
+            if not _is_spec(attributes["spec"]):
+                raise BadInput(f"the study '{self.name}' in {self.place} is damaged: its spec lacks entries")
+            return study
 
     def trials(self) -> list[TrialRecord]:
         """The trials that have values, in the order of their numbers."""
@@ -168,11 +184,14 @@ class Study:
 
     def spec(self) -> dict[str, Any]:
         """What is searched: {"config", "space", "sampler", "pruner", "objectives", "budgets"}."""
-        return self.optuna_study().user_attrs["spec"]
+        study = self.optuna_study()
+        with self.readable():
+            return study.user_attrs["spec"]
 
     def objectives(self) -> list[Objective]:
         study = self.optuna_study()
-        pairs = zip(study.user_attrs["spec"]["objectives"], study.directions, strict=True)
+        with self.readable():
+            pairs = list(zip(study.user_attrs["spec"]["objectives"], study.directions, strict=True))
         return [Objective(name, "max" if direction.name == "MAXIMIZE" else "min") for name, direction in pairs]
 
     def check_spec(self, spec: dict[str, Any]) -> None:
@@ -194,9 +213,18 @@ class Study:
     def _without_password(self) -> str | None:
         if self.url is None:
             return None
-        from sqlalchemy.engine import make_url
+        return self.url if parse_url(self.url).password is None else None
 
-        return self.url if make_url(self.url).password is None else None
+    def _read_url(self) -> str | None:
+        """The URL in study.json. Raises BadInput if the file has another shape."""
+        try:
+            content = read_json(self.file)
+        except OSError as error:
+            raise BadInput(f"'{self.file}' cannot be read: {error.strerror}") from error
+        url = content.get("storage", 0) if isinstance(content, dict) else 0
+        if url is not None and not isinstance(url, str):
+            raise BadInput(f"'{self.file}' is damaged: it must hold {{\"storage\": a URL or null}}")
+        return url
 
     def _repair(self) -> None:
         """Remove what a search that was killed while it wrote has left: half a last line, and Optuna's lock."""
@@ -204,6 +232,16 @@ class Study:
         content = self.journal.read_bytes() if self.journal.is_file() else b""
         if content and not content.endswith(b"\n"):
             os.truncate(self.journal, content.rfind(b"\n") + 1)
+
+
+def _is_spec(spec: Any) -> bool:
+    """Whether a spec has the entries that are read."""
+    kinds = {"config": dict, "space": str, "sampler": str, "pruner": str, "objectives": list, "budgets": dict}
+    return (
+        isinstance(spec, dict)
+        and all(isinstance(spec.get(key), kind) for key, kind in kinds.items())
+        and {"arch", "dataset", "seed", "epochs"} <= spec["config"].keys()
+    )
 
 
 def _as_words(value: Any) -> str:

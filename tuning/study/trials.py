@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfcnn.config import Config, flag_of
+from tfcnn.errors import BadInput
 from tuning import budgets
 
 if TYPE_CHECKING:  # Optuna takes a second to import
@@ -41,8 +42,11 @@ class TrialRecord(NamedTuple):
 
 
 def record_of(trial: FrozenTrial) -> TrialRecord:
-    """The record of an Optuna trial that has its values."""
+    """The record of an Optuna trial that has its values. Raises BadInput if it is damaged."""
     attributes = trial.user_attrs
+    for key in ("values", "config", "metrics"):
+        if not isinstance(attributes.get(key, {}), dict):
+            raise BadInput(f"trial {trial.number} of the study is damaged: its {key} are {attributes[key]!r}")
     state = trial.state.name
     seconds = attributes.get("seconds")
     if seconds is None and trial.state.is_finished() and trial.datetime_complete and trial.datetime_start:
@@ -60,6 +64,14 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         began=trial.datetime_start,
         seconds=seconds,
     )
+
+
+def config_of(trial: TrialRecord, **changes: Any) -> Config:
+    """The configuration of a trial, with fields changed. Raises BadInput if it is damaged."""
+    try:
+        return Config(**trial.config | changes)
+    except TypeError as error:
+        raise BadInput(f"the configuration of trial {trial.number} is damaged: {error}") from error
 
 
 def origin(trial: FrozenTrial) -> int:

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from tfcnn.cli.signals import DeferredSignals, Interrupted
 from tfcnn.config import Config
+from tfcnn.errors import BadInput, TrainingFailed
+from tfcnn.tables import printable
 from tuning.budgets import Budgets
 from tuning.study.folder import Study
 from tuning.study.hparams import write_hparams
+from tuning.study.patience import StorageFailed
 from tuning.study.storage import HEARTBEAT
 from tuning.study.trials import format_score, format_values
 from tuning.workers.messages import Completed, EpochEnded, Failed, Job, Message, Pruned, Stopped, Verdict
@@ -87,7 +90,13 @@ class WorkerPool:
         self.next_heartbeat = time.monotonic()
 
     def run(self) -> None:
-        """Train until all trials are done. A signal waits until what is being stored is stored; raises Interrupted."""
+        """Train until all trials are done. A signal waits until what is being stored is stored.
+
+        Raises:
+            BadInput: the space fails again and again.
+            Interrupted: by a signal.
+            TrainingFailed: nothing can be stored.
+        """
         try:
             with DeferredSignals() as signals:
                 while True:
@@ -102,6 +111,13 @@ class WorkerPool:
             self._stop()
             message = f"interrupted; continue with the same command and --study {self.study.path}"
             raise Interrupted(message, stop) from stop
+        except StorageFailed as error:
+            self._abandon()
+            message = f"{error}; when it can be, continue with the same command and --study {self.study.path}"
+            raise TrainingFailed(message) from error
+        except BadInput:  # of the space
+            self._stop()
+            raise
         finally:
             for worker in filter(None, self.workers.values()):
                 worker.process.kill()
@@ -117,15 +133,26 @@ class WorkerPool:
         worker = self.workers[name]
         if worker and worker.trial:
             return
-        trial = self.oracle.create_trial(name)
+        try:
+            trial = self.oracle.create_trial(name)
+        finally:
+            for failed in self.oracle.take_failed():
+                self._print(failed)
         if trial.status == "STOPPED":
+            return
+        try:
+            trained = self.configure(trial.hyperparameters)
+        except (Exception, SystemExit) as error:
+            self.oracle.fail(trial, error)
+            self._print(trial)
+            self._hand_out(name)
             return
         if worker is None:
             worker = start_worker(self.trainer)
             self.workers[name] = worker
         number = int(trial.trial_id)
         seed = seed_of(self.oracle.seed, self.oracle.attributes(trial)["origin"])
-        config = dataclasses.replace(self.configure(trial.hyperparameters), seed=seed)
+        config = dataclasses.replace(trained, seed=seed)
         fields = {key: value for key, value in config.to_dict().items() if key not in NOT_SHARED}
         self.oracle.note(trial, config=fields)
         worker.trial = trial
@@ -219,14 +246,28 @@ class WorkerPool:
         self.oracle.note(trial, seconds=seconds)
         self.oracle.end_trial(trial)
         ended = self.oracle.trials[trial.trial_id]
-        print(describe_trial(ended, self.oracle, self.trials, self._seconds_a_trial()), flush=True)
+        self._print(ended)
         if ended.status == "COMPLETED":
             names = [objective.name for objective in self.oracle.objectives]
             scores = dict(zip(names, _as_list(ended.score), strict=True))
             write_hparams(self.study.path / "tensorboard", trial.trial_id, trial.hyperparameters.values, scores)
 
+    def _print(self, trial: Trial) -> None:
+        """Print the line of a trial that has ended."""
+        line = describe_trial(trial, self.oracle, self.trials, self._seconds_a_trial())
+        print(printable(line), flush=True)
+
     def _seconds_a_trial(self) -> float:
-        return sum(self.seconds) / len(self.seconds) / len(self.workers)
+        return sum(self.seconds) / max(len(self.seconds), 1) / len(self.workers)
+
+    def _abandon(self) -> None:
+        """Let the workers write a checkpoint and end. Their trials are running in the storage, and begin again."""
+        busy = self._busy()
+        for worker in busy.values():
+            worker.process.terminate()
+        deadline = time.monotonic() + SECONDS_TO_STOP
+        for worker in busy.values():
+            worker.process.join(max(deadline - time.monotonic(), 0))
 
     def _stop(self) -> None:
         """Let the workers write a checkpoint and end; release their trials."""
