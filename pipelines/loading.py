@@ -15,6 +15,7 @@ from pipelines.augmentation.policy import Augmentation, Policy, choose_augmentat
 from pipelines.catalogue import mebibytes
 from pipelines.dataset import Data, without_autograph
 from pipelines.errors import BadData
+from pipelines.pixels import FULL_SCALE
 from pipelines.preparation import Preparation
 from pipelines.readers import folder, image_files, npz, tfds
 from pipelines.sources import Cache, Contents, Decoded, Encoded, Source, Stream
@@ -40,6 +41,7 @@ def load(
     fit: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    like: dict[str, Any] | None = None,
     data_dir: str | None = None,
     data_memory: int = DATA_MEMORY,
     on_bad_image: str = "error",
@@ -61,6 +63,8 @@ def load(
         fit: "crop" the middle of an image of another aspect, or "pad" it. Default: crop to classify, else pad.
         mean, std: of each channel, in 0 ... 1, for standardisation; averaged where the data have another number of
             channels. Default: those of training examples.
+        like: facts of an earlier loading (`Data.facts`), whose mean, std, value_range and white_level apply. Default:
+            those of these data.
         data_dir: folder of prepared data sets. Default: that of TensorFlow Datasets.
         data_memory: MiB that examples may take in memory.
         on_bad_image: "error", or "skip" to leave out files that cannot be used.
@@ -71,6 +75,12 @@ def load(
     """
     memory = data_memory << 20
     contents = read_contents(name, task, data_dir=data_dir, memory=memory, on_bad_image=on_bad_image, max_bad=max_bad)
+    if like is not None:
+        mean, std = like["mean"], like["std"]
+        low, high = like["value_range"]
+        contents = dataclasses.replace(
+            contents, value_range=(low, high), white_level=like.get("white_level", FULL_SCALE)
+        )
     shape = _input_shape(contents, image_size, image_scale)
     if contents.source.sizes["train"] < batch_size:
         raise BadData(
@@ -89,6 +99,7 @@ def load(
         mean=(0.0,) * shape[-1],
         std=(1.0,) * shape[-1],
         cache=Cache(),
+        white_level=contents.white_level,
     )
     if mean is None or std is None:
         mean, std = _measure_statistics(contents.source, preparation)
@@ -105,6 +116,8 @@ def load(
         class_names=contents.class_names,
         sizes=held.source.sizes,
         value_range=contents.value_range,
+        white_level=contents.white_level,
+        dtype=contents.source.dtype,
         mean=preparation.mean,
         std=preparation.std,
         fit=preparation.fit,
@@ -161,6 +174,7 @@ def _read_arrays(name: str) -> Contents:
         shape=source.shape,
         source=source,
         value_range=arrays.value_range,
+        white_level=arrays.white_level,
         fingerprint=arrays.fingerprint,
     )
 
@@ -176,6 +190,7 @@ def _read_files(name: str, data_dir: str | None, on_bad_image: str, max_bad: flo
         shape=(None, None, listing.channels),
         source=Encoded(columns, listing.splits["train"].shapes, files=True),
         value_range=(0, 255),
+        white_level=listing.white_level,
         fingerprint=listing.fingerprint,
         bad=listing.bad,
         notes=listing.notes,

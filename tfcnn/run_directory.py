@@ -134,8 +134,8 @@ class RunDirectory:
         return read_json(self.metrics)
 
     def check_finished(self) -> RunDirectory:
-        """This run, if it is finished. Raises BadInput if it has no best model and SavedModel yet."""
-        if not (self.model.is_file() and self.saved_model.is_dir()):
+        """This run, if it is finished. Raises BadInput if it has no best model, or neither metrics nor SavedModel."""
+        if not (self.model.is_file() and (self.metrics.is_file() or self.saved_model.is_dir())):
             raise BadInput(
                 f"the run in '{self.path}' is not finished; continue it: tfcnn.train --resume --out {self.path}"
             )

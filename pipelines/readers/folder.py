@@ -15,12 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.errors import BadData, BadFile
+from pipelines.pixels import FULL_SCALE, find_white_level
 from pipelines.readers import folder_layouts
 from pipelines.readers.folder_layouts import Example
 from pipelines.readers.image_files import ImageFile
 from pipelines.readers.scan import scan_files
 from pipelines.readers.splits import PERIOD, SPLITS, cut
 from pipelines.targets import IGNORE_LABEL
+
+NARROW = 32  # of 256 levels: 16-bit grey that spans fewer has lost most of its contrast
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Listing:
     bad: tuple[BadFile, ...]  # the files left out
     notes: dict[str, int]  # how many images are converted, by what is odd about them, and how many files left alone
     fingerprint: str  # of relative path, split, label and content of every used file: the same after moving them
+    white_level: int  # the 16-bit grey sample that becomes 255: see `pixels.find_white_level`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +106,7 @@ def read_folder(
     images = [scan.images[example.path] for example in examples]
     channels = max(image.channels for image in images)
     notes.update(note for image in images for note in image.notes)
+    white_level = _choose_white_level(images, notes)
     if channels == 3:
         notes["grey among colour"] = sum(image.channels == 1 for image in images)
     return Listing(
@@ -112,7 +117,23 @@ def read_folder(
         bad=tuple(bad),
         notes={note: count for note, count in notes.items() if count},
         fingerprint=_fingerprint(class_names, examples, scan),
+        white_level=white_level,
     )
+
+
+def _choose_white_level(images: list[ImageFile], notes: collections.Counter[str]) -> int:
+    """The 16-bit grey sample that becomes 255, with a note where it is not 65,535 or where few levels are left."""
+    samples = [image.samples for image in images if image.samples]
+    if not samples:
+        return FULL_SCALE
+    largest = max(high for _, high in samples)
+    white_level = find_white_level(largest)
+    if white_level < FULL_SCALE:
+        notes[f"16-bit grey with {white_level:,} as white"] = len(samples)
+    levels = (largest - min(low for low, _ in samples)) * 255 // white_level + 1
+    if levels < NARROW:
+        notes[f"16-bit grey in {levels} of 256 levels: stretch its contrast"] = len(samples)
+    return white_level
 
 
 def _fill_splits(examples: list[Example], root: Path) -> list[Example]:
