@@ -58,6 +58,8 @@ class Data:
     class_names: tuple[str, ...]
     sizes: dict[str, int]  # examples in train, validation and test
     value_range: tuple[float, float]  # of the raw values; becomes 0 ... 1
+    white_level: int  # the 16-bit grey sample of a file that becomes 255
+    dtype: str  # of the raw values
     mean: tuple[float, ...]  # of each channel, in 0 ... 1
     std: tuple[float, ...]
     fit: str  # "crop" or "pad": what evaluation does to an image of another aspect

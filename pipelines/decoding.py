@@ -8,36 +8,49 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
+from pipelines.pixels import FULL_SCALE
 from pipelines.readers import image_files
 
 # For training images: faster, and a few grey levels off at sharp edges of colour.
 FAST = {"dct_method": "INTEGER_FAST", "fancy_upscaling": False}
+ACCURATE = "INTEGER_ACCURATE"  # the inverse transform that Pillow uses, to the last bit
 RATIOS = (1, 2, 4, 8)  # the divisors of libjpeg's scaled decoding
 
 
-def decode(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor | None, channels: int) -> tf.Tensor:
-    """A whole image of any kind.
+def decode(
+    encoded: tf.Tensor,
+    decoder: tf.Tensor,
+    path: tf.Tensor | None,
+    channels: int,
+    white_level: int = FULL_SCALE,
+) -> tf.Tensor:
+    """A whole image of any kind, pixel for pixel as `image_files.read_image` has it.
 
     Args:
         encoded: string scalar, the bytes.
         decoder: uint8 scalar: image_files.TF_JPEG, TF_IMAGE or PILLOW.
         path: string scalar, the file, which Pillow reads; None where no image needs Pillow.
-        channels: 1 or 3.
+        channels: 1 or 3. Where they are not those of the file, only Pillow reads it.
+        white_level: the 16-bit grey sample that becomes 255.
 
     Returns:
         uint8 (height, width, channels).
     """
 
     def decode_jpeg() -> tf.Tensor:
-        return tf.io.decode_jpeg(encoded, channels)
+        return tf.io.decode_jpeg(encoded, channels, dct_method=ACCURATE)
 
     def decode_image() -> tf.Tensor:
         return tf.io.decode_image(encoded, channels, expand_animations=False)
 
     def decode_with_pillow() -> tf.Tensor:
-        return tf.numpy_function(lambda name: image_files.read_image(name.decode(), channels), [path], tf.uint8)
+        def read(name: bytes) -> np.ndarray:
+            return image_files.read_image(name.decode(), channels, white_level)
+
+        return tf.numpy_function(read, [path], tf.uint8)
 
     decoders = [decode_jpeg, decode_image]
     if path is not None:

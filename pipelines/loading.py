@@ -16,6 +16,7 @@ from pipelines.bounds import RESPONSES, check_memory, check_number
 from pipelines.catalogue import mebibytes
 from pipelines.dataset import Data, without_autograph
 from pipelines.errors import BadData
+from pipelines.pixels import FULL_SCALE
 from pipelines.preparation import Preparation
 from pipelines.readers import folder, image_files, npz, tfds
 from pipelines.sources import Cache, Contents, Decoded, Encoded, Source, Stream
@@ -41,6 +42,7 @@ def load(
     fit: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    like: dict[str, Any] | None = None,
     data_dir: str | None = None,
     data_memory: int = DATA_MEMORY,
     on_bad_image: str = "error",
@@ -63,6 +65,8 @@ def load(
         fit: "crop" the middle of an image of another aspect, or "pad" it. Default: crop to classify, else pad.
         mean, std: of each channel, in 0 ... 1, for standardisation; averaged where the data have another number of
             channels. Default: those of training examples.
+        like: facts of an earlier loading (`Data.facts`), whose mean, std, value_range and white_level apply. Default:
+            those of these data.
         data_dir: folder of prepared data sets. Default: that of TensorFlow Datasets.
         data_memory: MiB that examples may take in memory.
         on_bad_image: "error", or "skip" to leave out files that cannot be used.
@@ -90,6 +94,9 @@ def load(
         max_bad=max_bad,
         channels=channels,
     )
+    if like is not None:
+        mean, std = like["mean"], like["std"]
+        contents = _as_before(contents, name, like)
     shape = _input_shape(contents, image_size, image_scale)
     check_memory(shape, batch_size)
     if contents.source.sizes["train"] < batch_size:
@@ -109,6 +116,7 @@ def load(
         mean=(0.0,) * shape[-1],
         std=(1.0,) * shape[-1],
         cache=Cache(),
+        white_level=contents.white_level,
     )
     if mean is None or std is None:
         mean, std = _measure_statistics(contents.source, preparation)
@@ -125,6 +133,8 @@ def load(
         class_names=contents.class_names,
         sizes=held.source.sizes,
         value_range=contents.value_range,
+        white_level=contents.white_level,
+        dtype=contents.source.dtype,
         mean=preparation.mean,
         std=preparation.std,
         fit=preparation.fit,
@@ -141,6 +151,17 @@ def load(
         duplicates=contents.duplicates,
         fingerprint_of_positions=contents.fingerprint_of_positions,
     )
+
+
+def _as_before(contents: Contents, name: str, like: dict[str, Any]) -> Contents:
+    """The contents with the white of 16-bit grey of an earlier loading. Raises BadData if their range is another."""
+    if tuple(contents.value_range) != tuple(like["value_range"]):
+        low, high = like["value_range"]
+        raise BadData(
+            f"values of '{name}' lie in {contents.value_range[0]:g} ... {contents.value_range[1]:g}, "
+            f"but those that the run was trained on in {low:g} ... {high:g} (--dataset)"
+        )
+    return dataclasses.replace(contents, white_level=like.get("white_level", FULL_SCALE))
 
 
 def _choose_augmentation(
@@ -193,6 +214,7 @@ def _read_arrays(name: str, channels: str) -> Contents:
         shape=source.shape,
         source=source,
         value_range=arrays.value_range,
+        white_level=arrays.white_level,
         fingerprint=arrays.fingerprint,
         duplicates=arrays.duplicates,
     )
@@ -209,6 +231,7 @@ def _read_files(name: str, data_dir: str | None, on_bad_image: str, max_bad: flo
         shape=(None, None, listing.channels),
         source=Encoded(columns, listing.splits["train"].shapes, files=True),
         value_range=(0, 255),
+        white_level=listing.white_level,
         fingerprint=listing.fingerprint,
         bad=listing.bad,
         notes=listing.notes,

@@ -20,6 +20,7 @@ from pipelines.augmentation import draws as column
 from pipelines.augmentation.augment import augment, augment_volumes, augment_waveforms
 from pipelines.augmentation.geometry import crop_boxes, crop_window
 from pipelines.augmentation.policy import Augmentation
+from pipelines.pixels import FULL_SCALE
 from pipelines.readers import image_files
 from pipelines.sources import Cache
 from pipelines.targets import IGNORE_LABEL
@@ -47,6 +48,7 @@ class Preparation:
         cache: of decoded training images.
         largest: the longest of the training images' shorter sides; None: unknown.
         plain: whether all training images are JPEGs that TensorFlow decodes, and none is cached.
+        white_level: the 16-bit grey sample of a file that becomes 255.
     """
 
     task: str
@@ -62,6 +64,7 @@ class Preparation:
     cache: Cache
     largest: int | None = None
     plain: bool = False
+    white_level: int = FULL_SCALE
 
     @property
     def crops(self) -> bool:
@@ -185,7 +188,9 @@ class Preparation:
 
     def _decode_whole(self, example: Example) -> tf.Tensor:
         """Decode a whole image."""
-        return decoding.decode(_encoded(example), example["decoder"], example.get("image_path"), self.shape[-1])
+        return decoding.decode(
+            _encoded(example), example["decoder"], example.get("image_path"), self.shape[-1], self.white_level
+        )
 
     def _decode_reduced(self, example: Example, side: int, area: float) -> tf.Tensor:
         """Decode a whole image; a JPEG as small as crops of that share of its area allow."""

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from pipelines.catalogue import mebibytes
 from pipelines.errors import BadFile
+from pipelines.pixels import FULL_SCALE
 
 SHUFFLE_BYTES = 2**24, 2**28  # of a stream's shuffle buffer: least, most
 
@@ -34,6 +35,7 @@ class Contents:
     value_range: tuple[float, float]  # of the raw values; becomes 0 ... 1
     fingerprint: str
     mask_first: int = 0  # value of the first class in encoded masks
+    white_level: int = FULL_SCALE  # the 16-bit grey sample of a file that becomes 255
     characters: bool = False  # images of written characters, which must not be mirrored
     bad: tuple[BadFile, ...] = ()  # files that were left out
     notes: dict[str, int] = dataclasses.field(default_factory=dict)  # files that were converted: {"CMYK": 3}
@@ -50,7 +52,9 @@ class Decoded:
         }
         self.sizes = {split: len(next(iter(columns.values()))) for split, columns in splits.items()}
         train = splits["train"]
-        self.shape = (train["inputs"] if "inputs" in train else train["image"]).shape[1:]
+        inputs = train["inputs"] if "inputs" in train else train["image"]
+        self.shape = inputs.shape[1:]
+        self.dtype = inputs.dtype.name  # of the raw examples
         self.bytes = sum(values.nbytes for columns in splits.values() for values in columns.values())
 
     def storage(self) -> str:
@@ -114,6 +118,8 @@ class Encoded:
         files: whether the columns hold paths.
     """
 
+    dtype = "uint8"  # of the decoded images
+
     def __init__(self, splits: dict[str, dict[str, Any]], shapes: np.ndarray, files: bool) -> None:
         self.columns = {
             split: {name: tf.constant(values) for name, values in columns.items()} for split, columns in splits.items()
@@ -151,6 +157,8 @@ class Stream:
         record_bytes: of an encoded example, on average.
         memory: bytes that the stream may hold.
     """
+
+    dtype = "uint8"  # of the decoded images
 
     def __init__(
         self, splits: dict[str, tf.data.Dataset], sizes: dict[str, int], record_bytes: float, memory: int

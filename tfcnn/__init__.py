@@ -13,7 +13,7 @@ Importing this package is instant; Keras and its backend are imported when a net
 import importlib
 import signal
 import sys
-from types import ModuleType
+from typing import Any
 
 if sys.argv[:1] == ["-m"]:  # `python -m` looks for a command: Ctrl-C ends it as SIGTERM does, without a traceback
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -21,12 +21,14 @@ if sys.argv[:1] == ["-m"]:  # `python -m` looks for a command: Ctrl-C ends it as
 from tfcnn.factory import build, feature_info
 from tfcnn.models.registry import list_archs
 
-__all__ = ["build", "cost", "feature_info", "layers", "list_archs", "receptive_field", "weights"]
+__all__ = ["build", "cost", "feature_info", "layers", "list_archs", "load", "receptive_field", "weights"]
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> ModuleType:
-    """The public modules, imported with Keras when they are first used."""
+def __getattr__(name: str) -> Any:
+    """The public modules and `load`, imported when they are first used."""
+    if name == "load":
+        return importlib.import_module("tfcnn.trained").load
     if name in ("cost", "layers", "receptive_field", "weights"):
         return importlib.import_module(f"tfcnn.{name}")
     raise AttributeError(f"module 'tfcnn' has no attribute '{name}'")

@@ -111,8 +111,7 @@ def load_data_of(facts: dict[str, Any], data_dir: str | None, dataset: str | Non
         task="classification",
         image_size=shape[0] if len(shape) == 3 else None,
         batch_size=1,  # other data may be few
-        mean=facts["data"]["mean"],
-        std=facts["data"]["std"],
+        like=facts["data"],
         data_dir=data_dir or config["data_dir"],
         data_memory=config["data_memory"],
         on_bad_image=config["on_bad_image"],
@@ -123,18 +122,12 @@ def load_data_of(facts: dict[str, Any], data_dir: str | None, dataset: str | Non
 
 
 def check_inputs(trained: dict[str, Any], data: Data) -> None:
-    """Raises BadInput unless the inputs of `data` have the shape and the range of those that a run was trained on."""
+    """Raises BadInput unless the inputs of `data` have the shape of those that a run was trained on."""
     if data.image_shape != tuple(trained["image_shape"]):
         expected = "x".join(map(str, trained["image_shape"]))
         raise BadInput(
             f"examples of '{data.name}' are {'x'.join(map(str, data.image_shape))}, "
             f"but the run's network takes {expected} (--dataset)"
-        )
-    if tuple(data.value_range) != tuple(trained["value_range"]):
-        low, high = trained["value_range"]
-        raise BadInput(
-            f"values of '{data.name}' lie in {data.value_range[0]:g} ... {data.value_range[1]:g}, "
-            f"but those that the run was trained on in {low:g} ... {high:g} (--dataset)"
         )
 
 

@@ -1,11 +1,12 @@
 """What becomes of bad and odd image files: `python -m benchmarks.faults.image_files`.
 
 Makes each kind, examines it, and prints a table. The tests check the same kinds (`KINDS`) against the pixels that each
-file was made of.
+file was made of. `--doors` reads each through every door of a run and compares the pixels (`benchmarks.faults.doors`).
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import io
 import os
@@ -68,7 +69,14 @@ def encoded(pixels: np.ndarray | Image.Image, form: str, **options: Any) -> byte
 
 
 def png(
-    scanlines: bytes, depth: int, colour: int, width: int = WIDTH, height: int = HEIGHT, interlaced: int = 0
+    scanlines: bytes,
+    depth: int,
+    colour: int,
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    *,
+    interlaced: int = 0,
+    key: bytes = b"",
 ) -> bytes:
     """A PNG file by hand (ISO/IEC 15948), of bit depths and sizes that Pillow does not write."""
 
@@ -76,8 +84,8 @@ def png(
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
-    chunks = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(scanlines)), chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    pixels = chunk(b"IDAT", zlib.compress(scanlines)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + (chunk(b"tRNS", key) if key else b"") + pixels
 
 
 def scanlines(samples: np.ndarray, depth: int = 8) -> bytes:
@@ -99,6 +107,11 @@ def paletted(index: np.ndarray) -> Image.Image:
     image = Image.fromarray(index)
     image.putpalette(COLOURS.tobytes())
     return image
+
+
+def over_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    share = alpha[..., None] / 255
+    return np.rint(pixels * share + 255 * (1 - share)).astype(np.uint8)
 
 
 def exif(orientation: int) -> Image.Exif:
@@ -198,6 +211,8 @@ KINDS = [
     unusable("BMP, half of it", "a.bmp", encoded(PHOTO, "BMP")[:1000], "truncated"),
     unusable("WebP, half of it", "a.webp", WEBP[: len(WEBP) // 2], "corrupt: "),
     unusable("TIFF, half of it", "a.tif", encoded(PHOTO, "TIFF")[:1000], "truncated"),
+    unusable("EPS named .png", "a.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n(x) print\n%%EOF\n",
+             "not an image: text"),
     # What is more than one image, too much of one, or of other numbers
     unusable("animated GIF", "a.gif", frames("GIF"), "2 frames or pages"),
     unusable("animated PNG", "a.png", frames("PNG"), "2 frames or pages"),
@@ -246,6 +261,10 @@ KINDS = [
            np.rint(DEEP[..., 0] / 257).astype(np.uint8)),
     usable("PNG of 16 bits", "a.png", png(scanlines(DEEP, 16), 16, 2), TF_IMAGE, "16 bits",
            (DEEP >> 8).astype(np.uint8)),
+    usable("grey PNG of 12 in 16 bits", "a.png", png(scanlines(DEEP[..., 0] >> 4, 16), 16, 0), PILLOW, "16 bits",
+           np.rint((DEEP[..., 0] >> 4) / 4095 * 255).astype(np.uint8)),
+    usable("PNG of 12 in 16 bits", "a.png", png(scanlines(DEEP >> 4, 16), 16, 2), TF_IMAGE,
+           "16 bits, 16-bit colour in fewer than 64 levels", (DEEP >> 12).astype(np.uint8)),
     usable("grey TIFF of 16 bits", "a.tif", encoded(DEEP[..., 0], "TIFF"), PILLOW, "TIFF, 16 bits",
            np.rint(DEEP[..., 0] / 257).astype(np.uint8)),
     usable("grey PGM of 16 bits", "a.pgm", b"P5 36 24 65535\n" + DEEP[..., 0].astype(">u2").tobytes(), PILLOW,
@@ -253,12 +272,36 @@ KINDS = [
     usable("palette PNG", "a.png", encoded(paletted(NOISE[..., 0]), "PNG"), TF_IMAGE, "palette",
            COLOURS[NOISE[..., 0]]),
     usable("palette PNG with transparency", "a.png",
-           encoded(paletted(NOISE[..., 0]), "PNG", transparency=bytes(range(256))), TF_IMAGE, "palette",
-           COLOURS[NOISE[..., 0]]),
-    usable("PNG with alpha", "a.png", encoded(NOISE, "PNG"), TF_IMAGE, "alpha", NOISE[..., :3]),
-    usable("grey PNG with alpha", "a.png", png(scanlines(NOISE[..., :2]), 8, 4), TF_IMAGE, "alpha", NOISE[..., 0]),
-    usable("PNG with a transparent colour", "a.png", encoded(NOISE[..., :3], "PNG", transparency=(1, 2, 3)),
-           TF_IMAGE, "", NOISE[..., :3]),
+           encoded(paletted(NOISE[..., 0]), "PNG", transparency=bytes(range(256))), PILLOW,
+           "palette, alpha over white", over_white(COLOURS[NOISE[..., 0]], NOISE[..., 0])),
+    usable("PNG with alpha", "a.png", encoded(NOISE, "PNG"), PILLOW, "alpha over white",
+           over_white(NOISE[..., :3], NOISE[..., 3])),
+    usable("PNG with opaque alpha", "a.png", encoded(np.dstack([PHOTO, GREY | 255]), "PNG"), TF_IMAGE, "", PHOTO),
+    usable("grey PNG with alpha", "a.png", png(scanlines(NOISE[..., :2]), 8, 4), PILLOW, "alpha over white",
+           over_white(NOISE[..., :1], NOISE[..., 1])[..., 0]),
+    usable("PNG of 16 bits with alpha", "a.png", png(scanlines(NOISE.astype(np.uint16) * 257, 16), 16, 6), PILLOW,
+           "alpha over white, 16 bits", over_white(NOISE[..., :3], NOISE[..., 3])),
+    usable("grey PNG of 16 bits with alpha", "a.png", png(scanlines(NOISE[..., :2].astype(np.uint16) * 257, 16), 16, 4),
+           PILLOW, "alpha over white, 16 bits", over_white(np.repeat(NOISE[..., :1], 3, 2), NOISE[..., 1])),
+    usable("PNG with a transparent colour", "a.png", encoded(NOISE[..., :3], "PNG", transparency=(*NOISE[5, 5, :3],)),
+           PILLOW, "alpha over white", np.where((NOISE[..., :3] == NOISE[5, 5, :3]).all(-1)[..., None], 255,
+                                                NOISE[..., :3]).astype(np.uint8)),
+    usable("grey PNG of 2 bits with a transparent grey", "a.png",
+           png(scanlines(GREY // 64, 2), 2, 0, key=struct.pack(">H", 1)), PILLOW, "alpha over white",
+           np.where(GREY // 64 == 1, 255, GREY // 64 * 85).astype(np.uint8)),
+    usable("grey PNG of 16 bits with a transparent grey", "a.png",
+           png(scanlines(DEEP[..., 0], 16), 16, 0, key=struct.pack(">H", DEEP[5, 5, 0])), PILLOW,
+           "alpha over white, 16 bits",
+           np.where(DEEP[..., 0] == DEEP[5, 5, 0], 255, np.rint(DEEP[..., 0] / 257)).astype(np.uint8)),
+    unusable("PNG of 16 bits with a transparent colour", "a.png",
+             png(scanlines(DEEP, 16), 16, 2, key=struct.pack(">HHH", *DEEP[5, 5])), "16-bit colours of which one is"),
+    usable("still GIF with a transparent colour", "a.gif", encoded(paletted(NOISE[..., 0]), "GIF", transparency=7),
+           PILLOW, "GIF, palette, alpha over white",
+           np.where(NOISE[..., :1] == 7, 255, COLOURS[NOISE[..., 0]]).astype(np.uint8)),
+    usable("WebP with alpha", "a.webp", encoded(NOISE, "WEBP", lossless=True, exact=True), PILLOW,
+           "WEBP, alpha over white", over_white(NOISE[..., :3], NOISE[..., 3])),
+    usable("TIFF with alpha", "a.tif", encoded(NOISE, "TIFF"), PILLOW, "TIFF, alpha over white",
+           over_white(NOISE[..., :3], NOISE[..., 3])),
     usable("BMP with bytes after its end", "a.bmp", encoded(PHOTO, "BMP") + b"\0\0", PILLOW, "", PHOTO),
     usable("BMP of OS/2", "a.bmp", os2(PHOTO), PILLOW, "", PHOTO),
     usable("palette BMP", "a.bmp", encoded(paletted(NOISE[..., 0]), "BMP"), PILLOW, "palette",
@@ -298,11 +341,14 @@ def examine_kind(kind: Kind, folder: Path) -> ImageFile | BadFile:
 
 
 def main() -> None:
-    decoders = {
-        TF_JPEG: "used: decode_jpeg",
-        TF_IMAGE: "used: decode_image",
-        PILLOW: "used: Pillow",
-    }
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--doors", action="store_true", help="read each kind through every door of a run")
+    if parser.parse_args().doors:
+        from benchmarks.faults import doors
+
+        doors.main()
+        return
+    decoders = {TF_JPEG: "used: decode_jpeg", TF_IMAGE: "used: decode_image", PILLOW: "used: Pillow"}
     print("| kind | outcome | message |\n|---|---|---|")
     for kind in KINDS:
         with tempfile.TemporaryDirectory() as folder:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.errors import BadData, BadFile
+from pipelines.pixels import FULL_SCALE, find_white_level
 from pipelines.readers import folder_layouts, lists
 from pipelines.readers.duplicates import count_duplicates
 from pipelines.readers.folder_layouts import Example
@@ -23,6 +24,8 @@ from pipelines.readers.image_files import ImageFile
 from pipelines.readers.scan import scan_files
 from pipelines.readers.splits import SPLITS, cut, cut_by_content
 from pipelines.targets import IGNORE_LABEL
+
+NARROW = 32  # of 256 levels: 16-bit grey that spans fewer has lost most of its contrast
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Listing:
     fingerprint: str  # of relative path, split, label and content of every used file: the same after moving them
     fingerprint_of_positions: str  # that of the versions that cut the splits by position; "" if no split is cut
     duplicates: dict[str, int]  # see `duplicates.count_duplicates`
+    white_level: int  # the 16-bit grey sample that becomes 255: see `pixels.find_white_level`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +114,7 @@ def read_folder(
     images = [scan.images[example.path] for example in examples]
     channels = max(image.channels for image in images)
     notes.update(note for image in images for note in image.notes)
+    white_level = _choose_white_level(images, notes)
     if channels == 3:
         notes["grey among colour"] = sum(image.channels == 1 for image in images)
     return Listing(
@@ -124,7 +129,23 @@ def read_folder(
         duplicates=count_duplicates(
             {split: [_content(example, scan) for example in examples if example.split == split] for split in SPLITS}
         ),
+        white_level=white_level,
     )
+
+
+def _choose_white_level(images: list[ImageFile], notes: collections.Counter[str]) -> int:
+    """The 16-bit grey sample that becomes 255, with a note where it is not 65,535 or where few levels are left."""
+    samples = [image.samples for image in images if image.samples]
+    if not samples:
+        return FULL_SCALE
+    largest = max(high for _, high in samples)
+    white_level = find_white_level(largest)
+    if white_level < FULL_SCALE:
+        notes[f"16-bit grey with {white_level:,} as white"] = len(samples)
+    levels = (largest - min(low for low, _ in samples)) * 255 // white_level + 1
+    if levels < NARROW:
+        notes[f"16-bit grey in {levels} of 256 levels: stretch its contrast"] = len(samples)
+    return white_level
 
 
 def _fill_splits(examples: list[Example], missing: list[str], scan: _Scan, root: Path) -> list[Example]:

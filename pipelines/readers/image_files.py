@@ -16,10 +16,12 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile as PillowFile
 
 from pipelines.errors import BadFile
+from pipelines.pixels import FULL_SCALE, lay_over_white, read_alpha, scale_samples, weigh_to_grey
 from pipelines.targets import IGNORE_LABEL
 
 TF_JPEG, TF_IMAGE, PILLOW = 0, 1, 2  # what decodes a file: tf.io.decode_jpeg, tf.io.decode_image, `read_image`
 MAX_PIXELS = 1024**3 // 12  # 89 million: where Pillow begins to warn of decompression bombs
+DARK = 64  # of 256 levels: 16-bit colours below it hold 14 bits or fewer, and lose their contrast
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # Pillow's others are rare, or start other programs
 FORMAT_OF = {
     ".jpg": "JPEG",
@@ -75,6 +77,7 @@ class ImageFile:
     notes: tuple[str, ...]  # what is converted: "CMYK", "EXIF orientation" ...
     digest: str  # of the file's bytes: BLAKE2b, 16 bytes, hexadecimal
     values: tuple[int, ...] = ()  # of a mask: the class numbers in it
+    samples: tuple[int, ...] = ()  # of 16-bit grey: the least and the largest sample
 
 
 class Unusable(Exception):
@@ -87,27 +90,36 @@ def is_image_name(name: str) -> bool:
     return suffix in FORMAT_OF or suffix in UNSUPPORTED
 
 
-def read_image(path: str, channels: int) -> np.ndarray:
+def read_image(path: str, channels: int, white_level: int = FULL_SCALE) -> np.ndarray:
     """Decode an image file with Pillow.
 
-    The image is upright by its EXIF tag. Alpha is dropped, not composited. 16-bit grey is divided by 257 and rounded;
-    16-bit colour keeps its upper byte, which is all that Pillow returns and what TensorFlow's decoder keeps.
+    The image is upright by its EXIF tag. Alpha is laid over white. 16-bit grey is scaled by `white_level`; 16-bit
+    colour keeps its upper byte, which is all that Pillow returns and what TensorFlow's decoder keeps.
 
     Args:
         path: a file that `examine` found usable.
-        channels: 1 or 3. A colour image becomes grey by Pillow's "L" (ITU-R 601-2 luma), grey is repeated.
+        channels: 1 or 3. A colour image becomes grey by ITU-R 601-2 luma, grey is repeated.
+        white_level: the 16-bit grey sample that becomes 255.
 
     Returns:
         uint8 (height, width, channels).
     """
     with Image.open(path, formats=FORMATS) as file:
+        raw_mode = _raw_mode(file)
         image = _upright(file)
-        if image.mode.startswith("I"):
-            grey = ((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)
-            return np.repeat(grey[..., None], channels, axis=2)
+        alpha = read_alpha(image, raw_mode)
         image.info.pop("transparency", None)  # Pillow would warn that it is lost
-        pixels = np.array(image.convert("L" if channels == 1 else "RGB"))
-        return pixels.reshape(*pixels.shape[:2], channels)
+        if image.mode.startswith("I"):
+            pixels = scale_samples(np.asarray(image), white_level)[..., None]
+        elif image.mode in GREY:
+            pixels = np.array(image.convert("L"))[..., None]
+        else:
+            pixels = np.array(image.convert("RGB"))
+    if alpha is not None:
+        pixels = lay_over_white(pixels, alpha)
+    if channels == 1 and pixels.shape[-1] == 3:
+        pixels = weigh_to_grey(pixels)
+    return np.repeat(pixels, channels // pixels.shape[-1], axis=2)
 
 
 def read_mask(path: str) -> np.ndarray:
@@ -165,7 +177,14 @@ def _examine(path: str, data: bytes, mask: bool) -> ImageFile:
         raise Unusable(f"pixels of {'floating point' if mode == 'F' else f'Pillow mode {mode}'}; use 8 or 16 bits")
 
     turned = _orientation(image) in UPRIGHT_BY
+    deep = mode.startswith("I") or (form in ("PNG", "TIFF") and ";16" in raw_mode)
+    deep_colour = deep and mode in COLOUR
+    if deep_colour and "transparency" in image.info:
+        raise Unusable("16-bit colours of which one is transparent; use 8 bits, or an alpha channel")
     values: tuple[int, ...] = ()
+    samples: tuple[int, ...] = ()
+    alpha: np.ndarray | None = None
+    dark = False  # colours that Pillow returns with the upper of two bytes, of which little is used
     if mask:
         if form == "JPEG":
             raise Unusable("a JPEG, whose compression changes class numbers; masks are PNG files")
@@ -178,12 +197,24 @@ def _examine(path: str, data: bytes, mask: bool) -> ImageFile:
         if turned and _orientation(image) >= 5:
             width, height = height, width
     else:
-        width, height = _upright(image).size
+        upright = _upright(image)
+        width, height = upright.size
+        alpha = read_alpha(upright, raw_mode)
+        if mode.startswith("I"):
+            grey = np.asarray(upright)
+            samples = (int(grey.min()), int(grey.max()))
+        dark = deep_colour and bool(np.asarray(upright)[..., :3].max() < DARK)
+    see_through = alpha is not None and bool(alpha.min() < 255)
 
     decoder = PILLOW
     if form == "JPEG" and mode in ("L", "RGB") and not turned:
         decoder = TF_JPEG
-    elif form in ("PNG", "BMP") and not turned and _tensorflow_reads(form, mode, raw_mode, data, mask):
+    elif (
+        form in ("PNG", "BMP")
+        and not turned
+        and not see_through
+        and _tensorflow_reads(form, mode, raw_mode, data, mask)
+    ):
         decoder = TF_IMAGE
     conversions = {
         "EXIF orientation": turned,
@@ -191,9 +222,10 @@ def _examine(path: str, data: bytes, mask: bool) -> ImageFile:
         form: form not in ("JPEG", "PNG", "BMP"),
         "CMYK": mode == "CMYK",
         "palette": mode in ("P", "PA"),
-        "alpha": mode in ("LA", "PA", "RGBA", "RGBX"),
+        "alpha over white": see_through,
         "1 bit": mode == "1",
-        "16 bits": mode.startswith("I") or (form in ("PNG", "TIFF") and ";16" in raw_mode),
+        "16 bits": deep,
+        f"16-bit colour in fewer than {DARK} levels": dark,
     }
     return ImageFile(
         path=path,
@@ -204,6 +236,7 @@ def _examine(path: str, data: bytes, mask: bool) -> ImageFile:
         notes=tuple(note for note, applies in conversions.items() if applies),
         digest=hashlib.blake2b(data, digest_size=16).hexdigest(),
         values=values,
+        samples=samples,
     )
 
 

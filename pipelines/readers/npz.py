@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.errors import BadData
+from pipelines.pixels import FULL_SCALE, find_white_level
 from pipelines.readers.duplicates import count_duplicates
 from pipelines.readers.splits import PERIOD, SPLITS, cut
 from pipelines.targets import IGNORE_LABEL
@@ -31,6 +32,7 @@ class Arrays:
     class_names: tuple[str, ...]
     splits: dict[str, tuple[np.ndarray, np.ndarray]]  # train, validation, test: see `read_npz`
     value_range: tuple[float, float]  # of the inputs
+    white_level: int  # of uint16 the end of that range, which is also the white of 16-bit files
     fingerprint: str  # of all values that are used
     duplicates: dict[str, int]  # see `duplicates.count_duplicates`
 
@@ -55,8 +57,8 @@ def read_npz(path: str | Path, channels: str = "auto") -> Arrays:
 
     Returns:
         Arrays, each split as (inputs (n, ..., channels), labels int64 (n,) or masks uint8 (n, h, w)). `value_range`
-        is (0, 255) for uint8, (-32768, 32768) for int16, else (0, 1) if the training inputs lie in it, else their
-        least and largest value.
+        is (-32768, 32768) for int16, (0, 255) for uint8 and 0 to `pixels.find_white_level` for uint16; else, and for
+        uint8 of 0 and 1 alone, (0, 1) or (-1, 1) if the training inputs lie in it, else their least and largest value.
 
     Raises:
         BadData: no such file, not an .npz file, or arrays that are missing, of unequal length, of objects, not finite
@@ -91,11 +93,13 @@ def read_npz(path: str | Path, channels: str = "auto") -> Arrays:
     for number, name in enumerate(class_names):
         if number not in present and not segmentation:
             raise BadData(f"class '{name}' of {where} has no training example (--dataset)")
+    value_range = _value_range(arrays[x_key].dtype, parts["train"][0], f"{x_key} of {where}")
     return Arrays(
         task="segmentation" if segmentation else "classification",
         class_names=class_names,
         splits=parts,
-        value_range=_value_range(arrays[x_key].dtype, parts["train"][0], f"{x_key} of {where}"),
+        value_range=value_range,
+        white_level=int(value_range[1]) if arrays[x_key].dtype == np.uint16 else FULL_SCALE,
         fingerprint=_fingerprint(class_names, parts),
         duplicates=count_duplicates({split: _contents(*arrays) for split, arrays in parts.items()}),
     )
@@ -288,13 +292,15 @@ def _text(name: str | bytes) -> str:
 
 
 def _value_range(dtype: np.dtype, x: np.ndarray, what: str) -> tuple[float, float]:
-    if dtype == np.uint8:
-        return 0.0, 255.0
     if dtype == np.int16:
         return -32768.0, 32768.0
     low, high = float(x.min()), float(x.max())
-    if low >= 0 and high <= 1:
-        return 0.0, 1.0
+    if dtype == np.uint8:
+        return 0.0, 255.0 if high > 1 else 1.0
+    if dtype == np.uint16:
+        return 0.0, float(find_white_level(int(high)))
+    if low >= -1 and high <= 1:
+        return (0.0, 1.0) if low >= 0 else (-1.0, 1.0)
     if low == high:
         raise BadData(f"{what} has one value everywhere, {low:g} (--dataset)")
     return low, high

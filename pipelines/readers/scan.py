@@ -30,7 +30,7 @@ from pipelines.readers import image_files
 from pipelines.readers.image_files import ImageFile, Unusable
 
 MAX_BYTES = 256 * 2**20  # of one file
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 PATIENCE = 5.0  # seconds between two lines of progress
 
 
@@ -83,6 +83,17 @@ def scan_files(
             pool.shutdown(wait=False, cancel_futures=True)
             cache.write(keep=results)
     return [results[path] for path in paths]
+
+
+def examine_path(path: str) -> ImageFile | BadFile:
+    """Examine one file, as `scan_files` does, without its cache."""
+    try:
+        _stamp(path)
+    except Unusable as error:
+        return BadFile(path, "", str(error))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _examine_file(path, mask=False)[0]
 
 
 def _stamp(path: str) -> list[int]:

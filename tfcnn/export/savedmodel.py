@@ -3,11 +3,13 @@
 TensorFlow loads it without tfcnn. It takes raw examples: it resizes and standardises them as the training did. The
 endpoints for images:
 
-    serve        uint8 (batch, height, width, channels), any size; also the default signature
-    serve_files  string (batch,): the bytes of JPEG, PNG, GIF or BMP files
+    serve        (batch, height, width, channels), any size, of the type and range of the training data: uint8 for image
+                 files and uint8 arrays; also the default signature
+    serve_files  string (batch,): the bytes of JPEG, PNG, BMP or GIF files, read as in training: see `image_bytes`
     serve_ready  float32 (batch, *image_shape), resized and standardised by the caller
 
 For sounds and volumes `serve` takes float32 (batch, *image_shape) in the range of the data; there is no serve_files.
+Values far outside the range of the training data, and files that cannot be read equally, fail with a line that says so.
 The outputs, by task:
 
     classification   probabilities, class, class_name
@@ -36,7 +38,8 @@ def export_savedmodel(model: keras.Model, path: str | Path, facts: dict[str, Any
     Args:
         model: from standardised examples to logits, or to standardised images.
         path: folder to write; one that exists is replaced when the new one is complete.
-        facts: of the training data: task, image_shape, value_range, fit, mean, std, class_names.
+        facts: of the training data: task, image_shape, value_range, fit, mean, std, class_names; dtype and white_level
+            where they are known.
     """
     import keras
     import tensorflow as tf
@@ -56,46 +59,92 @@ def export_savedmodel(model: keras.Model, path: str | Path, facts: dict[str, Any
             return {"probabilities": probabilities, "class": best}
         return {"probabilities": probabilities, "class": best, "class_name": tf.gather(facts["class_names"], best)}
 
-    def serve(examples: tf.Tensor) -> Outputs:
+    def serve(examples: tf.Tensor, low: float = low, high: float = high) -> Outputs:
         examples = (tf.cast(examples, tf.float32) - low) / (high - low)
         return serve_ready((examples - mean) / std)
+
+    def serve_in_range(examples: tf.Tensor) -> Outputs:
+        return serve(check_range(examples, low, high))
 
     archive = keras.export.ExportArchive()
     archive.track(model)
     if len(shape) == 3:
-        _add_image_endpoints(archive, serve, shape, facts["fit"])
+        _add_image_endpoints(archive, serve, facts)
     else:
-        archive.add_endpoint("serve", serve, [tf.TensorSpec((None, *shape), tf.float32, "examples")])
+        archive.add_endpoint("serve", serve_in_range, [tf.TensorSpec((None, *shape), tf.float32, "examples")])
     archive.add_endpoint("serve_ready", serve_ready, [tf.TensorSpec((None, *shape), tf.float32, "examples")])
     with writing(Path(path)) as draft:
         archive.write_out(str(draft), verbose=False)
 
 
+def check_range(examples: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    """The examples; an assertion fails where their values are far outside `low` ... `high`, or 0 ... 1 in its place."""
+    import tensorflow as tf
+
+    if examples.dtype == tf.uint8 and (low, high) == (0, 255):
+        return examples
+    values = tf.cast(examples, tf.float32)
+    least, largest = tf.reduce_min(values), tf.reduce_max(values)
+    slack = (high - low) / 2
+    inside = (least >= low - slack) & (largest <= high + slack)
+    if examples.dtype.is_floating and high - low > 20:
+        inside &= (tf.maximum(-least, largest) > 1) | ((least == 0) & (largest == 0))
+    message = f"this network was trained on values from {low:g} to {high:g}, but received values from"
+    check = tf.debugging.Assert(inside | (tf.size(values) == 0), [message, least, "to", largest])
+    with tf.control_dependencies([check]):
+        return tf.identity(examples)
+
+
+def _raw_dtype(facts: dict[str, Any]) -> str:
+    """The type of the training examples; every floating-point type as float32."""
+    low, high = facts["value_range"]
+    name = facts.get("dtype", "uint8" if (low, high) == (0, 255) else "float32")
+    return "float32" if name.startswith(("float", "bfloat")) else name
+
+
+def _names_its_white(low: float, high: float) -> bool:
+    """Whether the ends of a range are black and white, so that the pixels of a file can be mapped to it."""
+    return (low, high) in ((-1, 1), (-32768, 32768)) or (low == 0 and high in (1, 255, 1023, 4095, 16383, 65535))
+
+
 def _add_image_endpoints(
-    archive: keras.export.ExportArchive, serve: Callable[[Any], Outputs], shape: tuple[int, ...], fit: str
+    archive: keras.export.ExportArchive, serve: Callable[..., Outputs], facts: dict[str, Any]
 ) -> None:
     """Endpoints for images of any size, which the layer of pipelines.load resizes, by `fit`: "crop" or "pad"."""
     import keras
     import tensorflow as tf
 
-    height, width, channels = shape
+    from tfcnn.export.image_bytes import decode_image
+
+    height, width, channels = facts["image_shape"]
+    low, high = facts["value_range"]
     resize = keras.layers.Resizing(
         height,
         width,
-        crop_to_aspect_ratio=fit == "crop",
-        pad_to_aspect_ratio=fit == "pad",
+        crop_to_aspect_ratio=facts["fit"] == "crop",
+        pad_to_aspect_ratio=facts["fit"] == "pad",
         antialias=True,
         dtype="float32",
     )
 
     def serve_images(images: tf.Tensor) -> Outputs:
-        return serve(resize(images))
+        above_black = tf.cast(check_range(images, low, high), tf.float32) - low  # so that black is padded
+        return serve(resize(above_black), 0.0, high - low)
 
     def serve_files(files: tf.Tensor) -> Outputs:
         def decode(file: tf.Tensor) -> tf.Tensor:
-            return resize(tf.io.decode_image(file, channels, expand_animations=False))
+            return resize(decode_image(file, channels, facts.get("white_level", 65535)))
 
-        return serve(tf.map_fn(decode, files, fn_output_signature=tf.TensorSpec(shape, tf.float32)))
+        pixels = tf.map_fn(decode, files, fn_output_signature=tf.TensorSpec((height, width, channels), tf.float32))
+        return serve(pixels, 0.0, 255.0)
 
-    archive.add_endpoint("serve", serve_images, [tf.TensorSpec((None, None, None, channels), tf.uint8, "images")])
-    archive.add_endpoint("serve_files", serve_files, [tf.TensorSpec((None,), tf.string, "files")])
+    def refuse_files(files: tf.Tensor) -> Outputs:
+        message = f"files have values from 0 to 255, but this network was trained on {low:g} to {high:g}: use serve"
+        with tf.control_dependencies([tf.debugging.Assert(False, [message])]):
+            return serve(tf.zeros((tf.size(files), height, width, channels)))
+
+    images = tf.TensorSpec((None, None, None, channels), _raw_dtype(facts), "images")
+    readable = channels in (1, 3) and _names_its_white(low, high)
+    archive.add_endpoint("serve", serve_images, [images])
+    files = [tf.TensorSpec((None,), tf.string, "files")]
+    archive.add_endpoint("serve_files", serve_files if readable else refuse_files, files)

@@ -96,14 +96,16 @@ def test_images_sounds_and_volumes_by_their_shape(tmp_path, shape, dtype, expect
     ("values", "expected"),
     [
         (np.array([3, 200], np.uint8), (0, 255)),
-        (np.array([0, 1], np.uint8), (0, 255)),
+        (np.array([0, 1], np.uint8), (0, 1)),
         (np.array([3, 200], np.int16), (-32768, 32768)),
         (np.array([0.25, 0.75], np.float32), (0, 1)),
         (np.array([0, 1], np.float64), (0, 1)),
         (np.array([False, True]), (0, 1)),
         (np.array([-1, 1], np.float32), (-1, 1)),
         (np.array([0, 255], np.float32), (0, 255)),
-        (np.array([10, 4000], np.uint16), (10, 4000)),
+        (np.array([10, 4000], np.uint16), (0, 4095)),
+        (np.array([10, 40000], np.uint16), (0, 65535)),
+        (np.array([-0.9, 0.5], np.float32), (-1, 1)),
     ],
     ids=str,
 )

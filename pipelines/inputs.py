@@ -1,0 +1,155 @@
+"""What a trained network is given after its training, arrays or image files, prepared as for its evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.augmentation.policy import Augmentation
+from pipelines.dataset import without_autograph
+from pipelines.errors import BadData, BadFile
+from pipelines.pixels import DEPTHS, FULL_SCALE
+from pipelines.preparation import Preparation
+from pipelines.readers.image_files import PILLOW, ImageFile
+from pipelines.readers.scan import examine_path
+from pipelines.sources import Cache
+
+# Ranges whose ends say what is black and what is white; an 8-bit file is mapped to them.
+NAMED_RANGES = ((0.0, 1.0), (-1.0, 1.0), (-32768.0, 32768.0), *((0.0, 2.0**bits - 1) for bits in DEPTHS))
+
+
+class Inputs:
+    """The inputs of a network, from the facts of its training data.
+
+    Args:
+        facts: as `Data.facts` has them: image_shape, value_range, fit, mean, std; white_level, if it is there.
+    """
+
+    def __init__(self, facts: dict[str, Any]) -> None:
+        self.shape = tuple(facts["image_shape"])
+        self.value_range = (float(facts["value_range"][0]), float(facts["value_range"][1]))
+        self.white_level = facts.get("white_level", FULL_SCALE)
+        self._arrays = self._preparation(facts, self.value_range)
+        self._files = self._preparation(facts, (0.0, 255.0))
+
+    def _preparation(self, facts: dict[str, Any], value_range: tuple[float, float]) -> Preparation:
+        return Preparation(
+            task="reconstruction",  # whose targets are the inputs
+            shape=self.shape,
+            num_classes=0,
+            fit=facts["fit"],
+            augmentation=Augmentation(),
+            fill_mode="CONSTANT",
+            value_range=value_range,
+            mask_first=0,
+            mean=tuple(facts["mean"]),
+            std=tuple(facts["std"]),
+            cache=Cache(),
+            white_level=self.white_level,
+        )
+
+    def from_arrays(self, examples: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+        """Prepare raw examples.
+
+        Args:
+            examples: (batch, height, width, channels), or a sequence of (height, width, channels), of any size; of one
+                channel also without that axis. Sounds and volumes have the network's shape. Values as in the training
+                data.
+
+        Returns:
+            float32 (batch, *image_shape), standardised.
+
+        Raises:
+            BadData: another shape, or values of another range than that of the training data.
+        """
+        if isinstance(examples, np.ndarray) or tf.is_tensor(examples):
+            return self._prepare_batch(np.asarray(examples))
+        arrays = [np.asarray(example) for example in examples]
+        if not arrays:
+            return np.zeros((0, *self.shape), np.float32)
+        return np.concatenate([self._prepare_batch(array[None]) for array in arrays])
+
+    def _prepare_batch(self, examples: np.ndarray) -> np.ndarray:
+        if self.shape[-1] == 1 and examples.ndim == len(self.shape) and examples.shape[-1] != 1:
+            examples = examples[..., None]
+        sized = examples.shape[-1:] == self.shape[-1:] if len(self.shape) == 3 else examples.shape[1:] == self.shape
+        if examples.ndim != len(self.shape) + 1 or not sized or 0 in examples.shape[1:]:
+            expected = ("height", "width", self.shape[-1]) if len(self.shape) == 3 else self.shape
+            raise BadData(
+                f"an array of shape {examples.shape}; this run takes (batch, {', '.join(map(str, expected))})"
+            )
+        if examples.dtype.kind not in "biuf":
+            raise BadData(f"an array of {examples.dtype}; this run takes numbers from {self._words(*self.value_range)}")
+        if len(examples) == 0:
+            return np.zeros((0, *self.shape), np.float32)
+        self._check_range(examples)
+        images = tf.constant(examples.astype(np.float32))  # outside a graph, Keras rounds what it resizes to the type
+        inputs, _ = self._arrays.prepare_batch({"image": images}, None)
+        return inputs.numpy()
+
+    def _check_range(self, examples: np.ndarray) -> None:
+        """Raise for values far outside the range of the training data, and for -1 ... 1 where it is much wider."""
+        least, largest = float(examples.min()), float(examples.max())
+        low, high = self.value_range
+        slack = (high - low) / 2
+        inside = low - slack <= least and largest <= high + slack  # not so for NaN
+        unit = max(-least, largest) <= 1 and high - low > 20 and bool(examples.any())
+        if not inside or (unit and examples.dtype.kind == "f"):
+            raise BadData(
+                f"values from {self._words(least, largest)}, but this run was trained on {self._words(low, high)}: "
+                f"map them to that range"
+            )
+
+    def examine_files(self, paths: Sequence[str]) -> list[ImageFile]:
+        """Examine image files as training does.
+
+        Raises:
+            BadData: the first file that cannot be used, with the reason; or a run that takes no files.
+        """
+        if len(self.shape) != 3 or self.shape[-1] not in (1, 3):
+            shape = "x".join(map(str, self.shape))
+            raise BadData(f"this run takes examples of {shape}; image files have 1 or 3 channels (IMAGE)")
+        if self.value_range not in NAMED_RANGES:
+            raise BadData(
+                f"image files have values from 0 to 255, but this run was trained on arrays from "
+                f"{self._words(*self.value_range)}: which of them is white is not known; "
+                f"give arrays to tfcnn.load(RUN).predict (IMAGE)"
+            )
+        files = []
+        for path in paths:
+            file = examine_path(path)
+            if isinstance(file, BadFile):
+                raise BadData(f"bad image '{path}': {file.reason} (IMAGE)")
+            if file.samples and file.samples[1] > self.white_level:
+                raise BadData(
+                    f"bad image '{path}': 16-bit samples up to {file.samples[1]:,}, but those of this run's training "
+                    f"images do not exceed {self.white_level:,}, which became white (IMAGE)"
+                )
+            files.append(file)
+        return files
+
+    @without_autograph
+    def from_files(self, files: Sequence[ImageFile], batch_size: int) -> Iterator[np.ndarray]:
+        """Prepare examined files: batches float32 (batch, *image_shape), standardised, in order."""
+        paths = [file.path for file in files]
+        decoders = [file.decoder if file.channels == self.shape[-1] else PILLOW for file in files]
+        examples = tf.data.Dataset.from_tensor_slices(
+            {
+                "image": paths,
+                "image_path": paths,
+                "decoder": np.array(decoders, np.uint8),
+                "index": np.arange(len(files)),
+            }
+        )
+
+        def prepare(example: dict[str, tf.Tensor]) -> tf.Tensor:
+            return self._files.prepare_example(example, None)[0]
+
+        return examples.map(prepare, tf.data.AUTOTUNE).batch(batch_size).as_numpy_iterator()
+
+    @staticmethod
+    def _words(low: float, high: float) -> str:
+        return f"{low:g} to {high:g}"

@@ -1,0 +1,137 @@
+"""A trained network with what it needs around it: `tfcnn.load("runs/RUN")`.
+
+>>> trained = tfcnn.load("runs/RUN")                          # doctest: +SKIP
+>>> trained.predict(["photo.jpg"])                            # doctest: +SKIP
+array([[0.02, 0.97, 0.01]], dtype=float32)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfcnn.cli.startup import import_tensorflow
+from tfcnn.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+BATCH = 32  # examples that the network gets at once
+
+# NumPy, Keras and TensorFlow are imported in functions: a path that is no run is refused without the wait for them.
+
+
+class Trained:
+    """A network with the standardisation, the class names and the reader of files of its training.
+
+    Args:
+        model: the network; its layers compute in float32, whatever they did in training.
+        facts: of the training data, as config.json keeps them.
+
+    Attributes:
+        model: keras.Model, from standardised examples float32 (batch, *image_shape).
+        class_names: in the order of the outputs.
+        task: "classification", "segmentation" or "reconstruction".
+    """
+
+    def __init__(self, model: keras.Model, facts: dict[str, Any]) -> None:
+        from pipelines.inputs import Inputs
+
+        self.model = in_float32(model)
+        self.class_names: tuple[str, ...] = tuple(facts["class_names"])
+        self.task: str = facts["task"]
+        self._facts = facts
+        self._inputs = Inputs(facts)
+
+    def preprocess(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+        """Raw examples to what `model` takes.
+
+        Args:
+            images: (batch, height, width, channels), or a sequence of (height, width, channels), of any size, with
+                values as in the training data; sounds and volumes have the network's shape.
+
+        Returns:
+            float32 (batch, *image_shape): resized and standardised as for the run's evaluation.
+
+        Raises:
+            pipelines.BadData: another shape, or values of another range than that of the training data.
+        """
+        return self._inputs.from_arrays(images)
+
+    def predict(self, examples: Any) -> np.ndarray:
+        """What the network says of raw examples, or of image files.
+
+        Args:
+            examples: arrays as for `preprocess`; or the path of a file, or a sequence of paths. Files are read as in
+                training, and refused as there.
+
+        Returns:
+            By task: probabilities float32 (batch, classes), or (batch, height, width, classes) of a segmentation; of a
+            reconstruction, examples (batch, *image_shape) in the range of the training data.
+
+        Raises:
+            pipelines.BadData: a file that cannot be used, arrays of another shape or range, or files for a run whose
+                training arrays have no known white.
+        """
+        import numpy as np
+
+        paths = _paths(examples)
+        if paths is None:
+            inputs = self.preprocess(examples)
+            parts = [inputs[first : first + BATCH] for first in range(0, max(len(inputs), 1), BATCH)]
+            return np.concatenate([self._answer(part) for part in parts])
+        batches = self._inputs.from_files(self._inputs.examine_files(paths), BATCH)
+        return np.concatenate([self._answer(batch) for batch in batches])
+
+    def _answer(self, inputs: np.ndarray) -> np.ndarray:
+        """The outputs for one batch of standardised inputs."""
+        import keras
+        import numpy as np
+
+        outputs = np.asarray(keras.ops.convert_to_numpy(self.model(inputs, training=False)), np.float32)
+        if self.task == "reconstruction":
+            low, high = self._facts["value_range"]
+            shares = outputs * np.asarray(self._facts["std"]) + np.asarray(self._facts["mean"])
+            return np.clip(shares * (high - low) + low, low, high).astype(np.float32)
+        return keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
+
+
+def _paths(examples: Any) -> list[str] | None:
+    """The paths of image files, or None for arrays."""
+    if isinstance(examples, str | os.PathLike):
+        return [os.fspath(examples)]
+    if len(examples) > 0 and all(isinstance(example, str | os.PathLike) for example in examples):
+        return [os.fspath(path) for path in examples]
+    return None
+
+
+def load(path: str | os.PathLike | RunDirectory) -> Trained:
+    """The trained network of a run directory, with its standardisation, class names and reader of image files.
+
+    Raises:
+        BadInput: no run directory, or a run that is not finished.
+    """
+    run = path if isinstance(path, RunDirectory) else RunDirectory.open(path)
+    run.check_finished()
+    import_tensorflow()
+    return Trained(run.load_model(), run.read_config()["data"])
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """The model, or a copy with the same weights whose layers compute in float32."""
+    import keras
+
+    if all(layer.compute_dtype in ("float32", None) for layer in model._flatten_layers()):
+        return model
+
+    def copy(layer: keras.Operation) -> keras.Operation:
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.Layer):
+            config["dtype"] = "float32"
+        return type(layer).from_config(config)
+
+    clone = keras.models.clone_model(model, clone_function=copy)
+    clone.set_weights(model.get_weights())
+    return clone
