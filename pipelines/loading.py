@@ -44,6 +44,7 @@ def load(
     data_memory: int = DATA_MEMORY,
     on_bad_image: str = "error",
     max_bad: float = 0.1,
+    mask_values: Sequence[int] | None = None,
 ) -> Data:
     """Load a data set.
 
@@ -65,12 +66,15 @@ def load(
         data_memory: MiB that examples may take in memory.
         on_bad_image: "error", or "skip" to leave out files that cannot be used.
         max_bad: the largest share of files that may be left out.
+        mask_values: the value of each class in the masks, in order. Default: 0 ... k, or 0 and 255 where there are no
+            others; see `readers.mask_values`.
 
     Raises:
         BadData: unknown name; not on the disk and no network; another task; bad files; or too few examples.
     """
     memory = data_memory << 20
-    contents = read_contents(name, task, data_dir=data_dir, memory=memory, on_bad_image=on_bad_image, max_bad=max_bad)
+    reading = Reading(data_dir, memory, on_bad_image, max_bad, None if mask_values is None else tuple(mask_values))
+    contents = read_contents(name, task, reading)
     shape = _input_shape(contents, image_size, image_scale)
     if contents.source.sizes["train"] < batch_size:
         raise BadData(
@@ -85,7 +89,7 @@ def load(
         augmentation=_choose_augmentation(augmentation, contents, shape),
         fill_mode="CONSTANT" if contents.characters or contents.task == "detection" else "REFLECT",
         value_range=contents.value_range,
-        mask_first=contents.mask_first,
+        mask_table=contents.mask_table,
         mean=(0.0,) * shape[-1],
         std=(1.0,) * shape[-1],
         cache=Cache(),
@@ -135,21 +139,31 @@ def _choose_augmentation(
     return augmentation
 
 
-def read_contents(
-    name: str, task: str | None, *, data_dir: str | None, memory: int, on_bad_image: str, max_bad: float
-) -> Contents:
-    """Read a data set, wherever it is; arguments as for `load`, `memory` in bytes. Raises BadData."""
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How a data set is read: arguments of `load`."""
+
+    data_dir: str | None
+    memory: int  # bytes
+    on_bad_image: str
+    max_bad: float
+    mask_values: tuple[int, ...] | None
+
+
+def read_contents(name: str, task: str | None, reading: Reading) -> Contents:
+    """Read a data set, wherever it is; name and task as for `load`. Raises BadData."""
     if not catalogue.is_path(name):
-        return tfds.read_builder(catalogue.prepare_builder(name, data_dir), name, task, memory)
-    contents = _read_arrays(name) if name.endswith(".npz") else _read_files(name, data_dir, on_bad_image, max_bad)
+        builder = catalogue.prepare_builder(name, reading.data_dir)
+        return tfds.read_builder(builder, name, task, reading.memory, reading.mask_values)
+    contents = _read_arrays(name, reading) if name.endswith(".npz") else _read_files(name, reading)
     if task not in (None, contents.task, "reconstruction"):
         raise BadData(f"data set '{name}' serves {contents.task}, reconstruction, not {task} (--dataset, --arch)")
     return dataclasses.replace(contents, task=task or contents.task)
 
 
-def _read_arrays(name: str) -> Contents:
+def _read_arrays(name: str, reading: Reading) -> Contents:
     """The contents of a .npz file."""
-    arrays = npz.read_npz(name)
+    arrays = npz.read_npz(name, reading.mask_values)
     if arrays.task == "segmentation":
         columns = {split: {"image": x, "mask": masks[..., None]} for split, (x, masks) in arrays.splits.items()}
     else:
@@ -162,13 +176,19 @@ def _read_arrays(name: str) -> Contents:
         source=source,
         value_range=arrays.value_range,
         fingerprint=arrays.fingerprint,
+        notes=arrays.notes,
     )
 
 
-def _read_files(name: str, data_dir: str | None, on_bad_image: str, max_bad: float) -> Contents:
+def _read_files(name: str, reading: Reading) -> Contents:
     """The contents of a folder or a .csv file."""
-    cache_dir = str(Path(data_dir) / "scans") if data_dir else None
-    listing = folder.read_folder(name, on_bad_image=on_bad_image, max_bad=max_bad, cache_dir=cache_dir)
+    listing = folder.read_folder(
+        name,
+        on_bad_image=reading.on_bad_image,
+        max_bad=reading.max_bad,
+        cache_dir=str(Path(reading.data_dir) / "scans") if reading.data_dir else None,
+        mask_values=reading.mask_values,
+    )
     columns = {split: _columns(files) for split, files in listing.splits.items()}
     return Contents(
         task=listing.task,
@@ -176,6 +196,7 @@ def _read_files(name: str, data_dir: str | None, on_bad_image: str, max_bad: flo
         shape=(None, None, listing.channels),
         source=Encoded(columns, listing.splits["train"].shapes, files=True),
         value_range=(0, 255),
+        mask_table=listing.mask_table,
         fingerprint=listing.fingerprint,
         bad=listing.bad,
         notes=listing.notes,

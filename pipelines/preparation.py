@@ -42,11 +42,12 @@ class Preparation:
         augmentation: of training examples.
         fill_mode: what lies outside an image that is moved: "CONSTANT" (0) or "REFLECT".
         value_range: of the raw values, which becomes 0 ... 1.
-        mask_first: value of the first class in the masks.
+        mask_table: the class of each of the 256 values of encoded masks; None: the value.
         mean, std: of each channel, in 0 ... 1.
         cache: of decoded training images.
         largest: the longest of the training images' shorter sides; None: unknown.
         plain: whether all training images are JPEGs that TensorFlow decodes, and none is cached.
+        mask_places: for each axis of the masks the places that the network predicts; None: all.
     """
 
     task: str
@@ -56,12 +57,13 @@ class Preparation:
     augmentation: Augmentation
     fill_mode: str
     value_range: tuple[float, float]
-    mask_first: int
+    mask_table: tuple[int, ...] | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
     cache: Cache
     largest: int | None = None
     plain: bool = False
+    mask_places: tuple[tuple[int, ...], ...] | None = None
 
     @property
     def crops(self) -> bool:
@@ -105,7 +107,9 @@ class Preparation:
             decoded["image"] = self.cache(example["index"], decode, self.shape[-1]) if cached else decode()
         if "mask" in decoded and decoded["mask"].dtype == tf.string:
             mask = decoding.decode_mask(decoded["mask"], example["mask_decoder"], example.get("mask_path"))
-            decoded["mask"] = mask - self.mask_first  # 0 below the first class wraps to IGNORE_LABEL
+            if self.mask_table is not None:
+                mask = tf.gather(tf.constant(self.mask_table, tf.uint8), tf.cast(mask, tf.int32))
+            decoded["mask"] = mask
         return decoded
 
     def finish(self, examples: Example) -> Example:
@@ -242,7 +246,11 @@ class Preparation:
         if len(self.shape) == 2:
             return examples | {"image": augment_waveforms(examples["image"], draws, self.augmentation)}
         if len(self.shape) == 4:
-            return examples | {"image": augment_volumes(examples["image"], draws, self.augmentation)}
+            moved = {"image": augment_volumes(examples["image"], draws, self.augmentation)}
+            if "mask" in examples:
+                mask = tf.cast(examples["mask"], tf.int32)
+                moved["mask"] = augment_volumes(mask, draws, self.augmentation, IGNORE_LABEL)
+            return examples | moved
         moved = augment(
             examples["image"],
             draws,
@@ -270,7 +278,10 @@ class Preparation:
         if self.task == "classification":
             return inputs, tf.one_hot(examples["label"], self.num_classes)
         if self.task == "segmentation":
-            return inputs, tf.squeeze(tf.cast(examples["mask"], tf.int32), -1)
+            mask = tf.squeeze(tf.cast(examples["mask"], tf.int32), -1)
+            for axis, places in enumerate(self.mask_places or (), start=1):
+                mask = tf.gather(mask, places, axis=axis)
+            return inputs, mask
         if self.task == "detection":
             return inputs, {"boxes": examples["boxes"], "labels": examples["labels"]}
         return inputs, inputs

@@ -22,6 +22,7 @@ STANDARD_LIBRARY_ONLY = (
     "tfcnn.errors",
     "tfcnn.files",
     "tfcnn.flags",
+    "tfcnn.options",
     "tfcnn.tables",
     "tfcnn.tasks",
     "tfcnn.cli.parser",

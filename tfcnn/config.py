@@ -6,58 +6,17 @@ Standard library only, so that a mistyped flag is refused before TensorFlow is i
 from __future__ import annotations
 
 import dataclasses
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from tfcnn.arithmetic import scaling
 from tfcnn.errors import BadInput
+from tfcnn.options import convert, flag_of, number_of, option
 from tfcnn.tasks import LOSS_NAMES
 
 OPTIMISERS = ("adamw", "adam", "sgd", "momentum", "rmsprop", "lamb", "lion")
 SCHEDULES = ("cosine", "step", "constant", "plateau")
 DISTRIBUTIONS = ("none", "mirrored", "multiworker")
 RECIPES = ("default", "fast", "paper")
-
-
-class Rules(NamedTuple):
-    """The help of a field and its values: one of `choices`, or a number above `above`, from `low` to `high`."""
-
-    help: str
-    choices: tuple[str, ...] = ()
-    low: float = -math.inf
-    high: float = math.inf
-    above: float = -math.inf
-
-    @property
-    def bounds(self) -> str:
-        """In words: "at least 0 and at most 1"."""
-        limits = {"above": self.above, "at least": self.low, "at most": self.high}
-        return " and ".join(f"{words} {limit}" for words, limit in limits.items() if math.isfinite(limit))
-
-    def allow(self, number: float) -> bool:
-        """Whether a number is within the bounds."""
-        return self.above < number and self.low <= number <= self.high
-
-
-def option(
-    default: Any,
-    help: str,
-    *,
-    choices: tuple[str, ...] = (),
-    low: float = -math.inf,
-    high: float = math.inf,
-    above: float = -math.inf,
-) -> Any:
-    """A field of `Config` with its `Rules`."""
-    metadata = {"rules": Rules(help, choices, low, high, above)}
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=dict, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def rules_of(field: dataclasses.Field) -> Rules:
-    """The rules of a field of `Config`."""
-    return field.metadata["rules"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +56,9 @@ class Config:
         "error", "response to an image file that cannot be used; skip: leave it out", choices=("error", "skip")
     )
     max_bad: float = option(0.1, "largest share of the files that may be left out", low=0, high=1)
+    mask_values: str | None = option(
+        None, "value of each class in the masks, as 0,255 [0 ... k; or 0 and 255, if there are no others]"
+    )
     aa: str = option(
         "light",
         "augmentation of the training images; rand: RandAugment and random erasing",
@@ -204,7 +166,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _convert(field, getattr(self, field.name)))
+            object.__setattr__(self, field.name, convert(field, getattr(self, field.name)))
         if self.time is not None:  # the warm-up is checked once the speed has set the epochs
             seconds_of(self.time)
         elif self.warmup_epochs > self.epochs:
@@ -223,6 +185,11 @@ class Config:
             raise BadInput(f"--freeze must be none, backbone or a number of stages, got '{self.freeze}'")
         if self.steps_per_execution != "auto":
             self._check_steps_per_execution()
+        if self.mask_values is not None and self.listed_mask_values is None:
+            raise BadInput(
+                f"--mask-values must be two or more different whole numbers from 0 to 255, as 0,255, "
+                f"got '{self.mask_values}'"
+            )
         if self.resume and self.out is None:
             raise BadInput("--resume needs the run directory to continue: --out DIR")
         if self.distribution == "multiworker" and self.out is None:
@@ -275,6 +242,15 @@ class Config:
         return round(side * self.multipliers.resolution)
 
     @property
+    def listed_mask_values(self) -> tuple[int, ...] | None:
+        """The numbers of --mask-values; None: there are none, or they are not as they must be."""
+        texts = [text.strip() for text in (self.mask_values or "").split(",")]
+        if not all(text.isascii() and text.isdigit() for text in texts):
+            return None
+        numbers = tuple(map(int, texts))
+        return numbers if 2 <= len(set(numbers)) == len(numbers) and max(numbers) <= 255 else None
+
+    @property
     def profiled_steps(self) -> tuple[int, int] | None:
         """The first and the last step to profile, counted from 1; None: no step, or --profile is not A-B."""
         first, _, last = (self.profile or "").partition("-")
@@ -296,55 +272,8 @@ def seconds_of(text: str) -> float:
     >>> seconds_of("90s"), seconds_of("1.5m"), seconds_of("2h")
     (90.0, 90.0, 7200.0)
     """
-    number = _number(text[:-1])
+    number = number_of(text[:-1])
     unit = SECONDS.get(text[-1:])
     if unit is None or number is None or number <= 0:
         raise BadInput(f"--time must be a number above 0 with s, m or h, as in 90s, 10m or 2h, got '{text}'")
     return float(number * unit)
-
-
-def flag_of(name: str) -> str:
-    """The flag of a field: batch_size -> --batch-size."""
-    return "--" + name.replace("_", "-")
-
-
-KINDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "str": "text",
-    "bool": "true or false",
-    "dict": "key=value pairs",
-}
-TYPES = {"str": str, "bool": bool, "dict": dict}
-
-
-def _convert(field: dataclasses.Field, value: Any) -> Any:
-    """The value in the type of its field; text becomes a number where the field is one. Raises BadInput."""
-    flag = flag_of(field.name)
-    kind = field.type.removesuffix(" | None")
-    if value is None and field.type != kind:
-        return None
-    rules = rules_of(field)
-    refusal = BadInput(f"{flag} must be {KINDS[kind]} {rules.bounds}".rstrip() + f", got '{value}'")
-
-    if kind in ("int", "float"):
-        number = _number(value)
-        if number is None or not rules.allow(number) or (kind == "int" and number != int(number)):
-            raise refusal
-        return int(number) if kind == "int" else float(number)
-    if not isinstance(value, TYPES[kind]):
-        raise refusal
-    if rules.choices and value not in rules.choices:
-        raise BadInput(f"{flag} must be one of {', '.join(rules.choices)}, got '{value}'")
-    return value
-
-
-def _number(value: Any) -> float | int | None:
-    """A finite number from a number or its text, or None."""
-    try:
-        number = value
-        if isinstance(value, str):  # a whole number is exact at any size
-            number = int(value) if value.strip().lstrip("+-").isdigit() else float(value)
-        return number if not isinstance(number, bool) and math.isfinite(number) else None
-    except (TypeError, ValueError):
-        return None

@@ -53,6 +53,7 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
         from tfcnn.training import report
         from tfcnn.training.distribution import Devices
         from tfcnn.training.fit import build_model, evaluate_best, fit
+        from tfcnn.training.targets import match_masks
         from tfcnn.training.tensorboard import check_profile
         from tfcnn.training.time_budget import settle_epochs
 
@@ -64,6 +65,7 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
         with devices.scope():
             model, facts = build_model(config, data)
             model.optimizer.build(model.trainable_variables)  # its variables belong in the scope, too
+        data = match_masks(data, model)
         report.introduce(config, facts, devices.replicas)
         directory = make_directory(config, directory)
         with directory.locked(), resumable(config, directory):

@@ -48,6 +48,7 @@ def load_data(config: Config) -> Data:
         data_memory=config.data_memory,
         on_bad_image=config.on_bad_image,
         max_bad=config.max_bad,
+        mask_values=config.listed_mask_values,
     )
 
 
