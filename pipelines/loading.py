@@ -16,12 +16,13 @@ from pipelines.catalogue import mebibytes
 from pipelines.dataset import Data, without_autograph
 from pipelines.errors import BadData
 from pipelines.preparation import Preparation
-from pipelines.readers import folder, image_files, npz, tfds
+from pipelines.readers import folder, idx, image_files, npz, tfds
 from pipelines.sources import Cache, Contents, Decoded, Encoded, Source, Stream
 
 DATA_MEMORY = 2048  # MiB
 SMALLEST = 32  # pixels: the default size of images of one size is theirs, but at least this
 USUAL = 224  # pixels: the default size of images of many sizes
+LARGEST = 256  # pixels: files of one size up to this keep it by default; larger ones are photographs, and get the usual
 MEASURED_DECODED = 4096  # training examples that give mean and std
 MEASURED_ENCODED = 512
 CACHE_OVERHEAD = 256  # bytes of an image in the cache in addition to its pixels
@@ -53,7 +54,7 @@ def load(
             .npz file: see `readers.folder` and `readers.npz`.
         task: "classification", "segmentation", "detection" or "reconstruction"; None: the first that the data serve.
         image_size: side of the square images, in pixels. Default: the data's own where it is fixed, at least 32;
-            224 where it varies. Sounds and volumes keep their shape.
+            224 where it varies, or files are larger than 256. Sounds and volumes keep their shape.
         image_scale: multiplies the side, default or not; the product is rounded.
         batch_size: examples a batch, at most the training split.
         seed: decides order and augmentation.
@@ -155,15 +156,19 @@ def read_contents(name: str, task: str | None, reading: Reading) -> Contents:
     if not catalogue.is_path(name):
         builder = catalogue.prepare_builder(name, reading.data_dir)
         return tfds.read_builder(builder, name, task, reading.memory, reading.mask_values)
-    contents = _read_arrays(name, reading) if name.endswith(".npz") else _read_files(name, reading)
+    if name.endswith(".npz"):
+        contents = _contents_of(npz.read_npz(name, reading.mask_values))
+    elif idx.is_idx_folder(Path(name).expanduser()):
+        contents = dataclasses.replace(_contents_of(idx.read_idx(name)), characters=True)
+    else:
+        contents = _read_files(name, reading)
     if task not in (None, contents.task, "reconstruction"):
         raise BadData(f"data set '{name}' serves {contents.task}, reconstruction, not {task} (--dataset, --arch)")
     return dataclasses.replace(contents, task=task or contents.task)
 
 
-def _read_arrays(name: str, reading: Reading) -> Contents:
-    """The contents of a .npz file."""
-    arrays = npz.read_npz(name, reading.mask_values)
+def _contents_of(arrays: npz.Arrays) -> Contents:
+    """The contents of arrays in memory."""
     if arrays.task == "segmentation":
         columns = {split: {"image": x, "mask": masks[..., None]} for split, (x, masks) in arrays.splits.items()}
     else:
@@ -193,7 +198,7 @@ def _read_files(name: str, reading: Reading) -> Contents:
     return Contents(
         task=listing.task,
         class_names=listing.class_names,
-        shape=(None, None, listing.channels),
+        shape=(*_shared_size(listing), listing.channels),
         source=Encoded(columns, listing.splits["train"].shapes, files=True),
         value_range=(0, 255),
         mask_table=listing.mask_table,
@@ -201,6 +206,15 @@ def _read_files(name: str, reading: Reading) -> Contents:
         bad=listing.bad,
         notes=listing.notes,
     )
+
+
+def _shared_size(listing: folder.Listing) -> tuple[int | None, int | None]:
+    """Height and width of all images, if these are one size of up to `LARGEST` pixels a side."""
+    shapes = np.unique(np.concatenate([files.shapes for files in listing.splits.values()]), axis=0)
+    if len(shapes) > 1 or shapes.max() > LARGEST:
+        return None, None
+    height, width = shapes[0].tolist()
+    return height, width
 
 
 def _columns(files: folder.Files) -> dict[str, Any]:
@@ -290,7 +304,9 @@ def _hold_decoded_images(source: Encoded, preparation: Preparation, memory: int)
         description += f"; validation batches kept, {mebibytes(validation)}"
     pixels = tf.constant(source.shapes, tf.int64)
     if preparation.augmentation.margin:
-        pixels = pixels * preparation.enlarged // tf.reduce_min(pixels, axis=1, keepdims=True) + 1
+        shorter = tf.reduce_min(pixels, axis=1, keepdims=True)
+        shrunk = pixels * preparation.enlarged // shorter + 1
+        pixels = tf.where(shorter > preparation.enlarged, shrunk, pixels)
     elif preparation.crops:
         jpeg = source.columns["train"]["decoder"] == image_files.TF_JPEG
         _, reduced = decoding.choose_ratio(pixels, shape[0], preparation.augmentation.scale[0])

@@ -11,11 +11,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import decoding
+from pipelines import decoding, fitting
 from pipelines.augmentation import draws as column
 from pipelines.augmentation.augment import augment, augment_volumes, augment_waveforms
 from pipelines.augmentation.geometry import crop_boxes, crop_window
@@ -120,24 +119,15 @@ class Preparation:
 
     def fit_to_size(self, examples: Example) -> Example:
         """Resize images with their masks and boxes, one or a batch, to the network's size, keeping their aspect."""
-        height, width = tf.unstack(tf.shape(examples["image"])[-3:-1])
+        shape = tf.shape(examples["image"])[-3:-1]
+        height, width, _ = self.shape
         if examples["image"].shape[-3:-1] != self.shape[:2]:
-            size = {"height": self.shape[0], "width": self.shape[1], f"{self.fit}_to_aspect_ratio": True}
-            resize = keras.layers.Resizing(**size, antialias=True, dtype="float32")
-            examples = examples | {"image": resize(examples["image"])}
+            examples = examples | {"image": fitting.fit_images(examples["image"], height, width, self.fit)}
             if "mask" in examples:
-                nearest = keras.layers.Resizing(
-                    **size, interpolation="nearest", fill_value=IGNORE_LABEL, dtype="float32"
-                )
-                examples["mask"] = tf.cast(nearest(examples["mask"]), tf.int32)
-        if "boxes" in examples:  # rounded as that layer does: the same number of whole pixels at both ends
-            shorter, longer = tf.minimum(height, width), tf.maximum(height, width)
-            if self.fit == "crop":
-                start, extent = ((height - shorter) // 2, (width - shorter) // 2), (shorter, shorter)
-            else:
-                start = (-((longer - height) // 2), -((longer - width) // 2))
-                extent = (height - 2 * start[0], width - 2 * start[1])
-            window = tf.stack([*start, *extent]) / tf.stack([height, width] * 2)
+                examples["mask"] = fitting.fit_masks(examples["mask"], height, width, self.fit)
+        if "boxes" in examples:
+            start, extent = fitting.frame(shape, height, width, self.fit)
+            window = tf.cast(tf.concat([start, extent], 0) / tf.tile(shape, [2]), tf.float32)
             examples = self._with_boxes(examples, examples["boxes"], window)
         return examples
 
@@ -177,15 +167,15 @@ class Preparation:
                 pixels = self._decode_reduced(example, self.enlarged, 1.0)
             else:
                 pixels = self._scale(example)["image"]
-            return decoding.resize_shorter_side(pixels, self.enlarged)
+            return decoding.shrink_shorter_side(pixels, self.enlarged)
 
         pixels = self.cache(example["index"], decode, self.shape[-1])
-        shape = tf.shape(pixels)[:2]
+        shape = decoding.shape_of_shorter_side(pixels, self.enlarged)
         side = self.shape[0]
         chance = tf.stack([draws[column.CROP_Y], draws[column.CROP_X]])
-        y, x = tf.unstack(tf.cast(tf.floor(chance * tf.cast(shape - side + 1, tf.float32)), tf.int32))
-        window = tf.ensure_shape(pixels[y : y + side, x : x + side], (side, side, None))
-        return window, _share(tf.stack([y, x, side, side]), shape)
+        start = tf.cast(tf.floor(chance * tf.cast(shape - side + 1, tf.float32)), tf.int32)
+        window = decoding.crop_resized(pixels, shape, start, side)
+        return window, _share(tf.concat([start, [side, side]], 0), shape)
 
     def _decode_whole(self, example: Example) -> tf.Tensor:
         """Decode a whole image."""

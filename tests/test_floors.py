@@ -31,7 +31,7 @@ STANDARD_LIBRARY_ONLY = (
 # Within a room of the standard library: a module's other packages.
 ALSO = {"tfcnn.arithmetic.matrix": {"numpy", "scipy"}, "tfcnn.arithmetic.picture": {"matplotlib"}}
 KERAS_ONLY = ("tfcnn.layers", "tfcnn.models")
-KNOWS_PIPELINES = ("tfcnn.train", "tfcnn.evaluate", "tfcnn.training.data", "tuning")
+KNOWS_PIPELINES = ("tfcnn.train", "tfcnn.evaluate", "tfcnn.training.data", "tfcnn.export", "tuning")
 
 FILES = [pytest.param(name, path, id=name) for name, path in modules().items()]
 every_file = pytest.mark.parametrize(("name", "path"), FILES)

@@ -50,7 +50,9 @@ class Config:
         "digits, shapes, boxes, tones, solids; a name (and /config) of TensorFlow Datasets; a folder, .csv or .npz",
     )
     data_dir: str | None = option(None, "folder of prepared data sets [TensorFlow Datasets' own]")
-    image_size: int | None = option(None, "side of the images [the data's, at least 32; 224 where it varies]", low=1)
+    image_size: int | None = option(
+        None, "side of the images [the data's, at least 32; 224 where it varies or files are larger than 256]", low=1
+    )
     data_memory: int = option(2048, "MiB of memory for examples; those that do not fit are read from the disk", low=0)
     on_bad_image: str = option(
         "error", "response to an image file that cannot be used; skip: leave it out", choices=("error", "skip")

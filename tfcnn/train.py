@@ -139,7 +139,10 @@ def restore_config(flags: dict[str, Any]) -> Config:
     try:
         facts = directory.read_config()
         facts["data"]["fingerprint"]  # check_same_data reads it
-        saved = Config(**facts["config"] | {"out": config.out, "resume": True})
+        size = facts["config"]["image_size"]
+        if size is None and facts["config"].get("phi", 0) == 0 and len(facts["data"]["image_shape"]) == 3:
+            size = facts["data"]["image_shape"][0]  # the default size of then
+        saved = Config(**facts["config"] | {"out": config.out, "resume": True, "image_size": size})
     except (KeyError, TypeError) as error:
         raise BadInput(f"'{directory.config}' is damaged: {error!r}; start a new run with another --out") from error
     for name in flags:

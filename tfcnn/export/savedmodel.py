@@ -74,19 +74,15 @@ def export_savedmodel(model: keras.Model, path: str | Path, facts: dict[str, Any
 def _add_image_endpoints(
     archive: keras.export.ExportArchive, serve: Callable[[Any], Outputs], shape: tuple[int, ...], fit: str
 ) -> None:
-    """Endpoints for images of any size, which the layer of pipelines.load resizes, by `fit`: "crop" or "pad"."""
-    import keras
+    """Endpoints for images of any size, resized as pipelines.load does, by `fit`: "crop" or "pad"."""
     import tensorflow as tf
 
+    from pipelines import fitting
+
     height, width, channels = shape
-    resize = keras.layers.Resizing(
-        height,
-        width,
-        crop_to_aspect_ratio=fit == "crop",
-        pad_to_aspect_ratio=fit == "pad",
-        antialias=True,
-        dtype="float32",
-    )
+
+    def resize(images: tf.Tensor) -> tf.Tensor:
+        return fitting.fit_images(images, height, width, fit)
 
     def serve_images(images: tf.Tensor) -> Outputs:
         return serve(resize(images))
