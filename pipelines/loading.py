@@ -46,6 +46,7 @@ def load(
     on_bad_image: str = "error",
     max_bad: float = 0.1,
     mask_values: Sequence[int] | None = None,
+    dataset_module: str | None = None,
 ) -> Data:
     """Load a data set.
 
@@ -69,12 +70,14 @@ def load(
         max_bad: the largest share of files that may be left out.
         mask_values: the value of each class in the masks, in order. Default: 0 ... k, or 0 and 255 where there are no
             others; see `readers.mask_values`.
+        dataset_module: a .py file or an importable module that registers builders of TensorFlow Datasets.
 
     Raises:
         BadData: unknown name; not on the disk and no network; another task; bad files; or too few examples.
     """
     memory = data_memory << 20
-    reading = Reading(data_dir, memory, on_bad_image, max_bad, None if mask_values is None else tuple(mask_values))
+    listed = None if mask_values is None else tuple(mask_values)
+    reading = Reading(data_dir, memory, on_bad_image, max_bad, listed, dataset_module)
     contents = read_contents(name, task, reading)
     shape = _input_shape(contents, image_size, image_scale)
     if contents.source.sizes["train"] < batch_size:
@@ -149,12 +152,13 @@ class Reading:
     on_bad_image: str
     max_bad: float
     mask_values: tuple[int, ...] | None
+    dataset_module: str | None
 
 
 def read_contents(name: str, task: str | None, reading: Reading) -> Contents:
     """Read a data set, wherever it is; name and task as for `load`. Raises BadData."""
     if not catalogue.is_path(name):
-        builder = catalogue.prepare_builder(name, reading.data_dir)
+        builder = catalogue.prepare_builder(name, reading.data_dir, reading.dataset_module)
         return tfds.read_builder(builder, name, task, reading.memory, reading.mask_values)
     if name.endswith(".npz"):
         contents = _contents_of(npz.read_npz(name, reading.mask_values))

@@ -50,6 +50,9 @@ class Config:
         "digits, shapes, boxes, tones, solids; a name (and /config) of TensorFlow Datasets; a folder, .csv or .npz",
     )
     data_dir: str | None = option(None, "folder of prepared data sets [TensorFlow Datasets' own]")
+    dataset_module: str | None = option(
+        None, "a .py file, or package.module, that registers builders of TensorFlow Datasets"
+    )
     image_size: int | None = option(
         None, "side of the images [the data's, at least 32; 224 where it varies or files are larger than 256]", low=1
     )

@@ -88,7 +88,7 @@ def check(config: Config) -> RunDirectory:
     registry.family_of(config.arch)
     if config.image_size is not None:
         registry.check_size(config.arch, config.image_size)
-    pipelines.check_name(config.dataset)
+    pipelines.check_name(config.dataset, config.dataset_module, config.data_dir)
     if config.weights not in (None, "imagenet") and not config.resume and not Path(config.weights).is_file():
         raise BadInput(f"no file '{config.weights}': give imagenet, or the path of a file with weights (--weights)")
     if config.resume and config.out is not None:

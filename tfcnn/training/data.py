@@ -49,6 +49,7 @@ def load_data(config: Config) -> Data:
         on_bad_image=config.on_bad_image,
         max_bad=config.max_bad,
         mask_values=config.listed_mask_values,
+        dataset_module=config.dataset_module,
     )
 
 
