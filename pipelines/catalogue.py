@@ -53,7 +53,7 @@ def register(module: str | None) -> None:
         BadData: it is not there, or fails.
     """
     for entry in importlib.metadata.entry_points(group="tfcnn.datasets"):
-        _import_module(entry.value, f"entry point '{entry.name}' of tfcnn.datasets")
+        _import_module(entry.module, f"entry point '{entry.name}' of tfcnn.datasets")
     if module is not None:
         _import_module(module, "--dataset-module")
 

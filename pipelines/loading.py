@@ -16,7 +16,7 @@ from pipelines.catalogue import mebibytes
 from pipelines.dataset import Data, without_autograph
 from pipelines.errors import BadData
 from pipelines.preparation import Preparation
-from pipelines.readers import folder, idx, image_files, npz, tfds
+from pipelines.readers import folder, idx, image_files, npz, tfds, wav
 from pipelines.sources import Cache, Contents, Decoded, Encoded, Source, Stream
 
 DATA_MEMORY = 2048  # MiB
@@ -47,6 +47,7 @@ def load(
     max_bad: float = 0.1,
     mask_values: Sequence[int] | None = None,
     dataset_module: str | None = None,
+    sound_length: int = tfds.SECOND,
 ) -> Data:
     """Load a data set.
 
@@ -71,13 +72,14 @@ def load(
         mask_values: the value of each class in the masks, in order. Default: 0 ... k, or 0 and 255 where there are no
             others; see `readers.mask_values`.
         dataset_module: a .py file or an importable module that registers builders of TensorFlow Datasets.
+        sound_length: samples of each sound in a folder of .wav files, which are cut or padded.
 
     Raises:
         BadData: unknown name; not on the disk and no network; another task; bad files; or too few examples.
     """
     memory = data_memory << 20
     listed = None if mask_values is None else tuple(mask_values)
-    reading = Reading(data_dir, memory, on_bad_image, max_bad, listed, dataset_module)
+    reading = Reading(data_dir, memory, on_bad_image, max_bad, listed, dataset_module, sound_length)
     contents = read_contents(name, task, reading)
     shape = _input_shape(contents, image_size, image_scale)
     if contents.source.sizes["train"] < batch_size:
@@ -153,6 +155,7 @@ class Reading:
     max_bad: float
     mask_values: tuple[int, ...] | None
     dataset_module: str | None
+    sound_length: int
 
 
 def read_contents(name: str, task: str | None, reading: Reading) -> Contents:
@@ -164,6 +167,8 @@ def read_contents(name: str, task: str | None, reading: Reading) -> Contents:
         contents = _contents_of(npz.read_npz(name, reading.mask_values))
     elif idx.is_idx_folder(Path(name).expanduser()):
         contents = dataclasses.replace(_contents_of(idx.read_idx(name)), characters=True)
+    elif Path(name).is_dir() and wav.is_wav_folder(Path(name)):
+        contents = _contents_of(wav.read_wav_folder(name, reading.sound_length))
     else:
         contents = _read_files(name, reading)
     if task not in (None, contents.task, "reconstruction"):

@@ -50,6 +50,7 @@ def load_data(config: Config) -> Data:
         max_bad=config.max_bad,
         mask_values=config.listed_mask_values,
         dataset_module=config.dataset_module,
+        sound_length=config.sound_length,
     )
 
 
