@@ -9,10 +9,13 @@ import contextlib
 import difflib
 import functools
 import importlib
+import importlib.metadata
+import importlib.util
 import io
 import logging
 import os
 import socket
+import sys
 import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,8 +43,56 @@ CHARACTERS = (
 MIRROR = ("storage.googleapis.com", 443)
 
 
-def check_name(name: str) -> str:
+def register(module: str | None) -> None:
+    """Import what registers builders of TensorFlow Datasets: the user's module, and the entry points of packages.
+
+    Args:
+        module: a file ("folder/mine.py") or an importable name ("package.module"); None: entry points alone, those of
+            the group "tfcnn.datasets", whose values are modules.
+
+    Raises:
+        BadData: it is not there, or fails.
+    """
+    for entry in importlib.metadata.entry_points(group="tfcnn.datasets"):
+        _import_module(entry.module, f"entry point '{entry.name}' of tfcnn.datasets")
+    if module is not None:
+        _import_module(module, "--dataset-module")
+
+
+@functools.cache
+def _import_module(module: str, what: str) -> None:
+    """Import a module once, by its file or its name. Raises BadData."""
+    try:
+        if not module.endswith(".py"):
+            importlib.import_module(module)
+            return
+        file = Path(module).expanduser()
+        if not file.is_file():
+            raise BadData(f"no such file: '{module}' (--dataset-module)")
+        # TensorFlow Datasets asks for a package: that of the file's folder.
+        places = [str(file.parent)]
+        spec = importlib.util.spec_from_file_location(file.stem, file, submodule_search_locations=places)
+        if spec is None or spec.loader is None:
+            raise BadData(f"'{module}' is no Python file (--dataset-module)")
+        loaded = importlib.util.module_from_spec(spec)
+        sys.modules.setdefault(file.stem, loaded)  # TensorFlow Datasets looks the builder's module up
+        spec.loader.exec_module(loaded)
+    except BadData:
+        raise
+    except Exception as error:  # whatever the user's code raises
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise BadData(f"{what}: '{module}' cannot be imported: {reason} (--dataset-module)") from error
+    finally:
+        _builder_names.cache_clear()
+
+
+def check_name(name: str, module: str | None = None, data_dir: str | None = None) -> str:
     """Return the name of a data set of TensorFlow Datasets ("emnist/letters") or this repository, or of a file.
+
+    Args:
+        name: of the data set.
+        module: registers builders; see `register`.
+        data_dir: folder of prepared data sets, which need no code.
 
     Raises:
         BadData: for an unknown name; the message gives the nearest ones.
@@ -56,7 +107,10 @@ def check_name(name: str) -> str:
         return name
     import tensorflow_datasets as tfds
 
+    register(module)
     if base not in _builder_names():
+        if find_prepared(name, data_dir):
+            return name
         hint = (
             _nearest(base, _builder_names())
             or f"embedded: {', '.join(EMBEDDED)}; all of TensorFlow Datasets; or ./FOLDER"
@@ -121,24 +175,64 @@ def _nearest(name: str, names: Iterable[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
-def prepare_builder(name: str, data_dir: str | None = None) -> tfds.core.DatasetBuilder:
+def find_prepared(name: str, data_dir: str | None) -> Path | None:
+    """The folder of the newest version of a prepared data set, NAME[/CONFIG][:VERSION], in a folder of such.
+
+    Raises:
+        BadData: it has several configurations, and the name tells none.
+    """
+    import tensorflow_datasets as tfds
+
+    base, _, wanted = name.partition(":")
+    root = Path(data_dir or tfds.core.constants.DATA_DIR).expanduser() / base
+    versions = [file.parent for file in root.glob("*/dataset_info.json") if wanted in ("", file.parent.name)]
+    if not versions and "/" not in base:
+        inner = [file.parent for file in root.glob("*/*/dataset_info.json") if wanted in ("", file.parent.name)]
+        configs = sorted({version.parent.name for version in inner})
+        if len(configs) > 1:
+            raise BadData(
+                f"data set '{base}' has the configurations {', '.join(configs)}: name one, as {base}/{configs[0]} "
+                f"(--dataset)"
+            )
+        versions = inner
+    return max(versions, key=lambda folder: _numbers_of(folder.name), default=None)
+
+
+def _numbers_of(version: str) -> tuple[int, ...]:
+    """
+    >>> _numbers_of("1.10.0") > _numbers_of("1.9.0")
+    True
+    """
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def prepare_builder(name: str, data_dir: str | None = None, module: str | None = None) -> tfds.core.DatasetBuilder:
     """The builder of a data set; its files are generated or downloaded unless they are on the disk.
+
+    A data set that is prepared in `data_dir` needs no code of its builder.
 
     Raises:
         BadData: unknown name or configuration; not on the disk and no network; or the preparation failed.
     """
     import tensorflow_datasets as tfds
 
-    check_name(name)
+    check_name(name, module, data_dir)
     base = name.split(":")[0].split("/")[0]
+    if base not in _builder_names():
+        return _builder_from_files(name, data_dir)
     if base in EMBEDDED:
         importlib.import_module(f"pipelines.embedded.{base}")
     logging.getLogger("absl").addFilter(_is_worth_showing)
-    builder = tfds.builder(name, data_dir=data_dir)
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except Exception as error:  # whatever a user's builder raises
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise BadData(f"data set '{name}' cannot be built: {reason} (--dataset, --dataset-module)") from error
     root = _abbreviate_home(builder.data_dir_root)
     if _is_prepared(builder):
         return builder
-    if base not in EMBEDDED and not is_online():
+    downloads = type(builder).__module__.startswith("tensorflow_datasets.")  # of a user's builder nothing is known
+    if downloads and not is_online():
         available = ", ".join([f"{', '.join(EMBEDDED)} (embedded)", *_prepared_names(builder.data_dir_root)])
         raise BadData(
             f"data set '{name}' is not in {root} and there is no network to download it; "
@@ -157,6 +251,20 @@ def prepare_builder(name: str, data_dir: str | None = None) -> tfds.core.Dataset
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise BadData(f"data set '{name}' could not be prepared in {root}: {reason} (--data-dir)") from error
     return builder
+
+
+def _builder_from_files(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+    """The builder of a prepared data set without its code."""
+    import tensorflow_datasets as tfds
+
+    folder = find_prepared(name, data_dir)
+    assert folder is not None  # by check_name
+    logging.getLogger("absl").addFilter(_is_worth_showing)
+    try:
+        return tfds.builder_from_directory(str(folder))
+    except Exception as error:  # whatever its files hold
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise BadData(f"data set '{name}' in '{folder}' cannot be read: {reason} (--data-dir)") from error
 
 
 def _is_prepared(builder: tfds.core.DatasetBuilder) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,8 @@ class Data:
     A batch is (inputs, targets). Inputs: float32 (batch, *image_shape), standardised. Targets, by task:
 
         classification   float32 (batch, num_classes), one-hot, or a mixture of two
-        segmentation     int32 (batch, height, width), 0 ... num_classes - 1, or IGNORE_LABEL (255)
+        segmentation     int32 (batch, height, width), 0 ... num_classes - 1, or IGNORE_LABEL (255); of volumes
+                         (batch, depth, height, width); see `with_mask_places`
         detection        {"boxes": float32 (batch, n, 4), xyxy in pixels; "labels": int32 (batch, n)}, padded with -1
         reconstruction   the inputs
     """
@@ -87,6 +89,15 @@ class Data:
         names = [field.name for field in dataclasses.fields(self) if field.name not in NO_FACTS]
         facts = {name: getattr(self, name) for name in names}
         return facts | {"augmentation": dataclasses.asdict(self.augmentation), "bad": len(self.bad)}
+
+    def with_mask_places(self, places: Sequence[Sequence[int]]) -> Data:
+        """These data with targets for a network whose map is smaller than the masks.
+
+        Args:
+            places: for each axis of the masks, in order, the places that the map shows.
+        """
+        chosen = tuple(tuple(map(int, axis)) for axis in places)
+        return dataclasses.replace(self, preparation=dataclasses.replace(self.preparation, mask_places=chosen))
 
     @without_autograph
     def train(self, epochs: int = 1, first_epoch: int = 0, first_step: int = 0) -> tf.data.Dataset:

@@ -97,12 +97,61 @@ def decode_crop(encoded: tf.Tensor, ratio: tf.Tensor | None, window: tf.Tensor, 
     return parts[0]() if ratio is None else tf.switch_case(ratio, parts)
 
 
-def resize_shorter_side(pixels: tf.Tensor, side: int) -> tf.Tensor:
-    """Resize an image so that its shorter side is `side`, smoothed: uint8 (height, width, channels)."""
+def shape_of_shorter_side(pixels: tf.Tensor, side: int) -> tf.Tensor:
+    """Height and width, int32 (2,), of an image resized so that its shorter side is `side`."""
     shape = tf.cast(tf.shape(pixels)[:2], tf.float32)
-    size = tf.maximum(tf.cast(tf.round(shape * (side / tf.reduce_min(shape))), tf.int32), side)
-    resized = tf.image.resize(pixels, size, antialias=True)
-    return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+    return tf.maximum(tf.cast(tf.round(shape * (side / tf.reduce_min(shape))), tf.int32), side)
+
+
+def shrink_shorter_side(pixels: tf.Tensor, side: int) -> tf.Tensor:
+    """Resize an image so that its shorter side is `side`, unless it is shorter: uint8 (height, width, channels).
+
+    A narrow strip would take many times its memory if it were enlarged; see `crop_resized`.
+    """
+
+    def shrink() -> tf.Tensor:
+        return _to_uint8(tf.image.resize(pixels, shape_of_shorter_side(pixels, side), antialias=True))
+
+    def keep() -> tf.Tensor:
+        return _to_uint8(tf.cast(pixels, tf.float32))
+
+    return tf.cond(tf.reduce_min(tf.shape(pixels)[:2]) > side, shrink, keep)
+
+
+def crop_resized(pixels: tf.Tensor, shape: tf.Tensor, start: tf.Tensor, side: int) -> tf.Tensor:
+    """The square from `start` of an image resized to `shape`, of which no more is made.
+
+    Args:
+        pixels: uint8 (height, width, channels).
+        shape: int32 (2,): height and width of the resized image, at least those of the image.
+        start: int32 (2,): y, x.
+        side: of the square.
+
+    Returns:
+        uint8 (side, side, channels).
+    """
+
+    def cut() -> tf.Tensor:
+        y, x = tf.unstack(start)
+        return pixels[y : y + side, x : x + side]
+
+    def enlarge() -> tf.Tensor:
+        part = tf.raw_ops.ScaleAndTranslate(
+            images=tf.cast(pixels, tf.float32)[None],
+            size=(side, side),
+            scale=tf.cast(shape, tf.float32) / tf.cast(tf.shape(pixels)[:2], tf.float32),
+            translation=-tf.cast(start, tf.float32),
+            kernel_type="triangle",
+            antialias=True,
+        )
+        return _to_uint8(part[0])
+
+    square = tf.cond(tf.reduce_all(shape == tf.shape(pixels)[:2]), cut, enlarge)
+    return tf.ensure_shape(square, (side, side, pixels.shape[-1]))
+
+
+def _to_uint8(pixels: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.round(tf.clip_by_value(pixels, 0.0, 255.0)), tf.uint8)
 
 
 def resize(pixels: tf.Tensor, side: int, smoothed: bool = True) -> tf.Tensor:

@@ -44,9 +44,9 @@ class Inputs:
             augmentation=Augmentation(),
             fill_mode="CONSTANT",
             value_range=value_range,
-            mask_first=0,
             mean=tuple(facts["mean"]),
             std=tuple(facts["std"]),
+            mask_table=None,
             cache=Cache(),
             white_level=self.white_level,
         )

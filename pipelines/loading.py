@@ -18,12 +18,13 @@ from pipelines.dataset import Data, without_autograph
 from pipelines.errors import BadData
 from pipelines.pixels import FULL_SCALE
 from pipelines.preparation import Preparation
-from pipelines.readers import folder, image_files, npz, tfds
+from pipelines.readers import folder, idx, image_files, npz, tfds, wav
 from pipelines.sources import Cache, Contents, Decoded, Encoded, Source, Stream
 
 DATA_MEMORY = 2048  # MiB
 SMALLEST = 32  # pixels: the default size of images of one size is theirs, but at least this
 USUAL = 224  # pixels: the default size of images of many sizes
+LARGEST = 256  # pixels: files of one size up to this keep it by default; larger ones are photographs, and get the usual
 MEASURED_DECODED = 4096  # training examples that give mean and std
 MEASURED_ENCODED = 512
 CACHE_OVERHEAD = 256  # bytes of an image in the cache in addition to its pixels
@@ -48,6 +49,9 @@ def load(
     on_bad_image: str = "error",
     max_bad: float = 0.1,
     channels: str = "auto",
+    mask_values: Sequence[int] | None = None,
+    dataset_module: str | None = None,
+    sound_length: int = tfds.SECOND,
 ) -> Data:
     """Load a data set.
 
@@ -56,7 +60,7 @@ def load(
             .npz file: see `readers.folder` and `readers.npz`.
         task: "classification", "segmentation", "detection" or "reconstruction"; None: the first that the data serve.
         image_size: side of the square images, in pixels. Default: the data's own where it is fixed, at least 32;
-            224 where it varies. Sounds and volumes keep their shape.
+            224 where it varies, or files are larger than 256. Sounds and volumes keep their shape.
         image_scale: multiplies the side, default or not; the product is rounded.
         batch_size: examples a batch, at most the training split.
         seed: decides order and augmentation.
@@ -73,6 +77,10 @@ def load(
         max_bad: the largest share of files that may be left out.
         channels: of the inputs in a .npz file, "last" or "first" in an example; "auto": last, and inputs whose shape
             shows that they come first are refused.
+        mask_values: the value of each class in the masks, in order. Default: 0 ... k, or 0 and 255 where there are no
+            others; see `readers.mask_values`.
+        dataset_module: a .py file or an importable module that registers builders of TensorFlow Datasets.
+        sound_length: samples of each sound in a folder of .wav files, which are cut or padded.
 
     Raises:
         BadData: unknown name; not on the disk and no network; another task; bad files; or too few examples.
@@ -85,15 +93,17 @@ def load(
     if on_bad_image not in RESPONSES:
         raise BadData(f"--on-bad-image must be one of {', '.join(RESPONSES)}, got '{on_bad_image}'")
     memory = data_memory << 20
-    contents = read_contents(
-        name,
-        task,
+    reading = Reading(
         data_dir=data_dir,
         memory=memory,
         on_bad_image=on_bad_image,
         max_bad=max_bad,
         channels=channels,
+        mask_values=None if mask_values is None else tuple(mask_values),
+        dataset_module=dataset_module,
+        sound_length=sound_length,
     )
+    contents = read_contents(name, task, reading)
     if like is not None:
         mean, std = like["mean"], like["std"]
         contents = _as_before(contents, name, like)
@@ -112,7 +122,7 @@ def load(
         augmentation=_choose_augmentation(augmentation, contents, shape),
         fill_mode="CONSTANT" if contents.characters or contents.task == "detection" else "REFLECT",
         value_range=contents.value_range,
-        mask_first=contents.mask_first,
+        mask_table=contents.mask_table,
         mean=(0.0,) * shape[-1],
         std=(1.0,) * shape[-1],
         cache=Cache(),
@@ -178,31 +188,43 @@ def _choose_augmentation(
     return augmentation
 
 
-def read_contents(
-    name: str,
-    task: str | None,
-    *,
-    data_dir: str | None,
-    memory: int,
-    on_bad_image: str,
-    max_bad: float,
-    channels: str = "auto",
-) -> Contents:
-    """Read a data set, wherever it is; arguments as for `load`, `memory` in bytes. Raises BadData."""
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How a data set is read: arguments of `load`."""
+
+    data_dir: str | None
+    memory: int  # bytes
+    on_bad_image: str
+    max_bad: float
+    channels: str
+    mask_values: tuple[int, ...] | None
+    dataset_module: str | None
+    sound_length: int
+
+
+def read_contents(name: str, task: str | None, reading: Reading) -> Contents:
+    """Read a data set, wherever it is; name and task as for `load`. Raises BadData."""
     arrays = catalogue.is_path(name) and name.lower().endswith((".npz", ".npy")) and not Path(name).is_dir()
-    if channels != "auto" and not arrays:
-        raise BadData(f"--channels {channels} is for arrays in an .npz file, and '{name}' is none: leave it out")
+    if reading.channels != "auto" and not arrays:
+        raise BadData(f"--channels {reading.channels} is for an .npz file, and '{name}' is none: leave it out")
     if not catalogue.is_path(name):
-        return tfds.read_builder(catalogue.prepare_builder(name, data_dir), name, task, memory)
-    contents = _read_arrays(name, channels) if arrays else _read_files(name, data_dir, on_bad_image, max_bad)
+        builder = catalogue.prepare_builder(name, reading.data_dir, reading.dataset_module)
+        return tfds.read_builder(builder, name, task, reading.memory, reading.mask_values)
+    if arrays:
+        contents = _contents_of(npz.read_npz(name, reading.channels, reading.mask_values))
+    elif idx.is_idx_folder(Path(name).expanduser()):
+        contents = dataclasses.replace(_contents_of(idx.read_idx(name)), characters=True)
+    elif Path(name).is_dir() and wav.is_wav_folder(Path(name)):
+        contents = _contents_of(wav.read_wav_folder(name, reading.sound_length))
+    else:
+        contents = _read_files(name, reading)
     if task not in (None, contents.task, "reconstruction"):
         raise BadData(f"data set '{name}' serves {contents.task}, reconstruction, not {task} (--dataset, --arch)")
     return dataclasses.replace(contents, task=task or contents.task)
 
 
-def _read_arrays(name: str, channels: str) -> Contents:
-    """The contents of a .npz file."""
-    arrays = npz.read_npz(name, channels)
+def _contents_of(arrays: npz.Arrays) -> Contents:
+    """The contents of arrays in memory."""
     if arrays.task == "segmentation":
         columns = {split: {"image": x, "mask": masks[..., None]} for split, (x, masks) in arrays.splits.items()}
     else:
@@ -217,27 +239,43 @@ def _read_arrays(name: str, channels: str) -> Contents:
         white_level=arrays.white_level,
         fingerprint=arrays.fingerprint,
         duplicates=arrays.duplicates,
+        notes=arrays.notes,
     )
 
 
-def _read_files(name: str, data_dir: str | None, on_bad_image: str, max_bad: float) -> Contents:
+def _read_files(name: str, reading: Reading) -> Contents:
     """The contents of a folder or a .csv file."""
-    cache_dir = str(Path(data_dir) / "scans") if data_dir else None
-    listing = folder.read_folder(name, on_bad_image=on_bad_image, max_bad=max_bad, cache_dir=cache_dir)
+    listing = folder.read_folder(
+        name,
+        on_bad_image=reading.on_bad_image,
+        max_bad=reading.max_bad,
+        cache_dir=str(Path(reading.data_dir) / "scans") if reading.data_dir else None,
+        mask_values=reading.mask_values,
+    )
     columns = {split: _columns(files) for split, files in listing.splits.items()}
     return Contents(
         task=listing.task,
         class_names=listing.class_names,
-        shape=(None, None, listing.channels),
+        shape=(*_shared_size(listing), listing.channels),
         source=Encoded(columns, listing.splits["train"].shapes, files=True),
         value_range=(0, 255),
         white_level=listing.white_level,
+        mask_table=listing.mask_table,
         fingerprint=listing.fingerprint,
         bad=listing.bad,
         notes=listing.notes,
         duplicates=listing.duplicates,
         fingerprint_of_positions=listing.fingerprint_of_positions,
     )
+
+
+def _shared_size(listing: folder.Listing) -> tuple[int | None, int | None]:
+    """Height and width of all images, if these are one size of up to `LARGEST` pixels a side."""
+    shapes = np.unique(np.concatenate([files.shapes for files in listing.splits.values()]), axis=0)
+    if len(shapes) > 1 or shapes.max() > LARGEST:
+        return None, None
+    height, width = shapes[0].tolist()
+    return height, width
 
 
 def _columns(files: folder.Files) -> dict[str, Any]:
@@ -327,7 +365,9 @@ def _hold_decoded_images(source: Encoded, preparation: Preparation, memory: int)
         description += f"; validation batches kept, {mebibytes(validation)}"
     pixels = tf.constant(source.shapes, tf.int64)
     if preparation.augmentation.margin:
-        pixels = pixels * preparation.enlarged // tf.reduce_min(pixels, axis=1, keepdims=True) + 1
+        shorter = tf.reduce_min(pixels, axis=1, keepdims=True)
+        shrunk = pixels * preparation.enlarged // shorter + 1
+        pixels = tf.where(shorter > preparation.enlarged, shrunk, pixels)
     elif preparation.crops:
         jpeg = source.columns["train"]["decoder"] == image_files.TF_JPEG
         _, reduced = decoding.choose_ratio(pixels, shape[0], preparation.augmentation.scale[0])

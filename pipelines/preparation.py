@@ -11,11 +11,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import decoding
+from pipelines import decoding, fitting
 from pipelines.augmentation import draws as column
 from pipelines.augmentation.augment import augment, augment_volumes, augment_waveforms
 from pipelines.augmentation.geometry import crop_boxes, crop_window
@@ -43,12 +42,13 @@ class Preparation:
         augmentation: of training examples.
         fill_mode: what lies outside an image that is moved: "CONSTANT" (0) or "REFLECT".
         value_range: of the raw values, which becomes 0 ... 1.
-        mask_first: value of the first class in the masks.
+        mask_table: the class of each of the 256 values of encoded masks; None: the value.
         mean, std: of each channel, in 0 ... 1.
         cache: of decoded training images.
         largest: the longest of the training images' shorter sides; None: unknown.
         plain: whether all training images are JPEGs that TensorFlow decodes, and none is cached.
         white_level: the 16-bit grey sample of a file that becomes 255.
+        mask_places: for each axis of the masks the places that the network predicts; None: all.
     """
 
     task: str
@@ -58,13 +58,14 @@ class Preparation:
     augmentation: Augmentation
     fill_mode: str
     value_range: tuple[float, float]
-    mask_first: int
+    mask_table: tuple[int, ...] | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
     cache: Cache
     largest: int | None = None
     plain: bool = False
     white_level: int = FULL_SCALE
+    mask_places: tuple[tuple[int, ...], ...] | None = None
 
     @property
     def crops(self) -> bool:
@@ -108,7 +109,9 @@ class Preparation:
             decoded["image"] = self.cache(example["index"], decode, self.shape[-1]) if cached else decode()
         if "mask" in decoded and decoded["mask"].dtype == tf.string:
             mask = decoding.decode_mask(decoded["mask"], example["mask_decoder"], example.get("mask_path"))
-            decoded["mask"] = mask - self.mask_first  # 0 below the first class wraps to IGNORE_LABEL
+            if self.mask_table is not None:
+                mask = tf.gather(tf.constant(self.mask_table, tf.uint8), tf.cast(mask, tf.int32))
+            decoded["mask"] = mask
         return decoded
 
     def finish(self, examples: Example) -> Example:
@@ -119,24 +122,15 @@ class Preparation:
 
     def fit_to_size(self, examples: Example) -> Example:
         """Resize images with their masks and boxes, one or a batch, to the network's size, keeping their aspect."""
-        height, width = tf.unstack(tf.shape(examples["image"])[-3:-1])
+        shape = tf.shape(examples["image"])[-3:-1]
+        height, width, _ = self.shape
         if examples["image"].shape[-3:-1] != self.shape[:2]:
-            size = {"height": self.shape[0], "width": self.shape[1], f"{self.fit}_to_aspect_ratio": True}
-            resize = keras.layers.Resizing(**size, antialias=True, dtype="float32")
-            examples = examples | {"image": resize(examples["image"])}
+            examples = examples | {"image": fitting.fit_images(examples["image"], height, width, self.fit)}
             if "mask" in examples:
-                nearest = keras.layers.Resizing(
-                    **size, interpolation="nearest", fill_value=IGNORE_LABEL, dtype="float32"
-                )
-                examples["mask"] = tf.cast(nearest(examples["mask"]), tf.int32)
-        if "boxes" in examples:  # rounded as that layer does: the same number of whole pixels at both ends
-            shorter, longer = tf.minimum(height, width), tf.maximum(height, width)
-            if self.fit == "crop":
-                start, extent = ((height - shorter) // 2, (width - shorter) // 2), (shorter, shorter)
-            else:
-                start = (-((longer - height) // 2), -((longer - width) // 2))
-                extent = (height - 2 * start[0], width - 2 * start[1])
-            window = tf.stack([*start, *extent]) / tf.stack([height, width] * 2)
+                examples["mask"] = fitting.fit_masks(examples["mask"], height, width, self.fit)
+        if "boxes" in examples:
+            start, extent = fitting.frame(shape, height, width, self.fit)
+            window = tf.cast(tf.concat([start, extent], 0) / tf.tile(shape, [2]), tf.float32)
             examples = self._with_boxes(examples, examples["boxes"], window)
         return examples
 
@@ -176,15 +170,15 @@ class Preparation:
                 pixels = self._decode_reduced(example, self.enlarged, 1.0)
             else:
                 pixels = self._scale(example)["image"]
-            return decoding.resize_shorter_side(pixels, self.enlarged)
+            return decoding.shrink_shorter_side(pixels, self.enlarged)
 
         pixels = self.cache(example["index"], decode, self.shape[-1])
-        shape = tf.shape(pixels)[:2]
+        shape = decoding.shape_of_shorter_side(pixels, self.enlarged)
         side = self.shape[0]
         chance = tf.stack([draws[column.CROP_Y], draws[column.CROP_X]])
-        y, x = tf.unstack(tf.cast(tf.floor(chance * tf.cast(shape - side + 1, tf.float32)), tf.int32))
-        window = tf.ensure_shape(pixels[y : y + side, x : x + side], (side, side, None))
-        return window, _share(tf.stack([y, x, side, side]), shape)
+        start = tf.cast(tf.floor(chance * tf.cast(shape - side + 1, tf.float32)), tf.int32)
+        window = decoding.crop_resized(pixels, shape, start, side)
+        return window, _share(tf.concat([start, [side, side]], 0), shape)
 
     def _decode_whole(self, example: Example) -> tf.Tensor:
         """Decode a whole image."""
@@ -247,7 +241,11 @@ class Preparation:
         if len(self.shape) == 2:
             return examples | {"image": augment_waveforms(examples["image"], draws, self.augmentation)}
         if len(self.shape) == 4:
-            return examples | {"image": augment_volumes(examples["image"], draws, self.augmentation)}
+            moved = {"image": augment_volumes(examples["image"], draws, self.augmentation)}
+            if "mask" in examples:
+                mask = tf.cast(examples["mask"], tf.int32)
+                moved["mask"] = augment_volumes(mask, draws, self.augmentation, IGNORE_LABEL)
+            return examples | moved
         moved = augment(
             examples["image"],
             draws,
@@ -275,7 +273,10 @@ class Preparation:
         if self.task == "classification":
             return inputs, tf.one_hot(examples["label"], self.num_classes)
         if self.task == "segmentation":
-            return inputs, tf.squeeze(tf.cast(examples["mask"], tf.int32), -1)
+            mask = tf.squeeze(tf.cast(examples["mask"], tf.int32), -1)
+            for axis, places in enumerate(self.mask_places or (), start=1):
+                mask = tf.gather(mask, places, axis=axis)
+            return inputs, mask
         if self.task == "detection":
             return inputs, {"boxes": examples["boxes"], "labels": examples["labels"]}
         return inputs, inputs

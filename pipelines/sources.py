@@ -34,8 +34,8 @@ class Contents:
     source: Decoded | Encoded | Stream
     value_range: tuple[float, float]  # of the raw values; becomes 0 ... 1
     fingerprint: str
-    mask_first: int = 0  # value of the first class in encoded masks
     white_level: int = FULL_SCALE  # the 16-bit grey sample of a file that becomes 255
+    mask_table: tuple[int, ...] | None = None  # the class of each value of encoded masks; None: the value
     characters: bool = False  # images of written characters, which must not be mirrored
     bad: tuple[BadFile, ...] = ()  # files that were left out
     notes: dict[str, int] = dataclasses.field(default_factory=dict)  # files that were converted: {"CMYK": 3}

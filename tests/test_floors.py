@@ -35,6 +35,7 @@ KNOWS_PIPELINES = (
     "tfcnn.train",
     "tfcnn.evaluate",
     "tfcnn.trained",
+    "tfcnn.export",
     "tfcnn.training.data",
     "tfcnn.cli.startup",
     "tuning",

@@ -6,39 +6,17 @@ Standard library only, so that a mistyped flag is refused before TensorFlow is i
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
 from tfcnn.arithmetic import scaling
 from tfcnn.errors import BadInput
-from tfcnn.options import LARGEST, Rules, convert, number_of
+from tfcnn.options import LARGEST, convert, flag_of, number_of, option, rules_of
 from tfcnn.tasks import LOSS_NAMES
 
 OPTIMISERS = ("adamw", "adam", "sgd", "momentum", "rmsprop", "lamb", "lion")
 SCHEDULES = ("cosine", "step", "constant", "plateau")
 DISTRIBUTIONS = ("none", "mirrored", "multiworker")
 RECIPES = ("default", "fast", "paper")
-
-
-def option(
-    default: Any,
-    help: str,
-    *,
-    choices: tuple[str, ...] = (),
-    low: float = -math.inf,
-    high: float = math.inf,
-    above: float = -math.inf,
-) -> Any:
-    """A field of `Config` with its `Rules`."""
-    metadata = {"rules": Rules(help, choices, low, high, above)}
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=dict, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def rules_of(field: dataclasses.Field) -> Rules:
-    """The rules of a field of `Config`."""
-    return field.metadata["rules"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,15 +50,25 @@ class Config:
         "digits, shapes, boxes, tones, solids; a name (and /config) of TensorFlow Datasets; a folder, .csv or .npz",
     )
     data_dir: str | None = option(None, "folder of prepared data sets [TensorFlow Datasets' own]")
-    image_size: int | None = option(
-        None, "side of the images [the data's, at least 32; 224 where it varies]", low=1, high=16384
+    dataset_module: str | None = option(
+        None, "a .py file, or package.module, that registers builders of TensorFlow Datasets"
     )
+    image_size: int | None = option(
+        None,
+        "side of the images [the data's, at least 32; 224 where it varies or files are larger than 256]",
+        low=1,
+        high=16384,
+    )
+    sound_length: int = option(16_000, "samples of each sound of a folder of .wav files: cut or padded", low=1)
     data_memory: int = option(2048, "MiB of memory for examples; those that do not fit are read from the disk", low=0)
     on_bad_image: str = option(
         "error", "response to an image file that cannot be used; skip: leave it out", choices=("error", "skip")
     )
     max_bad: float = option(0.1, "largest share of the files that may be left out", low=0, high=1)
     channels: str = option("auto", "place of the channels in an .npz file's inputs", choices=("auto", "first", "last"))
+    mask_values: str | None = option(
+        None, "value of each class in the masks, as 0,255 [0 ... k; or 0 and 255, if there are no others]"
+    )
     aa: str = option(
         "light",
         "augmentation of the training images; rand: RandAugment and random erasing",
@@ -206,6 +194,11 @@ class Config:
             raise BadInput(f"--freeze must be none, backbone or a number of stages, got '{self.freeze}'")
         if self.steps_per_execution != "auto":
             self._check_steps_per_execution()
+        if self.mask_values is not None and self.listed_mask_values is None:
+            raise BadInput(
+                f"--mask-values must be two or more different whole numbers from 0 to 255, as 0,255, "
+                f"got '{self.mask_values}'"
+            )
         if self.resume and self.out is None:
             raise BadInput("--resume needs the run directory to continue: --out DIR")
         if self.distribution == "multiworker" and self.out is None:
@@ -258,6 +251,15 @@ class Config:
         return round(side * self.multipliers.resolution)
 
     @property
+    def listed_mask_values(self) -> tuple[int, ...] | None:
+        """The numbers of --mask-values; None: there are none, or they are not as they must be."""
+        texts = [text.strip() for text in (self.mask_values or "").split(",")]
+        if not all(text.isascii() and text.isdigit() for text in texts):
+            return None
+        numbers = tuple(map(int, texts))
+        return numbers if 2 <= len(set(numbers)) == len(numbers) and max(numbers) <= 255 else None
+
+    @property
     def profiled_steps(self) -> tuple[int, int] | None:
         """The first and the last step to profile, counted from 1; None: no step, or --profile is not A-B."""
         first, _, last = (self.profile or "").partition("-")
@@ -290,8 +292,3 @@ def seconds_of(text: str) -> float:
 def _whole_number(text: str) -> int | None:
     """The number of a text of up to nine digits, or None."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
-
-
-def flag_of(name: str) -> str:
-    """The flag of a field: batch_size -> --batch-size."""
-    return "--" + name.replace("_", "-")

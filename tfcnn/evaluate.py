@@ -117,6 +117,8 @@ def load_data_of(facts: dict[str, Any], data_dir: str | None, dataset: str | Non
         on_bad_image=config["on_bad_image"],
         max_bad=config["max_bad"],
         channels=channels or own_channels,
+        dataset_module=config.get("dataset_module"),
+        sound_length=config.get("sound_length", 16_000),
     )
     return dataclasses.replace(data, batch_size=config["batch_size"])
 

@@ -8,8 +8,9 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tfcnn.config import Config, flag_of, rules_of
+from tfcnn.config import Config
 from tfcnn.errors import BadInput, shorten
+from tfcnn.options import flag_of, rules_of
 
 
 def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any, NamedTuple
 
@@ -36,6 +37,32 @@ class Rules(NamedTuple):
     def allow(self, number: float) -> bool:
         """Whether a number is within the bounds."""
         return self.above < number and self.low <= number <= self.high
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+) -> Any:
+    """A field of `Config` with its `Rules`."""
+    metadata = {"rules": Rules(help, choices, low, high, above)}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=dict, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def rules_of(field: dataclasses.Field) -> Rules:
+    """The rules of a field of `Config`."""
+    return field.metadata["rules"]
+
+
+def flag_of(name: str) -> str:
+    """The flag of a field: batch_size -> --batch-size."""
+    return "--" + name.replace("_", "-")
 
 
 def convert(flag: str, annotation: str, rules: Rules, value: Any) -> Any:

@@ -53,6 +53,7 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
         from tfcnn.training import report
         from tfcnn.training.distribution import Devices
         from tfcnn.training.fit import build_model, evaluate_best, fit
+        from tfcnn.training.targets import match_masks
         from tfcnn.training.tensorboard import check_profile
         from tfcnn.training.time_budget import settle_epochs
 
@@ -64,6 +65,7 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
         with devices.scope():
             model, facts = build_model(config, data)
             model.optimizer.build(model.trainable_variables)  # its variables belong in the scope, too
+        data = match_masks(data, model)
         report.introduce(config, facts, devices.replicas)
         directory = make_directory(config, directory)
         with directory.removed_unless_begun(), directory.locked(), resumable(config, directory):
@@ -86,7 +88,7 @@ def check(config: Config) -> RunDirectory:
     registry.family_of(config.arch)
     if config.image_size is not None:
         registry.check_size(config.arch, config.image_size)
-    pipelines.check_name(config.dataset)
+    pipelines.check_name(config.dataset, config.dataset_module, config.data_dir)
     if config.weights not in (None, "imagenet") and not config.resume and not Path(config.weights).is_file():
         raise BadInput(f"no file '{config.weights}': give imagenet, or the path of a file with weights (--weights)")
     if config.out == "":
@@ -138,7 +140,10 @@ def restore_config(flags: dict[str, Any]) -> Config:
     directory = RunDirectory.open(flags["out"])
     facts = directory.read_config()
     facts["data"]["fingerprint"]  # check_same_data reads it
-    saved = Config(**facts["config"] | {"out": config.out, "resume": True})
+    size = facts["config"]["image_size"]
+    if size is None and facts["config"].get("phi", 0) == 0 and len(facts["data"]["image_shape"]) == 3:
+        size = facts["data"]["image_shape"][0]  # the default size when the run was started
+    saved = Config(**facts["config"] | {"out": config.out, "resume": True, "image_size": size})
     for name in flags:
         if getattr(config, name) != getattr(saved, name):
             raise BadInput(

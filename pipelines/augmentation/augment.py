@@ -107,14 +107,15 @@ def augment_waveforms(waveforms: tf.Tensor, draws: tf.Tensor, augmentation: Augm
     return waveforms
 
 
-def augment_volumes(volumes: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """Mirror volumes and shift them by whole voxels, padding with emptiness (0).
+def augment_volumes(volumes: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation, fill_value: int = 0) -> tf.Tensor:
+    """Mirror volumes, or their masks, and shift them by whole voxels.
 
     Args:
-        volumes: float32 (batch, depth, height, width, channels).
+        volumes: float32 or int32 (batch, depth, height, width, channels).
         draws: float32 (batch, DRAWS) in [0, 1).
         augmentation: its `hflip` is for the width and for the depth, independently; `vflip` for the height; `translate`
             for each side.
+        fill_value: of voxels from outside: 0, emptiness; for masks the label to ignore.
     """
     for axis, flip, share, shift in (
         (1, column.FLIP_Z, augmentation.hflip, column.SHIFT_Z),
@@ -126,15 +127,16 @@ def augment_volumes(volumes: tf.Tensor, draws: tf.Tensor, augmentation: Augmenta
                 volumes, draws[:, flip] < share, [lambda some, axis=axis: tf.reverse(some, [axis])]
             )
         if augmentation.translate:
-            volumes = _shift(volumes, draws[:, shift], augmentation.translate, axis)
+            volumes = _shift(volumes, draws[:, shift], augmentation.translate, axis, fill_value)
     return volumes
 
 
-def _shift(values: tf.Tensor, chance: tf.Tensor, share: float, axis: int) -> tf.Tensor:
-    """Move values (batch, ...) along one axis by a whole number of steps in +-share of its length, padding with 0."""
+def _shift(values: tf.Tensor, chance: tf.Tensor, share: float, axis: int, fill_value: int = 0) -> tf.Tensor:
+    """Move values (batch, ...) along one axis by a whole number of steps in +-share of its length, and pad."""
     length = values.shape[axis]
     steps = tf.cast(tf.round(share * length * (2 * chance - 1)), tf.int32)
     source = tf.range(length) - steps[:, None]
-    inside = tf.cast((source >= 0) & (source < length), values.dtype)
+    inside = (source >= 0) & (source < length)
     inside = tf.reshape(inside, [-1, *(length if i == axis else 1 for i in range(1, values.shape.rank))])
-    return tf.gather(values, tf.clip_by_value(source, 0, length - 1), axis=axis, batch_dims=1) * inside
+    moved = tf.gather(values, tf.clip_by_value(source, 0, length - 1), axis=axis, batch_dims=1)
+    return tf.where(inside, moved, tf.constant(fill_value, values.dtype))

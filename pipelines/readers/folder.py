@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import hashlib
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ from pipelines.errors import BadData, BadFile
 from pipelines.pixels import FULL_SCALE, find_white_level
 from pipelines.readers import folder_layouts, lists
 from pipelines.readers.duplicates import count_duplicates
-from pipelines.readers.folder_layouts import Example
 from pipelines.readers.image_files import ImageFile
+from pipelines.readers.mask_values import MaskValues, number_values
 from pipelines.readers.scan import scan_files
 from pipelines.readers.splits import SPLITS, cut, cut_by_content
+from pipelines.readers.tree import Example, composed
 from pipelines.targets import IGNORE_LABEL
 
 NARROW = 32  # of 256 levels: 16-bit grey that spans fewer has lost most of its contrast
@@ -50,6 +52,7 @@ class Listing:
     splits: dict[str, Files]  # train, validation, test
     bad: tuple[BadFile, ...]  # the files left out
     notes: dict[str, int]  # how many images are converted, by what is odd about them, and how many files left alone
+    mask_table: tuple[int, ...] | None  # the class of each value of the masks; None: the value
     fingerprint: str  # of relative path, split, label and content of every used file: the same after moving them
     fingerprint_of_positions: str  # that of the versions that cut the splits by position; "" if no split is cut
     duplicates: dict[str, int]  # see `duplicates.count_duplicates`
@@ -66,7 +69,12 @@ class _Scan:
 
 
 def read_folder(
-    path: str | Path, *, on_bad_image: str = "error", max_bad: float = 0.1, cache_dir: str | None = None
+    path: str | Path,
+    *,
+    on_bad_image: str = "error",
+    max_bad: float = 0.1,
+    cache_dir: str | None = None,
+    mask_values: Sequence[int] | None = None,
 ) -> Listing:
     """List the images of a folder or .csv file, examine each (`scan.scan_files`), and divide them into splits.
 
@@ -75,11 +83,12 @@ def read_folder(
         on_bad_image: "error", or "skip" to leave out the files that cannot be used.
         max_bad: share of all files, 0 ... 1; if more are bad, none is left out.
         cache_dir: folder of the cached scans; see `scan.scan_files`.
+        mask_values: the value of each class in the masks, in order; default: see `mask_values.number_values`.
 
     Raises:
         BadData: nothing there; no known layout; fewer than two classes; a class without a training image; a label in
-            validation or test that training lacks; an empty split; images and masks that do not pair; a faulty line
-            of a .csv file; a bad file, or too many of them.
+            validation or test that training lacks; an empty split; images and masks that do not pair; values of masks
+            that are no classes; a faulty line of a .csv file; a bad file, or too many of them.
     """
     if on_bad_image not in ("error", "skip"):
         raise BadData(f"bad images are an error or skip, not '{on_bad_image}' (--on-bad-image)")
@@ -91,12 +100,13 @@ def read_folder(
         examples = folder_layouts.find_examples(root, notes)
     else:
         raise BadData(f"no such folder or .csv file: '{path}' (--dataset)")
-    examples = sorted(examples, key=lambda example: (folder_layouts.composed(example.name), example.name))
+    examples = sorted(examples, key=lambda example: (composed(example.name), example.name))
 
     scan = _scan_examples(examples, root, cache_dir)
     segmentation = examples[0].mask is not None
+    mask_table = None
     if segmentation:
-        class_names = _name_mask_classes(root, scan)
+        class_names, mask_table = _name_mask_classes(root, scan, mask_values, notes)
     else:
         class_names = tuple(sorted({example.label for example in examples}))
     bad = sorted(scan.bad.values(), key=lambda file: file.path)
@@ -124,8 +134,9 @@ def read_folder(
         splits={split: _collect_split(examples, split, class_names, scan) for split in SPLITS},
         bad=tuple(bad),
         notes={note: count for note, count in notes.items() if count},
-        fingerprint=_fingerprint(class_names, examples, scan),
-        fingerprint_of_positions=_fingerprint(class_names, by_position, scan) if missing else "",
+        mask_table=mask_table,
+        fingerprint=_fingerprint(class_names, mask_table, examples, scan),
+        fingerprint_of_positions=_fingerprint(class_names, mask_table, by_position, scan) if missing else "",
         duplicates=count_duplicates(
             {split: [_content(example, scan) for example in examples if example.split == split] for split in SPLITS}
         ),
@@ -212,22 +223,44 @@ def _scan_paths(
     return usable
 
 
-def _name_mask_classes(root: Path, scan: _Scan) -> tuple[str, ...]:
-    """The names of the classes of masks. Masks with a class that classes.txt does not name become bad files."""
-    largest = {path: max(set(mask.values) - {IGNORE_LABEL}, default=0) for path, mask in scan.masks.items()}
-    file = root / "classes.txt"
+def _name_mask_classes(
+    root: Path, scan: _Scan, mask_values: Sequence[int] | None, notes: collections.Counter[str]
+) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
+    """The names of the classes of masks, and the class of each value.
+
+    Masks with a class that classes.txt does not name become bad files.
+    """
+    values = MaskValues(mask.values for mask in scan.masks.values())
+    names = _read_names(root / "classes.txt")
+    numbering = number_values(values, f"'{root}'", listed=mask_values, names=None if names is None else len(names))
+    if numbering.note:
+        notes[numbering.note] = values.masks
+    if names is None:
+        return tuple(map(str, range(numbering.classes))), numbering.table
+    if len(names) != numbering.classes:
+        raise BadData(
+            f"'{root / 'classes.txt'}' names {len(names)} classes, but {numbering.classes} values are listed "
+            f"(--mask-values)"
+        )
+    if numbering.table is None:
+        for path, mask in scan.masks.items():
+            number = max(set(mask.values) - {IGNORE_LABEL}, default=0)
+            if number >= len(names):
+                reason = f"class number {number} in a mask, but classes.txt names 0 ... {len(names) - 1}"
+                scan.bad.setdefault(path, BadFile(path, "", reason))
+    return names, numbering.table
+
+
+def _read_names(file: Path) -> tuple[str, ...] | None:
+    """The names in classes.txt; None if there is no such file. Raises BadData."""
     if not file.is_file():
-        return tuple(str(number) for number in range(max(largest.values(), default=0) + 1))
+        return None
     try:
         names = [line.strip() for line in file.read_text(encoding="utf-8-sig").rstrip().split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise BadData(f"'{file}' cannot be read: {error} (--dataset)") from None
     if not 2 <= len(set(names)) == len(names) <= IGNORE_LABEL or "" in names:
         raise BadData(f"'{file}' must hold 2 ... {IGNORE_LABEL} different names, one a line (--dataset)")
-    for path, number in largest.items():
-        if number >= len(names):
-            reason = f"class number {number} in a mask, but classes.txt names 0 ... {len(names) - 1}"
-            scan.bad.setdefault(path, BadFile(path, "", reason))
     return tuple(names)
 
 
@@ -280,9 +313,13 @@ def _collect_split(examples: list[Example], split: str, class_names: tuple[str, 
     )
 
 
-def _fingerprint(class_names: tuple[str, ...], examples: list[Example], scan: _Scan) -> str:
+def _fingerprint(
+    class_names: tuple[str, ...], mask_table: tuple[int, ...] | None, examples: list[Example], scan: _Scan
+) -> str:
     content = hashlib.blake2b(repr(class_names).encode(), digest_size=16)
+    if mask_table is not None:
+        content.update(bytes(mask_table))
     for example in examples:
         digest, target = _content(example, scan)
-        content.update(repr((folder_layouts.composed(example.name), example.split, target, digest)).encode())
+        content.update(repr((composed(example.name), example.split, target, digest)).encode())
     return content.hexdigest()

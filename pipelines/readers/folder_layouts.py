@@ -1,89 +1,111 @@
 """The images of a folder, and the split, the class or the mask of each.
 
-Three layouts:
+Layouts (SPLIT: train, Training, seg_test, val ..., see `tree`):
 
-    root/CLASS/**.jpg                             one folder a class, at any depth below it
-    root/{train,validation,test}/CLASS/**.jpg     the same in splits; also val, valid
-    root/images/**.jpg + root/masks/**.png        segmentation, paired by name without extension; in splits as
-                                                  train/images + train/masks or images/train + masks/train
-
-Hidden files and folders, and files without an image's extension, are left alone.
+    root/CLASS/**.jpg                     one folder a class, at any depth below it
+    root/SPLIT/CLASS/**.jpg               the same in splits
+    root/CLASS/SPLIT/**.jpg               the same
+    root/images/**.jpg + root/masks/**.png    segmentation; other names and splits: see `mask_pairs`
 """
 
 from __future__ import annotations
 
 import collections
-import dataclasses
 import os
-import unicodedata
 from pathlib import Path
 
 from pipelines.errors import BadData
-from pipelines.readers import image_files
+from pipelines.readers import mask_pairs, tree
+from pipelines.readers.tree import Example, composed
 
-SPLIT_OF = {"train": "train", "test": "test", "val": "validation", "valid": "validation", "validation": "validation"}
 LAYOUTS = "one folder for each class, train/ and test/ with such folders, or images/ and masks/"
-JUNK = ("__MACOSX", "@eaDir")  # folders that a Mac's archives and Synology's servers add
-
-
-@dataclasses.dataclass(frozen=True)
-class Example:
-    """One image, by its place in the layout or its line in the list."""
-
-    name: str  # relative path
-    path: str  # absolute
-    split: str = "train"
-    label: str = ""  # the name of its class
-    mask: str | None = None  # absolute path
-
-
-def composed(name: str) -> str:
-    """A name in Unicode's composed form (NFC), in which Linux and Windows write it; a Mac writes letter and accent."""
-    return unicodedata.normalize("NFC", name)
 
 
 def find_examples(root: Path, notes: collections.Counter[str]) -> list[Example]:
     """The examples of a folder, by its layout. `notes` counts the files that are left alone. Raises BadData."""
-    folders = _folders(root)
+    folders = tree.folders(root)
     splits = _split_folders(root, folders)
+    pairs = mask_pairs.find_pairs(root, splits, notes)
+    if pairs:
+        return pairs
     if splits:
-        notes["outside the split folders"] += len(_images(root, collections.Counter(), deep=False))
-        inner = {split: _folders(root / folder) for split, folder in splits.items()}
-        if any({"images", "masks"} <= set(folders) for folders in inner.values()):
-            places = {split: (root / folder / "images", root / folder / "masks") for split, folder in splits.items()}
-            return _pair_masks(root, places, notes)
+        notes["outside the split folders"] += len(tree.images(root, deep=False))
         examples = []
         for split, folder in splits.items():
-            examples += _find_class_examples(root, root / folder, inner[split], split, notes)
+            examples += _find_class_examples(root, folder, tree.folders(folder), split, notes)
         return examples
-    if {"images", "masks"} <= set(folders):
-        splits = _split_folders(root / "images", _folders(root / "images"))
-        if splits:
-            notes["outside the split folders"] += len(_images(root / "images", collections.Counter(), deep=False))
-        splits = splits or {"train": ""}
-        places = {split: (root / "images" / folder, root / "masks" / folder) for split, folder in splits.items()}
-        return _pair_masks(root, places, notes)
-    others = [folder for folder in folders if folder.lower() not in SPLIT_OF]
-    if "train" in folders and _holds_folders_alone(root / "train"):
-        raise BadData(f"'{root}' holds train/ and also '{others[0]}', no split: expected {LAYOUTS} (--dataset)")
+    if _hold_splits(root, folders):
+        return _find_examples_of_split_classes(root, folders, notes)
+    _check_no_parts(root, folders)
     return _find_class_examples(root, root, folders, "train", notes)
 
 
-def _holds_folders_alone(folder: Path) -> bool:
-    """Whether a folder holds folders and no image, as that of a split does and that of a class does not."""
-    return bool(_folders(folder)) and not any(map(image_files.is_image_name, os.listdir(folder)))
-
-
-def _split_folders(root: Path, folders: list[str]) -> dict[str, str]:
+def _split_folders(root: Path, folders: list[str]) -> dict[str, Path]:
     """The folder of each split, if all folders are those of splits."""
-    if not folders or not all(folder.lower() in SPLIT_OF for folder in folders):
+    meanings = {folder: tree.meaning(folder) for folder in folders}
+    if not folders or any(told.split is None or told.role == "masks" for told in meanings.values()):
         return {}
-    splits = {SPLIT_OF[folder.lower()]: folder for folder in sorted(folders, key=lambda name: name.lower() != "train")}
+    splits = {}
+    for folder in sorted(folders, key=lambda name: meanings[name].split != "train"):
+        splits[str(meanings[folder].split)] = _without_doubling(root / folder)
     if len(splits) < len(folders):
         raise BadData(f"'{root}' holds one split twice: {', '.join(folders)} (--dataset)")
     if "train" not in splits:
         raise BadData(f"'{root}' holds {', '.join(folders)}, but no train/ (--dataset)")
     return splits
+
+
+def _without_doubling(folder: Path) -> Path:
+    """seg_train/seg_train for seg_train, as some archives are unpacked."""
+    inner = tree.folders(folder)
+    if len(inner) == 1 and tree.plain(inner[0]) == tree.plain(folder.name) and not tree.holds_images(folder):
+        return folder / inner[0]
+    return folder
+
+
+def _hold_splits(root: Path, folders: list[str]) -> bool:
+    """Whether each of the folders, those of classes, holds folders of splits alone: CLASS/train, CLASS/test."""
+    if not folders or not all(tree.holds_folders_alone(root / folder) for folder in folders):
+        return False
+    inner = {name for folder in folders for name in tree.folders(root / folder)}
+    return all(tree.meaning(name).split is not None for name in inner)
+
+
+def _find_examples_of_split_classes(root: Path, classes: list[str], notes: collections.Counter[str]) -> list[Example]:
+    """The images of root/CLASS/SPLIT."""
+    notes["outside the class folders"] += len(tree.images(root, deep=False))
+    splits = {label: _split_folders(root / label, tree.folders(root / label)) for label in classes}
+    _refuse_shared_folders(root, [folders["train"] for folders in splits.values()])
+    examples = []
+    for label, folders in splits.items():
+        for split, folder in folders.items():
+            paths = tree.images(folder, notes)
+            if not paths and split == "train":
+                raise BadData(f"class '{label}' has no image in '{folder}' (--dataset)")
+            examples += [Example(os.path.relpath(path, root), path, split, label) for path in paths]
+    return examples
+
+
+def _check_no_parts(root: Path, folders: list[str]) -> None:
+    """Raise if the folders are parts of a data set, each with the same folders of classes, and no classes."""
+    others = [folder for folder in folders if tree.meaning(folder).split is None]
+    for folder in folders:
+        if tree.meaning(folder).split == "train" and others and tree.holds_folders_alone(root / folder):
+            raise BadData(f"'{root}' holds {folder}/ and also '{others[0]}', no split: expected {LAYOUTS} (--dataset)")
+    _refuse_shared_folders(root, [root / folder for folder in folders])
+
+
+def _refuse_shared_folders(root: Path, places: list[Path]) -> None:
+    """Raise if all places, folders of folders, hold two or more folders of the same names."""
+    if len(places) < 2 or not all(tree.holds_folders_alone(place) for place in places):
+        return
+    shared = set.intersection(*(set(tree.folders(place)) for place in places))
+    if len(shared) >= 2:
+        parts = ", ".join(os.path.relpath(place, root) for place in places[:3]) + (", ..." if len(places) > 3 else "")
+        raise BadData(
+            f"the folders of '{root}' ({parts}) hold the same folders ({', '.join(sorted(shared)[:3])}), so that they "
+            f"are no classes: expected {LAYOUTS} (--dataset)"
+        )
 
 
 def _find_class_examples(
@@ -92,8 +114,8 @@ def _find_class_examples(
     """The images of each class in `place`, a folder of class folders."""
     images: dict[str, list[str]] = {}
     for folder in classes:
-        images[composed(folder)] = images.get(composed(folder), []) + _images(place / folder, notes)
-    loose = _images(place, notes, deep=False)
+        images[composed(folder)] = images.get(composed(folder), []) + tree.images(place / folder, notes)
+    loose = tree.images(place, notes, deep=False)
     if not any(images.values()):
         held = f"{len(classes)} folders without images" if classes else "no folders"
         raise BadData(f"'{place}' holds {held} and {len(loose)} loose images: expected {LAYOUTS} (--dataset)")
@@ -103,62 +125,3 @@ def _find_class_examples(
     if loose:
         notes["outside the class folders"] += len(loose)
     return [Example(os.path.relpath(path, root), path, split, name) for name, paths in images.items() for path in paths]
-
-
-def _pair_masks(root: Path, places: dict[str, tuple[Path, Path]], notes: collections.Counter[str]) -> list[Example]:
-    """The images of each split with their masks; `places`: the folders of both."""
-    examples = []
-    for split, (image_folder, mask_folder) in places.items():
-        for folder in (image_folder, mask_folder):
-            if not folder.is_dir():
-                raise BadData(f"no folder '{folder}': images/ and masks/ go together (--dataset)")
-        images = _index_by_stem(image_folder, notes)
-        masks = _index_by_stem(mask_folder, notes)
-        if not images and not masks:
-            raise BadData(f"the {split} split has no image in '{image_folder}' (--dataset)")
-        for stem in sorted(set(images) ^ set(masks)):
-            if stem in images:
-                raise BadData(f"'{images[stem]}' has no mask of that name in '{mask_folder}' (--dataset)")
-            raise BadData(f"'{masks[stem]}' has no image of that name in '{image_folder}' (--dataset)")
-        for stem, path in images.items():
-            examples.append(Example(os.path.relpath(path, root), path, split, mask=masks[stem]))
-    return examples
-
-
-def _index_by_stem(folder: Path, notes: collections.Counter[str]) -> dict[str, str]:
-    """The paths of the images in a folder by relative name without extension."""
-    paths: dict[str, str] = {}
-    for path in _images(folder, notes):
-        first = paths.setdefault(composed(os.path.splitext(os.path.relpath(path, folder))[0]), path)
-        if first != path:
-            raise BadData(f"'{first}' and '{path}' have one name, so that their pair is ambiguous (--dataset)")
-    return paths
-
-
-def _folders(place: Path) -> list[str]:
-    return sorted(entry.name for entry in place.iterdir() if entry.is_dir() and _visible_folder(entry.name))
-
-
-def _visible_folder(name: str) -> bool:
-    return not name.startswith(".") and name not in JUNK and not image_files.is_image_name(name)
-
-
-def _images(folder: Path, notes: collections.Counter[str], deep: bool = True) -> list[str]:
-    """The paths with an image's extension in a folder and, if `deep`, below it. Links are followed, circles are not."""
-
-    def refuse(error: OSError) -> None:
-        raise BadData(f"folder '{error.filename}' cannot be read: {error.strerror} (--dataset)")
-
-    paths: list[str] = []
-    seen = set()
-    for here, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
-        real = os.path.realpath(here)
-        named = [name for name in folders if image_files.is_image_name(name) and not name.startswith(".")]
-        folders[:] = [name for name in folders if _visible_folder(name)] if deep and real not in seen else []
-        if real in seen:
-            continue
-        seen.add(real)
-        images = [name for name in files if image_files.is_image_name(name) and not name.startswith(".")]
-        notes["not an image by name"] += len(files) - len(images)
-        paths += [os.path.join(here, name) for name in images + named]
-    return sorted(paths)

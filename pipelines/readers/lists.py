@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pipelines.errors import BadData
 from pipelines.readers import image_files
-from pipelines.readers.folder_layouts import SPLIT_OF, Example, composed
+from pipelines.readers.tree import SPLIT_OF, Example, composed
 
 VALID = {"true": "val", "1": "val", "yes": "val", "false": "train", "0": "train", "no": "train"}  # of is_valid
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)

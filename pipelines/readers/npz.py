@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from pipelines.errors import BadData
 from pipelines.pixels import FULL_SCALE, find_white_level
 from pipelines.readers.duplicates import count_duplicates
+from pipelines.readers.mask_values import MaskValues, apply_table, number_values
 from pipelines.readers.splits import PERIOD, SPLITS, cut
 from pipelines.targets import IGNORE_LABEL
 
@@ -32,13 +34,19 @@ class Arrays:
     class_names: tuple[str, ...]
     splits: dict[str, tuple[np.ndarray, np.ndarray]]  # train, validation, test: see `read_npz`
     value_range: tuple[float, float]  # of the inputs
-    white_level: int  # of uint16 the end of that range, which is also the white of 16-bit files
     fingerprint: str  # of all values that are used
-    duplicates: dict[str, int]  # see `duplicates.count_duplicates`
+    white_level: int = FULL_SCALE  # of uint16 the end of that range, which is also the white of 16-bit files
+    duplicates: dict[str, int] = dataclasses.field(default_factory=dict)  # see `duplicates.count_duplicates`
+    notes: dict[str, int] = dataclasses.field(default_factory=dict)  # what the user should know, and of how many
 
 
-def read_npz(path: str | Path, channels: str = "auto") -> Arrays:
+def read_npz(path: str | Path, channels: str = "auto", mask_values: Sequence[int] | None = None) -> Arrays:
     """Read the examples of a .npz file.
+
+    Args:
+        path: the file.
+        channels: "last" or "first" in an example, or "auto": see below.
+        mask_values: the value of each class in the masks, in order; default: see `mask_values.number_values`.
 
     Its keys are x_train, y_train and perhaps x_val, y_val, x_test, y_test; or x, y; or images, labels. `splits.cut`
     takes a missing split from the training examples. `class_names` is optional. Nothing is unpickled.
@@ -53,16 +61,18 @@ def read_npz(path: str | Path, channels: str = "auto") -> Arrays:
     Channels stand last. Inputs whose shape shows that they stand first, as in (n, 3, 32, 48), are refused; with
     `channels` "first" they are turned, with "last" they are taken as they are.
 
-    Labels: integers or names (n,) or (n, 1); or, of images, class numbers (n, h, w) or (n, h, w, 1), 255 = ignore.
+    Labels: integers or names (n,) or (n, 1); or masks of images or volumes, of their shape without channels or with 1.
 
     Returns:
-        Arrays, each split as (inputs (n, ..., channels), labels int64 (n,) or masks uint8 (n, h, w)). `value_range`
-        is (-32768, 32768) for int16, (0, 255) for uint8 and 0 to `pixels.find_white_level` for uint16; else, and for
-        uint8 of 0 and 1 alone, (0, 1) or (-1, 1) if the training inputs lie in it, else their least and largest value.
+        Arrays, each split as (inputs (n, ..., channels), labels int64 (n,) or masks uint8 (n, h, w) or (n, d, h, w)).
+        `value_range` is (-32768, 32768) for int16, (0, 255) for uint8 and 0 to `pixels.find_white_level` for uint16;
+        else, and for uint8 of 0 and 1 alone, (0, 1) or (-1, 1) if the training inputs lie in it, else their least and
+        largest value.
 
     Raises:
         BadData: no such file, not an .npz file, or arrays that are missing, of unequal length, of objects, not finite
-            or of another shape; labels out of range; fewer than two classes; a class without a training example.
+            or of another shape; labels out of range; values of masks that are no classes; fewer than two classes; a
+            class without a training example.
     """
     arrays = _load_arrays(Path(path).expanduser())
     where = f"'{path}'"
@@ -73,6 +83,10 @@ def read_npz(path: str | Path, channels: str = "auto") -> Arrays:
     for split, (_, y) in keys.items():
         if (labels[split].ndim > 1) != segmentation:
             raise BadData(f"{y} of {where} has shape {arrays[y].shape}, unlike {keys['train'][1]} (--dataset)")
+    notes = {}
+    if segmentation:
+        labels, note = _number_masks(labels, keys, arrays.get("class_names"), mask_values, where)
+        notes = {note: sum(map(len, labels.values()))} if note else {}
     class_names = _name_classes(arrays.get("class_names"), labels, keys, where)
     labels = {split: _number_labels(labels[split], class_names, where, y) for split, (_, y) in keys.items()}
 
@@ -102,6 +116,7 @@ def read_npz(path: str | Path, channels: str = "auto") -> Arrays:
         white_level=int(value_range[1]) if arrays[x_key].dtype == np.uint16 else FULL_SCALE,
         fingerprint=_fingerprint(class_names, parts),
         duplicates=count_duplicates({split: _contents(*arrays) for split, arrays in parts.items()}),
+        notes=notes,
     )
 
 
@@ -226,22 +241,53 @@ def _shows_channels_first(x: np.ndarray) -> bool:
 
 
 def _check_labels(y: np.ndarray, x: np.ndarray, where: str, key: str) -> np.ndarray:
-    """The labels as (n,) or, of masks, (n, h, w), their values as in the file. Raises BadData."""
+    """The labels as (n,) or, of masks, as the inputs without channels, their values as in the file. Raises BadData."""
     if len(y.shape) > 0 and len(y) != len(x):
         raise BadData(f"{key} of {where} has {len(y)} labels for {len(x)} inputs (--dataset)")
     if y.dtype.kind not in "biuUS":
         raise BadData(f"{key} of {where} is {y.dtype}; labels are whole numbers or names (--dataset)")
-    if y.ndim > 1 and y.shape[-1] == 1 and y.shape[:-1] in ((len(x),), x.shape[:3]):
+    if y.ndim > 1 and y.shape[-1] == 1 and y.shape[:-1] in ((len(x),), x.shape[:-1]):
         y = y[..., 0]
     if y.ndim == 1:
         return y
-    if y.ndim == 3 and x.ndim == 4 and y.dtype.kind in "biu":
-        if y.shape != x.shape[:3]:
-            size = f"{y.shape[2]}×{y.shape[1]} pixels, but its images {x.shape[2]}×{x.shape[1]}"
-            raise BadData(f"{key} of {where} has masks of {size} (--dataset)")
+    if y.ndim == x.ndim - 1 >= 3 and y.dtype.kind in "biu":
+        if y.shape != x.shape[:-1]:
+            sizes = ["×".join(map(str, reversed(shape))) for shape in (y.shape[1:], x.shape[1:-1])]
+            units = ("pixels", "images") if x.ndim == 4 else ("voxels", "volumes")
+            raise BadData(
+                f"{key} of {where} has masks of {sizes[0]} {units[0]}, but its {units[1]} {sizes[1]} (--dataset)"
+            )
         return y
     hint = "; of one-hot rows take argmax(1)" if y.ndim == 2 else ""
-    raise BadData(f"{key} of {where} has shape {y.shape}; labels are (n,), masks of images (n, h, w){hint} (--dataset)")
+    raise BadData(
+        f"{key} of {where} has shape {y.shape}; labels are (n,), masks of images (n, h, w), of volumes "
+        f"(n, d, h, w){hint} (--dataset)"
+    )
+
+
+def _number_masks(
+    masks: dict[str, np.ndarray],
+    keys: dict[str, tuple[str, str]],
+    class_names: np.ndarray | None,
+    mask_values: Sequence[int] | None,
+    where: str,
+) -> tuple[dict[str, np.ndarray], str]:
+    """The masks as class numbers, and what the user should know. Raises BadData."""
+    for split, y in masks.items():
+        if y.size and (y.min() < 0 or y.max() > IGNORE_LABEL):
+            wrong = y.min() if y.min() < 0 else y.max()
+            raise BadData(
+                f"{keys[split][1]} of {where} has class {wrong}; classes of masks are 0 ... 254, and {IGNORE_LABEL} to "
+                f"ignore (--dataset)"
+            )
+    values = MaskValues(np.unique(mask).astype(int).tolist() for y in masks.values() for mask in y)
+    names = None if class_names is None else class_names.size
+    if mask_values is not None and names not in (None, len(mask_values)):
+        raise BadData(
+            f"class_names of {where} holds {names} names, but {len(mask_values)} values are listed (--mask-values)"
+        )
+    numbering = number_values(values, where, listed=mask_values, names=names)
+    return {split: apply_table(y, numbering.table) for split, y in masks.items()}, numbering.note
 
 
 def _name_classes(

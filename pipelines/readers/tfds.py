@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from PIL import Image
 from pipelines.catalogue import CHARACTERS
 from pipelines.errors import BadData
 from pipelines.readers import image_files
+from pipelines.readers.mask_values import MaskValues, Numbering, apply_table, number_values, table_of
 from pipelines.sources import Contents, Decoded, Encoded, Source, Stream
-from pipelines.targets import IGNORE_LABEL
 
 MASKS = ("segmentation_mask", "segmentation_label")
 # Masks without names for their values: the names of the classes, and the value of the first.
@@ -34,10 +35,16 @@ class Columns:
     task: str
     names: dict[str, str]  # image, label, mask -> feature; boxes -> the feature with bbox and label
     class_names: tuple[str, ...]
-    mask_first: int = 0  # value of the first class in the masks
+    mask_table: tuple[int, ...] | None = None  # the class of each value of the masks; None: the value
 
 
-def read_builder(builder: tfds.core.DatasetBuilder, name: str, task: str | None, memory: int) -> Contents:
+def read_builder(
+    builder: tfds.core.DatasetBuilder,
+    name: str,
+    task: str | None,
+    memory: int,
+    mask_values: Sequence[int] | None = None,
+) -> Contents:
     """Read a prepared data set.
 
     Args:
@@ -45,12 +52,19 @@ def read_builder(builder: tfds.core.DatasetBuilder, name: str, task: str | None,
         name: as the user gave it.
         task: one that the data set serves; None: the first of classification, segmentation, detection.
         memory: bytes of examples that may be held in memory.
+        mask_values: the value of each class in the masks, in order; default: see `mask_values.number_values`.
 
     Raises:
         BadData: it does not serve the task, has no training split or an empty one, or labels that are no class.
     """
     columns = _columns(builder, name, task)
     splits = _splits(builder, name)
+    notes = {}
+    if columns.task == "segmentation" and (mask_values is not None or not columns.class_names):
+        numbering, masks = _number_mask_values(builder, splits, columns, name, mask_values)
+        names = columns.class_names or tuple(map(str, range(numbering.classes)))
+        columns = dataclasses.replace(columns, class_names=names, mask_table=numbering.table)
+        notes = {numbering.note: masks} if numbering.note else {}
     sizes = {split: builder.info.splits[spec].num_examples for split, spec in splits.items()}
     for split, size in sizes.items():
         if not size:
@@ -81,8 +95,6 @@ def read_builder(builder: tfds.core.DatasetBuilder, name: str, task: str | None,
         source = Stream(datasets, sizes, stored / sum(sizes.values()), memory)
     if columns.task == "classification":
         _check_labels(source, columns, name)
-    if columns.task == "segmentation" and not columns.class_names:
-        columns = dataclasses.replace(columns, class_names=_number_mask_classes(builder, splits["train"], columns))
     return Contents(
         task=columns.task,
         class_names=columns.class_names,
@@ -91,7 +103,8 @@ def read_builder(builder: tfds.core.DatasetBuilder, name: str, task: str | None,
         value_range=value_range,
         fingerprint=_fingerprint(builder, splits),
         characters=name.split("/")[0] in CHARACTERS,
-        mask_first=columns.mask_first,
+        mask_table=columns.mask_table,
+        notes=notes,
     )
 
 
@@ -105,7 +118,7 @@ def _read_decoded(builder: tfds.core.DatasetBuilder, splits: dict[str, str], col
     arrays = {split: _arrays(_dataset(builder, spec, columns)) for split, spec in splits.items()}
     for values in arrays.values():
         if "mask" in values:
-            values["mask"] -= np.uint8(columns.mask_first)  # 0 below the first class wraps to IGNORE_LABEL
+            values["mask"] = apply_table(values["mask"], columns.mask_table)
     return Decoded(arrays)
 
 
@@ -131,10 +144,11 @@ def _columns(builder: tfds.core.DatasetBuilder, name: str, task: str | None) -> 
                 break
     mask = next((key for key in MASKS if key in features), None)
     if picture and mask:
-        names, first = tuple(getattr(features[mask], "names", None) or ()), 0
-        if not names:
-            names, first = MASK_CLASSES.get(name.split("/")[0], ((), 0))
-        served["segmentation"] = Columns("segmentation", {"image": picture, "mask": mask}, names, first)
+        names, table = tuple(getattr(features[mask], "names", None) or ()), None
+        if not names and name.split("/")[0] in MASK_CLASSES:
+            names, first = MASK_CLASSES[name.split("/")[0]]
+            table = table_of(range(first, first + len(names)))
+        served["segmentation"] = Columns("segmentation", {"image": picture, "mask": mask}, names, table)
     objects = next((key for key in features if {"bbox", "label"} <= set(_inner(features[key]))), None)
     if picture and objects:
         names = tuple(_inner(features[objects])["label"].names)
@@ -250,15 +264,30 @@ def _check_labels(source: Source, columns: Columns, name: str) -> None:
             )
 
 
-def _number_mask_classes(builder: tfds.core.DatasetBuilder, spec: str, columns: Columns) -> tuple[str, ...]:
-    """The names of classes without any: the numbers up to the largest of the training masks but IGNORE_LABEL."""
+def _number_mask_values(
+    builder: tfds.core.DatasetBuilder,
+    splits: dict[str, str],
+    columns: Columns,
+    name: str,
+    mask_values: Sequence[int] | None,
+) -> tuple[Numbering, int]:
+    """The class of each value of the masks, and the number of masks. Raises BadData."""
 
-    def update(largest: tf.Tensor, example: dict[str, tf.Tensor]) -> tf.Tensor:
-        mask = example["mask"]
-        return tf.maximum(largest, tf.reduce_max(tf.where(mask == IGNORE_LABEL, tf.zeros_like(mask), mask)))
+    def held(example: dict[str, tf.Tensor]) -> tf.Tensor:
+        return tf.math.bincount(tf.cast(example["mask"], tf.int32), minlength=256, maxlength=256) > 0
 
-    largest = _dataset(builder, spec, columns).reduce(tf.constant(0, tf.uint8), update)
-    return tuple(map(str, range(int(largest) + 1)))
+    presence = [
+        row
+        for spec in splits.values()
+        for row in _dataset(builder, spec, columns).map(held, tf.data.AUTOTUNE).as_numpy_iterator()
+    ]
+    values = MaskValues(np.flatnonzero(row).tolist() for row in presence)
+    names = len(columns.class_names) or None
+    if mask_values is not None and names not in (None, len(mask_values)):
+        raise BadData(
+            f"data set '{name}' has {names} classes of masks, but {len(mask_values)} values are listed (--mask-values)"
+        )
+    return number_values(values, f"data set '{name}'", listed=mask_values, names=names), values.masks
 
 
 def _fingerprint(builder: tfds.core.DatasetBuilder, splits: dict[str, str]) -> str:

@@ -1,5 +1,7 @@
 """Data sets by name, and their preparation."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -53,3 +55,62 @@ def test_a_data_set_that_another_process_made_meanwhile(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", slower)
     assert prepare_builder("digits", str(tmp_path)).info.splits["train"].num_examples == 1257
+
+
+BUILDER = """
+import numpy as np
+import tensorflow_datasets as tfds
+
+
+class {name}(tfds.core.GeneratorBasedBuilder):
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = dict(image=tfds.features.Image(shape=(8, 8, 1)), label=tfds.features.ClassLabel(names=["a", "b"]))
+        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {{"train": self._generate_examples(), "test": self._generate_examples()}}
+
+    def _generate_examples(self):
+        for i in range(40):
+            yield i, dict(image=np.full((8, 8, 1), i, np.uint8), label=i % 2)
+"""
+
+
+def test_a_builder_of_the_users_module(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.catalogue.is_online", lambda: False)
+    file = tmp_path / "stripes_of_mine.py"
+    file.write_text(BUILDER.format(name="StripesOfMine"))
+    data = pipelines.load("stripes_of_mine", dataset_module=str(file), data_dir=str(tmp_path), batch_size=4)
+    assert (data.class_names, data.sizes["test"]) == (("a", "b"), 40)
+
+
+def test_a_prepared_data_set_without_its_code(tmp_path):
+    file = tmp_path / "spots_of_mine.py"
+    file.write_text(BUILDER.format(name="SpotsOfMine"))
+    prepare_builder("spots_of_mine", str(tmp_path), str(file))
+    shutil.copytree(tmp_path / "spots_of_mine", tmp_path / "spots_of_others")
+    data = pipelines.load("spots_of_others", data_dir=str(tmp_path), batch_size=4)
+    assert (data.class_names, data.sizes["test"]) == (("a", "b"), 40)
+    shutil.copytree(tmp_path / "spots_of_mine", tmp_path / "spots_in_forms" / "small")
+    shutil.copytree(tmp_path / "spots_of_mine", tmp_path / "spots_in_forms" / "large")
+    assert pipelines.load("spots_in_forms/large", data_dir=str(tmp_path), batch_size=4).sizes["test"] == 40
+    with pytest.raises(pipelines.BadData, match="has the configurations large, small: name one"):
+        pipelines.load("spots_in_forms", data_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "says"),
+    [
+        ("gone.py", None, "no such file: '.*gone.py'"),
+        ("broken.py", "1 / 0", "cannot be imported: division by zero"),
+        ("no_such_package.builders", None, "cannot be imported: No module named 'no_such_package'"),
+    ],
+)
+def test_modules_that_cannot_be_imported(tmp_path, module, text, says):
+    if text is not None:
+        (tmp_path / module).write_text(text)
+    path = str(tmp_path / module) if module.endswith(".py") else module
+    with pytest.raises(pipelines.BadData, match=says):
+        check_name("anything", path)

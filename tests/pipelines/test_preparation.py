@@ -59,7 +59,7 @@ def test_an_object_that_is_cut_off_has_no_label():
         augmentation=Augmentation(),
         fill_mode="CONSTANT",
         value_range=(0, 255),
-        mask_first=0,
+        mask_table=None,
         mean=(0.0,) * 3,
         std=(1.0,) * 3,
         cache=Cache(),

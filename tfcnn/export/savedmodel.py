@@ -110,22 +110,17 @@ def _names_its_white(low: float, high: float) -> bool:
 def _add_image_endpoints(
     archive: keras.export.ExportArchive, serve: Callable[..., Outputs], facts: dict[str, Any]
 ) -> None:
-    """Endpoints for images of any size, which the layer of pipelines.load resizes, by `fit`: "crop" or "pad"."""
-    import keras
+    """Endpoints for images of any size, resized as pipelines.load does, by `fit`: "crop" or "pad"."""
     import tensorflow as tf
 
+    from pipelines import fitting
     from tfcnn.export.image_bytes import decode_image
 
     height, width, channels = facts["image_shape"]
     low, high = facts["value_range"]
-    resize = keras.layers.Resizing(
-        height,
-        width,
-        crop_to_aspect_ratio=facts["fit"] == "crop",
-        pad_to_aspect_ratio=facts["fit"] == "pad",
-        antialias=True,
-        dtype="float32",
-    )
+
+    def resize(images: tf.Tensor) -> tf.Tensor:
+        return fitting.fit_images(images, height, width, facts["fit"])
 
     def serve_images(images: tf.Tensor) -> Outputs:
         above_black = tf.cast(check_range(images, low, high), tf.float32) - low  # so that black is padded

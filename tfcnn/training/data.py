@@ -49,6 +49,9 @@ def load_data(config: Config) -> Data:
         on_bad_image=config.on_bad_image,
         max_bad=config.max_bad,
         channels=config.channels,
+        mask_values=config.listed_mask_values,
+        dataset_module=config.dataset_module,
+        sound_length=config.sound_length,
     )
 
 

@@ -29,6 +29,7 @@ from tfcnn.training.loop import Loop, build_metrics
 from tfcnn.training.precision import use_dtype_policy
 from tfcnn.training.progress import Progress
 from tfcnn.training.schedules import schedule_of
+from tfcnn.training.targets import match_of
 from tfcnn.training.tensorboard import Profile, TensorBoard
 from tfcnn.training.weight_average import WeightAverage
 from tfcnn.weights import loading
@@ -51,9 +52,11 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
     fused = fused_kernels.accelerate(model, config.distribution == "none") if config.kernels == "fused" else {}
     peak = compile_model(model, config, data.steps_per_epoch, data.task, data.std)
     table = cost.cost_table(model)
+    match = match_of(model, data)
     return model, {
         "config": config.to_dict() | {"resume": False},
         "arguments": arguments,
+        "targets": None if match is None else match.words,
         "weights": {"loaded": loaded, "frozen_layers": frozen},
         "recipe": {
             "precision": dtype_policy,

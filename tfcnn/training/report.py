@@ -53,6 +53,8 @@ def _network(config: Config, facts: dict[str, Any]) -> list[str]:
         lines.append(f"weights    {weights['loaded']}")
     if config.freeze != "none":
         lines.append(f"frozen     {weights['frozen_layers']} layers (--freeze {config.freeze})")
+    if facts["targets"]:
+        lines.append(f"targets    {facts['targets']}")
     if facts["arguments"].get("stem") == "cifar" and "stem" not in config.arch_args:
         other = "--arch-args stem=imagenet for the other"
         lines.append(f"stem       cifar: keeps the resolution of these small images ({other})")

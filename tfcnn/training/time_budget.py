@@ -13,6 +13,7 @@ import keras
 from tfcnn.config import Config, seconds_of
 from tfcnn.errors import BadInput
 from tfcnn.training.fit import build_model
+from tfcnn.training.targets import match_masks
 from tfcnn.training.weight_average import WeightAverage
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def settle_epochs(config: Config, data: Data, started: float) -> Config:
     budget = seconds_of(config.time)
     before = time.monotonic()
     model, _ = build_model(config, data)
+    data = match_masks(data, model)
     building = time.monotonic() - before
     speed = measure(model, data, config, budget)
     del model

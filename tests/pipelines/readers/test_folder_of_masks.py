@@ -123,7 +123,7 @@ def spoil_value(root):
 
 def spoil_binary(root):
     for path in (root / "masks").iterdir():
-        put(path, mask(255))
+        put(path, mask(255, bottom=255))
 
 
 def spoil_no_names(root):
@@ -166,3 +166,70 @@ def test_bad_masks_are_left_out_with_their_image(tmp_path, spoil):
     assert [one.path for one in listing.bad] == [f"{tmp_path}/masks/003.png"]
     assert sum(len(files.paths) for files in listing.splits.values()) == 19
     assert not any(path.endswith("003.png") for files in listing.splits.values() for path in files.paths)
+
+
+# Values that are no class numbers
+
+
+def test_masks_of_0_and_255_have_two_classes(tmp_path):
+    scenes(tmp_path, top=lambda number: 255)
+    listing = read_folder(tmp_path)
+    assert listing.class_names == ("0", "1")
+    assert listing.mask_table is not None
+    assert (listing.mask_table[0], listing.mask_table[255]) == (0, 1)
+    assert listing.notes == {"masks of 0 and 255: 255 is class 1, nothing is ignored": 20}
+
+
+def test_masks_of_0_and_255_with_two_names(tmp_path):
+    scenes(tmp_path, top=lambda number: 255)
+    (tmp_path / "classes.txt").write_text("ground\nnucleus")
+    listing = read_folder(tmp_path)
+    assert listing.class_names == ("ground", "nucleus")
+    assert listing.mask_table is not None
+
+
+def test_values_of_masks_may_be_listed(tmp_path):
+    scenes(tmp_path, top=lambda number: (0, 128, 255)[number % 3])
+    listing = read_folder(tmp_path, mask_values=(0, 255, 128))
+    assert listing.class_names == ("0", "1", "2")
+    assert listing.mask_table is not None
+    assert [listing.mask_table[value] for value in (0, 255, 128, 7)] == [0, 1, 2, 255]
+
+
+def test_a_listed_numbering_is_another_data_set(tmp_path):
+    scenes(tmp_path, top=lambda number: (0, 128)[number % 2])
+    fingerprints = {read_folder(tmp_path, mask_values=values).fingerprint for values in ((0, 128), (128, 0))}
+    assert len(fingerprints) == 2
+
+
+def test_grey_edges_are_refused_with_their_values(tmp_path):
+    scenes(tmp_path, top=lambda number: (255, 254, 128, 3)[number % 4])
+    said = refusal(tmp_path)
+    assert "hold values with gaps: 0 in 20, 3 in 5, 128 in 5, 254 in 5, 255 in 5 of 20 masks" in said
+    assert "--mask-values" in said
+
+
+def test_all_grey_levels_are_refused(tmp_path):
+    scenes(tmp_path, count=256, top=lambda number: number)
+    said = refusal(tmp_path)
+    assert "hold more than 64 values, as grey edges give: 0 in 256, " in said
+    assert "and 250 more values" in said
+
+
+def test_values_that_are_not_listed_are_refused(tmp_path):
+    scenes(tmp_path, top=lambda number: (255, 128)[number % 2])
+    said = refusal(tmp_path, mask_values=(0, 255))
+    assert "0 in 20, 128 in 10, 255 in 10 of 20 masks, but --mask-values lists 0, 255" in said
+
+
+def test_gaps_are_as_good_as_names_say(tmp_path):
+    scenes(tmp_path, top=lambda number: (0, 2)[number % 2])
+    assert "values with gaps" in refusal(tmp_path)
+    (tmp_path / "classes.txt").write_text("a\nb\nc")
+    assert read_folder(tmp_path).class_names == ("a", "b", "c")
+
+
+def test_as_many_names_as_listed_values(tmp_path):
+    scenes(tmp_path, top=lambda number: 255)
+    (tmp_path / "classes.txt").write_text("a\nb\nc")
+    assert "names 3 classes, but 2 values are listed (--mask-values)" in refusal(tmp_path, mask_values=(0, 255))

@@ -212,9 +212,9 @@ MASKS = np.resize([0, 1, 2], (40, 5, 4))
         ({"x": X[:, :0], "y": LABELS}, "shape (40, 0, 4, 3): its examples are empty"),
         ({"x": X, "y": MASKS[:, :4]}, "y of 'S' has masks of 4×4 pixels, but its images 4×5"),
         ({"x": X, "y": MASKS + 254}, "y of 'S' has class 256; classes of masks are 0 ... 254"),
-        ({"x": X, "y": MASKS - 1}, "y of 'S' has class -1; 0 ... 1 or 255, ignore"),
+        ({"x": X, "y": MASKS - 1}, "y of 'S' has class -1; classes of masks are 0 ... 254"),
         ({"x": X, "y": MASKS * 0}, "y of 'S' has 1 class"),
-        ({"x": X, "y": np.where(MASKS, 255, 0)}, "y of 'S' has 1 class"),
+        ({"x": X, "y": np.full_like(MASKS, 255)}, "y of 'S' has 0 class"),
         ({"x": X, "y": MASKS, "class_names": np.array(["a", "b"])}, "y of 'S' has class 2; 0 ... 1 or 255, ignore"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
@@ -370,3 +370,42 @@ def test_copies_in_two_splits_or_classes_are_counted(tmp_path):
     arrays = {"x_train": x, "y_train": LABELS, "x_val": images(4, 2), "y_val": LABELS[:4]}
     found = read_npz(saved(tmp_path, **arrays, x_test=test, y_test=np.array([0, 1, 2, 3, 0, 1])))
     assert found.duplicates == {"test in train": 2, "two targets": 1}
+
+
+@pytest.mark.parametrize("last", [(), (1,)])
+@pytest.mark.parametrize("channels", [(), (2,)])
+def test_volumes_with_masks(tmp_path, channels, last):
+    volumes = np.random.default_rng(0).random((20, 5, 6, 7, *(channels or (1,)))).astype("float32")
+    masks = np.arange(20 * 5 * 6 * 7).reshape(20, 5, 6, 7) % 3
+    arrays = read_npz(saved(tmp_path, x=volumes, y=masks.reshape(*masks.shape, *last)))
+    assert (arrays.task, arrays.class_names) == ("segmentation", ("0", "1", "2"))
+    x, y = arrays.splits["train"]
+    assert x.shape == (16, 5, 6, 7, 2 if channels else 1)
+    assert y.shape == (16, 5, 6, 7)
+
+
+def test_masks_of_0_and_255(tmp_path):
+    x = images(20)
+    arrays = read_npz(saved(tmp_path, x=x, y=np.where(x[..., 0] > 99, 255, 0)))
+    assert arrays.class_names == ("0", "1")
+    assert set(np.unique(arrays.splits["train"][1])) == {0, 1}
+    assert arrays.notes == {"masks of 0 and 255: 255 is class 1, nothing is ignored": 20}
+
+
+def test_masks_of_truth_values(tmp_path):
+    x = images(20)
+    assert read_npz(saved(tmp_path, x=x, y=x[..., 0] > 99)).class_names == ("0", "1")
+
+
+def test_grey_edges_of_masks(tmp_path):
+    x = images(20)
+    path = saved(tmp_path, x=x, y=np.minimum(x[..., 0], 254) // 2 * 2)
+    assert f"the masks of '{path}' hold more than 64 values" in refusal(path)
+
+
+def test_values_of_masks_may_be_listed(tmp_path):
+    x = images(20)
+    path = saved(tmp_path, x=x, y=np.where(x[..., 0] > 99, 7, 3))
+    arrays = read_npz(path, mask_values=(3, 7))
+    assert set(np.unique(arrays.splits["test"][1])) == {0, 1}
+    assert "hold values with gaps: 3 in 20, 7 in 20 of 20 masks" in refusal(path)

@@ -1,0 +1,102 @@
+"""Images and masks fitted to a size, their aspect kept: the middle is cropped, or the shorter side padded.
+
+The pixels are those of keras.layers.Resizing with crop_to_aspect_ratio or pad_to_aspect_ratio, up to rounding. That
+layer pads before it resizes, so that a strip of 12000 x 100 pixels takes the memory of 12000 x 12000; here it takes its
+own. TensorFlow alone, for the graphs of tf.data and of the export.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from pipelines.targets import IGNORE_LABEL
+
+
+class Frame(NamedTuple):
+    """The crop or the padding of images, int32 (2,) each, for height and width."""
+
+    start: tf.Tensor  # first pixel that is left; below 0 for padding
+    extent: tf.Tensor  # number of pixels, padding included
+
+
+def frame(shape: tf.Tensor, height: int, width: int, fit: str) -> Frame:
+    """What is resized of an image, rounded as keras.layers.Resizing does: the same at both ends.
+
+    Args:
+        shape: int32 (2,): height and width of the image.
+        height, width: of the result.
+        fit: "crop" or "pad".
+    """
+    other = tf.stack([shape[1] * height, shape[0] * width])  # exact up to 2 ** 31
+    wanted = tf.cast(tf.cast(other, tf.float32) / tf.constant([width, height], tf.float32), tf.int32)
+    if fit == "crop":
+        extent = tf.maximum(tf.minimum(shape, wanted), 1)
+        return Frame((shape - extent) // 2, extent)
+    start = (tf.maximum(shape, wanted) - shape) // 2
+    return Frame(-start, shape + 2 * start)
+
+
+def fit_images(images: tf.Tensor, height: int, width: int, fit: str) -> tf.Tensor:
+    """Resize images bilinearly, smoothed.
+
+    Args:
+        images: numbers (height, width, channels) or (batch, height, width, channels), of any size.
+        height, width: of the result.
+        fit: "crop" the middle of images of another aspect, or "pad" them with 0.
+
+    Returns:
+        float32 (height, width, channels), or with the batch.
+    """
+    shape = tf.shape(images)[-3:-1]
+    start, extent = frame(shape, height, width, fit)
+    if fit == "crop":
+        y, x = tf.unstack(start)
+        tall, wide = tf.unstack(extent)
+        part = images[..., y : y + tall, x : x + wide, :]
+        return _with_size(tf.image.resize(part, (height, width), antialias=True), images, height, width)
+    # A result's pixel sees a triangle of this radius; of the padding no more is needed than what these see.
+    radius = tf.maximum(tf.cast(extent, tf.float32) / tf.constant([height, width], tf.float32), 1.0)
+    margin = tf.minimum(-start, tf.cast(tf.math.ceil(2 * radius), tf.int32) + 2)
+    scale = tf.constant([height, width], tf.float32) / tf.cast(extent, tf.float32)
+    padding = tf.stack([margin, margin], axis=1)
+    batch = tf.cast(images if images.shape.rank == 4 else images[None], tf.float32)
+    resized = tf.raw_ops.ScaleAndTranslate(
+        images=tf.pad(batch, tf.concat([[[0, 0]], padding, [[0, 0]]], axis=0)),
+        size=(height, width),
+        scale=scale,
+        translation=tf.cast(-start - margin, tf.float32) * scale,
+        kernel_type="triangle",
+        antialias=True,
+    )
+    return _with_size(resized if images.shape.rank == 4 else resized[0], images, height, width)
+
+
+def fit_masks(masks: tf.Tensor, height: int, width: int, fit: str) -> tf.Tensor:
+    """Resize masks to their nearest pixels, padded with IGNORE_LABEL.
+
+    Args:
+        masks: whole numbers (height, width, 1) or (batch, height, width, 1).
+        height, width, fit: as for `fit_images`.
+
+    Returns:
+        int32 (height, width, 1), or with the batch.
+    """
+    shape = tf.shape(masks)[-3:-1]
+    start, extent = frame(shape, height, width, fit)
+    result = tf.cast(masks, tf.int32)
+    for place, (axis, length) in enumerate(((-3, height), (-2, width))):
+        ratio = tf.cast(extent[place], tf.float32) / length
+        pixel = tf.cast(tf.floor((tf.range(length, dtype=tf.float32) + 0.5) * ratio), tf.int32)
+        source = tf.minimum(pixel, extent[place] - 1) + start[place]
+        inside = (source >= 0) & (source < shape[place])
+        result = tf.gather(result, tf.clip_by_value(source, 0, shape[place] - 1), axis=axis)
+        inside = tf.reshape(inside, (length, 1, 1) if axis == -3 else (length, 1))
+        result = tf.where(inside, result, IGNORE_LABEL)
+    return _with_size(result, masks, height, width)
+
+
+def _with_size(result: tf.Tensor, images: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """The result with the shape that is known of it."""
+    return tf.ensure_shape(result, (*images.shape[:-3], height, width, images.shape[-1]))
