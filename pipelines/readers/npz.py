@@ -13,6 +13,7 @@ import numpy as np
 
 from pipelines.errors import BadData
 from pipelines.pixels import FULL_SCALE, find_white_level
+from pipelines.readers.channels import CHANNELS, shows_channels_first
 from pipelines.readers.duplicates import count_duplicates
 from pipelines.readers.mask_values import MaskValues, apply_table, number_values
 from pipelines.readers.splits import PERIOD, SPLITS, cut
@@ -23,7 +24,6 @@ KEYS: dict[str, tuple[tuple[str, str], ...]] = {  # names of inputs and labels; 
     "validation": (("x_val", "y_val"),),
     "test": (("x_test", "y_test"),),
 }
-CHANNELS = 8  # of a sound, at most: (n, h, w) and (n, length, channels) look alike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +200,7 @@ def _check_inputs(x: np.ndarray, where: str, key: str, channels: str) -> np.ndar
         raise BadData(f"{shape}: its examples are empty (--dataset)")
     if x.ndim == 2 and x.dtype == np.uint8:
         raise BadData(f"{shape} and type uint8, as of flattened images: reshape them to (n, h, w, c) (--dataset)")
-    if channels == "auto" and _shows_channels_first(x):
+    if channels == "auto" and shows_channels_first(x):
         raise BadData(
             f"{shape}, channels first: they are expected on the last axis; turn them by --channels first, "
             f"or, if the shape is as you mean it, give --channels last (--dataset)"
@@ -214,30 +214,6 @@ def _check_inputs(x: np.ndarray, where: str, key: str, channels: str) -> np.ndar
         return np.ascontiguousarray(np.moveaxis(x, 1, -1))
     sound = sounds and x.shape[2] <= CHANNELS and x.shape[1] >= 8 * x.shape[2]
     return x[..., None] if x.ndim == 2 or (x.ndim == 3 and not sound) else x
-
-
-def _shows_channels_first(x: np.ndarray) -> bool:
-    """Whether the shape of the inputs makes sense with channels on the second axis alone.
-
-    With channels last the last axis would hold many channels, as many as the axis before it has pixels or about, and
-    an image would be a few rows high. Features of a network, of many channels and few pixels, are not taken for it.
-    """
-    if x.ndim == 3 and (x.dtype.kind == "f" or x.dtype == np.int16):  # sounds
-        count, length = x.shape[1:]
-        return (count <= 2 and length >= 64) or (count <= CHANNELS and length >= 32 * count)
-    if x.ndim == 4:
-        count, height, width = x.shape[1:]
-        least = min(height, width)
-        if height == width:
-            return count != width >= 5
-        if count == 3:
-            return least >= 16 or (least >= 5 and max(height, width) <= 4 * least)
-        return count < least and least >= (16 if count <= 4 else 32) and width <= 4 * height and count <= 16
-    if x.ndim == 5:
-        count, depth, height, width = x.shape[1:]
-        least = min(depth, height, width)
-        return (count <= 4 and least >= 8) or (height == width >= 16 and count != width)
-    return False
 
 
 def _check_labels(y: np.ndarray, x: np.ndarray, where: str, key: str) -> np.ndarray:
