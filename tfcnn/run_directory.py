@@ -282,7 +282,7 @@ class RunDirectory:
 
     def read_history(self) -> list[dict[str, float]]:
         """The lines of history.csv, epochs as whole numbers; none if there is no file yet. Raises BadInput."""
-        if not self.history.exists() and self.history.name not in self.records.read():
+        if not self.history.exists() and not self.finished:
             return []
         self.check_file(self.history)
         try:

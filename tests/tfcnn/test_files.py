@@ -2,11 +2,13 @@
 
 import errno
 import os
+import resource
 
 import pytest
+from matplotlib.figure import Figure
 
 from tfcnn.errors import BadInput, TrainingFailed
-from tfcnn.files import read_json, write_json, writing
+from tfcnn.files import DiskFull, read_json, write_json, writing
 
 
 def names(folder):
@@ -109,6 +111,47 @@ def test_a_full_disk_is_reported_in_one_line(tmp_path):
         write("new")
     assert path.read_text() == "old"
     assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("Unable to write data (errno = 28, error message = 'No space left on device')"),  # h5py
+        RuntimeError("ckpt-1; File too large"),  # TensorFlow
+        OSError("300 requested and 12 written"),  # NumPy
+        OSError(errno.EDQUOT, "over quota"),
+    ],
+)
+def test_a_full_disk_in_the_words_of_libraries(error, tmp_path):
+    def write():
+        with writing(tmp_path / "file"):
+            raise error
+
+    with pytest.raises(DiskFull, match="; make room, then run the same command again"):
+        write()
+    assert names(tmp_path) == []
+
+
+def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path):
+    """As the kernel refuses it; the limit is of the process, and Python ignores its signal."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        with pytest.raises(DiskFull, match="File too large after 100 bytes"), writing(tmp_path / "a.png") as draft:
+            Figure().savefig(draft, format="png")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert names(tmp_path) == []
+
+
+def test_what_is_written_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    events = []
+    replace = os.replace
+    monkeypatch.setattr(os, "fsync", lambda number: events.append("sync"))
+    monkeypatch.setattr(os, "replace", lambda *paths: (events.append("replace"), replace(*paths)))
+    with writing(tmp_path / "file") as draft:
+        draft.write_text("whole")
+    assert events == ["sync", "replace", "sync"]  # the file, and the folder with its new name
 
 
 def test_json_round_trip(tmp_path):

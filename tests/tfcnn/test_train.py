@@ -23,7 +23,16 @@ from tfcnn.training.progress import Progress
 
 pytestmark = pytest.mark.slow
 
-FILES = {"config.json", "history.csv", "metrics.json", "curves.png", "checkpoints", "model.keras", "saved_model"}
+FILES = {
+    "config.json",
+    "history.csv",
+    "metrics.json",
+    "files.json",
+    "curves.png",
+    "checkpoints",
+    "model.keras",
+    "saved_model",
+}
 ROOT = Path(__file__).parents[2]
 
 

@@ -59,7 +59,7 @@ def test_a_run_with_many_faults(whole, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert training.digest(out) == whole
     assert not list(out.glob(".*"))
-    assert len(list((out / "checkpoints").iterdir())) == 4
+    assert len(list((out / "checkpoints").iterdir())) in (4, 6)  # the two newest, and that of the best epoch
 
 
 @pytest.mark.slow

@@ -163,3 +163,20 @@ def test_steps_beyond_the_run_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(BadInput, match=r"the run has 78 steps, got 70-79 \(--profile\)"):
         train.run(Config(arch="lenet5", epochs=2, profile="70-79", out=str(out)))
     assert not out.exists()
+
+
+def test_a_full_disk_ends_the_files_and_not_the_run(tmp_path, monkeypatch, capsys):
+    def fail(*arguments, **keywords):
+        raise tf.errors.ResourceExhaustedError(None, None, "events; No space left on device")
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    monkeypatch.setattr(keras.callbacks.TensorBoard, "on_epoch_end", fail)
+    callback = TensorBoard(tmp_path / "tensorboard", 4)
+    history = model.fit(np.zeros((12, 4)), np.zeros((12, 2)), batch_size=1, epochs=2, verbose=0, callbacks=[callback])
+    assert len(history.epoch) == 2
+    errors = capsys.readouterr().err
+    assert errors.strip() == (
+        f"warning: '{tmp_path / 'tensorboard'}' cannot be written: events; No space left on device; the run continues "
+        f"without it"
+    )
