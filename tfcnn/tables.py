@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 Cells = Sequence[str]
-FORMULA_STARTS = tuple("=+-@\t\r\n")  # of a cell that a spreadsheet computes
+FORMULA_STARTS = tuple("=+-@\t\n")  # of a cell that a spreadsheet computes
 JOINERS = "\u200c\u200d"  # format characters that words and emoji need
 
 
@@ -116,8 +116,14 @@ def as_csv(head: Sequence[str], body: Iterable[Sequence[Any]]) -> str:
 
 
 def _as_data(cell: Any) -> Any:
-    """A cell of CSV: text that begins as a formula gets an apostrophe, unless it is a number."""
-    if not isinstance(cell, str) or not cell.startswith(FORMULA_STARTS):
+    """A cell of CSV: text that begins as a formula gets an apostrophe, unless it is a number.
+
+    Carriage returns become line feeds: csv.writer does not quote them, and a reader would begin a row.
+    """
+    if not isinstance(cell, str):
+        return cell
+    cell = cell.replace("\r\n", "\n").replace("\r", "\n")
+    if not cell.startswith(FORMULA_STARTS):
         return cell
     try:
         float(cell)

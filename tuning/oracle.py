@@ -20,7 +20,7 @@ from keras_tuner.engine.trial import Trial
 from optuna.trial import FrozenTrial, TrialState
 
 from tfcnn.errors import BadInput
-from tuning.proposals import MOST_FAILURES, ProposalFailed, explain_failure, filled, store, values_of
+from tuning.proposals import MOST_FAILURES, CheckedValues, ProposalFailed, explain_failure, filled, store, values_of
 from tuning.sampling import PRUNERS, Draw, check_sampler
 from tuning.study.storage import quiet
 from tuning.study.trials import NO_HEARTBEAT, origin
@@ -146,7 +146,7 @@ class OptunaOracle(keras_tuner.Oracle):
                     self._finish(frozen, TrialState.FAIL, reason="the space has no more values")
                     self.study.set_user_attr("exhausted", True)
                     continue
-                trial = Trial(hp.copy(), str(frozen.number), "RUNNING")
+                trial = Trial(CheckedValues.from_config(hp.get_config()), str(frozen.number), "RUNNING")
                 self._running[trial.trial_id] = running
                 self.trials[trial.trial_id] = trial
                 self.ongoing_trials[tuner_id] = trial

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 import keras_tuner
+from keras_tuner.engine import hyperparameters as kinds
 from optuna.trial import FrozenTrial
 
 from tfcnn.errors import BadInput
@@ -34,6 +35,34 @@ class SpaceSource(Source, Protocol):
     space: Callable[[keras_tuner.HyperParameters], Any] | None
     accept: Callable[[Any], bool] | None
     infeasible: int
+
+
+class CheckedValues(keras_tuner.HyperParameters):
+    """The values of a Tuner's trial, drawn before its hypermodel asks for them.
+
+    keras-tuner hands out what was drawn for a name, whatever the hypermodel asks for under it.
+
+    Raises:
+        keras_tuner.errors.FatalValueError: a value is not one of those that are asked for; it ends the Tuner's search.
+    """
+
+    def _retrieve(self, hp: kinds.HyperParameter) -> Any:
+        value = super()._retrieve(hp)
+        if self.is_active(hp) and not _allows(hp, value):
+            raise keras_tuner.errors.FatalValueError(
+                f"the value of '{hp.name}' is {value!r}, which {hp} does not have: a name in two branches with other "
+                f"values needs two names, or the function in OptunaOracle(space=)"
+            )
+        return value
+
+
+def _allows(hp: kinds.HyperParameter, value: Any) -> bool:
+    if isinstance(hp, kinds.Choice):
+        return value in hp.values
+    if isinstance(hp, kinds.Int | kinds.Float):
+        slack = 1e-9 * max(abs(hp.min_value), abs(hp.max_value))  # of rounded steps and logarithms
+        return isinstance(value, int | float) and hp.min_value - slack <= value <= hp.max_value + slack
+    return True
 
 
 def values_of(oracle: SpaceSource, frozen: FrozenTrial) -> keras_tuner.HyperParameters | None:

@@ -53,7 +53,7 @@ def report(study: Study) -> list[Section]:
     names = [objective.name for objective in objectives]
     sections = [Section("The study", table=(["what", ""], _facts(study, trials)))]
     if best_first(trials, objectives):
-        sections += _best_sections(trials, objectives)
+        sections += best_sections(trials, objectives)
     if any(len(trial.curve) > 1 for trial in trials):
         sections.append(Section("After each epoch", picture=plots.svg(plots.curves(trials, names[0]))))
     sections.append(_failures(trials))
@@ -71,7 +71,7 @@ def report(study: Study) -> list[Section]:
     return sections
 
 
-def _best_sections(trials: list[TrialRecord], objectives: list[Objective]) -> list[Section]:
+def best_sections(trials: list[TrialRecord], objectives: list[Objective]) -> list[Section]:
     """What there is to say where at least one trial is completed."""
     from tuning.study import plots
 

@@ -14,69 +14,29 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tuning.search
+from benchmarks.faults.standin import STANDIN, StandinData
 from tfcnn.config import Config
-from tfcnn.errors import BadInput
+from tfcnn.errors import BadInput, TrainingFailed
 from tuning.search import SearchSettings, search
+from tuning.study import patience
 from tuning.study.folder import Study
 from tuning.study.trials import TrialRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 TRIALS = 16
 KILLS = 10
-# STUDY.plan says what goes wrong: by trial, what each of its starts does. STUDY.starts has the trial of each start.
-STANDIN = """
-import json, os, signal, time
-from pathlib import Path
-from tfcnn.errors import TrainingFailed
-
-def space(hp):
-    return {"lr": hp.Float("lr", 1e-4, 1.0, sampling="log"), "width": hp.Choice("width", [0.5, 1.0, 2.0])}
-
-def trainer(config, report):
-    study, number = Path(config.out).parent, Path(config.out).name.split("-")[1]
-    starts = study.with_suffix(".starts")
-    before = starts.read_text().split().count(number) if starts.exists() else 0
-    with starts.open("a") as file:
-        file.write(number + "\\n")
-    with study.with_suffix(".pids").open("a") as file:
-        file.write(f"{os.getpid()}\\n")
-    plan = json.loads(study.with_suffix(".plan").read_text()) if study.with_suffix(".plan").exists() else {}
-    action = (plan.get(number, []) + ["train"] * 9)[before]
-    if action == "raise":
-        raise ZeroDivisionError("of a layer")
-    if action == "memory":
-        raise MemoryError("3 GiB")
-    if action == "diverge":
-        raise TrainingFailed("the loss in step 3 of epoch 1 is not finite")
-    if action == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if action == "kill parent":
-        os.kill(os.getppid(), signal.SIGKILL)
-    if action == "exit":
-        os._exit(3)
-    if action == "die":
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if action in ("wait", "kill parent", "die"):
-        try:
-            time.sleep(60)
-        except BaseException:
-            with study.with_suffix(".stops").open("a") as file:
-                file.write(number + "\\n")
-            raise
-    score = 1 / (1 + abs(config.lr - 0.01)) / config.width
-    for epoch in (1, 2, 3):
-        report(epoch, {"val_accuracy": score * epoch / 3, "val_loss": 1 / score})
-    time.sleep(plan.get("seconds", 0))
-    return {"val_accuracy": float("nan") if action == "nan" else score, "macs": int(1000 * config.width), "epochs": 3}
-"""
+SECONDS_LOCKED = 12.0
 COMMAND = """
 import sys
 from pathlib import Path
@@ -91,17 +51,6 @@ def main():
 if __name__ == "__main__":
     sys.exit(run_main(main))
 """
-
-
-class StandinData:
-    """Takes the place of tfcnn.training.data.load_data: the facts of a data set that nothing reads."""
-
-    task = "classification"
-    image_shape = (32, 32, 1)
-    num_classes = 10
-
-    def __init__(self, config: Config) -> None:
-        pass
 
 
 class Fault(NamedTuple):
@@ -124,6 +73,12 @@ FAULTS = (
 WRECKS = {
     "half a line at the end of the journal, and its lock": b'{"op_code":4,"wor',
     "a line in the journal that is no JSON": b"#\n{}\n",
+    "a line in the journal that is a list": b"[]\n",
+}
+SPACES = {
+    "the space raises KeyError for one width of three": "raising",
+    "the space exits (SystemExit) for one width of three": "exiting",
+    "the space raises for all values": "hopeless",
 }
 HEAD = f"""# Faults of a search
 
@@ -137,7 +92,12 @@ happens; where trials fail, TPE learns from it and proposes others, as it should
 
 
 def run_search(
-    folder: Path, name: str, trials: int = TRIALS, plan: dict[str, Any] | None = None, **settings: Any
+    folder: Path,
+    name: str,
+    trials: int = TRIALS,
+    plan: dict[str, Any] | None = None,
+    storage: str | None = None,
+    **settings: Any,
 ) -> list[TrialRecord]:
     """A search with the stand-in, in this process; its workers are processes.
 
@@ -146,6 +106,7 @@ def run_search(
         name: of the study.
         trials: in all.
         plan: what goes wrong; None: what the file has, or nothing.
+        storage: URL of a database; None: the journal.
         **settings: of SearchSettings.
     """
     if plan is not None:
@@ -154,7 +115,8 @@ def run_search(
     if not file.exists():
         file.write_text(STANDIN)
     places = SearchSettings(trials, space=f"{file}:space", trainer=f"{file}:trainer")
-    return search(Study(folder / name), Config(arch="lenet5", seed=3), dataclasses.replace(places, **settings))
+    study = Study(folder / name, storage)
+    return search(study, Config(arch="lenet5", seed=3), dataclasses.replace(places, **settings))
 
 
 def start_search(folder: Path, name: str, trials: int = TRIALS) -> subprocess.Popen[str]:
@@ -174,7 +136,7 @@ def start_search(folder: Path, name: str, trials: int = TRIALS) -> subprocess.Po
 def read_starts(folder: Path, name: str) -> list[int]:
     """The trial of each start, in order."""
     file = folder / f"{name}.starts"
-    return [int(number) for number in file.read_text().split()] if file.exists() else []
+    return list(map(int, file.read_text().split())) if file.exists() else []
 
 
 def read_values(study: Study) -> list[tuple[int, dict[str, Any], int]]:
@@ -219,20 +181,85 @@ def wreck_journal(folder: Path, name: str, what: str, wreck: bytes, whole: list[
     journal = Study(folder / name).journal
     before = journal.read_bytes()
     journal.write_bytes(before + wreck)
-    journal.with_name(journal.name + ".lock").symlink_to(journal)
+    lock = journal.with_name(journal.name + ".lock")
+    lock.symlink_to(journal)
     try:
         with quiet():
             run_search(folder, name)
         return format_row(folder, name, what, 1, whole)
     except BadInput as error:
-        return f"| {what} | 1 | exit 2: {str(error).replace(str(folder), '...')} | | | |"
+        return format_refusal(folder, what, error)
     finally:
         journal.write_bytes(before)
+        lock.unlink(missing_ok=True)
 
 
-def quiet() -> contextlib.redirect_stdout[io.StringIO]:
+def format_refusal(folder: Path, what: str, error: BadInput | TrainingFailed) -> str:
+    return f"| {what} | 1 | exit {error.exit_code}: {str(error).replace(str(folder), '...')} | | | |"
+
+
+def space_row(folder: Path, what: str, function: str) -> str:
+    """A row of the table: a search of a space that fails."""
+    try:
+        with quiet():
+            run_search(folder, function, space=f"{folder / 'standin.py'}:{function}")
+    except BadInput as error:
+        return format_refusal(folder, what, error)
+    failed = sum(trial.state == "FAILED" for trial in Study(folder / function).trials())
+    return format_row(folder, function, what, failed, None)
+
+
+def lock_rows(folder: Path, whole: list[tuple]) -> list[str]:
+    """Rows of the table: another process locks the database while a trial runs; then it is damaged."""
+    database = folder / "based.db"
+    address = f"sqlite:///{database}"
+
+    def lock(begun: int) -> None:
+        while len(read_starts(folder, "based")) < begun:
+            time.sleep(0.02)
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            time.sleep(SECONDS_LOCKED)
+
+    def start_lock(begun: int) -> threading.Thread:
+        thread = threading.Thread(target=lock, args=(begun,))
+        thread.start()
+        return thread
+
+    rows = []
+    what = f"the database stays locked for longer than a search waits (here 2 s, else {patience.PATIENCE:.0f} s)"
+    waits = patience.PATIENCE
+    patience.PATIENCE = 2.0
+    locker = start_lock(4)
+    try:
+        with quiet():
+            run_search(folder, "based", plan={"seconds": 0.2}, storage=address)
+    except TrainingFailed as error:
+        rows.append(format_refusal(folder, what, error))
+    finally:
+        patience.PATIENCE = waits
+        locker.join()
+    locker = start_lock(10)
+    with quiet():
+        run_search(folder, "based", storage=address)
+    locker.join()
+    what = f"the same search continued; the database is locked for {SECONDS_LOCKED:.0f} s"
+    rows.append(format_row(folder, "based", what, 1, whole))
+    content = database.read_bytes()
+    database.write_bytes(content[:100] + bytes(len(content) - 100))
+    try:
+        with quiet():
+            run_search(folder, "based", storage=address)
+    except BadInput as error:
+        rows.append(format_refusal(folder, "the database is overwritten with zeros after its head", error))
+    return rows
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
     """A context without the lines of a search."""
-    return contextlib.redirect_stdout(io.StringIO())
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 def main() -> None:
@@ -258,6 +285,10 @@ def main() -> None:
         with quiet():
             run_search(folder, "four", plan={"seconds": 0.2}, workers=4)
         print(format_row(folder, "four", "four workers", 1, None), flush=True)
+        for what, function in SPACES.items():
+            print(space_row(folder, what, function), flush=True)
+        for row in lock_rows(folder, whole):
+            print(row, flush=True)
         for what, wreck in WRECKS.items():
             print(wreck_journal(folder, "whole", what, wreck, whole), flush=True)
 

@@ -37,7 +37,7 @@ def is_of_its_branch(values):
 
 @pytest.mark.parametrize(
     "sampler",
-    [pytest.param(name, marks=[pytest.mark.slow] if name == "gp" else []) for name in sorted(SAMPLERS)],
+    [pytest.param(name, marks=[pytest.mark.slow] if name in ("gp", "nsga2") else []) for name in sorted(SAMPLERS)],
 )
 def test_a_name_may_have_other_values_in_each_branch(sampler):
     if sampler == "gp":

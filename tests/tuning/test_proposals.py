@@ -121,3 +121,17 @@ def test_a_tuner_on_a_study_without_its_hyperparameters_is_refused(tmp_path):
     study.set_user_attr("hyperparameters", keras_tuner.HyperParameters().get_config())
     with pytest.raises(BadInput, match="does not know its hyperparameters: give OptunaOracle hyperparameters= or"):
         tune(tmp_path, storage, 4)
+
+
+def test_a_tuner_whose_choices_depend_on_another_names_the_choice(tmp_path):
+    """keras-tuner knows one list for a name; the other branch would train with values of the first."""
+
+    def build(hp):
+        blocks = {"small": ["a", "b"], "large": ["c", "d"]}
+        hp.Choice("block", blocks[hp.Choice("net", ["small", "large"])])
+        hp.Float("lr", 0.1, 1.0)
+
+    oracle = OptunaOracle(SCORE, "random", max_trials=20)
+    tuner = Tuner(oracle=oracle, hypermodel=build, directory=str(tmp_path), project_name="p")
+    with pytest.raises(keras_tuner.errors.FatalValueError, match=r"the value of 'block' is '[ab]', which Choice"):
+        tuner.search(verbose=0)

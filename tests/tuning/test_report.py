@@ -2,13 +2,14 @@
 
 import csv
 import html.parser
+import io
 import re
 
 import pytest
 
 from tests.tuning.made_trials import ONE, POINTS, TWO, trial
 from tfcnn.config import Config
-from tuning.report import Section, to_csv, to_html, to_markdown
+from tuning.report import ENOUGH_TRIALS, Section, best_sections, to_csv, to_html, to_markdown
 from tuning.study import plots
 
 
@@ -61,3 +62,19 @@ def test_the_table_reads_back(tmp_path):
 def test_markdown_tables_keep_their_columns():
     text = to_markdown("t", [Section("Failures", "", (["reason", "n"], [["a | b", "1"]]), "")])
     assert "| a \\| b | 1 |" in text
+
+
+@pytest.mark.parametrize("count", [ENOUGH_TRIALS - 1, ENOUGH_TRIALS])
+def test_importances_from_few_trials_come_with_a_caution(count):
+    trials = [trial(number, (number / 100,), values={"lr": 0.01 * (number + 1)}) for number in range(count)]
+    (section,) = (section for section in best_sections(trials, ONE) if section.title == "Importances")
+    assert ("Caution: 19 completed trials are few" in section.text) == (count < ENOUGH_TRIALS)
+
+
+def test_names_in_the_report_are_text_everywhere():
+    hostile = trial(0, (0.5,), "FAILED", reason="<script>\n| `", values={"=cmd|1": "@x", "net": "<img src=x>"})
+    (row,) = csv.DictReader(io.StringIO(to_csv([hostile], ONE)))
+    assert (row["'=cmd|1"], row["net"]) == ("'@x", "<img src=x>")
+    text = to_markdown("<b>\n# x", [Section("All", "", (["values"], [["<img src=x>\n| `"]]), "")])
+    assert "<" not in text
+    assert text.splitlines()[0] == "# &lt;b> # x"

@@ -182,7 +182,7 @@ def importance_bars(importances: dict[str, dict[str, float]]) -> Figure:
 
 
 def as_optuna(trials: list[TrialRecord], objectives: Sequence[Objective]) -> optuna.Study:
-    """The completed trials as an Optuna study of the values that people know; the real one has indices of choices.
+    """The completed trials as an Optuna study of the values that people know; one from before has indices of choices.
 
     Values that are the same in all trials are left out.
     """

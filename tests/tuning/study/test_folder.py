@@ -2,6 +2,8 @@
 
 import os
 import re
+import sqlite3
+import threading
 import time
 
 import optuna
@@ -10,9 +12,12 @@ import sqlalchemy.exc
 
 from benchmarks.faults import search as faults
 from tfcnn.config import Config
-from tfcnn.errors import BadInput
+from tfcnn.errors import BadInput, TrainingFailed
+from tuning import best, rerun
+from tuning.report import main as report_main
 from tuning.report import report
 from tuning.search import SearchSettings, search
+from tuning.study import patience
 from tuning.study.folder import Study
 
 
@@ -124,3 +129,135 @@ def test_a_folder_that_is_no_study_is_left_alone(standin):
     with pytest.raises(BadInput, match="photos' exists and is no study; give another --study"):
         standin.search("photos", 1)
     assert [file.name for file in photos.iterdir()] == ["one.jpg"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b"3", b"{}", b'{"storage": 3}', b"\xff\xfe", b"{", b"", b'{"storage": "x"}']
+)
+def test_a_study_file_of_another_shape_is_named(tmp_path, content):
+    (tmp_path / "study.json").write_bytes(content)
+    with pytest.raises(BadInput, match=r"study\.json' is (damaged|not readable JSON)|--storage takes a URL"):
+        Study(tmp_path).optuna_study()
+
+
+@pytest.mark.parametrize("line", [b"[]", b"3", b'"x"', b"{}", b'{"op_code": 99}', b"\xff"])
+def test_a_journal_of_another_shape_is_named(tmp_path, line):
+    Study(tmp_path).make()
+    (tmp_path / "journal.log").write_bytes(line + b"\n")
+    with pytest.raises(BadInput, match=r"journal '.*journal\.log' cannot be read: \w+: "):
+        Study(tmp_path).optuna_study()
+
+
+def test_reading_makes_no_database(tmp_path, monkeypatch):
+    study = Study(tmp_path / "study", f"sqlite:///{tmp_path / 'gone.db'}")
+    study.make()
+    for command, more in ((report_main, []), (best.main, []), (rerun.main, ["0"])):
+        monkeypatch.setattr("sys.argv", ["command", str(study.path), *more])
+        with pytest.raises(BadInput, match=r"has no trial yet: there is none in .*gone\.db"):
+            command()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["study", "study.json"]
+
+
+def make_sqlite(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE photos (name TEXT)")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (make_sqlite, "is of something else: it has the table photos"),
+        (lambda path: path.write_text("my thesis " * 99), "cannot be read: file is not a database"),
+        (lambda path: path.mkdir(), "cannot be read: it is no file"),
+        (os.mkfifo, "cannot be read: it is no file"),
+    ],
+    ids=["another database", "text", "folder", "pipe"],
+)
+def test_what_is_no_database_of_a_study_is_left_alone(standin, make, message):
+    path = standin.folder / "mine.db"
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(BadInput, match=message):
+        standin.search("study", 1, storage=f"sqlite:///{path}")
+    assert not (standin.folder / "study").exists()
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "study.db", "sqlite:///file:x?uri=true"])
+def test_a_storage_that_does_not_stay_is_refused(standin, url):
+    with pytest.raises(BadInput, match=r"--storage takes a (URL|file that stays), as in sqlite:///study\.db, got"):
+        standin.search("study", 1, storage=url)
+
+
+def test_a_study_of_another_program_is_left_alone(tmp_path):
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    optuna.create_study(storage=url, study_name="mine").ask()
+    with pytest.raises(BadInput, match=r"the study 'mine' in .* is not of tuning.search"):
+        Study(tmp_path / "mine", url).check_spec({})
+
+
+def damage(database, statement):
+    with sqlite3.connect(database) as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE trial_user_attributes SET value_json = '3' WHERE key = 'values'",
+        "UPDATE trial_user_attributes SET value_json = '{' WHERE key = 'config'",
+        "UPDATE study_user_attributes SET value_json = '[]' WHERE key = 'spec'",
+        "UPDATE trials SET state = 'LOST'",
+        "DROP TABLE trial_values",
+    ],
+)
+def test_a_damaged_database_is_one_line(standin, statement):
+    url = f"sqlite:///{standin.folder / 'x.db'}"
+    standin.search("study", 1, storage=url)
+    damage(standin.folder / "x.db", statement)
+    with pytest.raises(BadInput, match=r"x\.db' (cannot be read|is damaged|cannot be used)|of the study is damaged"):
+        report(standin.study("study"))
+
+
+@pytest.fixture
+def locked_database(standin):
+    """(the stand-in, a function that locks its database from the start of trial 1 for some seconds)."""
+    url = f"sqlite:///{standin.folder / 'x.db'}"
+
+    def lock(seconds):
+        while len(standin.starts("locked")) < 2:
+            time.sleep(0.02)
+        connection = sqlite3.connect(standin.folder / "x.db", timeout=30)
+        connection.execute("BEGIN EXCLUSIVE")
+        time.sleep(seconds)
+        connection.close()
+
+    def search(trials, seconds):
+        thread = threading.Thread(target=lock, args=(seconds,))
+        thread.start()
+        try:
+            return standin.search("locked", trials, {"seconds": 0.5}, storage=url)
+        finally:
+            thread.join()
+
+    return search
+
+
+@pytest.mark.slow
+def test_a_locked_database_is_waited_for(locked_database, capsys):
+    assert len(locked_database(4, seconds=8)) == 4
+    assert capsys.readouterr().err.count("warning: waiting up to 60 s for the study's storage") == 1
+
+
+@pytest.mark.slow
+def test_a_database_that_stays_locked_ends_the_search_which_can_be_continued(locked_database, standin, monkeypatch):
+    monkeypatch.setattr(patience, "PATIENCE", 0.1)
+    with pytest.raises(TrainingFailed, match=r"x\.db' cannot be used: database is locked; when it can be, continue"):
+        locked_database(4, seconds=12)
+    monkeypatch.undo()
+    monkeypatch.setattr("tuning.search.load_data", faults.StandinData)
+    best_trials = standin.search("locked", 4, storage=f"sqlite:///{standin.folder / 'x.db'}")
+    assert len(best_trials) == 4
