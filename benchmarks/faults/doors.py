@@ -24,8 +24,10 @@ import tensorflow as tf
 import pipelines
 import tfcnn.trained
 from benchmarks.faults.image_files import (
+    COLOURS,
     KINDS,
     LOSSY,
+    NOISE,
     ORIENTED,
     PHOTO,
     PILLOW,
@@ -33,6 +35,10 @@ from benchmarks.faults.image_files import (
     encoded,
     exif,
     frames,
+    over_white,
+    paletted,
+    png,
+    scanlines,
     usable,
 )
 from pipelines.readers.scan import MAX_BYTES
@@ -86,7 +92,20 @@ def _turned() -> Iterator[Kind]:
     yield usable("two JPEGs in one, orientation 1", "a.jpg", frames("MPO"), PILLOW, "", PHOTO, 30)
 
 
-FILES = [*(kind for kind in KINDS if not kind.mask), *_turned()]
+SEE_THROUGH = [
+    usable("PNG of 16 bits with alpha", "a.png", png(scanlines(NOISE.astype(np.uint16) * 257, 16), 16, 6), PILLOW,
+           "alpha over white, 16 bits", over_white(NOISE[..., :3], NOISE[..., 3])),
+    usable("grey PNG of 16 bits with alpha", "a.png", png(scanlines(NOISE[..., :2].astype(np.uint16) * 257, 16), 16, 4),
+           PILLOW, "alpha over white, 16 bits", over_white(np.repeat(NOISE[..., :1], 3, 2), NOISE[..., 1])),
+    usable("still GIF with a transparent colour", "a.gif", encoded(paletted(NOISE[..., 0]), "GIF", transparency=7),
+           PILLOW, "GIF, palette, alpha over white",
+           np.where(NOISE[..., :1] == 7, 255, COLOURS[NOISE[..., 0]]).astype(np.uint8)),
+    usable("WebP with alpha", "a.webp", encoded(NOISE, "WEBP", lossless=True, exact=True), PILLOW,
+           "WEBP, alpha over white", over_white(NOISE[..., :3], NOISE[..., 3])),
+    usable("TIFF with alpha", "a.tif", encoded(NOISE, "TIFF"), PILLOW, "TIFF, alpha over white",
+           over_white(NOISE[..., :3], NOISE[..., 3])),
+]  # fmt: skip
+FILES = [*(kind for kind in KINDS if not kind.mask), *SEE_THROUGH, *_turned()]
 
 
 class Run:
@@ -145,7 +164,7 @@ def _reason(error: tf.errors.InvalidArgumentError) -> str:
     said = re.search(r"serve_files (.*?)[\]']", str(error))
     if said:
         return said[1]
-    decoder = re.search(r"\}\} (.*)", str(error))
+    decoder = re.search(r"(Invalid [A-Z]+[ .].*|jpeg::.*)", str(error))
     return decoder[1] if decoder else first_line(error)
 
 

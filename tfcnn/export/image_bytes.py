@@ -212,7 +212,7 @@ def _decode_bmp(file: tf.Tensor) -> tf.Tensor:
     complete = _check((first >= 54) & (tf.cast(tf.size(data), tf.int64) >= whole), "was sent a BMP that is cut off")
     with tf.control_dependencies([complete]):
         samples = tf.reshape(data[first : first + rows * stride], (rows, stride))[:, :row]
-    samples = tf.cond(height > 0, lambda: samples[::-1], lambda: samples)
+    samples = tf.cond(height > 0, lambda: tf.reverse(samples, [0]), lambda: samples)
 
     def palette() -> tf.Tensor:
         used = tf.cast(_number(data, 46, 4, little=True), tf.int32)

@@ -63,5 +63,5 @@ def turn(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     mirrored = tf.reduce_any(orientation == [2, 3, 6, 7])
     flipped = tf.reduce_any(orientation == [3, 4, 7, 8])
     pixels = tf.cond(orientation >= 5, lambda: tf.transpose(pixels, (1, 0, 2)), lambda: pixels)
-    upright = tf.cond(mirrored, lambda: pixels[:, ::-1], lambda: pixels)
-    return tf.cond(flipped, lambda: upright[::-1], lambda: upright)
+    upright = tf.cond(mirrored, lambda: tf.reverse(pixels, [1]), lambda: pixels)
+    return tf.cond(flipped, lambda: tf.reverse(upright, [0]), lambda: upright)

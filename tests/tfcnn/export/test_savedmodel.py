@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.datasets import load_digits
 
 import pipelines
+from tfcnn.export.savedmodel import check_range
 
 pytestmark = pytest.mark.slow
 
@@ -92,3 +94,15 @@ def test_the_command(finished_run, tmp_path, run_command):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"SavedModel written to {tmp_path / 'again'}\n"
     assert (tmp_path / "again" / "saved_model.pb").exists()
+
+
+@pytest.mark.parametrize(
+    ("trained_range", "values"), [((0, 1), [0, 255]), ((-1, 1), [0, 255]), ((0, 65535), [-1.0, 1.0])]
+)
+def test_values_of_another_range_fail_with_both(trained_range, values):
+    low, high = trained_range
+    line = f"trained on values from {low:g} to {high:g}, but received values from"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=line):
+        check_range(tf.constant(values, tf.float32), low, high)
+    inside = tf.constant([low, high], tf.float32)
+    np.testing.assert_array_equal(check_range(inside, low, high), inside)
