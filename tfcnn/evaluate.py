@@ -59,7 +59,7 @@ def evaluate(run: RunDirectory, split: str = "test", data_dir: str | None = None
         on_bad_image=config["on_bad_image"],
         max_bad=config["max_bad"],
         dataset_module=config.get("dataset_module"),
-        sound_length=config.get("sound_length", 16_000),
+        sound_length=config.get("sound_length"),
     )
     matrix = count_confusions(model, data.evaluation(split), data.num_classes)
     recall = matrix.diagonal() / np.maximum(matrix.sum(1), 1)
