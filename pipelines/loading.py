@@ -51,7 +51,7 @@ def load(
     channels: str = "auto",
     mask_values: Sequence[int] | None = None,
     dataset_module: str | None = None,
-    sound_length: int = tfds.SECOND,
+    sound_length: int | None = None,
 ) -> Data:
     """Load a data set.
 
@@ -80,7 +80,7 @@ def load(
         mask_values: the value of each class in the masks, in order. Default: 0 ... k, or 0 and 255 where there are no
             others; see `readers.mask_values`.
         dataset_module: a .py file or an importable module that registers builders of TensorFlow Datasets.
-        sound_length: samples of each sound in a folder of .wav files, which are cut or padded.
+        sound_length: samples of each sound in a folder of .wav files, which are cut or padded. Default: 16,000.
 
     Raises:
         BadData: unknown name; not on the disk and no network; another task; bad files; or too few examples.
@@ -101,7 +101,7 @@ def load(
         channels=channels,
         mask_values=None if mask_values is None else tuple(mask_values),
         dataset_module=dataset_module,
-        sound_length=sound_length,
+        sound_length=sound_length or tfds.SECOND,
     )
     contents = read_contents(name, task, reading)
     if like is not None:

@@ -59,7 +59,9 @@ class Config:
         low=1,
         high=16384,
     )
-    sound_length: int = option(16_000, "samples of each sound of a folder of .wav files: cut or padded", low=1)
+    sound_length: int | None = option(
+        None, "samples of each sound of a folder of .wav files: cut or padded [16000]", low=1
+    )
     data_memory: int = option(2048, "MiB of memory for examples; those that do not fit are read from the disk", low=0)
     on_bad_image: str = option(
         "error", "response to an image file that cannot be used; skip: leave it out", choices=("error", "skip")

@@ -118,7 +118,7 @@ def load_data_of(facts: dict[str, Any], data_dir: str | None, dataset: str | Non
         max_bad=config["max_bad"],
         channels=channels or own_channels,
         dataset_module=config.get("dataset_module"),
-        sound_length=config.get("sound_length", 16_000),
+        sound_length=config.get("sound_length"),
     )
     return dataclasses.replace(data, batch_size=config["batch_size"])
 
