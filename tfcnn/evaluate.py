@@ -94,8 +94,8 @@ def evaluate(
     }
     numbers_file, picture_file = evaluation_files(run, result)
     write_json(numbers_file, result)
-    place = shorten(dataset or facts["config"]["dataset"], 60)
-    title = f"{facts['config']['arch']} on {place}, {split}: {result['accuracy']:.2%}"
+    name = Path(data.name).name if Path(data.name).is_absolute() else data.name
+    title = f"{facts['config']['arch']} on {shorten(name, 30)}, {split}: {result['accuracy']:.2%}"
     with writing(picture_file) as path:
         draw_confusion(matrix, names, path, title=title)
     return result

@@ -168,8 +168,8 @@ def _fill_splits(examples: list[Example], missing: list[str], scan: _Scan, root:
     for split, rows in cut_by_content(labels, digests, missing).items():
         if len(rows) == 0:
             raise BadData(
-                f"'{root}' has {len(train)} training images, too few to cut the {split} split from: "
-                f"add different images to a class, or a {split} split (--dataset)"
+                f"'{root}' has {len(train)} training images, {len(set(digests))} of them different, too few to cut the "
+                f"{split} split from: add different images of each class, or a {split} split (--dataset)"
             )
         for row in rows:
             filled[train[row]] = dataclasses.replace(examples[train[row]], split=split)

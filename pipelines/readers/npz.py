@@ -234,7 +234,10 @@ def _check_labels(y: np.ndarray, x: np.ndarray, where: str, key: str) -> np.ndar
                 f"{key} of {where} has masks of {sizes[0]} {units[0]}, but its {units[1]} {sizes[1]} (--dataset)"
             )
         return y
-    hint = "; of one-hot rows take argmax(1)" if y.ndim == 2 else ""
+    hint = ""
+    if y.ndim == 2 and y.dtype.kind in "biu":
+        one_hot = bool((y != 0).sum(1).max(initial=0) <= 1)
+        hint = "; of one-hot rows take argmax(1)" if one_hot else "; several labels an example are not possible"
     raise BadData(
         f"{key} of {where} has shape {y.shape}; labels are (n,), masks of images (n, h, w), of volumes "
         f"(n, d, h, w){hint} (--dataset)"

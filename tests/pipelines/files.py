@@ -29,10 +29,11 @@ def classes(root, counts, folder=""):
 
 
 def two_classes(root, pixels, count=10):
-    """Folders "one" and "other" of `count` images each, `pixels(label, number)`."""
+    """Classes "one" and "other" of `count` images each, `pixels(label, number)`: of ten 8 to train, 1, 1 to test."""
     for label in ("one", "other"):
         for number in range(count):
-            put(root / label / f"{number}.png", encoded(pixels(label, number), "PNG"))
+            split = {8: "validation", 9: "test"}.get(number % 10, "train")
+            put(root / split / label / f"{number}.png", encoded(pixels(label, number), "PNG"))
 
 
 def names(listing, root):

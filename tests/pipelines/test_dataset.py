@@ -156,10 +156,11 @@ def photographs(tmp_path_factory):
     """Two classes by colour; large enough to be decoded at a quarter of the size; one file that only Pillow reads."""
     root = tmp_path_factory.mktemp("photographs")
     for label, colour in (("blue", (10, 20, 240)), ("red", (240, 20, 10))):
-        (root / label).mkdir()
         for i in range(10):
             suffix = "webp" if i == 3 else "png" if i == 4 else "jpg"
-            Image.new("RGB", (400 + i, 300), colour).save(root / label / f"{i}.{suffix}")
+            folder = root / {8: "validation", 9: "test"}.get(i, "train") / label
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (400 + i, 300), colour).save(folder / f"{i}.{suffix}")
     return root
 
 

@@ -27,13 +27,14 @@ def colours(pixels):
 @pytest.fixture
 def scenes(tmp_path):
     """Grey squares on black: images beside masks."""
-    for folder in ("images", "masks"):
-        (tmp_path / "scenes" / folder).mkdir(parents=True)
     for i in range(12):
+        folder = tmp_path / "scenes" / {10: "validation", 11: "test"}.get(i, "train")
+        for kind in ("images", "masks"):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
         mask = np.zeros((40, 40), np.uint8)
         mask[10:30, 10 + i : 25 + i] = 1
-        Image.fromarray(mask * 90).save(tmp_path / "scenes" / "images" / f"{i}.png")
-        Image.fromarray(mask).save(tmp_path / "scenes" / "masks" / f"{i}.png")
+        Image.fromarray(mask * 90).save(folder / "images" / f"{i}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"{i}.png")
     return str(tmp_path / "scenes")
 
 

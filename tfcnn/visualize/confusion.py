@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tfcnn.visualize.text import plain, plain_names, save
 
 MOST_NUMBERS = 20  # up to this many classes each cell shows its count
-LONGEST_TITLE = 80  # characters
+CHARACTERS = 10  # of the title, to an inch of the picture
 
 
 def draw_confusion(matrix: np.ndarray, class_names: tuple[str, ...], path: str | Path, *, title: str) -> None:
@@ -29,7 +29,8 @@ def draw_confusion(matrix: np.ndarray, class_names: tuple[str, ...], path: str |
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
-    axes.set(title=plain(title, LONGEST_TITLE), xlabel="predicted", ylabel="true")
+    figure.suptitle(plain(title, int(CHARACTERS * side)), fontsize=12)
+    axes.set(xlabel="predicted", ylabel="true")
     if classes <= MOST_NUMBERS:
         names = plain_names(list(class_names))
         axes.set_xticks(range(classes), names, rotation=0 if max(map(len, class_names)) < 4 else 90)

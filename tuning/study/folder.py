@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcnn.config import flag_of
+from tfcnn.config import Config, flag_of
 from tfcnn.errors import BadInput
 from tfcnn.files import read_json, write_json
 from tfcnn.run_directory import RunDirectory
@@ -202,7 +202,8 @@ class Study:
         stored = study.user_attrs["spec"]
         flags = {"objectives": "--objective", "budgets": "--budget-..."}
         rows = [(flags.get(key, f"--{key}"), stored[key], spec[key]) for key in spec if key != "config"]
-        rows += [(flag_of(key), stored["config"].get(key), value) for key, value in spec["config"].items()]
+        config = Config().to_dict() | stored["config"]  # an earlier version may have had fewer fields
+        rows += [(flag_of(key), config[key], value) for key, value in spec["config"].items()]
         for flag, before, now in rows:
             if before != now:
                 raise BadInput(

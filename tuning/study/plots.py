@@ -36,6 +36,7 @@ MARKS: dict[str, dict[str, Any]] = {
     "FAILED": {"color": "#b02020", "marker": "x"},
 }
 LINE: dict[str, Any] = {"color": "#1b3a6b", "linewidth": 1.6}
+LONGEST = 16  # characters of a name between two axes of parallel coordinates
 
 
 def best_so_far(trials: list[TrialRecord], objectives: Sequence[Objective]) -> Figure:
@@ -129,6 +130,7 @@ def parallel(trials: list[TrialRecord], objectives: Sequence[Objective]) -> Figu
         for lines in figure.findobj(LineCollection):
             lines.set_cmap("viridis_r" if objectives[0].direction == "max" else "viridis")  # dark is good
         figure.set_size_inches(max(9, 1.5 * len({name for t in trials for name in t.values})), 4.5)
+        figure.subplots_adjust(bottom=0.2)
         for panel in figure.axes:
             panel.tick_params(axis="x", labelrotation=20)
         return figure
@@ -140,7 +142,7 @@ def _spell(trials: list[TrialRecord]) -> list[TrialRecord]:
     names = {name for trial in trials for name in trial.values}
     spelled: dict[str, str] = {}
     for group in (sorted(names), sorted(texts - names)):
-        spelled |= dict(zip(group, plain_names(group), strict=True))
+        spelled |= dict(zip(group, plain_names(group, LONGEST), strict=True))
     return [
         trial._replace(
             values={

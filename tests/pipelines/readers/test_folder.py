@@ -293,7 +293,10 @@ def test_a_folder_named_as_an_image_is_a_bad_image(tmp_path):
         (["a/x.txt", "b/y.txt"], "holds 2 folders without images"),
         (["a/0.png"] * 1 + ["b/x.txt"], "class 'b' has no image"),
         ([f"a/{n}.png" for n in range(20)], "has class 'a' alone; at least two are needed"),
-        (["a/0.png", "b/0.png"], "has 2 training images, too few to cut the validation split from"),
+        (
+            ["a/0.png", "b/0.png"],
+            "has 2 training images, 2 of them different, too few to cut",
+        ),
         (["train/a/0.png", "train/b/0.png", "extra/0.png"], "holds train/ and also 'extra'"),
         (["test/a/0.png", "val/a/0.png"], "holds test, val, but no train/"),
         (["train/a/0.png", "val/a/0.png", "valid/a/0.png"], "holds one split twice: train, val, valid"),

@@ -90,7 +90,7 @@ def test_the_names_of_classes(drawn, tmp_path):
     (figure,) = drawn
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == [r"a\$\$b", r"\$5_to_\$9", "c" * 15 + "…" + "c" * 14]
-    assert figure.axes[0].get_title() == r"x on \$data\$"
+    assert figure.get_suptitle() == r"x on \$data\$"
 
 
 def test_the_names_of_runs(drawn, tmp_path):

@@ -46,3 +46,17 @@ def test_the_best_so_far_of_each_objective():
 
 def test_parallel_coordinates_have_an_axis_for_each_value():
     assert len(plots.parallel(TRIALS, TWO).axes) >= 3
+
+
+def test_names_are_drawn_as_they_are():
+    values = [{"$lr_$": 0.1 * (n + 1), "kind": ("a$$b", "$5_to_$9")[n % 2]} for n in range(5)]
+    trials = [trial(n, score, values=values[n]) for n, score in enumerate(POINTS)]
+    parallel = plots.parallel(trials, TWO)
+    labels = {
+        label.get_text() for axes in parallel.axes for label in (*axes.get_xticklabels(), *axes.get_yticklabels())
+    }
+    assert labels >= {r"\$lr_\$", "kind", r"a\$\$b", r"\$5_to_\$9"}
+    bars = plots.importance_bars({"val_accuracy": {"a$$b": 0.7, "x" * 50: 0.3}})
+    assert [label.get_text() for label in bars.axes[0].get_yticklabels()] == [r"a\$\$b", "x" * 15 + "…" + "x" * 14]
+    assert [round(bar.get_y() + bar.get_height() / 2) for bar in bars.axes[0].patches] == [1, 0]
+    assert all(plots.svg(figure).startswith("<svg") for figure in (parallel, bars))
