@@ -120,7 +120,13 @@ def test_names_are_drawn_as_they_are(task, tmp_path, monkeypatch):
             return tf.data.Dataset.from_tensor_slices((tf.zeros((2, 30, 30, 1)), targets)).batch(2)
 
     figures = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **options: figures.append(figure))
+    save = Figure.savefig
+
+    def keep(figure, path, **options):
+        figures.append(figure)
+        save(figure, path, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
     Two.task = task
     show.draw_batch(Two(), tmp_path / "a.png", "test")
     (figure,) = figures
