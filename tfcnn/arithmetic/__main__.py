@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from tfcnn.arithmetic.explain import explain
 from tfcnn.arithmetic.walk import Walk, walk_of
 from tfcnn.cli.parser import Parser, run_main
 from tfcnn.errors import BadInput
 
+FIGURES = (".png", ".pdf", ".svg")
 LARGEST_FIGURE = 64  # places a side
 
 
@@ -58,6 +60,8 @@ def main() -> None:
 
 
 def _draw(walk: Walk, figure: str, title: str) -> None:
+    if Path(figure).suffix.lower() not in FIGURES:
+        raise BadInput(f"--figure must be a file {', '.join(FIGURES)}, got '{figure}'")
     side = max(walk.length, walk.output)
     if side > LARGEST_FIGURE:
         raise BadInput(f"--figure shows up to {LARGEST_FIGURE} places a side, and this layer has {side}: lower --input")
