@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from tfcnn.errors import BadInput, shorten
 
 LARGEST = 2**31 - 1  # of whole numbers
+LARGEST_FLOAT = 3.4e38  # of float32
 KINDS = {
     "int": "a whole number",
     "float": "a number",
@@ -96,6 +97,8 @@ def _convert_number(flag: str, kind: str, rules: Rules, value: Any) -> float | i
     if number is None or not rules.allow(number) or (kind == "int" and number != int(number)):
         raise _refusal(flag, kind, rules, value)
     if kind == "float":
+        if abs(number) > LARGEST_FLOAT:
+            raise BadInput(f"{flag} must be a number at most {LARGEST_FLOAT:g}, got '{shorten(str(value))}'")
         return float(number)
     if abs(number) > LARGEST:
         raise BadInput(f"{flag} must be a whole number at most {LARGEST}, got '{shorten(str(value))}'")

@@ -1,4 +1,4 @@
-"""The run directory: the files of a run, complete and movable. Standard library only.
+"""The run directory: the files of a run, complete and movable. Imports no TensorFlow.
 
     config.json  history.csv  curves.png  checkpoints/  model.keras  saved_model/  files.json  metrics.json
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import datetime
-import fcntl
 import os
 import sys
 import zipfile
@@ -58,6 +57,8 @@ class RunDirectory:
         self.saved_model = self.path / "saved_model"
         self.records = Records(self.path)
         self.lock = self.path / ".lock"
+        # The number of the process that holds the lock: on Windows no other process can read a locked file.
+        self.holder = self.path / ".lock-holder"
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> RunDirectory:
@@ -70,10 +71,10 @@ class RunDirectory:
     def check_new(self) -> None:
         """Raises BadInput if the directory exists or cannot be created. Writes nothing."""
         self.check_free()
-        if self.path.exists() and (not self.path.is_dir() or list(self.path.glob("[!.]*"))):
+        if os.path.lexists(self.path) and (not self.path.is_dir() or list(self.path.glob("[!.]*"))):
             raise BadInput(f"'{self.path}' exists already; give another --out, or --resume to continue the run in it")
         parent = self.path.absolute()
-        while not parent.exists():
+        while not os.path.lexists(parent):  # a link that leads nowhere is no folder
             parent = parent.parent
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
             raise BadInput(f"'{self.path}' cannot be created: '{parent}' is not a writable folder (--out)")
@@ -108,41 +109,51 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Within this context no other process trains into the directory; the kernel unlocks it when the process ends.
+        """Within this context no other process trains into the directory.
+
+        The system unlocks it when the process ends, however it ends. On a network file system the lock holds only
+        where the server passes locks on: NFS from version 4 on does; older ones need its lock daemon.
 
         It begins with the removal of what a process that was killed has left.
 
         Raises BadInput, which names the process that holds the lock.
         """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.lock)
         while True:
-            file = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o666)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(file)
-                self.check_free()
-                continue
-            if self.lock.exists() and os.path.samestat(os.fstat(file), os.stat(self.lock)):
+                lock.acquire(timeout=0)
                 break
-            os.close(file)  # its holder ended, and removed it, between open and flock
+            except Timeout:
+                self.check_free()  # its holder may have ended in the meantime
         try:
-            os.ftruncate(file, 0)
-            os.write(file, str(os.getpid()).encode())
+            self.holder.write_text(str(os.getpid()))
             clear_drafts(self.path)
             yield
         finally:
-            self.lock.unlink(missing_ok=True)
-            os.close(file)
+            for file in (self.holder, self.lock):
+                with contextlib.suppress(PermissionError):  # Windows removes no open file
+                    file.unlink(missing_ok=True)
+            lock.release()
+            if os.name == "nt":
+                self.lock.unlink(missing_ok=True)
 
     def check_free(self) -> None:
         """Raises BadInput if a process trains into the directory."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), self.lock.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BadInput(
-                    f"process {file.read()} trains into '{self.path}'; wait until it ends, or give another --out"
-                ) from None
+        if not self.lock.exists():
+            return
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(self.lock).acquire(timeout=0):
+                return
+        except Timeout:
+            pass
+        process = "another process"
+        with contextlib.suppress(OSError):  # it has just taken the lock, or ended
+            process = f"process {self.holder.read_text()}"
+        raise BadInput(f"{process} trains into '{self.path}'; wait until it ends, or give another --out")
 
     @property
     def finished(self) -> bool:

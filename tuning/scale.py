@@ -94,6 +94,10 @@ def main() -> None:
     widths = parse_values("--widths", arguments.widths, "width") if arguments.widths else list(WIDTHS)
     sizes = parse_values("--sizes", arguments.sizes, "image_size") if arguments.sizes else None
     check_axes(arguments, flags)
+    try:
+        scaling.compound_grid(step, tolerance)
+    except ValueError as error:
+        raise BadInput(f"{error} (--step)") from error
     config = recipes.resolve(recipes.quick(flags))
     kind = "tradeoff" if arguments.tradeoff else "scale"
     study = Path(arguments.study or f"runs/{kind}-{config.arch}-{Path(config.dataset).stem}")

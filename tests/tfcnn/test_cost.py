@@ -204,3 +204,11 @@ def test_the_text_is_a_table():
     assert lines[0].split() == ["layer", "kind", "output", "parameters", "MACs"]
     assert lines[-1].split() == ["total", "61,706", "416,520"]
     assert len({len(line) for line in lines}) == 1
+
+
+def test_weights_that_were_left_out_stay_so_when_keras_allocates_others():
+    with weightless():
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
+    with keras.StatelessScope():
+        keras.layers.Dense(2).build((None, 3))
+    assert "unset" in repr(model.weights[0]).lower() or model.weights[0]._value is None

@@ -93,14 +93,14 @@ def test_the_lock_of_a_killed_process_does_not_count(tmp_path, holder):
     assert run.lock.exists()  # the kernel unlocks the file, and leaves it
     run.check_new()
     with run.locked():
-        assert run.lock.read_text() == str(os.getpid())
+        assert run.holder.read_text() == str(os.getpid())
 
 
 def test_the_lock_is_removed_with_its_context(tmp_path):
     run = RunDirectory(tmp_path)
     with run.locked(), pytest.raises(BadInput, match=f"process {os.getpid()} "):
         RunDirectory(tmp_path).check_free()
-    assert not run.lock.exists()
+    assert list(tmp_path.iterdir()) == []
     run.check_free()
 
 

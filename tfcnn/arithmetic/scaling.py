@@ -75,6 +75,7 @@ class Constants(NamedTuple):
 
 
 EFFICIENTNET = Constants(1.2, 1.1, 1.15)  # section 3.3, step 1; its work is 1.920
+MOST_VALUES = 200  # of alpha, of beta and of gamma, in compound_grid: eight million triples
 TOLERANCE = 0.1  # of the work, from 2; it admits the paper's constants
 
 
@@ -108,11 +109,14 @@ def compound_grid(step: float = 0.05, tolerance: float = TOLERANCE) -> list[Cons
     ['1.25,1,1.25', '1.25,1.25,1', '2,1,1']
 
     Raises:
-        ValueError: the step or the tolerance is not above 0.
+        ValueError: the step or the tolerance is not above 0, or there are more than `MOST_VALUES` of each to try.
     """
-    if step <= 0 or tolerance <= 0:
+    if not (step > 0 and tolerance > 0):
         raise ValueError(f"step and tolerance must be above 0, got {step} and {tolerance}")
-    values = [round(1 + i * step, 9) for i in range(int((1 + tolerance) / step + 1e-9) + 1)]  # the largest alpha alone
+    count = (1 + tolerance) / step + 1e-9  # of steps, to the largest alpha alone
+    if count > MOST_VALUES:
+        raise ValueError(f"steps of {step:g} up to {2 + tolerance:g} are too many to try: 0.01 and above are possible")
+    values = [round(1 + i * step, 9) for i in range(int(count) + 1)]
     grid = (Constants(alpha, beta, gamma) for alpha in values for beta in values for gamma in values)
     return [constants for constants in grid if abs(constants.work - 2) <= tolerance + 1e-9]
 

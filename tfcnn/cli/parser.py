@@ -12,7 +12,7 @@ import difflib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from tfcnn.cli.signals import Interrupted, RaisedSignals, Terminated, raise_received
@@ -34,15 +34,26 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
         words = sys.argv[1:] if args is None else list(args)
-        for word in words:
-            if "\0" in word:
-                raise BadInput(f"a command line cannot hold the character NUL, got {word!r}")
+        check_words(words)
         namespace, unknown = self.parse_known_args(words, namespace)
         if unknown:
             near = difflib.get_close_matches(unknown[0].split("=")[0], self._option_string_actions, n=1, cutoff=0.6)
             hint = f"; did you mean {near[0]}?" if near else " (see --help)"
             raise BadInput(f"unknown argument '{unknown[0]}'{hint}")
         return namespace
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Raises BadInput for a value that no flag takes: an empty one, or one with the character NUL."""
+    flag = "the first argument"
+    for word in words:
+        if "\0" in word:
+            raise BadInput(f"a command line cannot hold the character NUL, got {word!r}")
+        name, equals, value = word.partition("=")
+        if word.startswith("--"):
+            flag = name
+        if not word or (word.startswith("--") and equals and not value):
+            raise BadInput(f"{flag} must not be empty, got ''")
 
 
 def parse_count(flag: str, text: str) -> int:

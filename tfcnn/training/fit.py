@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
+import psutil
 import tensorflow as tf
 
 from tfcnn import cost, factory
 from tfcnn.cli.signals import DeferredSignals
 from tfcnn.config import Config
-from tfcnn.errors import TrainingFailed
+from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import writing
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import HEADLINES
@@ -38,9 +39,15 @@ if TYPE_CHECKING:
     from tfcnn.training.data import Data
 
 
+USUAL_SCALE = 2.0  # of filters and blocks
+USUAL_SIDE = 1024
+USUAL_NUMBER = 8  # in --arch-args
+
+
 def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]]:
     """The compiled network, and the facts for config.json: every decision that was taken, automatic ones included."""
     check_drop_path(config)
+    check_memory(config, factory.arguments_of(config, data.image_shape, data.num_classes, config.weights))
     keras.utils.set_random_seed(config.seed)
     with use_dtype_policy(config) as dtype_policy:
         arguments = factory.arguments_of(config, data.image_shape, data.num_classes, config.weights)
@@ -69,6 +76,30 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
         "cost": {"parameters": table.params, "macs": table.macs},
         "data": data.facts(),
     }
+
+
+def check_memory(config: Config, arguments: dict[str, Any]) -> None:
+    """Raises BadInput where the weights and their gradients, or one example, exceed the memory of this machine.
+
+    Networks of usual sizes are not looked at.
+    """
+    scale = max(config.overrides["width"], config.overrides["depth"])
+    side = max(filter(None, arguments["input_shape"][:-1]), default=0)
+    numbers = [value for value in keras.tree.flatten(config.arch_args) if isinstance(value, int | float)]
+    if scale <= USUAL_SCALE and side <= USUAL_SIDE and max(numbers, default=0) <= USUAL_NUMBER:
+        return
+    with cost.weightless():
+        costs = cost.cost_table(factory.build(config.arch, **arguments))
+    memory = costs.memory()
+    needed = max(memory.parameters + memory.gradients, memory.inference)
+    available = psutil.virtual_memory().total
+    if needed > available:
+        shape = "x".join(map(str, arguments["input_shape"]))
+        raise BadInput(
+            f"{config.arch} of {costs.params:,} parameters for inputs of {shape} takes "
+            f"at least {needed / 2**30:,.0f} GiB, and this machine has {available / 2**30:,.0f} GiB of memory: "
+            f"lower --width, --depth, --phi, --image-size or what --arch-args sets"
+        )
 
 
 def _has_checkpoint(config: Config) -> bool:

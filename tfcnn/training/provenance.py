@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import os
 import platform
-import resource
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 
@@ -50,8 +50,16 @@ def device() -> str:
     ]
     if names:
         return names[0] if len(names) == 1 else f"{len(names)} of {names[0]}"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     return f"{_processor()}, {cores} core{'s' if cores > 1 else ''}"
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    process = psutil.Process()
+    if hasattr(process, "cpu_affinity"):  # not on macOS
+        return len(process.cpu_affinity())
+    return psutil.cpu_count() or 1
 
 
 def commit(folder: Path) -> str | None:
@@ -80,8 +88,13 @@ def _processor() -> str:
 
 
 def _peak_memory() -> int:
-    """MiB; the system counts in KiB on Linux and in bytes on macOS."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    """MiB. The standard library counts the peak on Linux and macOS, psutil on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return getattr(psutil.Process().memory_info(), "peak_wset", 0) >> 20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+    return peak >> (20 if sys.platform == "darwin" else 10)
 
 
 def _peak_gpu_memory() -> int | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import math
 import tempfile
 import warnings
 import zipfile
@@ -13,9 +15,11 @@ from typing import Any
 import h5py
 import keras
 
+from tfcnn import cost
 from tfcnn.errors import BadInput, first_line
 from tfcnn.graph import in_order
 from tfcnn.models import registry
+from tfcnn.weights.limits import check_archive, check_h5, check_size, limit_of
 from tfcnn.weights.stored import StoredLayer, misfit, shape_text
 
 # keras.applications' function for each of our names, and the arguments with which ours is the same network.
@@ -71,12 +75,33 @@ def _application(arch: str, arguments: dict[str, Any]) -> Callable[..., keras.Mo
     return functools.partial(getattr(keras.applications, name), **options)
 
 
-def load_archive(path: str) -> keras.Model:
-    """The model in a `.keras` file. Raises BadInput: it cannot be read."""
+def load_archive(path: str, limit: int) -> keras.Model:
+    """The model in a `.keras` file, which holds layers of Keras and of this package.
+
+    Args:
+        path: of the file.
+        limit: bytes that it may unpack to, and that the weights of its network may take.
+
+    Raises:
+        BadInput: it cannot be read, is too large, or has code or layers of other packages in it.
+    """
     try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        check_archive(path, limit)
+        check_size(path, _size_of_network(path), limit)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except BadInput:
+        raise
+    except Exception as error:  # whatever Keras raises for a file that says what it cannot be
         raise BadInput(f"'{path}' cannot be read: {first_line(error)} (--weights)") from error
+
+
+def _size_of_network(path: str) -> int:
+    """The bytes of the weights of the network that a `.keras` file describes, none of which is allocated."""
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+    with cost.weightless():
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    return sum(4 * math.prod(weight.shape) for weight in model.weights)
 
 
 def load_h5_weights(path: str, arch: str, model: keras.Model, arguments: dict[str, Any]) -> keras.Model:
@@ -86,8 +111,11 @@ def load_h5_weights(path: str, arch: str, model: keras.Model, arguments: dict[st
         BadInput: the file cannot be read or fits neither network; it names the first tensor that differs.
     """
     try:
+        check_h5(path, path, limit_of(model.layers))
         shapes = _h5_shapes(path)
-    except OSError as error:
+    except BadInput:
+        raise
+    except Exception as error:  # h5py raises whatever its C library meets
         raise BadInput(f"'{path}' cannot be read: {first_line(error)} (--weights)") from error
     sizes = [arguments["input_shape"][:-1], registry.arguments(arch)["input_shape"][:-1]]
     donor = None

@@ -18,6 +18,7 @@ from tfcnn.errors import BadInput
 from tfcnn.graph import in_order, is_head
 from tfcnn.weights.expectations import expected_standardisation
 from tfcnn.weights.keras_files import extract_layers, load_application, load_archive, load_h5_weights
+from tfcnn.weights.limits import check_finite, limit_of
 from tfcnn.weights.state_dict import read_state_dict
 from tfcnn.weights.stored import FORMATS, StoredLayer, misfit, shape_text
 
@@ -53,8 +54,8 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
         classes); a first convolution for one channel gets the sum over the file's three, as in timm.
 
     Raises:
-        BadInput: no such file, another network's, or nothing to download; it names the first tensor that does not fit.
-            The model is unchanged.
+        BadInput: no such file, another network's, or nothing to download; it names the first tensor that does not fit
+            or is not finite. The model is unchanged.
     """
     ours = in_order(model)
     suffix = Path(weights).suffix
@@ -63,7 +64,7 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
     elif not Path(weights).is_file():
         raise BadInput(f"no weights at '{weights}': give imagenet, or a file {FORMATS} (--weights)")
     elif suffix == ".keras":
-        theirs = extract_layers(load_archive(weights))
+        theirs = extract_layers(load_archive(weights, limit_of(ours)))
     elif suffix == ".h5":
         theirs = extract_layers(load_h5_weights(weights, arch, model, arguments))
     elif suffix in (".safetensors", ".npz"):
@@ -73,6 +74,7 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
             f"'{weights}' is no {FORMATS} file; a PyTorch checkpoint becomes one by "
             f"safetensors.torch.save_file(model.state_dict(), 'model.safetensors') (--weights)"
         )
+    check_finite(weights, theirs)
     standardisation = expected_standardisation(arch, weights)
     if rgb and standardisation is not None and standardisation.bgr:
         theirs[0].arrays["kernel"] = theirs[0].arrays["kernel"][..., ::-1, :]

@@ -50,7 +50,7 @@ def work(connection: Connection, trainer: str | None = None) -> None:
         connection: one end of a multiprocessing.Pipe.
         trainer: "path/to/file.py:function", a `Trainer`; default: `train`.
     """
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, AttributeError):  # Windows has no sessions
         os.setsid()  # Ctrl-C reaches the search alone, which stops its workers in order
     signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -1,10 +1,14 @@
-"""Signals that wait for the end of a step."""
+"""Signals: raised wherever they come, or waiting for the end of a step."""
 
+import contextlib
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
-from tfcnn.cli.signals import DeferredSignals, Terminated
+from tfcnn.cli.signals import DeferredSignals, RaisedSignals, Terminated, raise_received
 
 SIGNALS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
 
@@ -50,3 +54,80 @@ def test_the_handlers_from_before_are_restored(number, kind):
     with pytest.raises(kind), DeferredSignals():
         signal.raise_signal(number)
     assert handlers() == before
+
+
+@pytest.mark.parametrize(("number", "kind"), SIGNALS)
+def test_a_signal_whose_exception_python_drops_is_sent_again(number, kind):
+    class Interrupted:
+        def __del__(self):
+            signal.raise_signal(number)
+
+    def interrupt():
+        Interrupted()  # collected at once
+        time.sleep(5)
+
+    with RaisedSignals() as signals, pytest.raises(kind) as caught:
+        interrupt()
+    assert type(caught.value) is kind
+    assert type(signals.received) is kind
+
+
+@pytest.mark.parametrize(("number", "kind"), SIGNALS)
+def test_a_signal_whose_exception_code_drops_is_looked_at_later(number, kind):
+    with RaisedSignals():
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(number)
+        with pytest.raises(kind):
+            raise_received()
+
+
+@pytest.mark.parametrize(("number", "kind"), SIGNALS)
+def test_a_signal_that_was_dropped_ends_the_next_deferring_context(number, kind):
+    def drop_and_train():
+        with RaisedSignals():
+            with contextlib.suppress(BaseException):
+                signal.raise_signal(number)
+            with DeferredSignals() as signals:
+                signals.deliver()
+
+    with pytest.raises(kind):
+        drop_and_train()
+
+
+def test_other_exceptions_that_python_drops_are_shown(monkeypatch):
+    shown = []
+    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: shown.append(str(unraisable.exc_value)))
+
+    class Broken:
+        def __del__(self):
+            raise ValueError("shown")
+
+    with RaisedSignals():
+        Broken()
+    assert shown == ["shown"]
+
+
+def test_handlers_and_hook_are_restored():
+    before = [*handlers(), sys.unraisablehook]
+    with RaisedSignals():
+        assert handlers() != before[:2]
+    assert [*handlers(), sys.unraisablehook] == before
+
+
+DELAYS = [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_any_moment_ends_a_command_without_a_traceback(number, tmp_path):
+    """Before a command handles signals the system ends it, which a shell shows as the same exit code."""
+    answers = []
+    for delay in DELAYS:
+        flags = ["--arch", "lenet5", "--width", "0.25", "--epochs", "500", "--out", str(tmp_path / f"run-{delay}")]
+        command = [sys.executable, "-m", "tfcnn.train", *flags]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            time.sleep(delay)
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=60)
+        answers.append((delay, process.returncode in (128 + number, -number), errors.count("\n") <= 2, errors))
+    assert [answer for answer in answers if not (answer[1] and answer[2])] == []
