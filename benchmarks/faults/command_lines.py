@@ -165,11 +165,9 @@ def _images_and_runs() -> Iterator[BadLine]:
     """What a finished run is given."""
     for path in (*PATHS, "taken", "nowhere", "a_file"):
         yield BadLine("tfcnn.predict", ("run", path), "")
-    for path in ("", "NUL\0"):
-        yield BadLine("tfcnn.compare", ("run", "--out", path), "")
-    for path in PATHS:
-        yield BadLine("tfcnn.export", ("run", "--out", path), "")
     for path in (*PATHS, "taken", "a_file"):
+        yield BadLine("tfcnn.compare", ("run", "--out", path), "")
+        yield BadLine("tfcnn.export", ("run", "--out", path), "")
         yield BadLine("tfcnn.describe", ("--arch", "lenet5", "--field", path), "")
         yield BadLine("tfcnn.arithmetic", ("--input=8", "--kernel=3", "--figure", path), "")
     for value in ("", "tset", LONG):
