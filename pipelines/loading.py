@@ -27,6 +27,7 @@ SMALLEST = 32  # pixels: the default size of images of one size is theirs, but a
 USUAL = 224  # pixels: the default size of images of many sizes
 MEASURED_DECODED = 4096  # training examples that give mean and std
 MEASURED_ENCODED = 512
+CHANNELS = ("auto", "first", "last")  # where they stand in the arrays of a .npz file
 CACHE_OVERHEAD = 256  # bytes of an image in the cache in addition to its pixels
 
 
@@ -85,13 +86,17 @@ def load(
     Raises:
         BadData: unknown name; not on the disk and no network; another task; bad files; or too few examples.
     """
-    numbers = {"batch_size": batch_size, "seed": seed, "data_memory": data_memory, "max_bad": max_bad}
-    if image_size is not None:
-        numbers["image_size"] = image_size
-    for flag, value in numbers.items():
-        check_number(flag, value)
-    if on_bad_image not in RESPONSES:
-        raise BadData(f"--on-bad-image must be one of {', '.join(RESPONSES)}, got '{on_bad_image}'")
+    for flag, value in (
+        ("batch_size", batch_size),
+        ("seed", seed),
+        ("data_memory", data_memory),
+        ("max_bad", max_bad),
+        ("image_size", image_size),
+    ):
+        if value is not None:
+            check_number(flag, value)
+    _check_choice("--on-bad-image", on_bad_image, RESPONSES)
+    _check_choice("--channels", channels, CHANNELS)
     memory = data_memory << 20
     reading = Reading(
         data_dir=data_dir,
@@ -114,26 +119,8 @@ def load(
             f"data set '{name}' has {contents.source.sizes['train']} training examples, "
             f"fewer than a batch of {batch_size} (--batch-size)"
         )
-    preparation = Preparation(
-        task=contents.task,
-        shape=shape,
-        num_classes=len(contents.class_names),
-        fit=fit or ("crop" if contents.task == "classification" else "pad"),
-        augmentation=_choose_augmentation(augmentation, contents, shape),
-        fill_mode="CONSTANT" if contents.characters or contents.task == "detection" else "REFLECT",
-        value_range=contents.value_range,
-        mask_table=contents.mask_table,
-        mean=(0.0,) * shape[-1],
-        std=(1.0,) * shape[-1],
-        cache=Cache(),
-        white_level=contents.white_level,
-    )
-    if mean is None or std is None:
-        mean, std = _measure_statistics(contents.source, preparation)
-    elif len(mean) != shape[-1]:
-        mean = (sum(mean) / len(mean),) * shape[-1]
-        std = (sum(std) / len(std),) * shape[-1]
-    preparation = dataclasses.replace(preparation, mean=tuple(mean), std=tuple(std))
+    preparation = _prepare(contents, shape, fit, _choose_augmentation(augmentation, contents, shape))
+    preparation = _standardise(preparation, contents.source, mean, std)
     held = _hold_in_memory(contents.source, preparation, memory)
     return Data(
         name=str(Path(name).resolve()) if catalogue.is_path(name) else name,
@@ -161,6 +148,42 @@ def load(
         duplicates=contents.duplicates,
         fingerprint_of_positions=contents.fingerprint_of_positions,
     )
+
+
+def _check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise BadData(f"{flag} must be one of {', '.join(choices)}, got '{value}'")
+
+
+def _prepare(contents: Contents, shape: tuple[int, ...], fit: str | None, augmentation: Augmentation) -> Preparation:
+    """The preparation of the examples, without their standardisation."""
+    return Preparation(
+        task=contents.task,
+        shape=shape,
+        num_classes=len(contents.class_names),
+        fit=fit or ("crop" if contents.task == "classification" else "pad"),
+        augmentation=augmentation,
+        fill_mode="CONSTANT" if contents.characters or contents.task == "detection" else "REFLECT",
+        value_range=contents.value_range,
+        mask_table=contents.mask_table,
+        mean=(0.0,) * shape[-1],
+        std=(1.0,) * shape[-1],
+        cache=Cache(),
+        white_level=contents.white_level,
+    )
+
+
+def _standardise(
+    preparation: Preparation, source: Source, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> Preparation:
+    """The preparation with a mean and a standard deviation of each channel, measured where one is None."""
+    channels = preparation.shape[-1]
+    if mean is None or std is None:
+        mean, std = _measure_statistics(source, preparation)
+    elif len(mean) != channels:
+        mean = (sum(mean) / len(mean),) * channels
+        std = (sum(std) / len(std),) * channels
+    return dataclasses.replace(preparation, mean=tuple(mean), std=tuple(std))
 
 
 def _as_before(contents: Contents, name: str, like: dict[str, Any]) -> Contents:

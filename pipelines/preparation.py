@@ -199,7 +199,9 @@ class Preparation:
 
     def _decode_crop(self, example: Example, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """A crop of an encoded image, and its window in shares of the image. Of an uncached JPEG no more is decoded."""
-        side, area, channels = self.shape[0], self.augmentation.scale[0], self.shape[-1]
+        side = self.shape[0]
+        channels = self.shape[-1]
+        area = self.augmentation.scale[0]
 
         def decode_part() -> tuple[tf.Tensor, tf.Tensor]:
             shape = _jpeg_shape(example)

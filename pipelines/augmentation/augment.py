@@ -14,7 +14,8 @@ from pipelines.augmentation import draws as column
 from pipelines.augmentation.policy import Augmentation
 from pipelines.targets import IGNORE_LABEL
 
-ERASE_AREA, ERASE_RATIO = (0.02, 1 / 3), (0.3, 1 / 0.3)  # of the erased box: timm's; Zhong et al. 2017 up to 0.4
+ERASE_AREA = (0.02, 1 / 3)  # of the erased box: timm's; Zhong et al. 2017 up to 0.4
+ERASE_RATIO = (0.3, 1 / 0.3)
 
 
 def augment(

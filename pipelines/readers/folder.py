@@ -298,7 +298,8 @@ def _collect_split(examples: list[Example], split: str, class_names: tuple[str, 
     images = [scan.images[example.path] for example in examples]
     mask_paths = [example.mask for example in examples if example.mask]
     numbers = {name: number for number, name in enumerate(class_names)}
-    labels, mask_decoders = None, None
+    labels = None
+    mask_decoders = None
     if mask_paths:
         mask_decoders = np.array([scan.masks[path].decoder for path in mask_paths], np.uint8)
     else:

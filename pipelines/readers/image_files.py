@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import re
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -157,6 +158,17 @@ def examine(path: str, data: bytes, mask: bool) -> tuple[ImageFile | BadFile, bo
         return BadFile(path, "", "truncated" if "truncated" in text.lower() else f"corrupt: {text}"), True
 
 
+class _Look(NamedTuple):
+    """What an image's pixels tell."""
+
+    height: int
+    width: int
+    values: tuple[int, ...] = ()  # of a mask
+    samples: tuple[int, ...] = ()  # of 16-bit grey, the least and the largest
+    see_through: bool = False
+    dark: bool = False  # colours that Pillow returns with the upper of two bytes, of which little is used
+
+
 def _examine(path: str, data: bytes, mask: bool) -> ImageFile:
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.format == "PNG":
@@ -167,76 +179,82 @@ def _examine(path: str, data: bytes, mask: bool) -> ImageFile:
     form = "JPEG" if image.format == "MPO" else str(image.format)  # several JPEGs in one file, the photograph first
     mode = image.mode
     raw_mode = _raw_mode(image)
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise Unusable(_too_large(width * height))
-    frames = 1 if form == "JPEG" else getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise Unusable(f"{frames} frames or pages; an image has one")
-    if mode not in GREY + COLOUR or (mode == "I" and form != "PPM"):
-        raise Unusable(f"pixels of {'floating point' if mode == 'F' else f'Pillow mode {mode}'}; use 8 or 16 bits")
-
     turned = _orientation(image) in UPRIGHT_BY
     deep = mode.startswith("I") or (form in ("PNG", "TIFF") and ";16" in raw_mode)
-    deep_colour = deep and mode in COLOUR
-    if deep_colour and "transparency" in image.info:
-        raise Unusable("16-bit colours of which one is transparent; use 8 bits, or an alpha channel")
-    values: tuple[int, ...] = ()
-    samples: tuple[int, ...] = ()
-    alpha: np.ndarray | None = None
-    dark = False  # colours that Pillow returns with the upper of two bytes, of which little is used
-    if mask:
-        if form == "JPEG":
-            raise Unusable("a JPEG, whose compression changes class numbers; masks are PNG files")
-        numbers = _read_class_numbers(image, raw_mode)
-        height, width = numbers.shape
-        values = tuple(np.unique(numbers).tolist())
-    elif form == "JPEG":
-        image.draft("L", (1, 1))
-        image.load()
-        if turned and _orientation(image) >= 5:
-            width, height = height, width
-    else:
-        upright = _upright(image)
-        width, height = upright.size
-        alpha = read_alpha(upright, raw_mode)
-        if mode.startswith("I"):
-            grey = np.asarray(upright)
-            samples = (int(grey.min()), int(grey.max()))
-        dark = deep_colour and bool(np.asarray(upright)[..., :3].max() < DARK)
-    see_through = alpha is not None and bool(alpha.min() < 255)
+    _check_usable(image, form, deep)
+    look = _look(image, form, raw_mode, deep, mask)
 
     decoder = PILLOW
     if form == "JPEG" and mode in ("L", "RGB") and not turned:
         decoder = TF_JPEG
-    elif (
-        form in ("PNG", "BMP")
-        and not turned
-        and not see_through
-        and _tensorflow_reads(form, mode, raw_mode, data, mask)
-    ):
-        decoder = TF_IMAGE
+    elif form in ("PNG", "BMP") and not turned and not look.see_through:
+        decoder = TF_IMAGE if _tensorflow_reads(form, mode, raw_mode, data, mask) else PILLOW
     conversions = {
         "EXIF orientation": turned,
         "extension of another format": FORMAT_OF.get(os.path.splitext(path)[1].lower()) != form,
         form: form not in ("JPEG", "PNG", "BMP"),
         "CMYK": mode == "CMYK",
         "palette": mode in ("P", "PA"),
-        "alpha over white": see_through,
+        "alpha over white": look.see_through,
         "1 bit": mode == "1",
         "16 bits": deep,
-        f"16-bit colour in fewer than {DARK} levels": dark,
+        f"16-bit colour in fewer than {DARK} levels": look.dark,
     }
     return ImageFile(
         path=path,
-        height=height,
-        width=width,
+        height=look.height,
+        width=look.width,
         channels=1 if mode in GREY else 3,
         decoder=decoder,
         notes=tuple(note for note, applies in conversions.items() if applies),
         digest=hashlib.blake2b(data, digest_size=16).hexdigest(),
-        values=values,
+        values=look.values,
+        samples=look.samples,
+    )
+
+
+def _check_usable(image: Image.Image, form: str, deep: bool) -> None:
+    """Raises Unusable by what the header says."""
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
+        raise Unusable(_too_large(pixels))
+    frames = 1 if form == "JPEG" else getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise Unusable(f"{frames} frames or pages; an image has one")
+    mode = image.mode
+    if mode not in GREY + COLOUR or (mode == "I" and form != "PPM"):
+        raise Unusable(f"pixels of {'floating point' if mode == 'F' else f'Pillow mode {mode}'}; use 8 or 16 bits")
+    if deep and mode in COLOUR and "transparency" in image.info:
+        raise Unusable("16-bit colours of which one is transparent; use 8 bits, or an alpha channel")
+
+
+def _look(image: Image.Image, form: str, raw_mode: str, deep: bool, mask: bool) -> _Look:
+    """Decode an image, a JPEG at an eighth of its size, and tell what its pixels say. Raises Unusable."""
+    if mask:
+        if form == "JPEG":
+            raise Unusable("a JPEG, whose compression changes class numbers; masks are PNG files")
+        numbers = _read_class_numbers(image, raw_mode)
+        height, width = numbers.shape
+        return _Look(height, width, values=tuple(np.unique(numbers).tolist()))
+    if form == "JPEG":
+        width, height = image.size
+        image.draft("L", (1, 1))
+        image.load()
+        if _orientation(image) in UPRIGHT_BY and _orientation(image) >= 5:
+            width, height = height, width
+        return _Look(height, width)
+    upright = _upright(image)
+    alpha = read_alpha(upright, raw_mode)
+    samples: tuple[int, ...] = ()
+    if image.mode.startswith("I"):
+        grey = np.asarray(upright)
+        samples = (int(grey.min()), int(grey.max()))
+    return _Look(
+        height=upright.height,
+        width=upright.width,
         samples=samples,
+        see_through=alpha is not None and bool(alpha.min() < 255),
+        dark=deep and image.mode in COLOUR and bool(np.asarray(upright)[..., :3].max() < DARK),
     )
 
 

@@ -144,7 +144,8 @@ def _columns(builder: tfds.core.DatasetBuilder, name: str, task: str | None) -> 
                 break
     mask = next((key for key in MASKS if key in features), None)
     if picture and mask:
-        names, table = tuple(getattr(features[mask], "names", None) or ()), None
+        names = tuple(getattr(features[mask], "names", None) or ())
+        table = None
         if not names and name.split("/")[0] in MASK_CLASSES:
             names, first = MASK_CLASSES[name.split("/")[0]]
             table = table_of(range(first, first + len(names)))

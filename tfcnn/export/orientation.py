@@ -34,7 +34,8 @@ def exif_orientation(exif: tf.Tensor) -> tf.Tensor:
     entries = tf.concat([tf.zeros((1, 12), tf.int64), entries], 0)
     row = tf.reduce_max(tf.where(number(entries[:, :2], 2) == ORIENTATION, tf.range(count + 1), 0))
     entry = entries[row]
-    kind, single = number(entry[2:4], 2), number(entry[4:8], 4) == 1
+    kind = number(entry[2:4], 2)
+    single = number(entry[4:8], 4) == 1
     short = tf.reduce_any(kind == tf.constant(SHORTS, tf.int64))
     long = tf.reduce_any(kind == tf.constant(LONGS, tf.int64))
     value = tf.where(short, number(entry[8:10], 2), tf.where(long, number(entry[8:12], 4), 1))

@@ -121,7 +121,8 @@ class Loop:
         Raises:
             TrainingFailed: the loss or a weight is not finite; the message names the step and the layer.
         """
-        model, steps = self.model, self.data.steps_per_epoch
+        model = self.model
+        steps = self.data.steps_per_epoch
         hooks = keras.callbacks.CallbackList(
             [*callbacks, self.keeper], model=model, epochs=self.config.epochs, steps=steps
         )

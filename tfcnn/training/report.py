@@ -45,7 +45,8 @@ def _data(data: dict[str, Any]) -> list[str]:
 
 
 def _network(config: Config, facts: dict[str, Any]) -> list[str]:
-    cost, weights = facts["cost"], facts["weights"]
+    cost = facts["cost"]
+    weights = facts["weights"]
     lines = [
         f"network    {config.arch}: {cost['parameters']:,} parameters, {cost['macs'] / 1e6:,.1f} million MACs an image"
     ]

@@ -190,7 +190,7 @@ MASKS = np.resize([0, 1, 2], (40, 5, 4))
         ({"x": X, "y": LABELS, "class_names": np.array(list("abcde"))}, "class 'e' of 'S' has no training example"),
         ({"x": X, "y": LABELS * 0}, "y of 'S' has 1 class; at least two are needed"),
         ({"x": X, "y": np.eye(4, dtype=int)[LABELS]}, "y of 'S' has shape (40, 4); labels are (n,), masks of images"),
-        ({"x": X, "y": np.tri(4, dtype=int)[LABELS]}, "masks of images (n, h, w); several labels an example are not"),
+        ({"x": X, "y": np.tri(4, dtype=int)[LABELS]}, "(n, d, h, w); several labels an example are not"),
         ({"x": X, "y": np.array(0)}, "y of 'S' has shape ()"),
         ({"x": X[:4], "y": LABELS[:4] % 2}, "the validation split is empty; x of 'S' has 4 examples, too few"),
         ({"x_train": X, "y_train": LABELS, "x_test": X[:0], "y_test": LABELS[:0]}, "the test split is empty"),

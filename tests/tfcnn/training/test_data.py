@@ -80,4 +80,5 @@ def test_every_flag_of_augmentation_reaches_the_data(flags):
 
 
 def test_without_augmentation_nothing_is_mirrored(flags):
-    assert load_data(Config(**flags | {"on_bad_image": "skip", "aa": "none"})).augmentation.hflip == 0
+    config = Config(**flags | {"on_bad_image": "skip", "aa": "none", "batch_size": 4})
+    assert load_data(config).augmentation.hflip == 0
