@@ -45,8 +45,8 @@ def filter_axes(kernel: str, rank: int) -> tuple[int, ...]:
 
 
 def enforce(model: keras.Model) -> None:
-    """Projects every constrained weight of a model or layer now; optimisers only do so after their steps."""
-    for weight in model.trainable_weights:
+    """Projects every constrained weight of a model or layer now, frozen ones too; optimisers do so after each step."""
+    for weight in model.weights:
         if weight.constraint is not None:
             weight.assign(weight.constraint(weight))
 
@@ -62,9 +62,12 @@ class _OnFilters(keras.constraints.Constraint):
         return {"kernel": self.kernel}
 
     def norms(self, w: Any) -> Any:
-        """The L2 norm of each filter, with as many axes as the kernel."""
-        w = ops.convert_to_tensor(w)
-        return ops.sqrt(ops.sum(ops.square(w), axis=filter_axes(self.kernel, len(w.shape)), keepdims=True))
+        """The L2 norm of each filter, with as many axes as the kernel, in float32 at least."""
+        w = _in_float32(w)
+        axes = filter_axes(self.kernel, len(w.shape))
+        largest = ops.max(ops.abs(w), axis=axes, keepdims=True)  # squares of larger numbers than 1e19 overflow
+        scale = ops.where(largest == 0, ops.ones_like(largest), largest)
+        return scale * ops.sqrt(ops.sum(ops.square(w / scale), axis=axes, keepdims=True))
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -88,7 +91,8 @@ class MaxNorm(_OnFilters):
         self.max_value = as_number(max_value)
 
     def __call__(self, w: Any) -> Any:
-        return w * (self.max_value / ops.maximum(self.norms(w), self.max_value))
+        factor = self.max_value / ops.maximum(self.norms(w), self.max_value)
+        return ops.cast(_in_float32(w) * factor, w.dtype)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"max_value": self.max_value}
@@ -108,7 +112,7 @@ class UnitNorm(_OnFilters):
 
     def __call__(self, w: Any) -> Any:
         norms = self.norms(w)
-        return w / ops.where(norms == 0, ops.ones_like(norms), norms)
+        return ops.cast(_in_float32(w) / ops.where(norms == 0, ops.ones_like(norms), norms), w.dtype)
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -171,5 +175,10 @@ class Orthogonal(_OnFilters):
 
 def _svd(matrices: Any) -> tuple:
     """Reduced singular value decomposition, in float32 at least: there is none in half precision."""
-    dtype = keras.backend.result_type(keras.backend.standardize_dtype(matrices.dtype), "float32")
-    return ops.svd(ops.cast(matrices, dtype), full_matrices=False)
+    return ops.svd(_in_float32(matrices), full_matrices=False)
+
+
+def _in_float32(w: Any) -> Any:
+    """The tensor in float32 at least; the squares of half precision overflow from 256 on."""
+    dtype = keras.backend.result_type(keras.backend.standardize_dtype(w.dtype), "float32")
+    return ops.cast(w, dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,8 @@ import numpy as np
 from tfcnn.errors import BadInput, first_line
 
 FORMATS = ".keras, .h5, .safetensors or .npz"
+# What wrappers put before every name: DataParallel, torch.compile, Lightning and other trainers.
+PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "network.", "net.")
 
 
 class StoredLayer(NamedTuple):
@@ -33,13 +35,32 @@ def shape_text(shape: tuple[int, ...] | None) -> str:
 def read_tensors(path: str) -> dict[str, np.ndarray]:
     """The arrays of a `.npz` or `.safetensors` file by their names. Raises BadInput: no such file, or unreadable."""
     with _open_tensors(path) as (names, read):
-        return {name.removeprefix("module."): read(name) for name in names}
+        prefix = shared_prefix(names)
+        return {name.removeprefix(prefix): read(name) for name in names}
 
 
 def read_tensor_names(path: str) -> set[str]:
     """The names alone, which takes no time. Raises BadInput as `read_tensors` does."""
     with _open_tensors(path) as (names, _):
-        return {name.removeprefix("module.") for name in names}
+        prefix = shared_prefix(names)
+        return {name.removeprefix(prefix) for name in names}
+
+
+def shared_prefix(names: Collection[str]) -> str:
+    """The chain of `PREFIXES` with which every name begins.
+
+    >>> shared_prefix(["module.model.conv1.weight", "module.model.fc.bias"])
+    'module.model.'
+    """
+    prefix = ""
+    longer = True
+    while longer and names:
+        longer = False
+        for word in PREFIXES:
+            if all(name.startswith(prefix + word) for name in names):
+                prefix += word
+                longer = True
+    return prefix
 
 
 @contextlib.contextmanager

@@ -207,3 +207,23 @@ def test_numpy_integers_are_saved_as_pythons(constraint):
     config = json.loads(json.dumps(constraint.get_config()))  # refuses NumPy's integers
     assert type(constraint).from_config(config).get_config() == constraint.get_config()
     assert 2 in config.values()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("value", [6.0, 600.0])
+@pytest.mark.parametrize(("constraint", "norm"), [(MaxNorm(2.0), 2.0), (UnitNorm(), 1.0)])
+def test_norms_beyond_the_range_of_squares(constraint, norm, value, dtype):
+    """The square of a float16 above 256 is infinite, and so is the sum of the squares of 2,000 sixes."""
+    kernel = keras.ops.full((2000, 1), value, dtype)
+    projected = constraint(kernel)
+    assert keras.backend.standardize_dtype(projected.dtype) == dtype
+    found = np.linalg.norm(keras.ops.convert_to_numpy(keras.ops.cast(projected, "float64")))
+    assert found == pytest.approx(norm, rel=0.01)
+
+
+def test_frozen_layers_are_enforced():
+    layer = keras.layers.Dense(2, kernel_constraint=MaxNorm(1.0), kernel_initializer=keras.initializers.Constant(3.0))
+    model = keras.Sequential([keras.Input((4,)), layer])
+    layer.trainable = False
+    constraints.enforce(model)
+    np.testing.assert_allclose(np.linalg.norm(np.asarray(layer.kernel), axis=0), 1.0, rtol=1e-6)
