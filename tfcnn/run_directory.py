@@ -158,7 +158,7 @@ class RunDirectory:
     @property
     def finished(self) -> bool:
         """Whether the run is finished: its last file is written."""
-        return self.metrics.is_file()
+        return self.metrics.exists()
 
     def check_finished(self) -> RunDirectory:
         """This run, if it is finished. Raises BadInput if it is not."""

@@ -135,3 +135,10 @@ def test_bad_input_is_one_line(arguments, message, make_run, tmp_path, monkeypat
     monkeypatch.setattr("sys.argv", ["compare", *arguments])
     with pytest.raises(BadInput, match=message):
         compare.main()
+
+
+def test_metrics_that_are_a_folder_are_damaged_and_not_missing(make_run):
+    run = make_run("a", [0.5])
+    run.metrics.mkdir()
+    with pytest.raises(BadInput, match=r"metrics\.json' is not readable JSON: Is a directory"):
+        compare.compare([run])
