@@ -120,9 +120,9 @@ def cost_table(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
     Raises:
         ValueError: the model has no graph (a subclassed model), or a size that is not known.
 
-    A layer with weights whose cost is not known stands in the table with its parameters and without MACs, and is
-    named in `unpriced`. A custom layer states its cost by a method `cost(input_shape, output_shape) -> ConvCost`,
-    shapes with the batch.
+    A layer with weights whose cost is not known, and a product of tensors such as `ops.matmul` or `layers.Attention`,
+    stands in the table with its parameters and without MACs, and is named in `unpriced`. A custom layer states its cost
+    by a method `cost(input_shape, output_shape) -> ConvCost`, shapes with the batch.
     """
     if input_shape is not None:
         with weightless():
@@ -191,20 +191,52 @@ def _peak(read: Graph) -> int:
     return peak
 
 
+# Operations without weights that multiply and accumulate: layers, and functions of keras.ops.
+PRODUCTS = {
+    "Conv",
+    "ConvTranspose",
+    "DepthwiseConv",
+    "SeparableConv",
+    "Matmul",
+    "Dot",
+    "Einsum",
+    "Tensordot",
+    "Vdot",
+    "Vecdot",
+    "Inner",
+    "Outer",
+    "Kron",
+    "Convolve",
+    "Correlate",
+    "DotProductAttention",
+    "Attention",
+    "AdditiveAttention",
+}
+
+
 def _cost_of_step(step: Step) -> ConvCost | None:
-    return _cost(step.operation, step.input_shape, step.output_shape) if _has_weights(step.operation) else FREE
+    if _has_weights(step.operation):
+        return _cost(step.operation, step.input_shape, step.output_shape)
+    return None if type(step.operation).__name__ in PRODUCTS else FREE
 
 
 def _cost(layer: Any, input_shape: Shape, output_shape: Shape) -> ConvCost | None:
     """Cost of a layer with weights for one example, or None for a kind that is not known."""
     if isinstance(layer, UNCOUNTED) or type(layer).__name__ in UNCOUNTED_NAMES:
         return FREE
+    if getattr(layer, "data_format", None) == "channels_first":
+        input_shape = _channels_last(input_shape)
+        output_shape = _channels_last(output_shape)
     if None in (*output_shape[1:-1], *input_shape[1:]):
         raise ValueError(f"the size of {layer.name}'s map is not known: give input_shape")
     if hasattr(layer, "cost"):
         return layer.cost(input_shape, output_shape)
     cost = graph.entry_of(COSTS, layer)
     return cost(layer, input_shape, output_shape) if cost else None
+
+
+def _channels_last(shape: Shape) -> Shape:
+    return (shape[0], *shape[2:], shape[1])
 
 
 def _places(shape: Any) -> int:

@@ -212,3 +212,42 @@ def test_weights_that_were_left_out_stay_so_when_keras_allocates_others():
     with keras.StatelessScope():
         keras.layers.Dense(2).build((None, 3))
     assert "unset" in repr(model.weights[0]).lower() or model.weights[0]._value is None
+
+
+CHANNELS_FIRST = {
+    "Conv2D": lambda form: layers.Conv2D(8, 3, strides=2, data_format=form),
+    "Conv2DTranspose": lambda form: layers.Conv2DTranspose(8, 3, strides=2, data_format=form),
+    "DepthwiseConv2D": lambda form: layers.DepthwiseConv2D(3, depth_multiplier=2, data_format=form),
+    "SeparableConv2D": lambda form: layers.SeparableConv2D(8, 3, data_format=form),
+    "Conv3D": lambda form: layers.Conv3D(4, 3, groups=2, data_format=form),
+}
+
+
+@pytest.mark.parametrize("name", CHANNELS_FIRST)
+def test_channels_first_cost_as_channels_last(name):
+    sides = (11, 9, 7) if name == "Conv3D" else (11, 9)
+    tables = []
+    for form, shape in (("channels_first", (6, *sides)), ("channels_last", (*sides, 6))):
+        inputs = keras.Input(shape)
+        tables.append(cost_table(keras.Model(inputs, CHANNELS_FIRST[name](form)(inputs))))
+    first, last = tables
+    assert first.macs == last.macs > 0
+    assert (first.params, first.additions, first.unpriced) == (last.params, last.additions, ())
+
+
+PRODUCTS = {
+    "conv": lambda x: keras.ops.conv(x, np.ones((3, 3, 3, 8), "float32")),
+    "depthwise_conv": lambda x: keras.ops.depthwise_conv(x, np.ones((3, 3, 3, 1), "float32")),
+    "matmul": lambda x: keras.ops.matmul(x, np.ones((3, 4), "float32")),
+    "einsum": lambda x: keras.ops.einsum("bhwc,cd->bhwd", x, np.ones((3, 4), "float32")),
+    "Dot": lambda x: layers.Dot(-1)([layers.Reshape((64, 3))(x), layers.Reshape((64, 3))(x)]),
+    "Attention": lambda x: layers.Attention()([layers.Reshape((64, 3))(x), layers.Reshape((64, 3))(x)]),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_of_tensors_are_named_as_unpriced(name):
+    inputs = keras.Input((8, 8, 3))
+    table = cost_table(keras.Model(inputs, PRODUCTS[name](inputs)))
+    assert len(table.unpriced) == 1
+    assert table.unpriced[0].lower().replace("_", "").count(name.lower().replace("_", "")) >= 1
