@@ -23,7 +23,9 @@ def shows_channels_first(x: np.ndarray) -> bool:
             return count != width >= 5
         if count == 3:
             return least >= 16 or (least >= 5 and max(height, width) <= 4 * least)
-        return count < least and least >= (16 if count <= 4 else 32) and width <= 4 * height and count <= 16
+        few = count <= 16 and width <= 4 * height
+        fewer_than_sides = 3 * count <= 2 * least and max(height, width) <= 2 * least
+        return count < least and least >= (16 if count <= 4 else 32) and (few or fewer_than_sides)
     if x.ndim == 5:
         count, depth, height, width = x.shape[1:]
         least = min(depth, height, width)
