@@ -18,10 +18,15 @@ from tfcnn.training.fit import build_model
 from tfcnn.training.progress import Progress
 
 
-@pytest.mark.parametrize("text", ["10", "", "m", "0s", "-1m", "tenm", "10d", "nanm", "1 0m"])
+@pytest.mark.parametrize("text", ["10", "m", "0s", "-1m", "tenm", "10d", "nanm", "1 0m"])
 def test_a_budget_without_number_or_unit_is_refused(text):
     with pytest.raises(BadInput, match=rf"--time must be .* as in 90s, 10m or 2h, got '{text}'"):
         Config(time=text)
+
+
+def test_an_empty_budget_is_refused():
+    with pytest.raises(BadInput, match=r"--time must be .* not empty, got ''"):
+        Config(time="")
 
 
 def test_a_budget_in_hours():
