@@ -52,7 +52,11 @@ def test_weights_of_one_neuron_of_an_mlp():
     assert costs.standard((5, 5), 3, 1, 1).parameters == 75 + 1
 
 
-SIZE, DEPTH, FILTERS, SIDE = 28, 128, 32, 3  # the example, without padding, stride 1
+# The example, without padding, stride 1.
+SIZE = 28
+DEPTH = 128
+FILTERS = 32
+SIDE = 3
 PLACES = conv_output_size(SIZE, SIDE) ** 2
 
 
@@ -92,7 +96,12 @@ def test_exercise_1_a_bottleneck():
 
     The gain: 11.0 times fewer parameters, 10.6 times fewer multiplications.
     """
-    n, m, d, k, f, b = SIZE**2, PLACES, DEPTH, FILTERS, SIDE**2, 8
+    n = SIZE**2
+    m = PLACES
+    d = DEPTH
+    k = FILTERS
+    f = SIDE**2
+    b = 8
     block = costs.total(costs.standard((1, 1), d, b, n), costs.standard((SIDE, SIDE), b, k, m))
     assert block == LayerCost(
         parameters=(d + 1) * b + (f * b + 1) * k,
@@ -119,7 +128,10 @@ def test_exercise_2_depthwise_separable():
 
     The gain in multiplications is F F K / (F F + K) = 288 / 41 = 7.0, the same in parameters but for the biases.
     """
-    m, d, k, f = PLACES, DEPTH, FILTERS, SIDE**2
+    m = PLACES
+    d = DEPTH
+    k = FILTERS
+    f = SIDE**2
     block = costs.separable((SIDE, SIDE), d, k, m)
     assert block == LayerCost(
         parameters=f * d + (d + 1) * k,

@@ -69,7 +69,8 @@ def test_neurons_that_share_no_weights(depth, parameters):
 def test_sobel_as_a_layer():
     """UCL, slide "Depthwise separable kernels": [1, 2, 1]^T [1, 0, -1] has 6 numbers and filters as the 9 do."""
     image = np.random.default_rng(0).integers(0, 9, (7, 8))
-    column, row = np.array([1, 2, 1]), np.array([1, 0, -1])
+    column = np.array([1, 2, 1])
+    row = np.array([1, 0, -1])
     layer = layers.SpatiallySeparableConv2D(1, 3, use_bias=False)
     layer(batch(image))
     layer.set_weights([column.reshape(3, 1, 1, 1), row.reshape(1, 3, 1, 1)])

@@ -40,7 +40,9 @@ def scenes(tmp_path):
 
 @pytest.mark.slow
 def test_a_batch_of_digits(drawn):
-    first, augmented, plain = drawn("--count", "8"), drawn("--count", "8", "--epoch", "1"), drawn("--split", "test")
+    first = drawn("--count", "8")
+    augmented = drawn("--count", "8", "--epoch", "1")
+    plain = drawn("--split", "test")
     assert colours(first) == 0
     assert first.shape == augmented.shape
     assert (first != augmented).any()
@@ -56,7 +58,12 @@ def test_boxes_are_drawn_and_named(tmp_path):
     """One box on a black image, for each of two examples."""
 
     class Two:
-        task, name, class_names, num_classes, mean, std = "detection", "two", ("cat", "dog"), 2, (0.0,), (1.0,)
+        task = "detection"
+        name = "two"
+        class_names = ("cat", "dog")
+        num_classes = 2
+        mean = (0.0,)
+        std = (1.0,)
 
         def evaluation(self, split):
             import tensorflow as tf
@@ -109,7 +116,11 @@ def test_names_are_drawn_as_they_are(task, tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
     class Two:
-        name, class_names, num_classes, mean, std = "a$$b", ("$5_to_$9", "c" * 50), 2, (0.0,), (1.0,)
+        name = "a$$b"
+        class_names = ("$5_to_$9", "c" * 50)
+        num_classes = 2
+        mean = (0.0,)
+        std = (1.0,)
 
         def evaluation(self, split):
             import tensorflow as tf

@@ -58,7 +58,8 @@ def test_the_pixel_accuracy_of_an_ignored_batch_is_0_after_a_reset():
 
 
 def test_psnr_is_of_pixels():
-    std, mean = np.array([0.2, 0.5, 0.3]), np.array([0.4, 0.5, 0.6])
+    std = np.array([0.2, 0.5, 0.3])
+    mean = np.array([0.4, 0.5, 0.6])
     images, outputs = (RNG.uniform(size=(3, 6, 5, 3)) for _ in range(2))
     metric = update(PSNR(tuple(std)), ((images - mean) / std, (outputs - mean) / std))
     expected = tf.image.psnr(images, outputs, max_val=1.0).numpy().mean()

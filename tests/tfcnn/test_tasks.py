@@ -41,7 +41,8 @@ class Arrays:
 
     def __init__(self, task):
         rng = np.random.default_rng(0)
-        pixels, masks = rng.uniform(0, 0.3, (24, 16, 16, 1)), np.zeros((24, 16, 16), "int32")
+        pixels = rng.uniform(0, 0.3, (24, 16, 16, 1))
+        masks = np.zeros((24, 16, 16), "int32")
         corners = rng.integers(1, 8, (24, 2))
         for image, mask, (y, x) in zip(pixels, masks, corners, strict=True):
             image[y : y + 7, x : x + 7] += 0.6
@@ -121,7 +122,8 @@ def test_segmentation_learns(segmentation):
 
 def test_segmentation_prints_its_headline_metric(segmentation):
     directory, shown = segmentation
-    metrics, rows = directory.read_metrics(), directory.read_history()
+    metrics = directory.read_metrics()
+    rows = directory.read_history()
     assert f"test mean IoU      {metrics['test_mean_iou']:.2%} of 4 images" in shown
     assert f"validation mean IoU {metrics['val_mean_iou']:.2%}" in shown
     assert f"val_mean_iou {rows[0]['val_mean_iou']:.4f}" in shown
@@ -130,8 +132,11 @@ def test_segmentation_prints_its_headline_metric(segmentation):
 
 def test_metrics_of_segmentation_are_those_of_numpy(segmentation):
     directory, _ = segmentation
-    metrics, data, model = directory.read_metrics(), Arrays("segmentation"), directory.load_model()
-    labels, predicted = data.targets[20:], model.predict(data.images[20:], verbose=0).argmax(-1)
+    metrics = directory.read_metrics()
+    data = Arrays("segmentation")
+    model = directory.load_model()
+    labels = data.targets[20:]
+    predicted = model.predict(data.images[20:], verbose=0).argmax(-1)
     valid = labels != 255
     correct = (labels == predicted) & valid
     ious = [(correct & (labels == c)).sum() / (((labels == c) | (predicted == c)) & valid).sum() for c in (0, 1)]
@@ -172,7 +177,8 @@ def test_reconstruction_prints_its_headline_metric(reconstruction):
 
 def test_metrics_of_reconstruction_are_those_of_numpy(reconstruction):
     directory, _ = reconstruction
-    metrics, images = directory.read_metrics(), Arrays("reconstruction").images[20:]
+    metrics = directory.read_metrics()
+    images = Arrays("reconstruction").images[20:]
     errors = ((images - directory.load_model().predict(images, verbose=0)) * 0.5).reshape(4, -1)
     assert metrics["test_psnr"] == pytest.approx(-10 * np.log10((errors**2).mean(1)).mean(), rel=1e-4)
     assert metrics["test_mae"] == pytest.approx(np.abs(errors).mean() * 2, rel=1e-4)
@@ -212,7 +218,9 @@ def averaged(tmp_path_factory):
 
 
 def test_the_average_is_validated_and_kept(averaged):
-    data, rows, model = Arrays("classification"), averaged.read_history(), averaged.load_model()
+    data = Arrays("classification")
+    rows = averaged.read_history()
+    model = averaged.load_model()
     validation = smoothed_cross_entropy(model, data.images[16:20], data.targets[16:20])
     assert validation == pytest.approx(min(row["val_loss"] for row in rows), rel=1e-5)
     test = smoothed_cross_entropy(model, data.images[20:], data.targets[20:])
@@ -220,14 +228,16 @@ def test_the_average_is_validated_and_kept(averaged):
 
 
 def test_the_average_is_exported(averaged):
-    images, model = Arrays("classification").images, averaged.load_model()
+    images = Arrays("classification").images
+    model = averaged.load_model()
     served = tf.saved_model.load(averaged.saved_model)
     probabilities = served.serve_ready(tf.constant(images))["probabilities"]
     np.testing.assert_allclose(probabilities, tf.nn.softmax(model(images)), atol=1e-5)
 
 
 def test_a_checkpoint_has_the_average_and_the_weights_of_training(averaged):
-    data, rows = Arrays("classification"), averaged.read_history()
+    data = Arrays("classification")
+    rows = averaged.read_history()
     validation = data.images[16:20], data.targets[16:20]
     model, _ = build_model(Config(**averaged.read_config()["config"]), data)
     average = WeightAverage(model, 0.9)

@@ -119,7 +119,8 @@ def test_history_csv(finished_run):
 
 
 def test_metrics_json(finished_run):
-    rows, metrics = finished_run.read_history(), finished_run.read_metrics()
+    rows = finished_run.read_history()
+    metrics = finished_run.read_metrics()
     best = min(rows, key=lambda row: row["val_loss"])
     assert metrics["best_epoch"] == best["epoch"]
     assert metrics["val_accuracy"] == best["val_accuracy"]
@@ -133,7 +134,8 @@ def test_curves_png(finished_run):
 
 
 def test_the_model_kept_is_the_one_that_was_measured(finished_run):
-    model, data = finished_run.load_model(), pipelines.load("digits")
+    model = finished_run.load_model()
+    data = pipelines.load("digits")
     predicted = model.predict(data.evaluation("test"), verbose=0).argmax(-1)
     labels = np.concatenate([targets.numpy().argmax(-1) for _, targets in data.evaluation("test")])
     assert (predicted == labels).mean() == pytest.approx(finished_run.read_metrics()["test_accuracy"])

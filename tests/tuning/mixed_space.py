@@ -37,7 +37,8 @@ def run_trials(oracle, most=10**6, score=score_of):
             break
         value = score(trial.hyperparameters.values)
         if value is None:
-            trial.status, trial.message = "FAILED", "diverged: it has no score"
+            trial.status = "FAILED"
+            trial.message = "diverged: it has no score"
         else:
             oracle.update_trial(trial.trial_id, {"score": value})
             trial.status = "COMPLETED"

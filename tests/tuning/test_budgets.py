@@ -28,7 +28,8 @@ def counts():
     """By values, the parameters of each of the sixteen networks by hand: kernels and biases of five layers."""
     counts = {}
     for width, kernel, units in itertools.product(WIDTHS, KERNELS, UNITS):
-        f, u = int(32 * width), int(units * width)
+        f = int(32 * width)
+        u = int(units * width)
         layers = [(kernel**2, f), (kernel**2 * f, 2 * f), (kernel**2 * 2 * f, 4 * f), (2 * 2 * 4 * f, u), (u, 10)]
         counts[width, kernel, units] = sum((inputs + 1) * outputs for inputs, outputs in layers)
     return counts

@@ -55,7 +55,8 @@ def test_what_lacks_is_cut_from_the_training_examples(tmp_path, names):
 
 
 def test_test_examples_stay_test_examples(tmp_path):
-    x, test = images(40), images(6, 1)
+    x = images(40)
+    test = images(6, 1)
     found = read_npz(saved(tmp_path, x_train=x, y_train=LABELS, x_test=test, y_test=np.arange(6) % 4))
     np.testing.assert_array_equal(found.splits["test"][0], test)
     assert (len(found.splits["train"][0]), len(found.splits["validation"][0])) == (36, 4)
@@ -115,7 +116,8 @@ def test_the_range_of_the_values(tmp_path, values, expected):
 
 
 def test_the_range_is_that_of_the_training_examples(tmp_path):
-    x, test = np.resize(np.float32([-2, 3]), (40, 5, 4, 3)), np.full((2, 5, 4, 3), 9, np.float32)
+    x = np.resize(np.float32([-2, 3]), (40, 5, 4, 3))
+    test = np.full((2, 5, 4, 3), 9, np.float32)
     found = read_npz(saved(tmp_path, x_train=x, y_train=LABELS, x_test=test, y_test=np.array([0, 1])))
     assert found.value_range == (-2, 3)
 
@@ -131,7 +133,8 @@ def test_labels_may_be_names(tmp_path, kind):
 
 
 def test_names_may_be_given(tmp_path):
-    x, names = images(40), np.array(["d", "c", "b", "a"])
+    x = images(40)
+    names = np.array(["d", "c", "b", "a"])
     by_number = read_npz(saved(tmp_path, x=x, y=LABELS, class_names=names))
     assert by_number.class_names == ("d", "c", "b", "a")
     by_name = read_npz(saved(tmp_path, x=x, y=names[LABELS], class_names=names))
@@ -151,7 +154,8 @@ def test_masks(tmp_path, last):
 
 
 def test_the_fingerprint_is_of_the_values(tmp_path):
-    x, y = images(40), LABELS
+    x = images(40)
+    y = LABELS
     one = read_npz(saved(tmp_path, x=x, y=y)).fingerprint
     np.savez_compressed(tmp_path / "other.npz", images=x, labels=y)
     assert read_npz(tmp_path / "other.npz").fingerprint == one
@@ -368,7 +372,8 @@ def test_a_shape_that_is_as_meant(tmp_path):
 
 
 def test_copies_in_two_splits_or_classes_are_counted(tmp_path):
-    x, test = images(40), images(6, 1)
+    x = images(40)
+    test = images(6, 1)
     test[:2] = x[[4, 8]]
     arrays = {"x_train": x, "y_train": LABELS, "x_val": images(4, 2), "y_val": LABELS[:4]}
     found = read_npz(saved(tmp_path, **arrays, x_test=test, y_test=np.array([0, 1, 2, 3, 0, 1])))

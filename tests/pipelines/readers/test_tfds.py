@@ -98,7 +98,8 @@ def cifar(prepared):
 
 def test_images_of_one_size_are_decoded_in_memory(cifar):
     data = pipelines.load("cifar10", batch_size=10, data_dir=cifar)
-    train, test = batches(data, 2), list(data.evaluation("test").as_numpy_iterator())
+    train = batches(data, 2)
+    test = list(data.evaluation("test").as_numpy_iterator())
     assert (data.name, data.image_shape, data.num_classes) == ("cifar10", (32, 32, 3), 10)
     assert "120 examples decoded in memory" in data.storage
     assert len(train) == 2 * data.steps_per_epoch == 18
@@ -126,7 +127,8 @@ def test_images_of_many_sizes(flowers, memory, storage):
         "oxford_flowers102", image_size=48, batch_size=8, data_dir=flowers, data_memory=memory, augmentation="rand"
     )
     assert storage in data.storage
-    train, test = batches(data, 2), list(data.evaluation("test").as_numpy_iterator())
+    train = batches(data, 2)
+    test = list(data.evaluation("test").as_numpy_iterator())
     assert (data.image_shape, data.num_classes, data.steps_per_epoch) == ((48, 48, 3), 102, 3)
     assert [images.shape for images, _ in train] == [(8, 48, 48, 3)] * 6
     assert all(np.isfinite(images).all() for images, _ in train)
@@ -209,7 +211,8 @@ def test_boxes(voc, memory):
     boxes = targets["boxes"].numpy()[targets["labels"].numpy() >= 0]
     np.testing.assert_allclose(boxes[boxes.sum(1) > 0], np.tile(box, (12, 1)), atol=1e-3)
     for _, targets in batches(data, 2):
-        boxes, labels = targets["boxes"], targets["labels"]
+        boxes = targets["boxes"]
+        labels = targets["labels"]
         assert ((boxes == -1).all(-1) == (labels == -1)).all()
         assert boxes.max() <= 100
         kept = boxes[labels >= 0]

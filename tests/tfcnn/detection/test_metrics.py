@@ -104,10 +104,12 @@ def brute_force(predictions, truths, label, threshold):
 
 def test_ap_is_that_of_the_loops():
     def boxes(count):
-        corner, size = RNG.integers(0, 12, (count, 2)), RNG.integers(4, 12, (count, 2))
+        corner = RNG.integers(0, 12, (count, 2))
+        size = RNG.integers(4, 12, (count, 2))
         return np.concatenate([corner, corner + size], axis=1).tolist()
 
-    predictions, truths = [], []
+    predictions = []
+    truths = []
     scores = iter(RNG.permutation(200) / 200)
     for _ in range(6):
         n = RNG.integers(0, 5)

@@ -80,7 +80,8 @@ def test_what_is_inside_is_what_the_pipeline_does(finished_run):
     """Raw scans through the SavedModel against the test split through pipelines and the model."""
     import tensorflow as tf
 
-    data, model = pipelines.load("digits"), finished_run.load_model()
+    data = pipelines.load("digits")
+    model = finished_run.load_model()
     raw = pipelines.load("digits", image_size=8)
     pixels = np.concatenate([images for images, _ in raw.evaluation("test").as_numpy_iterator()])
     pixels = np.round((pixels * raw.std[0] + raw.mean[0]) * 255).astype(np.uint8)

@@ -27,7 +27,8 @@ def local_response_normalization(weights, x, size, alpha, beta, k):
 def windows(x, kernel_size, strides=None, dilation_rate=None):
     """(position, window of all images) for each place of a kernel on a map; window: (batch, *kernel_size, channels)."""
     rank = x.ndim - 2
-    strides, dilation_rate = strides or (1,) * rank, dilation_rate or (1,) * rank
+    strides = strides or (1,) * rank
+    dilation_rate = dilation_rate or (1,) * rank
     covered = [d * (k - 1) + 1 for k, d in zip(kernel_size, dilation_rate, strict=True)]
     counts = [(n - e) // s + 1 for n, e, s in zip(x.shape[1:-1], covered, strides, strict=True)]
     for place in itertools.product(*map(range, counts)):

@@ -28,7 +28,8 @@ def test_every_public_layer_is_in_the_table():
 
 @every_case
 def test_values_are_those_of_the_loop(case):
-    layer, inputs = built(case), inputs_of(case)
+    layer = built(case)
+    inputs = inputs_of(case)
     found = call(layer, inputs_of(case, "float32"))
     for result, expected in zip(arrays(found), oracle(case, layer, inputs), strict=True):
         np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
@@ -38,7 +39,8 @@ def test_values_are_those_of_the_loop(case):
 @pytest.mark.parametrize("case", [case for case in CASES if case.differentiable], ids=str)
 def test_gradients_are_those_of_the_loop(case):
     """Central differences of the loop in float64 against automatic differentiation of the layer in float64."""
-    layer, inputs = built(case, "float64"), inputs_of(case)
+    layer = built(case, "float64")
+    inputs = inputs_of(case)
     weights = layer.get_weights()
     rng = np.random.default_rng(2)
     tensors = [tf.Variable(x) for x in inputs]
@@ -115,7 +117,8 @@ def test_true_is_no_integer(case):
 
 @every_case
 def test_save_and_load(case, tmp_path):
-    model, inputs = model_of(case, built(case)), inputs_of(case, "float32")
+    model = model_of(case, built(case))
+    inputs = inputs_of(case, "float32")
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     for a, b in zip(arrays(call(model, inputs)), arrays(call(again, inputs)), strict=True):
@@ -125,7 +128,9 @@ def test_save_and_load(case, tmp_path):
 @every_case
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(case, policy):
-    layer, exact, inputs = built(case, policy), built(case), inputs_of(case, "float32")
+    layer = built(case, policy)
+    exact = built(case)
+    inputs = inputs_of(case, "float32")
     exact.set_weights(layer.get_weights())
     reference = arrays(call(exact, inputs))
     outputs = call(layer, inputs)
@@ -139,7 +144,8 @@ def test_mixed_precision(case, policy):
 @pytest.mark.slow
 @every_case
 def test_compiles_under_xla(case):
-    layer, inputs = built(case), [tf.constant(x) for x in inputs_of(case, "float32")]
+    layer = built(case)
+    inputs = [tf.constant(x) for x in inputs_of(case, "float32")]
 
     def step(*tensors):
         floating = [t for t in tensors if t.dtype.is_floating]
@@ -158,7 +164,8 @@ def test_compiles_under_xla(case):
 @pytest.mark.parametrize("case", [case for case in CASES if case.unknown_size], ids=str)
 def test_unknown_batch_and_sizes(case):
     layer = built(case)
-    open_model, model = model_of(case, layer, known=False), model_of(case, layer)
+    open_model = model_of(case, layer, known=False)
+    model = model_of(case, layer)
     inputs = inputs_of(case, "float32")
     for a, b in zip(arrays(call(open_model, inputs)), arrays(call(model, inputs)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
@@ -170,7 +177,8 @@ def test_unknown_batch_and_sizes(case):
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 @every_case
 def test_exports_to_litert_with_builtin_operators(case, tmp_path):
-    model, inputs = model_of(case, built(case)), inputs_of(case, "float32")
+    model = model_of(case, built(case))
+    inputs = inputs_of(case, "float32")
     path = tmp_path / "model.tflite"
     model.export(path, format="litert", verbose=False)
     assert b"Flex" not in path.read_bytes(), "needs TensorFlow operators"

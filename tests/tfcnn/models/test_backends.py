@@ -51,7 +51,9 @@ def images_of(arch):
 
 def on_tensorflow(path):
     """Logits of every network, its weights moved off their initial values; they are stored in `path`."""
-    rng, stored, logits = np.random.default_rng(0), {}, {}
+    rng = np.random.default_rng(0)
+    stored = {}
+    logits = {}
     for number, (arch, overrides) in enumerate(networks()):
         model = factory.build(arch, shape_of(arch), 5, **overrides)
         weights = [(w + 0.01 * abs(rng.normal(size=w.shape))).astype("float32") for w in model.get_weights()]
@@ -66,7 +68,8 @@ def on_jax(path):
     """Logits of every network for the weights in `path`. JAX compiles an initial value of each shape: none is made."""
     import jax
 
-    stored, logits = np.load(path), {}
+    stored = np.load(path)
+    logits = {}
     for number, (arch, overrides) in enumerate(networks()):
         with cost.weightless():
             model = factory.build(arch, shape_of(arch), 5, **overrides)
@@ -120,7 +123,8 @@ def test_jax_gives_the_same_logits(name, both):
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", registry.list_archs())
 def test_networks_at_full_size_have_the_published_counts(arch, both):
-    found, row = int(both[1][f"trainable of {arch}"]), PUBLISHED[arch]
+    found = int(both[1][f"trainable of {arch}"])
+    row = PUBLISHED[arch]
     if "millions" in row:
         assert found / 1e6 == pytest.approx(row["millions"], rel=0.02)
     else:

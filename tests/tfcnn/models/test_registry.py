@@ -103,7 +103,8 @@ def test_minimum_size(arch):
 @pytest.mark.parametrize("arch", tfcnn.list_archs())
 def test_depth_and_width_scale_every_network(arch):
     form = {"form": "same"} if arch == "unet3d" else {}  # or the depth decides
-    shallow, wide = priced(arch, depth=0.3, **form), priced(arch, depth=0.3, width=2, **form)
+    shallow = priced(arch, depth=0.3, **form)
+    wide = priced(arch, depth=0.3, width=2, **form)
     deep = priced(arch, **form)
     if len(deep.rows) == len(shallow.rows):  # one block a stage stays one
         deep = priced(arch, depth=1.2, **form)
@@ -145,11 +146,13 @@ def test_one_training_step_changes_every_trainable_weight(family, policy):
     assert model.output.dtype == "float32"
     rng = np.random.default_rng(0)
     images = rng.normal(size=(8, *shape)).astype("float32")
-    loss, targets = keras.losses.SparseCategoricalCrossentropy(from_logits=True), np.arange(8) % 4
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    targets = np.arange(8) % 4
     if family.task == "segmentation":
         targets = rng.integers(4, size=(8, *model.output_shape[1:-1]))
     elif family.task == "reconstruction":
-        loss, targets = "mse", images
+        loss = "mse"
+        targets = images
     model.compile(keras.optimizers.Adam(), loss, run_eagerly=True)  # tracing takes five times as long
     before = [w.numpy().copy() for w in model.trainable_variables]
     loss = model.train_on_batch(images, targets)

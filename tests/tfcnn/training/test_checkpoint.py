@@ -69,7 +69,8 @@ def compiled():
 
 @pytest.mark.slow
 def test_checkpoint_holds_weights_and_optimiser(tmp_path):
-    images, labels = np.random.default_rng(0).normal(size=(8, 16, 16, 1)), np.arange(8) % 3
+    images = np.random.default_rng(0).normal(size=(8, 16, 16, 1))
+    labels = np.arange(8) % 3
     model = compiled()
     checkpoints = Checkpoints(model, tmp_path / "checkpoints")
     assert checkpoints.restore() == (0, 0, [])
@@ -140,7 +141,8 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_refused(part, three):
 @pytest.mark.slow
 def test_no_bit_flips_unseen(three, capsys):
     """Whichever bit it is: either the checkpoint is named, or it is read correctly."""
-    rng, named = np.random.default_rng(0), 0
+    rng = np.random.default_rng(0)
+    named = 0
     for part in ("index", "data-00000-of-00001"):
         file = three.folder / f"ckpt-3.{part}"
         content = file.read_bytes()

@@ -142,7 +142,8 @@ def test_workers_that_differ_are_refused(tmp_path):
 
 @pytest.mark.slow
 def test_two_workers_are_one_device_also_after_one_was_killed(one_device, tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole = tmp_path / "whole"
+    killed = tmp_path / "killed"
     for code, _, errors in wait(workers("--out", whole)):
         assert code == 0, errors
     assert close(one_device, whole, TOLERANCE)

@@ -65,7 +65,8 @@ def test_a_run_with_many_faults(whole, tmp_path):
 @pytest.mark.slow
 def test_kills_at_random_moments(whole, tmp_path):
     random.seed(1)
-    out, kills = tmp_path / "run", 0
+    out = tmp_path / "run"
+    kills = 0
     while kills < 2 and training.kill_after(random.uniform(4, 9), out):
         kills += 1
     assert kills > 0

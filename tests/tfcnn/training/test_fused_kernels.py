@@ -310,7 +310,8 @@ def test_the_schedule_is_read_once_a_step():
             self.reads += 1
             return 0.1 / (1 + keras.ops.cast(step, "float32"))
 
-    counts, values = [], []
+    counts = []
+    values = []
     for fast in (False, True):
         rate = Counting()
         optimizer = keras.optimizers.AdamW(rate, weight_decay=0.1)

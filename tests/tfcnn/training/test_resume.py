@@ -145,7 +145,9 @@ def controls(tmp_path_factory):
 
 @pytest.mark.parametrize("left_out", ["nothing", "seeds", "optimiser", "metrics", "order", "place in the epoch"])
 def test_state_that_a_resume_leaves_out_is_noticed(left_out, controls, monkeypatch):
-    name, restore, data_train = left_out, Checkpoints.restore, pipelines.dataset.Data.train
+    name = left_out
+    restore = Checkpoints.restore
+    data_train = pipelines.dataset.Data.train
     controls.stop(name, "on_train_batch_end", 1)
     model = controls.model
     lost = {

@@ -47,7 +47,8 @@ def test_metrics_of_epochs_are_those_of_the_history(watched):
 @pytest.mark.slow
 def test_scalars_of_steps(watched):
     train_events = events(watched, "train")
-    losses, rates = scalars(train_events, "step_loss"), scalars(train_events, "step_learning_rate")
+    losses = scalars(train_events, "step_loss")
+    rates = scalars(train_events, "step_learning_rate")
     assert list(losses) == list(rates) == [10, 20, 30, 40]
     rows = watched.read_history()
     assert losses[20] == pytest.approx(rows[0]["loss"])
@@ -102,7 +103,8 @@ class Steps:
     """Calls a callback as Keras does for some steps an epoch, from an epoch on."""
 
     def __init__(self, callback, steps):
-        self.callback, self.steps = callback, steps
+        self.callback = callback
+        self.steps = steps
 
     def epoch(self, number):
         self.callback.on_epoch_begin(number)

@@ -130,7 +130,8 @@ def test_a_timed_run_keeps_its_length_when_it_is_resumed(tmp_path, monkeypatch, 
 
 @pytest.mark.slow
 def test_measuring_leaves_no_trace(monkeypatch):
-    measure, weights = time_budget.measure, []
+    measure = time_budget.measure
+    weights = []
 
     def measured(model, *arguments):
         weights.append(model.get_weights())

@@ -10,7 +10,8 @@ from tfcnn.training.weight_average import WeightAverage
 pytestmark = pytest.mark.slow
 
 RNG = np.random.default_rng(0)
-IMAGES, TARGETS = RNG.normal(size=(24, 6)).astype("float32"), RNG.normal(size=(24, 2)).astype("float32")
+IMAGES = RNG.normal(size=(24, 6)).astype("float32")
+TARGETS = RNG.normal(size=(24, 2)).astype("float32")
 
 
 class Weights(keras.callbacks.Callback):
@@ -18,7 +19,8 @@ class Weights(keras.callbacks.Callback):
 
     def __init__(self):
         super().__init__()
-        self.seen, self.validated = [], None
+        self.seen = []
+        self.validated = None
 
     def on_train_batch_end(self, batch, logs=None):
         self.seen.append([w.numpy() for w in self.model.weights])
@@ -43,7 +45,8 @@ def fit(model, *callbacks, **settings):
 def test_it_is_the_running_average_of_the_updates(decay, every):
     """With decay 0.99 the rule (1 + n) / (10 + n) holds, with 0.3 it ends after two updates."""
     model = network(gradient_accumulation_steps=every if every > 1 else None)
-    average, watched = WeightAverage(model, decay), Weights()
+    average = WeightAverage(model, decay)
+    watched = Weights()
     expected = [w.numpy() for w in model.weights]
     fit(model, watched, average, epochs=2)
     updates = watched.seen[every - 1 :: every]
@@ -57,8 +60,11 @@ def test_it_is_the_running_average_of_the_updates(decay, every):
 
 
 def test_validation_is_of_the_average_and_training_does_not_change():
-    model, plain = network(), network()
-    average, watched, alone = WeightAverage(model, 0.9), Weights(), Weights()
+    model = network()
+    plain = network()
+    average = WeightAverage(model, 0.9)
+    watched = Weights()
+    alone = Weights()
     fit(model, average, watched, epochs=3, validation_data=(IMAGES, TARGETS))
     fit(plain, alone, epochs=3)
     for weight, value in zip(watched.validated, average.averages, strict=True):

@@ -25,7 +25,8 @@ def test_other_names_of_the_paddings():
 
 def test_same_on_even_kernels_is_keras_same():
     x = np.random.default_rng(0).normal(size=(2, 6, 7, 3)).astype("float32")
-    ours, theirs = PaddedConv2D(2, (4, 2), padding="same"), keras.layers.Conv2D(2, (4, 2), padding="same")
+    ours = PaddedConv2D(2, (4, 2), padding="same")
+    theirs = keras.layers.Conv2D(2, (4, 2), padding="same")
     ours.build(x.shape), theirs.build(x.shape)
     ours.set_weights(theirs.get_weights())
     np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-4, atol=1e-5)

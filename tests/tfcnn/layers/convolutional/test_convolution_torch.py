@@ -20,8 +20,12 @@ def test_equals_torch_on_random_cases(rank, seed):
     def draw(low, high):
         return tuple(int(n) for n in rng.integers(low, high, size=rank))
 
-    kernel, strides, dilation, amounts = draw(1, 4), draw(1, 4), draw(1, 4), draw(0, 4)
-    mode, groups = rng.choice(list(MODES)), int(rng.choice([1, 1, 2, 3]))
+    kernel = draw(1, 4)
+    strides = draw(1, 4)
+    dilation = draw(1, 4)
+    amounts = draw(0, 4)
+    mode = rng.choice(list(MODES))
+    groups = int(rng.choice([1, 1, 2, 3]))
     x = rng.normal(size=(2, *draw(7, 11), 2 * groups)).astype("float32")
     layer = getattr(layers, f"PaddedConv{rank}D")(
         3 * groups, kernel, strides, amounts, padding_mode=mode, dilation_rate=dilation, groups=groups

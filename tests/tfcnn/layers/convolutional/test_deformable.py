@@ -10,7 +10,8 @@ from tfcnn.layers import DeformableConv2D, PaddedConv2D
 @pytest.mark.parametrize("how", [{}, {"strides": 2, "dilation_rate": 2, "padding": "half", "padding_mode": "circular"}])
 def test_starts_as_the_ordinary_convolution(how):
     x = np.random.default_rng(0).normal(size=(2, 9, 8, 3)).astype("float32")
-    deformable, ordinary = DeformableConv2D(4, 3, **how), PaddedConv2D(4, 3, **how)
+    deformable = DeformableConv2D(4, 3, **how)
+    ordinary = PaddedConv2D(4, 3, **how)
     found = deformable(x)
     ordinary.build(x.shape)
     ordinary.set_weights([deformable.kernel, deformable.bias])

@@ -44,7 +44,8 @@ def block(drop_path, **options):
 
 def test_drop_path_leaves_out_whole_branches_in_training_and_keeps_the_expectation():
     keras.utils.set_random_seed(0)
-    plain, dropping = block(0), block(0.25)
+    plain = block(0)
+    dropping = block(0.25)
     dropping.set_weights(plain.get_weights() + dropping.get_weights()[len(plain.weights) :])  # the seed's state
     image = np.random.default_rng(0).normal(size=(1, 6, 6, 8)).astype("float32")
     images = np.repeat(image, 2000, axis=0)

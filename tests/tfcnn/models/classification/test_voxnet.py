@@ -32,7 +32,8 @@ def test_values():
         return np.where(x > 0, x, 0.1 * x)
 
     def convolve(x, stride):
-        kernel, bias = next(weights), next(weights)
+        kernel = next(weights)
+        bias = next(weights)
         k = kernel.shape[0]
         y = np.zeros((*((n - k) // stride + 1 for n in x.shape[:3]), kernel.shape[-1]))
         for place in np.ndindex(y.shape[:3]):

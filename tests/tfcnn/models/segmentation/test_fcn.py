@@ -151,7 +151,7 @@ def test_a_classifier_becomes_a_convolution(arch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "source",
+    "build_source",
     [
         lambda: tfcnn.build("vgg16", (64, 64, 3), 7, width=0.02),  # fc6 of 2x2
         lambda: tfcnn.build("vgg11", (224, 224, 3), 7, width=0.02),
@@ -160,8 +160,9 @@ def test_a_classifier_becomes_a_convolution(arch):
         lambda: tfcnn.build("fcn32s", (64, 64, 3), 5, width=0.02),
     ],
 )
-def test_a_source_that_does_not_fit_is_named_and_changes_nothing(source):
-    source, target = source(), tfcnn.build("fcn16s", (64, 64, 3), 4, width=0.02)
+def test_a_source_that_does_not_fit_is_named_and_changes_nothing(build_source):
+    source = build_source()
+    target = tfcnn.build("fcn16s", (64, 64, 3), 4, width=0.02)
     before = target.get_weights()
     with pytest.raises(ValueError, match=f"{source.name} do not fit those of fcn16s"):
         transfer(source, target)
