@@ -220,7 +220,8 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 def answer(line: BadLine) -> Answer:
     """Run a line in this process and in its present folder."""
-    out, error = io.StringIO(), io.StringIO()
+    out = io.StringIO()
+    error = io.StringIO()
     code: int | None = None
     trace = ""
     with (

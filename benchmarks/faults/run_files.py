@@ -129,7 +129,9 @@ def sweep(count: int, folder: Path, seed: int = 0) -> None:
     for number in range(count):
         shutil.rmtree(run, ignore_errors=True)
         shutil.copytree(whole, run)
-        file, kind, name = draw.choice(files), draw.choice([*DAMAGES, MISSING, FOLDER]), draw.choice(list(COMMANDS))
+        file = draw.choice(files)
+        kind = draw.choice([*DAMAGES, MISSING, FOLDER])
+        name = draw.choice(list(COMMANDS))
         records = "with files.json" if draw.random() < 0.6 else "without"
         damage(run / file, kind, draw)
         if records == "without" and file.name != "files.json":

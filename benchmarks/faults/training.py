@@ -251,7 +251,8 @@ def run_with_another_flag(out: Path, expected: str) -> Outcome:
 def run_with_other_data(out: Path, expected: str) -> Outcome:
     """A pixel changes; then it is restored."""
     rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (300, 32, 32, 1), "uint8"), np.arange(300) % 3
+    images = rng.integers(0, 256, (300, 32, 32, 1), "uint8")
+    labels = np.arange(300) % 3
     arguments = ["--dataset", str(out.with_suffix(".npz"))]
     arguments += shlex.split("--arch lenet5 --epochs 2 --checkpoint-every 2")
 
