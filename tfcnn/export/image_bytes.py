@@ -227,7 +227,8 @@ def _decode_bmp(file: tf.Tensor) -> tf.Tensor:
 
 def _decode_gif(file: tf.Tensor) -> tf.Tensor:
     data = tf.io.decode_raw(file, tf.uint8)
-    width, height = _number(data, 6, 2, little=True), _number(data, 8, 2, little=True)
+    width = _number(data, 6, 2, little=True)
+    height = _number(data, 8, 2, little=True)
     flags = tf.cast(data[10], tf.int32)
     palette = tf.where(flags >= 128, 3 * tf.bitwise.left_shift(1, flags % 8 + 1), 0)
 

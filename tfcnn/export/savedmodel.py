@@ -84,7 +84,8 @@ def check_range(examples: tf.Tensor, low: float, high: float) -> tf.Tensor:
     if examples.dtype == tf.uint8 and (low, high) == (0, 255):
         return examples
     values = tf.cast(examples, tf.float32)
-    least, largest = tf.reduce_min(values), tf.reduce_max(values)
+    least = tf.reduce_min(values)
+    largest = tf.reduce_max(values)
     slack = (high - low) / 2
     inside = (least >= low - slack) & (largest <= high + slack)
     if examples.dtype.is_floating and high - low > 20:
