@@ -174,9 +174,9 @@ def test_sigmoid_cross_entropy():
 
     p = float(ops.sigmoid(2.0))
     slide = -0 * np.log(p) + (1 - 0) * np.log(1 - p)
-    right = float(loss(np.zeros((1, 1)), np.array([[2.0]])))
-    assert slide < 0 < right
-    assert right == pytest.approx(-slide, rel=1e-6)
+    corrected = float(loss(np.zeros((1, 1)), np.array([[2.0]])))
+    assert slide < 0 < corrected
+    assert corrected == pytest.approx(-slide, rel=1e-6)
 
 
 def test_softmax_cross_entropy():

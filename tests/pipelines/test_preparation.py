@@ -13,7 +13,7 @@ SHADE = 100  # grey levels a class
 
 
 @pytest.fixture(scope="module")
-def shaded(tmp_path_factory):
+def shaded_folder(tmp_path_factory):
     """Twelve images of 90x120 in three classes, each of rows and columns of its own, with a mask that says so."""
     root = tmp_path_factory.mktemp("shaded")
     for part in ("images", "masks"):
@@ -32,9 +32,9 @@ def shaded(tmp_path_factory):
     [Augmentation(hflip=0.5, scale=(0.1, 0.5)), Augmentation(hflip=0.5, margin=0.5)],
     ids=["resized", "window"],
 )
-def test_a_mask_is_cropped_as_its_image_is(shaded, augmentation, tmp_path):
+def test_a_mask_is_cropped_as_its_image_is(shaded_folder, augmentation, tmp_path):
     data = pipelines.load(
-        str(shaded),
+        str(shaded_folder),
         image_size=48,
         batch_size=8,
         augmentation=augmentation,

@@ -7,7 +7,7 @@ from pipelines import show
 
 
 @pytest.fixture
-def drawn(tmp_path):
+def draw_batch(tmp_path):
     """Runs the command with a picture to draw; returns its pixels."""
 
     def draw(*arguments):
@@ -39,10 +39,10 @@ def scenes(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_batch_of_digits(drawn):
-    first = drawn("--count", "8")
-    augmented = drawn("--count", "8", "--epoch", "1")
-    plain = drawn("--split", "test")
+def test_a_batch_of_digits(draw_batch):
+    first = draw_batch("--count", "8")
+    augmented = draw_batch("--count", "8", "--epoch", "1")
+    plain = draw_batch("--split", "test")
     assert colours(first) == 0
     assert first.shape == augmented.shape
     assert (first != augmented).any()
@@ -50,8 +50,8 @@ def test_a_batch_of_digits(drawn):
 
 
 @pytest.mark.slow
-def test_masks_are_drawn_over_their_images(drawn, scenes):
-    assert colours(drawn("--dataset", scenes, "--count", "4", "--image-size", "40")) > 0.1
+def test_masks_are_drawn_over_their_images(draw_batch, scenes):
+    assert colours(draw_batch("--dataset", scenes, "--count", "4", "--image-size", "40")) > 0.1
 
 
 def test_boxes_are_drawn_and_named(tmp_path):
@@ -82,12 +82,12 @@ def test_boxes_are_drawn_and_named(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(400, 1), (8, 8, 8, 1)])
-def test_sounds_and_volumes(drawn, tmp_path, shape):
+def test_sounds_and_volumes(draw_batch, tmp_path, shape):
     rng = np.random.default_rng(0)
     values = rng.integers(-9999, 9999, (30, *shape)).astype(np.int16)
     inputs = values if len(shape) == 2 else (values > 0).astype(np.uint8) * 255
     np.savez(tmp_path / "few.npz", x=inputs, y=np.arange(30) % 3)
-    assert drawn("--dataset", str(tmp_path / "few.npz"), "--count", "6").std() > 10
+    assert draw_batch("--dataset", str(tmp_path / "few.npz"), "--count", "6").std() > 10
 
 
 @pytest.mark.slow

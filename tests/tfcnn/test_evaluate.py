@@ -61,7 +61,7 @@ def write_images(root, classes=CLASSES, count=20, seed=0):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def workspace(tmp_path_factory):
     from tfcnn import train
     from tfcnn.config import Config
 
@@ -73,10 +73,10 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def run(trained, tmp_path):
+def run(workspace, tmp_path):
     """A copy of the run, whose own data are a copy, too."""
-    shutil.copytree(trained / "data", tmp_path / "data")
-    copy = RunDirectory(shutil.copytree(trained / "run", tmp_path / "run"))
+    shutil.copytree(workspace / "data", tmp_path / "data")
+    copy = RunDirectory(shutil.copytree(workspace / "run", tmp_path / "run"))
     facts = copy.read_config()
     facts["data"]["name"] = str(tmp_path / "data")
     copy.config.write_text(json.dumps(facts))

@@ -78,7 +78,7 @@ def log_softmax(row):
     return row - np.log(np.exp(row - row.max()).sum()) - row.max()
 
 
-def smoothed(target, smoothing):
+def smooth(target, smoothing):
     return target * (1 - smoothing) + smoothing / len(target)
 
 
@@ -138,7 +138,7 @@ def policy(request):
 @pytest.mark.parametrize("targets", [ONE_HOT, SOFT], ids=["one-hot", "soft"])
 @pytest.mark.parametrize(("name", "of_row"), [("cross_entropy", cross_entropy), ("bce", bce), ("focal", focal)])
 def test_losses_of_classification(name, of_row, targets, smoothing):
-    expected = np.mean([of_row(smoothed(t, smoothing), row) for t, row in zip(targets, SCORES, strict=True)])
+    expected = np.mean([of_row(smooth(t, smoothing), row) for t, row in zip(targets, SCORES, strict=True)])
     loss = losses.loss("classification", name, smoothing)(targets.astype("float32"), SCORES.astype("float32"))
     assert loss.dtype == "float32"
     assert float(loss) == pytest.approx(expected, rel=1e-5)

@@ -100,17 +100,17 @@ AUTOENCODER = {"arch": "conv_autoencoder", "width": 0.25, "lr": 0.01, "epochs": 
 @pytest.fixture(scope="module")
 def segmentation(tmp_path_factory):
     """A finished run, and what it printed."""
-    with contextlib.redirect_stdout(io.StringIO()) as shown:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         directory = train_on_arrays(tmp_path_factory.mktemp("unet") / "run", "segmentation", loss="dice_ce", **UNET)
-    return directory, shown.getvalue()
+    return directory, output.getvalue()
 
 
 @pytest.fixture(scope="module")
 def reconstruction(tmp_path_factory):
     """A finished run, and what it printed."""
-    with contextlib.redirect_stdout(io.StringIO()) as shown:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         directory = train_on_arrays(tmp_path_factory.mktemp("autoencoder") / "run", "reconstruction", **AUTOENCODER)
-    return directory, shown.getvalue()
+    return directory, output.getvalue()
 
 
 def test_segmentation_learns(segmentation):
@@ -121,13 +121,13 @@ def test_segmentation_learns(segmentation):
 
 
 def test_segmentation_prints_its_headline_metric(segmentation):
-    directory, shown = segmentation
+    directory, output = segmentation
     metrics = directory.read_metrics()
     rows = directory.read_history()
-    assert f"test mean IoU      {metrics['test_mean_iou']:.2%} of 4 images" in shown
-    assert f"validation mean IoU {metrics['val_mean_iou']:.2%}" in shown
-    assert f"val_mean_iou {rows[0]['val_mean_iou']:.4f}" in shown
-    assert ", 2 classes" in shown
+    assert f"test mean IoU      {metrics['test_mean_iou']:.2%} of 4 images" in output
+    assert f"validation mean IoU {metrics['val_mean_iou']:.2%}" in output
+    assert f"val_mean_iou {rows[0]['val_mean_iou']:.4f}" in output
+    assert ", 2 classes" in output
 
 
 def test_metrics_of_segmentation_are_those_of_numpy(segmentation):
@@ -170,9 +170,9 @@ def test_reconstruction_learns(reconstruction):
 
 
 def test_reconstruction_prints_its_headline_metric(reconstruction):
-    directory, shown = reconstruction
-    assert f"test PSNR          {directory.read_metrics()['test_psnr']:.2f} dB of 4 images" in shown
-    assert "classes" not in shown
+    directory, output = reconstruction
+    assert f"test PSNR          {directory.read_metrics()['test_psnr']:.2f} dB of 4 images" in output
+    assert "classes" not in output
 
 
 def test_metrics_of_reconstruction_are_those_of_numpy(reconstruction):
@@ -212,36 +212,36 @@ def smoothed_cross_entropy(model, images, targets):
 
 
 @pytest.fixture(scope="module")
-def averaged(tmp_path_factory):
+def averaged_run(tmp_path_factory):
     """A finished run with a moving average."""
     return train_on_arrays(tmp_path_factory.mktemp("average") / "run", "classification", **LENET | {"l2": 0})
 
 
-def test_the_average_is_validated_and_kept(averaged):
+def test_the_average_is_validated_and_kept(averaged_run):
     data = Arrays("classification")
-    rows = averaged.read_history()
-    model = averaged.load_model()
+    rows = averaged_run.read_history()
+    model = averaged_run.load_model()
     validation = smoothed_cross_entropy(model, data.images[16:20], data.targets[16:20])
     assert validation == pytest.approx(min(row["val_loss"] for row in rows), rel=1e-5)
     test = smoothed_cross_entropy(model, data.images[20:], data.targets[20:])
-    assert averaged.read_metrics()["test_loss"] == pytest.approx(test, rel=1e-5)
+    assert averaged_run.read_metrics()["test_loss"] == pytest.approx(test, rel=1e-5)
 
 
-def test_the_average_is_exported(averaged):
+def test_the_average_is_exported(averaged_run):
     images = Arrays("classification").images
-    model = averaged.load_model()
-    served = tf.saved_model.load(averaged.saved_model)
+    model = averaged_run.load_model()
+    served = tf.saved_model.load(averaged_run.saved_model)
     probabilities = served.serve_ready(tf.constant(images))["probabilities"]
     np.testing.assert_allclose(probabilities, tf.nn.softmax(model(images)), atol=1e-5)
 
 
-def test_a_checkpoint_has_the_average_and_the_weights_of_training(averaged):
+def test_a_checkpoint_has_the_average_and_the_weights_of_training(averaged_run):
     data = Arrays("classification")
-    rows = averaged.read_history()
+    rows = averaged_run.read_history()
     validation = data.images[16:20], data.targets[16:20]
-    model, _ = build_model(Config(**averaged.read_config()["config"]), data)
+    model, _ = build_model(Config(**averaged_run.read_config()["config"]), data)
     average = WeightAverage(model, 0.9)
-    assert Checkpoints(model, averaged.checkpoints, average.averages).restore()[0] == 3
+    assert Checkpoints(model, averaged_run.checkpoints, average.averages).restore()[0] == 3
     assert abs(smoothed_cross_entropy(model, *validation) - rows[-1]["val_loss"]) > 1e-4
     with average.in_place():
         assert smoothed_cross_entropy(model, *validation) == pytest.approx(rows[-1]["val_loss"], rel=1e-5)
@@ -282,11 +282,11 @@ def test_dense_convolutions_train_in_bfloat16_where_the_cpu_multiplies_in_it(run
 @pytest.fixture(scope="module")
 def fast(tmp_path_factory):
     """A finished run of --recipe fast --epochs 2, and what it printed."""
-    with contextlib.redirect_stdout(io.StringIO()) as shown, pytest.MonkeyPatch.context() as patch:
+    with contextlib.redirect_stdout(io.StringIO()) as output, pytest.MonkeyPatch.context() as patch:
         patch.setattr(savedmodel, "export_savedmodel", lambda *args: None)
         out = tmp_path_factory.mktemp("fast") / "run"
         directory = train_on_arrays(out, "classification", arch="lenet5", recipe="fast", epochs="2")
-    return directory, shown.getvalue()
+    return directory, output.getvalue()
 
 
 def test_config_json_keeps_the_recipe_and_its_values(fast):
@@ -298,8 +298,8 @@ def test_config_json_keeps_the_recipe_and_its_values(fast):
 
 
 def test_the_recipe_is_printed(fast):
-    _, shown = fast
-    assert "recipe     fast: adamw" in shown
+    _, output = fast
+    assert "recipe     fast: adamw" in output
 
 
 def test_columns_of_the_history(fast):

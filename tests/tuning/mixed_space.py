@@ -7,7 +7,7 @@ import keras_tuner
 SCORE = keras_tuner.Objective("score", "max")
 
 
-def mixed(hp):
+def mixed_space(hp):
     """One of each kind; `units` and `style` are others under each of two conditions."""
     kind = hp.Choice("kind", ["a", "b", "c"])
     with hp.conditional_scope("kind", ["a"]):

@@ -93,7 +93,7 @@ def test_every_field_changes_something(name):
         assert 0.2 < changed.mean() <= (0.8 if name in ("hflip", "vflip", "erase") else 1)
 
 
-def mirrored(a, fill_mode="REFLECT", count=2000):
+def share_mirrored(a, fill_mode="REFLECT", count=2000):
     gradient = tf.tile(tf.linspace(0.0, 255.0, 16)[None, None, :, None], [count, 16, 1, 1])
     images = augment(gradient, draw_epoch(0, 0, count), a, fill_mode=fill_mode).numpy()
     return (images[:, :, 4].mean((1, 2)) > images[:, :, 11].mean((1, 2))).mean()
@@ -101,14 +101,14 @@ def mirrored(a, fill_mode="REFLECT", count=2000):
 
 @pytest.mark.parametrize("rest", [{}, {"degrees": 12.0, "zoom": 0.15, "translate": 0.09}])
 def test_shares_of_mirrored_images(rest):
-    assert mirrored(Augmentation(hflip=0.0, **rest)) == 0
-    assert mirrored(Augmentation(hflip=0.5, **rest)) == pytest.approx(0.5, abs=0.04)
-    assert mirrored(Augmentation(hflip=1.0, **rest)) == 1
+    assert share_mirrored(Augmentation(hflip=0.0, **rest)) == 0
+    assert share_mirrored(Augmentation(hflip=0.5, **rest)) == pytest.approx(0.5, abs=0.04)
+    assert share_mirrored(Augmentation(hflip=1.0, **rest)) == 1
 
 
 def test_photographs_are_mirrored_and_written_characters_are_not():
-    assert mirrored(choose_augmentation("light", side=16, characters=False)) == pytest.approx(0.5, abs=0.04)
-    assert mirrored(choose_augmentation("light", side=16, characters=True), "CONSTANT") == 0
+    assert share_mirrored(choose_augmentation("light", side=16, characters=False)) == pytest.approx(0.5, abs=0.04)
+    assert share_mirrored(choose_augmentation("light", side=16, characters=True), "CONSTANT") == 0
 
 
 def test_erased_boxes_are_as_timms():
@@ -200,14 +200,14 @@ def test_the_same_draws_give_the_same_bytes_and_another_epoch_gives_others(large
     """Twice through one graph with parallel calls: nothing keeps a state, nothing depends on which comes first."""
     images = tf.constant(images_of(8))
 
-    def changed(epoch, i):
+    def augment_example(epoch, i):
         if large:
             return augment(tf.gather(images, [i]), draw_example(3, epoch, i)[None], RAND, fill_mode="REFLECT")
         return augment(images, draw_epoch(3, epoch, 8), RAND, fill_mode="REFLECT")
 
     epochs = np.repeat([0, 7], 8 if large else 1)
     examples = np.tile(np.arange(8 if large else 1), 2)
-    dataset = tf.data.Dataset.from_tensor_slices((epochs, examples)).map(changed, num_parallel_calls=4)
+    dataset = tf.data.Dataset.from_tensor_slices((epochs, examples)).map(augment_example, num_parallel_calls=4)
     first, again = (np.concatenate(list(dataset.as_numpy_iterator())) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert (first[:8] != first[8:]).any(axis=(1, 2, 3)).all()

@@ -38,7 +38,7 @@ def inverse_in_numpy(row, a):
     return np.linalg.inv(forward)
 
 
-def scipy_resampled(image, inverse, order, mode, cval):
+def resample_in_scipy(image, inverse, order, mode, cval):
     """One image (height, width, channels) by SciPy, whose coordinates are (row, column) from the corner."""
     swapped = inverse[:2, :2][::-1, ::-1]
     centre = np.array([HEIGHT - 1, WIDTH - 1]) / 2
@@ -63,8 +63,8 @@ def test_resampling_is_that_of_scipy(fill_mode, mode):
         assert labels.dtype == dtype
     for i, row in enumerate(draws):
         inverse = inverse_in_numpy(row, EVERYTHING)
-        np.testing.assert_allclose(moved[i], scipy_resampled(images[i], inverse, 1, mode, 0), atol=0.02)
-        oracle = scipy_resampled(masks[i], inverse, 0, mode, 255)
+        np.testing.assert_allclose(moved[i], resample_in_scipy(images[i], inverse, 1, mode, 0), atol=0.02)
+        oracle = resample_in_scipy(masks[i], inverse, 0, mode, 255)
         assert (labels[i].numpy() == oracle).mean() > 0.995  # rounding at the very middle between two pixels
 
 

@@ -14,7 +14,7 @@ IMAGES = np.tile(np.arange(BATCH, dtype=np.float32)[:, None, None, None], (1, HE
 TARGETS = np.eye(BATCH, dtype=np.float32)
 
 
-def mixed(a, seed=0, epoch=0, batch_number=0):
+def mix_batch(a, seed=0, epoch=0, batch_number=0):
     images, targets = mix(tf.constant(IMAGES), tf.constant(TARGETS), seed, epoch, batch_number, a)
     return images.numpy(), targets.numpy()
 
@@ -88,12 +88,12 @@ def test_both_are_drawn_evenly():
 @pytest.mark.slow
 def test_a_function_of_seed_epoch_and_batch():
     a = Augmentation(mixup=1.0, cutmix=1.0)
-    first = mixed(a, 1, 2, 3)
+    first = mix_batch(a, 1, 2, 3)
     again = tf.function(mix)(IMAGES, TARGETS, *(tf.constant(n, tf.int64) for n in (1, 2, 3)), a)
     for x, y in zip(first, again, strict=True):
         np.testing.assert_allclose(x, y, atol=1e-6)
     for other in ((0, 2, 3), (1, 0, 3), (1, 2, 4)):
-        assert (mixed(a, *other)[1] != first[1]).any()
+        assert (mix_batch(a, *other)[1] != first[1]).any()
     result = {tuple(partners(targets)[1]) for _, targets in many(a, 40)}
     assert len(result) >= BATCH - 1
 

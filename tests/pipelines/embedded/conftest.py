@@ -25,6 +25,6 @@ def small(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def stored(small):
-    """stored(name, split): the examples on the disk."""
+def examples_of(small):
+    """examples_of(name, split): the examples on the disk."""
     return functools.cache(lambda name, split: list(small(name).as_dataset(split=split).as_numpy_iterator()))

@@ -88,9 +88,9 @@ def test_sizes_and_balance(monkeypatch, tmp_path, name, sizes, classes):
 
 @pytest.mark.parametrize("number", [0, 7, 9])
 @pytest.mark.parametrize("name", ["shapes", "boxes"])
-def test_a_second_drawing_gives_the_stored_scene(stored, name, number):
+def test_a_second_drawing_gives_the_stored_scene(examples_of, name, number):
     drawn = scenes.scene(MEDIUM_SCENE, 1, number)
-    example = stored(name, "validation")[number]
+    example = examples_of(name, "validation")[number]
     np.testing.assert_array_equal(example["image"], drawn.image)
     if name == "shapes":
         np.testing.assert_array_equal(example["segmentation_mask"][..., 0], drawn.classes)
@@ -98,14 +98,14 @@ def test_a_second_drawing_gives_the_stored_scene(stored, name, number):
 
 
 @pytest.mark.parametrize("number", [0, 7, 9])
-def test_a_second_synthesis_gives_the_stored_tone(stored, number):
-    tone = stored("tones", "validation")[number]
+def test_a_second_synthesis_gives_the_stored_tone(examples_of, number):
+    tone = examples_of("tones", "validation")[number]
     np.testing.assert_array_equal(tone["audio"], tones.recording(MEDIUM_TONE, tone["label"], 1, number))
 
 
 @pytest.mark.parametrize("number", [0, 7, 9])
-def test_a_second_drawing_gives_the_stored_solid(stored, number):
-    solid = stored("solids", "validation")[number]
+def test_a_second_drawing_gives_the_stored_solid(examples_of, number):
+    solid = examples_of("solids", "validation")[number]
     np.testing.assert_array_equal(solid["volume"][..., 0], solids.volume(MEDIUM_SOLID, solid["label"], 1, number))
 
 

@@ -124,11 +124,11 @@ def test_splits(tmp_path, validation):
 def test_validation_is_cut_from_train_and_never_from_test(tmp_path):
     classes(tmp_path, {"a": 20, "b": 10}, "train")
     classes(tmp_path, {"a": 5, "b": 5}, "test")
-    found = names(read_folder(tmp_path), tmp_path)
-    assert len(found["test"]) == 10
-    assert len(found["train"]) > 20 > len(found["validation"])
-    assert all(path.startswith("train/") for path in found["train"] + found["validation"])
-    assert all(path.startswith("test/") for path in found["test"])
+    paths = names(read_folder(tmp_path), tmp_path)
+    assert len(paths["test"]) == 10
+    assert len(paths["train"]) > 20 > len(paths["validation"])
+    assert all(path.startswith("train/") for path in paths["train"] + paths["validation"])
+    assert all(path.startswith("test/") for path in paths["test"])
 
 
 def test_copies_in_two_splits_or_classes_are_counted(tmp_path):
@@ -199,9 +199,9 @@ def test_the_fingerprint_is_of_names_labels_and_content(tmp_path):
         copy = tmp_path / "copy"
         shutil.copytree(tmp_path / "one", copy)
         change(copy)
-        found = read_folder(copy).fingerprint
+        fingerprint = read_folder(copy).fingerprint
         shutil.rmtree(copy)
-        return found
+        return fingerprint
 
     assert changed(lambda copy: None) == one
     assert changed(lambda copy: os.utime(copy / "a" / "000.png", (0, 0))) == one

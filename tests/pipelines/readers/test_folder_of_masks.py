@@ -41,9 +41,9 @@ def test_images_and_masks(tmp_path):
 def test_masks_in_splits(tmp_path, places):
     for split, count in {"train": 6, "val": 3, "test": 2}.items():
         scenes(tmp_path, count, *places.format(split=split).split())
-    found = names(read_folder(tmp_path), tmp_path)
-    assert {split: len(paths) for split, paths in found.items()} == {"train": 6, "validation": 3, "test": 2}
-    assert all("test" in path for path in found["test"])
+    splits = names(read_folder(tmp_path), tmp_path)
+    assert {split: len(paths) for split, paths in splits.items()} == {"train": 6, "validation": 3, "test": 2}
+    assert all("test" in path for path in splits["test"])
 
 
 def test_images_beside_the_splits_are_counted(tmp_path):

@@ -32,7 +32,7 @@ def jpeg(height, width, quality=95):
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory):
+def prepare_data(tmp_path_factory):
     """Prepares a data set with the examples of a test and returns its folder; each name once."""
     folders = {}
 
@@ -51,15 +51,15 @@ def prepared(tmp_path_factory):
 
 
 @pytest.fixture
-def flowers(prepared):
+def flowers(prepare_data):
     def some(count):
         return [{"image": jpeg(40 + i, 60), "label": i % 102, "file_name": str(i)} for i in range(count)]
 
-    return prepared("oxford_flowers102", train=some(24), validation=some(6), test=some(9))
+    return prepare_data("oxford_flowers102", train=some(24), validation=some(6), test=some(9))
 
 
 @pytest.fixture
-def pets(prepared):
+def pets(prepare_data):
     def some(count):
         box = tfds.features.BBox(0.0, 0.0, 1.0, 1.0)
         for i in range(count):
@@ -69,11 +69,11 @@ def pets(prepared):
             rest = {"species": 0, "file_name": str(i), "head_bbox": box}
             yield {"image": jpeg(50, 60), "label": i % 37, "segmentation_mask": mask} | rest
 
-    return prepared("oxford_iiit_pet", train=some(20), test=some(5))
+    return prepare_data("oxford_iiit_pet", train=some(20), test=some(5))
 
 
 @pytest.fixture
-def voc(prepared):
+def voc(prepare_data):
     def some(count):
         for i in range(count):
             box = tfds.features.BBox(ymin=0.1, xmin=0.2, ymax=0.5, xmax=0.6)
@@ -84,16 +84,16 @@ def voc(prepared):
                 "labels_no_difficult": [0],
             }
 
-    return prepared("voc/2007", train=some(20), validation=some(4), test=some(6))
+    return prepare_data("voc/2007", train=some(20), validation=some(4), test=some(6))
 
 
 @pytest.fixture
-def cifar(prepared):
+def cifar(prepare_data):
     def some(count, first):
         shade = [np.full((32, 32, 3), first + i, np.uint8) for i in range(count)]
         return [{"id": str(i), "image": image, "label": i % 10} for i, image in enumerate(shade)]
 
-    return prepared("cifar10", train=some(100, 0), test=some(20, 150))
+    return prepare_data("cifar10", train=some(100, 0), test=some(20, 150))
 
 
 def test_images_of_one_size_are_decoded_in_memory(cifar):
@@ -233,11 +233,11 @@ def test_boxes_that_leave_the_image_take_their_labels_with_them(voc, augmentatio
     assert any((kept != -1).any() for kept in labels)
 
 
-def test_sounds_get_one_length(prepared):
+def test_sounds_get_one_length(prepare_data):
     def some(count):
         return [{"audio": np.full(8000 + 3000 * i, 1000, np.int16), "label": i % 12} for i in range(count)]
 
-    folder = prepared("speech_commands", train=some(12), validation=some(2), test=some(2))
+    folder = prepare_data("speech_commands", train=some(12), validation=some(2), test=some(2))
     data = pipelines.load("speech_commands", batch_size=4, data_dir=folder, mean=(0,), std=(1,))
     assert (data.image_shape, data.value_range) == ((16000, 1), (0, 32768))
     sounds = next(iter(data.evaluation("train").unbatch().batch(12)))[0].numpy()[..., 0]
@@ -247,38 +247,38 @@ def test_sounds_get_one_length(prepared):
         pipelines.load("speech_commands", image_size=20, data_dir=folder)
 
 
-def test_labels_that_are_no_class(prepared):
+def test_labels_that_are_no_class(prepare_data):
     def some(count, label):
         return [{"image": np.zeros((28, 28, 1), np.uint8), "label": label} for i in range(count)]
 
-    folder = prepared("kmnist", train=some(40, 1), test=some(5, -1))
+    folder = prepare_data("kmnist", train=some(40, 1), test=some(5, -1))
     with pytest.raises(
         pipelines.BadData, match=r"5 of 5 labels in its test split are no class: -1, allowed 0 \.\.\. 9"
     ):
         pipelines.load("kmnist", data_dir=folder)
 
 
-def test_labels_of_a_stream_that_are_no_class(prepared):
+def test_labels_of_a_stream_that_are_no_class(prepare_data):
     def some(count, label):
         return [{"image": jpeg(20, 24), "label": label} for _ in range(count)]
 
-    folder = prepared("food101", train=some(20, 1), validation=some(5, -1))
+    folder = prepare_data("food101", train=some(20, 1), validation=some(5, -1))
     with pytest.raises(
         pipelines.BadData, match=r"5 of 5 labels in its test split are no class: -1, allowed 0 \.\.\. 100"
     ):
         pipelines.load("food101", data_dir=folder, data_memory=0)
 
 
-def test_an_empty_split(prepared):
+def test_an_empty_split(prepare_data):
     one = [{"image": np.zeros((28, 28, 1), np.uint8), "label": 1}]
-    folder = prepared("fashion_mnist", train=one, test=one)
+    folder = prepare_data("fashion_mnist", train=one, test=one)
     with pytest.raises(pipelines.BadData, match=r"has no example in train\[90%:\], its validation split \(--dataset\)"):
         pipelines.load("fashion_mnist", data_dir=folder)
 
 
-def test_data_without_an_image_and_a_label(prepared):
+def test_data_without_an_image_and_a_label(prepare_data):
     one = [{"title": "a", "description": "b", "label": 0}]
-    folder = prepared("ag_news_subset", train=one, test=one)
+    folder = prepare_data("ag_news_subset", train=one, test=one)
     with pytest.raises(pipelines.BadData, match=r"title, .*no image, audio or volume with a label, a mask or boxes"):
         pipelines.load("ag_news_subset", data_dir=folder)
 
@@ -292,14 +292,14 @@ def test_small_images_in_memory_can_be_cropped(name, cifar):
 
 
 @pytest.mark.slow
-def test_data_larger_than_memory_stream_through_it(prepared):
+def test_data_larger_than_memory_stream_through_it(prepare_data):
     """Records of twice the allowed memory: three epochs later the process is no larger."""
 
     def some(count):
         for i in range(count):
             yield {"image": RNG.integers(0, 256, (96, 96, 3), np.uint8), "label": i % 10}
 
-    folder = prepared("stl10", train=list(some(2500)), test=list(some(20)))
+    folder = prepare_data("stl10", train=list(some(2500)), test=list(some(20)))
     program = """
 import os, sys
 import pipelines

@@ -142,11 +142,11 @@ def test_a_count_is_a_whole_number_from_1_up(text):
 
 
 def test_a_defect_keeps_its_traceback():
-    def broken():
+    def raise_defect():
         raise RuntimeError("a defect")
 
     with pytest.raises(RuntimeError):
-        run_main(broken)
+        run_main(raise_defect)
 
 
 @pytest.mark.parametrize(

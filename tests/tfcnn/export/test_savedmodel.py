@@ -41,7 +41,7 @@ np.savez(out, **{key: value.astype("U") if value.dtype == object else value for 
 
 
 @pytest.fixture(scope="module")
-def served(finished_run, tmp_path_factory):
+def serving(finished_run, tmp_path_factory):
     """What the SavedModel answers to the first scans, the standardised inputs, the Keras model, facts of the data."""
     folder = tmp_path_factory.mktemp("served")
     scans = np.round(load_digits().images[:20] * (255 / 16)).astype(np.uint8)[..., None]
@@ -59,16 +59,16 @@ def softmax(logits):
     return shares / shares.sum(-1, keepdims=True)
 
 
-def test_equal_to_the_model(served):
-    answers, ready, model, facts = served
+def test_equal_to_the_model(serving):
+    answers, ready, model, facts = serving
     expected = softmax(model.predict_on_batch(ready).astype("float64"))
     np.testing.assert_allclose(answers["ready/probabilities"], expected, atol=1e-5)
     np.testing.assert_array_equal(answers["ready/class"], expected.argmax(-1))
     assert answers["ready/class_name"].tolist() == [facts["class_names"][i] for i in expected.argmax(-1)]
 
 
-def test_every_way_in_gives_the_same(served):
-    answers = served[0]
+def test_every_way_in_gives_the_same(serving):
+    answers = serving[0]
     for name in ("default", "files"):
         np.testing.assert_allclose(answers[f"{name}/probabilities"], answers["serve/probabilities"], atol=1e-6)
     np.testing.assert_allclose(answers["serve/probabilities"].sum(-1), 1, atol=1e-6)

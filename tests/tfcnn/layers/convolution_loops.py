@@ -39,7 +39,7 @@ def windows(x, kernel_size, strides=None, dilation_rate=None):
         )
 
 
-def gathered(batch, values):
+def gather(batch, values):
     """A list of (position, batch of vectors) as one array."""
     values = list(values)
     y = np.zeros((batch, *np.add(values[-1][0], 1), values[0][1].shape[-1]))
@@ -63,7 +63,7 @@ def convolution(weights, x, strides=None, dilation_rate=None, amounts=None, mode
             outputs.append(products.reshape(len(x), -1).sum(axis=1))
         return activation(np.stack(outputs, axis=-1) + (bias[0] if bias else 0))
 
-    return gathered(len(x), ((p, value(w)) for p, w in windows(x, kernel.shape[:-2], strides, dilation_rate)))
+    return gather(len(x), ((p, value(w)) for p, w in windows(x, kernel.shape[:-2], strides, dilation_rate)))
 
 
 def locally_connected(weights, x, kernel_size, strides=None, amounts=None, activation=identity):
@@ -71,7 +71,7 @@ def locally_connected(weights, x, kernel_size, strides=None, amounts=None, activ
     kernels, bias = weights
     x = padding((), x, amounts) if amounts else x
     places = windows(x, kernel_size, strides)
-    return gathered(
+    return gather(
         len(x),
         ((p, activation(w.reshape(len(x), -1) @ kernels[i] + bias[p])) for i, (p, w) in enumerate(places)),
     )
@@ -110,9 +110,7 @@ def mlp_convolution(weights, x, strides, amounts, activation):
             values = activation(values @ matrix[0, 0] + offset)
         return values
 
-    return gathered(
-        len(x), ((p, perceptron(w)) for p, w in windows(padding((), x, amounts), kernel.shape[:2], strides))
-    )
+    return gather(len(x), ((p, perceptron(w)) for p, w in windows(padding((), x, amounts), kernel.shape[:2], strides)))
 
 
 def bilinear(image, row, column):

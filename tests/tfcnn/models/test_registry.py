@@ -34,7 +34,7 @@ def weightless(arch, *args, **overrides):
 
 
 @cache
-def priced(arch, **scale):
+def cost_of(arch, **scale):
     """A network of the paper's size, or scaled."""
     return cost.cost_table(weightless(arch, **scale))
 
@@ -63,7 +63,7 @@ def test_published_counts(row):
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ALSO_PUBLISHED, ids=lambda row: row["arch"])
 def test_other_published_counts(row):
-    trainable = priced(row["arch"]).trainable
+    trainable = cost_of(row["arch"]).trainable
     if "millions" in row:
         assert trainable / 1e6 == pytest.approx(row["millions"], rel=0.02)
     else:
@@ -103,11 +103,11 @@ def test_minimum_size(arch):
 @pytest.mark.parametrize("arch", tfcnn.list_archs())
 def test_depth_and_width_scale_every_network(arch):
     form = {"form": "same"} if arch == "unet3d" else {}  # or the depth decides
-    shallow = priced(arch, depth=0.3, **form)
-    wide = priced(arch, depth=0.3, width=2, **form)
-    deep = priced(arch, **form)
+    shallow = cost_of(arch, depth=0.3, **form)
+    wide = cost_of(arch, depth=0.3, width=2, **form)
+    deep = cost_of(arch, **form)
     if len(deep.rows) == len(shallow.rows):  # one block a stage stays one
-        deep = priced(arch, depth=1.2, **form)
+        deep = cost_of(arch, depth=1.2, **form)
     assert wide.macs > 2 * shallow.macs
     assert deep.macs > shallow.macs
     assert len(deep.rows) > len(shallow.rows)
@@ -282,7 +282,7 @@ def test_segmentation_networks_take_images_of_any_size(arch):
     """Built without a size, as large as the image whatever that is."""
     family = registry.family_of(arch)
     shape = shape_of(arch, 33, 47, 2)
-    known = tfcnn.build(arch, shape, 3, **SMALLER[family.module])
+    reference = tfcnn.build(arch, shape, 3, **SMALLER[family.module])
     open_size = (*(None,) * (len(shape) - 1), 2)
     form = {"form": "same"} if arch == "unet3d" else {}
     model = tfcnn.build(arch, open_size, 3, **SMALLER[family.module], **form)
@@ -290,7 +290,7 @@ def test_segmentation_networks_take_images_of_any_size(arch):
         shape = (227, 230, 2)
         assert model(np.zeros((1, *shape))).shape == (1, 227, 230, 3)
         return
-    model.set_weights(known.get_weights())
+    model.set_weights(reference.get_weights())
     images = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
-    expected = np.asarray(known(images))
+    expected = np.asarray(reference(images))
     np.testing.assert_allclose(model(images), expected, rtol=1e-4, atol=1e-5 * abs(expected).max())

@@ -60,7 +60,7 @@ def test_plateaus_are_those_of_keras(patience):
     assert count > 3
 
 
-def compiled():
+def build_compiled():
     keras.utils.set_random_seed(0)
     model = tfcnn.build("lenet5", (16, 16, 1), 3)
     model.compile(keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -71,7 +71,7 @@ def compiled():
 def test_checkpoint_holds_weights_and_optimiser(tmp_path):
     images = np.random.default_rng(0).normal(size=(8, 16, 16, 1))
     labels = np.arange(8) % 3
-    model = compiled()
+    model = build_compiled()
     checkpoints = Checkpoints(model, tmp_path / "checkpoints")
     assert checkpoints.restore() == (0, 0, [])
     model.train_on_batch(images, labels)
@@ -79,7 +79,7 @@ def test_checkpoint_holds_weights_and_optimiser(tmp_path):
     checkpoints.save(2, 5, history)
     expected = [model.train_on_batch(images, labels) for _ in range(3)]
 
-    other = compiled()
+    other = build_compiled()
     assert Checkpoints(other, tmp_path / "checkpoints").restore() == (2, 5, history)
     assert [other.train_on_batch(images, labels) for _ in range(3)] == expected
     assert int(other.optimizer.iterations) == 4
@@ -88,7 +88,7 @@ def test_checkpoint_holds_weights_and_optimiser(tmp_path):
 @pytest.fixture
 def three(tmp_path):
     """Three checkpoints of (epoch, 0, []), whose weights are all equal to `epoch`; a function that restores."""
-    model = compiled()
+    model = build_compiled()
     model.optimizer.build(model.trainable_variables)
 
     def fill(value):
@@ -207,7 +207,7 @@ def test_weights_that_are_not_finite_are_not_saved(three):
 def keeper(tmp_path, **kwargs):
     saved = types.SimpleNamespace(save=lambda epoch, step, rows: None)
     callback = Keeper(RunDirectory(tmp_path), saved, [], signals=DeferredSignals(), **kwargs)
-    callback.set_model(compiled())
+    callback.set_model(build_compiled())
     return callback
 
 

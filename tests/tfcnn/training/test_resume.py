@@ -150,24 +150,24 @@ def test_state_that_a_resume_leaves_out_is_noticed(left_out, controls, monkeypat
     data_train = pipelines.dataset.Data.train
     controls.stop(name, "on_train_batch_end", 1)
     model = controls.model
-    lost = {
+    variables = {
         "seeds": [v for v in model.variables if "seed_generator" in v.path],
         "optimiser": [v for v in model.optimizer.variables if "momentum" in v.name],
         "metrics": model.metrics_variables,
     }.get(left_out, [])
-    assert lost or left_out in ("nothing", "order", "place in the epoch")
+    assert variables or left_out in ("nothing", "order", "place in the epoch")
 
     def without(checkpoints):
         epoch, step, rows = restore(checkpoints)
-        for variable in lost:
+        for variable in variables:
             variable.assign(tf.zeros_like(variable))
         return epoch, 0 if left_out == "place in the epoch" else step, rows
 
-    def shifted(data, epochs, epoch, step):
+    def shift(data, epochs, epoch, step):
         return data_train(data, epochs, epoch, step - 1 if left_out == "order" else step)
 
     monkeypatch.setattr(Checkpoints, "restore", without)
-    monkeypatch.setattr(pipelines.dataset.Data, "train", shifted)
+    monkeypatch.setattr(pipelines.dataset.Data, "train", shift)
     assert bool(differences(controls.whole, controls.resume(name))) is (left_out != "nothing")
 
 

@@ -15,7 +15,7 @@ ROWS = [{"epoch": 1, "loss": 2.0, "val_loss": 2.5, "accuracy": 0.4, "val_accurac
 
 
 @pytest.fixture
-def drawn(monkeypatch):
+def saved_figures(monkeypatch):
     """The figures that are saved in this test."""
     figures = []
     save_figure = Figure.savefig
@@ -84,18 +84,18 @@ def test_other_warnings_stay(monkeypatch, tmp_path):
         text.save(Figure(), tmp_path / "a.png")
 
 
-def test_the_names_of_classes(drawn, tmp_path):
+def test_the_names_of_classes(saved_figures, tmp_path):
     names = ("a$$b", "$5_to_$9", "c" * 50)
     confusion.draw_confusion(np.eye(3, dtype=int), names, tmp_path / "a.png", title="x on $data$")
-    (figure,) = drawn
+    (figure,) = saved_figures
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == [r"a\$\$b", r"\$5_to_\$9", "c" * 15 + "…" + "c" * 14]
     assert figure.get_suptitle() == r"x on \$data\$"
 
 
-def test_the_names_of_runs(drawn, tmp_path):
+def test_the_names_of_runs(saved_figures, tmp_path):
     curves.draw_comparison({"a$$b": ROWS, "_old": ROWS, "$x": []}, tmp_path / "a.png")
     curves.draw_curves(ROWS, tmp_path / "b.png", title="lenet5 on /data/$5_$9")
-    comparison, run = drawn
+    comparison, run = saved_figures
     assert [entry.get_text() for entry in comparison.legends[0].get_texts()] == [r"a\$\$b", "_old", r"\$x"]
     assert run.get_suptitle() == r"lenet5 on /data/\$5_\$9"

@@ -203,7 +203,7 @@ def test_pruned_trials_say_so(standin):
     assert all(len(trial.curve) == 3 for trial in trials if trial.state == "COMPLETED")
 
 
-def ended(number, status, score=None, message=None):
+def make_trial(number, status, score=None, message=None):
     hp = types.SimpleNamespace(values={"width": 0.5})
     return types.SimpleNamespace(trial_id=str(number), status=status, score=score, message=message, hyperparameters=hp)
 
@@ -211,15 +211,21 @@ def ended(number, status, score=None, message=None):
 @pytest.mark.parametrize(
     ("trial", "line"),
     [
-        (ended(1, "STOPPED"), "trial 1 of 8  pruned  best 75.00 % (trial 0)  45 s left  width 0.5"),
-        (ended(1, "COMPLETED", 0.5), "trial 1 of 8  50.00 %  best 75.00 % (trial 0)  45 s left  width 0.5"),
-        (ended(1, "FAILED", None, "raised X"), "trial 1 of 8  failed, raised X  best 75.00 % (trial 0)  45 s left"),
-        (ended(1, "INVALID", None, "killed"), "trial 1 of 8  killed; once more  best 75.00 % (trial 0)  52 s left"),
+        (make_trial(1, "STOPPED"), "trial 1 of 8  pruned  best 75.00 % (trial 0)  45 s left  width 0.5"),
+        (make_trial(1, "COMPLETED", 0.5), "trial 1 of 8  50.00 %  best 75.00 % (trial 0)  45 s left  width 0.5"),
+        (
+            make_trial(1, "FAILED", None, "raised X"),
+            "trial 1 of 8  failed, raised X  best 75.00 % (trial 0)  45 s left",
+        ),
+        (
+            make_trial(1, "INVALID", None, "killed"),
+            "trial 1 of 8  killed; once more  best 75.00 % (trial 0)  52 s left",
+        ),
     ],
 )
 def test_the_line_of_a_trial(trial, line):
     """Of eight trials at 7.5 seconds six are left, or seven where this one is to be started again."""
-    trials = {"0": ended(0, "COMPLETED", 0.75), "1": trial, "2": ended(2, "RUNNING")}
+    trials = {"0": make_trial(0, "COMPLETED", 0.75), "1": trial, "2": make_trial(2, "RUNNING")}
     oracle = types.SimpleNamespace(
         trials=trials,
         objectives=[keras_tuner.Objective("val_accuracy", "max")],

@@ -43,12 +43,12 @@ def test_equals_torch_on_random_cases(rank, seed):
     expected.backward(torch.from_numpy(upstream))
     with tf.GradientTape() as tape:
         tape.watch(images_ := tf.constant(x))
-        found = layer(images_)
+        actual = layer(images_)
     gradients = tape.gradient(
-        found, [images_, layer.kernel.value, layer.bias.value], tf.constant(np.moveaxis(upstream, 1, -1))
+        actual, [images_, layer.kernel.value, layer.bias.value], tf.constant(np.moveaxis(upstream, 1, -1))
     )
     close = {"rtol": 1e-3, "atol": 1e-4}
-    np.testing.assert_allclose(found, expected.detach().movedim(1, -1), **close)
+    np.testing.assert_allclose(actual, expected.detach().movedim(1, -1), **close)
     np.testing.assert_allclose(gradients[0], images.grad.movedim(1, -1), **close)
     np.testing.assert_allclose(gradients[1], oracle.weight.grad.permute(*range(2, rank + 2), 1, 0), **close)
     np.testing.assert_allclose(gradients[2], oracle.bias.grad, **close)

@@ -30,8 +30,8 @@ def test_equals_direct_convolution_on_random_cases(seed):
             loss = tf.reduce_sum(tf.sin(outputs))
         return [outputs, *tape.gradient(loss, [x, layer.kernel.value, layer.bias.value])]
 
-    for found, expected in zip(values_and_gradients(fast), values_and_gradients(direct), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-5 * max(1, np.abs(expected).max()))
+    for actual, expected in zip(values_and_gradients(fast), values_and_gradients(direct), strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-5 * max(1, np.abs(expected).max()))
 
     open_layer = keras.Input((None, None, 2))
     open_model = keras.Model(open_layer, fast(open_layer))

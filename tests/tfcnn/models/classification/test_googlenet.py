@@ -127,14 +127,16 @@ def test_auxiliary_classifiers_are_torchvisions(tmp_path):
     torch.manual_seed(0)
     reference = torchvision.models.googlenet(num_classes=5, init_weights=False, aux_logits=True).eval()
     save_file(reference.state_dict(), tmp_path / "googlenet.safetensors")
-    seen = {}
-    reference.inception4a.register_forward_hook(lambda *args: seen.update(aux1=reference.aux1(args[-1])))
-    reference.inception4d.register_forward_hook(lambda *args: seen.update(aux2=reference.aux2(args[-1])))
+    auxiliary = {}
+    reference.inception4a.register_forward_hook(lambda *args: auxiliary.update(aux1=reference.aux1(args[-1])))
+    reference.inception4d.register_forward_hook(lambda *args: auxiliary.update(aux2=reference.aux2(args[-1])))
     images = np.random.default_rng(0).normal(size=(2, 72, 88, 3)).astype("float32")
     with torch.no_grad():
         logits = reference(torch.from_numpy(np.moveaxis(images, -1, 1).copy()))
     path = str(tmp_path / "googlenet.safetensors")
     model = tfcnn.build("googlenet", (72, 88, 3), 5, auxiliary=True, weights=path)
-    for found, expected in zip(model.predict_on_batch(images), (logits, seen["aux1"], seen["aux2"]), strict=True):
+    for actual, expected in zip(
+        model.predict_on_batch(images), (logits, auxiliary["aux1"], auxiliary["aux2"]), strict=True
+    ):
         assert expected.std() > 0
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(actual, expected, atol=1e-5)

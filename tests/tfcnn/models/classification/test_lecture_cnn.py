@@ -24,8 +24,8 @@ def test_the_slides_layers_one_after_the_other(kernel_size, pool_size, filters):
     model = tfcnn.build("lecture_cnn", (96, 96, 3), **choices)
     model.set_weights(slide.get_weights())
     images = np.random.default_rng(0).normal(size=(4, 96, 96, 3)).astype("float32")
-    found = keras.ops.softmax(model(images, training=False))
-    np.testing.assert_allclose(found, slide(images, training=False), rtol=1e-4, atol=1e-6)
+    actual = keras.ops.softmax(model(images, training=False))
+    np.testing.assert_allclose(actual, slide(images, training=False), rtol=1e-4, atol=1e-6)
 
 
 def test_a_pooling_too_large_for_the_image_is_refused():

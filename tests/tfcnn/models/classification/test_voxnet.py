@@ -47,8 +47,8 @@ def test_values():
     x = x.max(axis=(1, 3, 5)).ravel()
     x = leaky(x @ next(weights) + next(weights))
     expected = x @ next(weights) + next(weights)
-    found = model.predict_on_batch(volume[None].astype("float32"))[0]
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    actual = model.predict_on_batch(volume[None].astype("float32"))[0]
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_three_rates_or_one():
