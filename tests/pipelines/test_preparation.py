@@ -40,13 +40,13 @@ def test_a_mask_is_cropped_as_its_image_is(shaded_folder, augmentation, tmp_path
         augmentation=augmentation,
         data_dir=str(tmp_path),
     )
-    seen = set()
+    shares = set()
     for inputs, masks in data.train(6).as_numpy_iterator():
-        shown = np.round((inputs * data.std + data.mean)[..., 0] * 255 / SHADE)
-        for image, mask in zip(shown, masks, strict=True):
+        shades = np.round((inputs * data.std + data.mean)[..., 0] * 255 / SHADE)
+        for image, mask in zip(shades, masks, strict=True):
             assert (image == mask).mean() > 0.9  # all but the blurred edges of the classes
-            seen.add((mask == 1).mean().round(2))
-    assert len(seen) > 10  # and the crops differ
+            shares.add((mask == 1).mean().round(2))
+    assert len(shares) > 10  # and the crops differ
 
 
 def test_an_object_that_is_cut_off_has_no_label():

@@ -27,13 +27,13 @@ def test_the_numbers_are_those_of_scikit_learn(run_copy):
 
 
 def test_the_command(run_copy, run_command):
-    done = run_command("tfcnn.evaluate", run_copy.path)
-    assert (done.returncode, done.stderr) == (0, "")
+    process = run_command("tfcnn.evaluate", run_copy.path)
+    assert (process.returncode, process.stderr) == (0, "")
     accuracy = run_copy.read_metrics()["test_accuracy"]
-    assert f"accuracy  {accuracy:.2%} of 360 test images" in done.stdout
+    assert f"accuracy  {accuracy:.2%} of 360 test images" in process.stdout
     written = json.loads((run_copy.path / "evaluation-test.json").read_text())
     assert np.trace(written["confusion"]) == round(accuracy * 360)
-    lines = done.stdout.split("\n")
+    lines = process.stdout.split("\n")
     assert lines[0].split() == ["true", "\\", "predicted", *map(str, range(10))]
     assert [int(n.replace(".", "0")) for n in lines[4].split()[1:]] == written["confusion"][3]
     with Image.open(run_copy.path / "confusion-test.png") as picture:
@@ -182,11 +182,11 @@ def test_a_run_whose_splits_were_cut_by_position(run):
 
 def test_the_command_on_other_data(run, tmp_path, run_command):
     write_images(tmp_path / "new", ("dark", "red"), seed=1)
-    done = run_command("tfcnn.evaluate", run.path, "--dataset", tmp_path / "new")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "absent    'green': no test image" in done.stdout
+    process = run_command("tfcnn.evaluate", run.path, "--dataset", tmp_path / "new")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "absent    'green': no test image" in process.stdout
     (data_of(run) / "red" / "0-00.png").unlink()
-    done = run_command("tfcnn.evaluate", run.path)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: the data of the run in")
-    assert len(done.stderr.splitlines()) == 1
+    process = run_command("tfcnn.evaluate", run.path)
+    assert process.returncode == 2
+    assert process.stderr.startswith("error: the data of the run in")
+    assert len(process.stderr.splitlines()) == 1

@@ -40,51 +40,51 @@ ROOT = Path(__file__).parents[2]
 def main_job(tmp_path_factory):
     """`python -m tfcnn.train --arch mobilenet` and no other flag, in an empty folder: the process and the run."""
     folder = tmp_path_factory.mktemp("main")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "tfcnn.train", "--arch", "mobilenet"],
         cwd=folder,
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     (path,) = (folder / "runs").iterdir()
-    return done, RunDirectory(path)
+    return process, RunDirectory(path)
 
 
 def test_the_main_job_leaves_a_complete_run(main_job):
-    done, run = main_job
+    process, run = main_job
     assert {file.name for file in run.path.iterdir()} == FILES
-    assert f"run directory      runs/{run.path.name}" in done.stdout
-    assert done.stderr == ""
+    assert f"run directory      runs/{run.path.name}" in process.stdout
+    assert process.stderr == ""
 
 
 def test_the_main_job_learns(main_job):
-    done, run = main_job
-    accuracy = float(re.search(r"test accuracy +([\d.]+)%", done.stdout).group(1)) / 100
+    process, run = main_job
+    accuracy = float(re.search(r"test accuracy +([\d.]+)%", process.stdout).group(1)) / 100
     assert accuracy >= 0.97  # mean of three seeds: 99.3 %; see benchmarks/digits.py
     assert run.read_metrics()["test_accuracy"] == pytest.approx(accuracy, abs=1e-4)
 
 
 def test_the_main_job_measures_its_speed(main_job):
-    done, run = main_job
+    process, run = main_job
     assert run.read_metrics()["images_per_second"] > 0
-    assert re.search(r"images per second +\d", done.stdout)
+    assert re.search(r"images per second +\d", process.stdout)
 
 
 def test_the_main_job_names_the_stem_that_it_chose(main_job):
-    done, run = main_job
-    assert "stem       cifar" in done.stdout
+    process, run = main_job
+    assert "stem       cifar" in process.stdout
     assert run.read_config()["arguments"]["stem"] == "cifar"
 
 
 def test_the_main_job_shows_plain_lines_of_progress(main_job):
-    done, _ = main_job
-    lines = [line for line in done.stdout.splitlines() if line.startswith("epoch")]
+    process, _ = main_job
+    lines = [line for line in process.stdout.splitlines() if line.startswith("epoch")]
     assert len(lines) >= 12
     pattern = r"epoch +\d+/12  step \d+/39  loss [\d.]+  accuracy [\d.]+.*  [\d,]+ images/s  [\d:]+( s)? left"
     assert all(re.fullmatch(pattern, line) for line in lines)
-    assert not {"\r", "\x1b", "\b"} & set(done.stdout)
+    assert not {"\r", "\x1b", "\b"} & set(process.stdout)
 
 
 @pytest.mark.parametrize(
@@ -219,9 +219,9 @@ def test_resume_gives_the_uninterrupted_run(tmp_path, monkeypatch):
 
 def test_resuming_a_finished_run_changes_nothing(finished_run, run_command):
     before = finished_run.metrics.read_bytes()
-    done = run_command("tfcnn.train", "--resume", "--out", finished_run.path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "is finished" in done.stdout
+    process = run_command("tfcnn.train", "--resume", "--out", finished_run.path)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "is finished" in process.stdout
     assert finished_run.metrics.read_bytes() == before
 
 

@@ -43,12 +43,12 @@ def test_a_name_may_have_other_values_in_each_branch(sampler):
     if sampler == "gp":
         pytest.importorskip("torch")
     storage = optuna.storages.InMemoryStorage()
-    for trials in (20, 25):  # the second time the study is continued
-        oracle = OptunaOracle(SCORE, sampler, max_trials=trials, space=branching, storage=storage)
-        seen = run_trials(oracle, score=lambda values: values["size"])
-    assert len(seen) == 25
-    assert all(map(is_of_its_branch, seen.values()))
-    assert {values["net"] for values in seen.values()} == {"small", "large"}
+    for most in (20, 25):  # the second time the study is continued
+        oracle = OptunaOracle(SCORE, sampler, max_trials=most, space=branching, storage=storage)
+        trials = run_trials(oracle, score=lambda values: values["size"])
+    assert len(trials) == 25
+    assert all(map(is_of_its_branch, trials.values()))
+    assert {values["net"] for values in trials.values()} == {"small", "large"}
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_a_step_reaches_its_end(low, high, step, values):
 @pytest.mark.parametrize("sampler", ["random", "tpe", "grid"])
 def test_every_step_is_drawn(sampler):
     oracle = OptunaOracle(SCORE, sampler, max_trials=6, space=lambda hp: hp.Float("x", 0.0, 0.5, step=0.1))
-    seen = run_trials(oracle, score=lambda values: values["x"])
-    assert sorted(values["x"] for values in seen.values()) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    trials = run_trials(oracle, score=lambda values: values["x"])
+    assert sorted(values["x"] for values in trials.values()) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
 
 
 def everything(hp):

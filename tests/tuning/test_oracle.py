@@ -18,12 +18,12 @@ from tuning.study.trials import NO_HEARTBEAT, record_of
 
 
 def test_conditions_decide_what_is_asked():
-    seen = run_trials(OptunaOracle(SCORE, "random", max_trials=40, space=mixed_space)).values()
-    for values in seen:
+    trials = run_trials(OptunaOracle(SCORE, "random", max_trials=40, space=mixed_space)).values()
+    for values in trials:
         assert values["units"] in (range(1, 5) if values["kind"] == "a" else range(10, 41, 10))
         assert values["style"] in (("thin", "flat") if values["kind"] == "a" else ("bold", "round"))
         assert values["fixed"] == "always"
-    assert {values["kind"] for values in seen} == {"a", "b", "c"}
+    assert {values["kind"] for values in trials} == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2", "cmaes", "grid"])
@@ -31,10 +31,10 @@ def test_a_study_that_was_stopped_is_the_one_that_was_not(sampler):
     whole = run_trials(OptunaOracle(SCORE, sampler, max_trials=30, seed=5, space=mixed_space))
     storage = optuna.storages.InMemoryStorage()
     for most in (3, 9, 10**6):
-        stopped = run_trials(
+        continued = run_trials(
             OptunaOracle(SCORE, sampler, max_trials=30, seed=5, space=mixed_space, storage=storage), most
         )
-    assert stopped == whole
+    assert continued == whole
     assert len(whole) == 30
     assert whole != run_trials(OptunaOracle(SCORE, sampler, max_trials=30, seed=6, space=mixed_space))
 
@@ -184,18 +184,18 @@ def test_what_diverges_is_avoided():
 
 
 def test_infeasible_proposals_cost_no_trial():
-    asked = []
+    proposals = []
 
     def accept(proposal):
-        asked.append(proposal["units"])
+        proposals.append(proposal["units"])
         return proposal["units"] <= 10
 
     storage = optuna.storages.InMemoryStorage()
     oracle = OptunaOracle(SCORE, "random", max_trials=20, space=mixed_space, accept=accept, storage=storage)
-    seen = run_trials(oracle)
-    assert len(seen) == 20
-    assert all(values["units"] <= 10 for values in seen.values())
-    assert oracle.infeasible == sum(units > 10 for units in asked) > 0
+    trials = run_trials(oracle)
+    assert len(trials) == 20
+    assert all(values["units"] <= 10 for values in trials.values())
+    assert oracle.infeasible == sum(units > 10 for units in proposals) > 0
     assert OptunaOracle(SCORE, storage=storage).infeasible == oracle.infeasible
 
 

@@ -118,11 +118,11 @@ def test_the_winner_is_the_best_trial(real):
     ],
 )
 def test_bad_input_is_one_line_without_tensorflow(run_command, tmp_path, flags, message):
-    done = run_command("tuning.search", *flags, "--study", tmp_path / "study", PYTHONPROFILEIMPORTTIME="1")
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
-    assert (done.returncode, len(lines)) == (2, 1)
+    process = run_command("tuning.search", *flags, "--study", tmp_path / "study", PYTHONPROFILEIMPORTTIME="1")
+    lines = [line for line in process.stderr.splitlines() if not line.startswith("import time:")]
+    assert (process.returncode, len(lines)) == (2, 1)
     assert lines[0].startswith(f"error: {message}")
-    assert "tensorflow" not in done.stderr
+    assert "tensorflow" not in process.stderr
     assert not (tmp_path / "study").exists()
 
 

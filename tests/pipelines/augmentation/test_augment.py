@@ -154,7 +154,7 @@ def test_image_mask_and_box_stay_together_under_every_operation(fill_mode):
     labels = result["masks"].numpy()[..., 0]
     assert labels.dtype == np.int32
     assert set(np.unique(labels)) == ({0, 1, 255} if fill_mode == "CONSTANT" else {0, 1})
-    compared = 0
+    comparisons = 0
     for image, label, box, keep in zip(
         result["images"].numpy()[..., 0], labels, result["boxes"].numpy(), result["keep"].numpy(), strict=True
     ):
@@ -168,8 +168,8 @@ def test_image_mask_and_box_stay_together_under_every_operation(fill_mode):
         if abs(np.median(inside) - np.median(outside)) > 60:  # not equalized, solarized or washed out
             bright = np.abs(image - np.median(inside)) < np.abs(image - np.median(outside))
             assert (bright == (label == 1))[label != 255].mean() > 0.96
-            compared += 1
-    assert compared > 100
+            comparisons += 1
+    assert comparisons > 100
 
 
 def test_erasing_leaves_masks_and_boxes():
@@ -255,18 +255,18 @@ def test_volumes_are_mirrored_and_shifted_by_whole_voxels():
     shifts = set()
     for each in moved:
         z, y, x, _ = np.argwhere(each > 0).min(axis=0)
-        seen = np.unravel_index(int(each[z, y, x, 0]) - 1, shape)
-        by = tuple(int(at - was) for at, was in zip((z, y, x), seen, strict=True))
+        origin = np.unravel_index(int(each[z, y, x, 0]) - 1, shape)
+        shift = tuple(int(place - start) for place, start in zip((z, y, x), origin, strict=True))
         expected = np.zeros_like(volume)
         to, source = (
-            tuple(slice(max(sign * b, 0), n + min(sign * b, 0)) for b, n in zip(by, shape, strict=True))
+            tuple(slice(max(sign * b, 0), n + min(sign * b, 0)) for b, n in zip(shift, shape, strict=True))
             for sign in (1, -1)
         )
         expected[to] = volume[source]
         np.testing.assert_array_equal(each, expected)
-        shifts.add(by)
+        shifts.add(shift)
     for axis, most in enumerate((2, 2, 2)):
-        assert {by[axis] for by in shifts} == set(range(-most, most + 1))
+        assert {shift[axis] for shift in shifts} == set(range(-most, most + 1))
 
 
 def test_draws_have_the_promised_shape():

@@ -95,13 +95,13 @@ def test_image_mask_and_box_move_together(degrees):
     masks = geometry.resample(
         (images > 0).astype(np.uint8), matrices, interpolation="NEAREST", fill_mode="CONSTANT", fill_value=255
     ).numpy()
-    shown = geometry.resample(images, matrices, interpolation="BILINEAR", fill_mode="CONSTANT").numpy()
+    results = geometry.resample(images, matrices, interpolation="BILINEAR", fill_mode="CONSTANT").numpy()
     moved, keep = geometry.move_boxes(tf.constant(boxes), matrices, side, side)
     np.testing.assert_array_equal(keep, [[True, False]] * count)
     np.testing.assert_array_equal(moved[:, 1], -np.ones((count, 4)))
     for i in range(count):
-        for drawn in (masks[i, :, :, 0] == 1, shown[i, :, :, 0] > 127):
-            y, x = np.nonzero(drawn)
+        for mask in (masks[i, :, :, 0] == 1, results[i, :, :, 0] > 127):
+            y, x = np.nonzero(mask)
             hull = [x.min(), y.min(), x.max() + 1, y.max() + 1]
             np.testing.assert_allclose(moved[i, 0], hull, atol=1.3)
 
@@ -120,10 +120,10 @@ def test_boxes_are_cropped_as_the_image_is():
     image = np.zeros((50, 60, 1), np.float32)
     image[10:30, 12:40] = 1
     window = tf.constant([5, 20, 40, 30])
-    shown = tf.image.resize(image[5:45, 20:50], (80, 90), "nearest").numpy()[..., 0]
+    result = tf.image.resize(image[5:45, 20:50], (80, 90), "nearest").numpy()[..., 0]
     boxes = tf.constant([[12.0, 10, 40, 30], [0, 0, 10, 10], [-1, -1, -1, -1]])
     cropped, keep = geometry.crop_boxes(boxes, window, 80, 90)
-    y, x = np.nonzero(shown)
+    y, x = np.nonzero(result)
     np.testing.assert_allclose(cropped[0], [x.min(), y.min(), x.max() + 1, y.max() + 1])
     np.testing.assert_array_equal(keep, [True, False, False])
     np.testing.assert_array_equal(cropped[1:], -np.ones((2, 4)))

@@ -108,9 +108,9 @@ def test_tensorflow_decodes_whatever_damaged_file_passes(data, tmp_path):
 
 @pytest.mark.slow
 def test_the_command_prints_the_table(run_command):
-    done = run_command("benchmarks.faults.image_files")
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    process = run_command("benchmarks.faults.image_files")
+    assert process.returncode == 0, process.stderr
+    lines = process.stdout.splitlines()
     assert len(lines) == len(KINDS) + 2
     assert "| empty file | left out | empty: 0 bytes |" in lines
     assert "| CMYK JPEG | used: Pillow | CMYK |" in lines

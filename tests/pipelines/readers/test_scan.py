@@ -128,12 +128,12 @@ def test_a_broken_cache_is_none(folder, examinations, tmp_path, content):
     first = folder()
     (cache,) = (tmp_path / "cache").iterdir()
     if isinstance(content, str):
-        held = json.loads(gzip.decompress(cache.read_bytes()))
+        entries = json.loads(gzip.decompress(cache.read_bytes()))
         if content == "rows":
-            held["files"] = {path: row[:2] for path, row in held["files"].items()}
+            entries["files"] = {path: row[:2] for path, row in entries["files"].items()}
         else:
-            held["written_by"] = [held["written_by"][0], "Pillow 1.0"]
-        content = gzip.compress(json.dumps(held).encode())
+            entries["written_by"] = [entries["written_by"][0], "Pillow 1.0"]
+        content = gzip.compress(json.dumps(entries).encode())
     cache.write_bytes(content)
     assert folder() == first
     assert len(examinations) == 6

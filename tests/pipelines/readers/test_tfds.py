@@ -310,10 +310,10 @@ for _ in data.train(5):
 """
     # With an arena for each thread glibc keeps some 140 MB of freed records, which it reaches in twenty epochs.
     environment = os.environ | {"MALLOC_ARENA_MAX": "2"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, folder], capture_output=True, text=True, check=True, env=environment
     )
-    storage, *resident = done.stdout.splitlines()
+    storage, *resident = process.stdout.splitlines()
     assert "records streamed from the disk" in storage
     resident = [int(value) for value in resident]
     half = len(resident) // 2

@@ -69,12 +69,12 @@ def files(folder):
 @pytest.mark.parametrize(("flags", "message"), BAD)
 def test_bad_input_is_answered_in_one_line_without_tensorflow(flags, message, folder, run_command, no_tensorflow):
     before = files(folder)
-    done = run_command("tfcnn.train", *flags.split(), cwd=folder, PYTHONPATH=no_tensorflow)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith("error: ")
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    process = run_command("tfcnn.train", *flags.split(), cwd=folder, PYTHONPATH=no_tensorflow)
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert process.stderr.startswith("error: ")
+    assert message in process.stderr
+    assert process.stderr.count("\n") == 1
     assert files(folder) == before
 
 
@@ -112,27 +112,27 @@ def test_bad_input_that_tensorflow_is_needed_to_notice(flags, message, folder, m
 )
 def test_bad_input_to_the_other_commands(module, arguments, message, folder, run_command):
     before = files(folder)
-    done = run_command(module, *arguments, cwd=folder)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    process = run_command(module, *arguments, cwd=folder)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert message in process.stderr
+    assert process.stderr.count("\n") == 1
     assert files(folder) == before
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("module", list(COMMANDS))
 def test_help(module, run_command, no_tensorflow):
-    done = run_command(module, "--help", PYTHONPATH=no_tensorflow)
-    assert done.returncode == 0
-    assert done.stdout.startswith(f"usage: python -m {module}")
+    process = run_command(module, "--help", PYTHONPATH=no_tensorflow)
+    assert process.returncode == 0
+    assert process.stdout.startswith(f"usage: python -m {module}")
 
 
 @pytest.mark.slow
 def test_the_list_of_commands(run_command):
-    done = run_command("tfcnn")
-    assert done.returncode == 0
-    assert all(f"python -m {name}" in done.stdout for name in COMMANDS)
-    assert "mobilenet" in done.stdout
+    process = run_command("tfcnn")
+    assert process.returncode == 0
+    assert all(f"python -m {name}" in process.stdout for name in COMMANDS)
+    assert "mobilenet" in process.stdout
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "2.5", "ten", ""])
@@ -163,5 +163,5 @@ def test_exit_codes(error, code, capsys):
 @pytest.mark.slow
 def test_a_closed_pipe_is_no_error():
     script = f"{sys.executable} -m tfcnn | head -1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    process = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")

@@ -91,9 +91,9 @@ def test_what_is_inside_is_what_the_pipeline_does(finished_run):
 
 
 def test_the_command(finished_run, tmp_path, run_command):
-    done = run_command("tfcnn.export", finished_run.path, "--format", "savedmodel", "--out", tmp_path / "again")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"SavedModel written to {tmp_path / 'again'}\n"
+    process = run_command("tfcnn.export", finished_run.path, "--format", "savedmodel", "--out", tmp_path / "again")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout == f"SavedModel written to {tmp_path / 'again'}\n"
     assert (tmp_path / "again" / "saved_model.pb").exists()
 
 

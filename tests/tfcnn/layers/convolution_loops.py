@@ -52,14 +52,14 @@ def convolution(weights, x, strides=None, dilation_rate=None, amounts=None, mode
     """Cross-correlation, as every convolution of a network; groups from the kernel's channels."""
     kernel, *bias = weights
     x = padding((), x, amounts, mode) if amounts else x
-    seen, filters = kernel.shape[-2:]
-    groups = x.shape[-1] // seen
+    channels, filters = kernel.shape[-2:]
+    groups = x.shape[-1] // channels
 
     def value(window):
         outputs = []
         for f in range(filters):
-            first = f // (filters // groups) * seen
-            products = window[..., first : first + seen] * kernel[..., f]
+            first = f // (filters // groups) * channels
+            products = window[..., first : first + channels] * kernel[..., f]
             outputs.append(products.reshape(len(x), -1).sum(axis=1))
         return activation(np.stack(outputs, axis=-1) + (bias[0] if bias else 0))
 

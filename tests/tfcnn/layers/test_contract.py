@@ -214,6 +214,6 @@ for case in names["CASES"]:
     quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     root = str(Path(__file__).resolve().parents[3])
     environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": root, "XLA_FLAGS": quick}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split("\n")[:-1] == [case.id for case in CASES]
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.split("\n")[:-1] == [case.id for case in CASES]

@@ -49,9 +49,9 @@ def test_a_bad_file_stops_the_run_before_anything_is_written(flags, tmp_path):
 def test_bad_files_are_skipped_and_listed(flags, folder, tmp_path, capsys):
     more = {"on_bad_image": "skip", "epochs": 4, "batch_size": 8, "aa": "rand", "mixup": 0.2}
     directory = train.run(resolve(flags | more))
-    shown = capsys.readouterr().out
-    assert "left out   2 files that cannot be used: see bad_files.csv" in shown
-    assert "40 files read from the disk" in shown
+    output = capsys.readouterr().out
+    assert "left out   2 files that cannot be used: see bad_files.csv" in output
+    assert "40 files read from the disk" in output
     with (directory.path / "bad_files.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["class"], row["path"].rsplit("/", 1)[1]) for row in rows] == [

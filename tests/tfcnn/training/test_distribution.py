@@ -192,9 +192,9 @@ def test_workers_do_not_divide_steps_by_their_speed():
 
 @pytest.mark.slow
 def test_mirrored_needs_two_devices(run_command, tmp_path):
-    done = run_command("tfcnn.train", "--arch", "lenet5", "--distribution", "mirrored", "--out", tmp_path / "run")
-    assert done.returncode == 2
-    assert re.fullmatch("error: --distribution mirrored needs at least two devices.*\n", done.stderr)
+    process = run_command("tfcnn.train", "--arch", "lenet5", "--distribution", "mirrored", "--out", tmp_path / "run")
+    assert process.returncode == 2
+    assert re.fullmatch("error: --distribution mirrored needs at least two devices.*\n", process.stderr)
     assert not (tmp_path / "run").exists()
 
 

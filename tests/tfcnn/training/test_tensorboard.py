@@ -118,26 +118,26 @@ class Steps:
     [(1, 1, ["start", 1, "stop"]), (4, 6, ["start", 4, 5, 6, "stop"]), (9, 20, ["start", 9, "stop"]), (10, 12, [])],
 )
 def test_the_steps_that_are_profiled(first, last, expected, monkeypatch, tmp_path):
-    seen = []
+    calls = []
 
     class Trace:
         def __init__(self, name, step_num, _r):
             self.step = step_num
 
         def __enter__(self):
-            seen.append(self.step)
+            calls.append(self.step)
 
         def __exit__(self, *error):
             pass
 
-    monkeypatch.setattr(tf.profiler.experimental, "start", lambda folder: seen.append("start"))
-    monkeypatch.setattr(tf.profiler.experimental, "stop", lambda: seen.append("stop"))
+    monkeypatch.setattr(tf.profiler.experimental, "start", lambda folder: calls.append("start"))
+    monkeypatch.setattr(tf.profiler.experimental, "stop", lambda: calls.append("stop"))
     monkeypatch.setattr(tf.profiler.experimental, "Trace", Trace)
     callback = Profile(tmp_path, first, last, steps=3)
     for epoch in range(3):
         Steps(callback, 3).epoch(epoch)
     callback.on_train_end()
-    assert seen == expected
+    assert calls == expected
 
 
 def test_a_resumed_run_counts_its_steps_on(tmp_path):

@@ -38,8 +38,8 @@ def assert_refused(network, path, message):
     before = network.get_weights()
     with pytest.raises(BadInput, match=message):
         loading.load(network, "alexnet", str(path), registry.arguments("alexnet", SHAPE, 5, width=0.05))
-    for was, value in zip(before, network.get_weights(), strict=True):
-        np.testing.assert_array_equal(was, value)
+    for old, value in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, value)
 
 
 def save_keras(network, folder):

@@ -245,10 +245,10 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_imagenet_is_what_keras_downloads(tmp_path, monkeypatch):
     reference = build_application(1000, input_shape=(224, 224, 3))
     path = save(reference, tmp_path / "imagenet.h5")
-    asked = []
-    monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *args, **more: asked.append(args) or path)
+    requests = []
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *args, **more: requests.append(args) or path)
     model = tfcnn.build("mobilenet", (64, 64, 3), 1000, width=0.25, weights="imagenet")
-    assert "mobilenet_2_5_224" in asked[0][0]
+    assert "mobilenet_2_5_224" in requests[0][0]
     same = tfcnn.build("mobilenet", (64, 64, 3), 1000, width=0.25, form="keras", stem="imagenet", weights=path)
     for a, b in zip(model.get_weights(), same.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

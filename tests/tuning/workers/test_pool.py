@@ -25,9 +25,9 @@ def faulty(module_standin):
     """(a search of ten trials of which seven meet a fault, its best trials, what it printed); for reading only."""
     plan = {"1": ["raise"], "2": ["memory"], "3": ["nan"], "4": ["kill"], "5": ["kill"] * 9, "6": ["exit"] * 9}
     plan |= {"7": ["diverge"]}
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         best = module_standin.search("faults", 10, plan)
-    return module_standin, best, printed.getvalue()
+    return module_standin, best, output.getvalue()
 
 
 @slow
@@ -74,8 +74,8 @@ def test_the_log_of_a_trial_has_its_traceback(faulty):
 
 @slow
 def test_a_second_start_is_announced(faulty):
-    _, _, printed = faulty
-    assert "SIGKILL, by hand or for lack of memory; once more" in printed
+    _, _, output = faulty
+    assert "SIGKILL, by hand or for lack of memory; once more" in output
 
 
 @slow
