@@ -91,9 +91,9 @@ def main() -> None:
         exclusive.pop("no operation", 0)
         total = sum(exclusive.values())
         largest = exclusive.most_common(MOST)
-        for kind, taken in largest:
-            print(f"| {kind} | {taken / total:.0%} |")
-        rest = 1 - sum(taken for _, taken in largest) / total
+        for kind, duration in largest:
+            print(f"| {kind} | {duration / total:.0%} |")
+        rest = 1 - sum(duration for _, duration in largest) / total
         print(f"| {len(exclusive) - MOST} others | {rest:.0%} |", flush=True)
 
 

@@ -161,9 +161,9 @@ class Run:
 
 def _reason(error: tf.errors.InvalidArgumentError) -> str:
     """The assertion's line, or that of TensorFlow's decoder, from a long report."""
-    said = re.search(r"serve_files (.*?)[\]']", str(error))
-    if said:
-        return said[1]
+    message = re.search(r"serve_files (.*?)[\]']", str(error))
+    if message:
+        return message[1]
     decoder = re.search(r"(Invalid [A-Z]+[ .].*|jpeg::.*)", str(error))
     return decoder[1] if decoder else first_line(error)
 
@@ -229,13 +229,15 @@ def judge(kind: Kind, readings: dict[str, Reading]) -> dict[str, str]:
         if isinstance(reading, str):
             verdicts[door] = f"refused: {reading}"
             continue
-        wrong = 0.0
+        difference = 0.0
         if kind.pixels is not None:
-            wrong = max(0.0, float(np.abs(reading - _expected(kind.pixels, reading.shape[-1])).max()) - kind.tolerance)
-            wrong -= 1 if reading.shape[-1] == 1 and kind.pixels.ndim == 3 else 0  # luma in floating point
+            difference = max(
+                0.0, float(np.abs(reading - _expected(kind.pixels, reading.shape[-1])).max()) - kind.tolerance
+            )
+            difference -= 1 if reading.shape[-1] == 1 and kind.pixels.ndim == 3 else 0  # luma in floating point
         first = next(each for each in readings.values() if np.shape(each) == reading.shape)
-        wrong = max(wrong, float(np.abs(reading - first).max()))
-        verdicts[door] = "equal" if wrong < 0.01 else f"differs by {wrong:.0f}"
+        difference = max(difference, float(np.abs(reading - first).max()))
+        verdicts[door] = "equal" if difference < 0.01 else f"differs by {difference:.0f}"
     return verdicts
 
 

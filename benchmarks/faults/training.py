@@ -237,8 +237,8 @@ def run_twice(out: Path, expected: str) -> Outcome:
         next(line for line in first.stdout if line.startswith("epoch"))
         second = run(out, "--resume")
         first.communicate()
-    named = f"process {first.pid} " in second.stderr
-    equal = named and first.returncode == 0 and digest(out) == expected
+    is_named = f"process {first.pid} " in second.stderr
+    equal = is_named and first.returncode == 0 and digest(out) == expected
     return Outcome(second.returncode, second.stderr, "the first: equal" if equal else "DIFFERS")
 
 
