@@ -278,9 +278,9 @@ def _read_class_numbers(image: Image.Image, raw_mode: str) -> np.ndarray:
     spread = {"L;2": 85, "L;4": 17}.get(raw_mode, 1)  # Pillow spreads fewer bits over 0 ... 255
     numbers = np.asarray(_upright(image))
     if numbers.dtype != bool and not 0 <= numbers.min() <= numbers.max() <= 255:
-        wrong = numbers.min() if numbers.min() < 0 else numbers.max()
+        number = numbers.min() if numbers.min() < 0 else numbers.max()
         raise Unusable(
-            f"class number {wrong} in a mask; 0 ... 254 are allowed, and {IGNORE_LABEL} for pixels to ignore"
+            f"class number {number} in a mask; 0 ... 254 are allowed, and {IGNORE_LABEL} for pixels to ignore"
         )
     return (numbers // spread if spread > 1 else numbers).astype(np.uint8)
 

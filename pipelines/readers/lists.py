@@ -99,11 +99,11 @@ def _find(root: Path, path: str) -> str:
     """The path of a file on the disk; each part may be written there in the other of Unicode's two forms."""
     if path.isascii() or os.path.lexists(path):
         return path
-    found = str(root)
+    file = str(root)
     for part in Path(os.path.relpath(path, root)).parts:
         forms = [part, composed(part), unicodedata.normalize("NFD", part)]
-        found = os.path.join(found, next((form for form in forms if os.path.lexists(os.path.join(found, form))), part))
-    return found
+        file = os.path.join(file, next((form for form in forms if os.path.lexists(os.path.join(file, form))), part))
+    return file
 
 
 def _check_column_per_class(file: Path, header: list[str], rows: Sequence[list[str]]) -> None:

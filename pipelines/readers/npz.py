@@ -254,9 +254,9 @@ def _number_masks(
     """The masks as class numbers, and what the user should know. Raises BadData."""
     for split, y in masks.items():
         if y.size and (y.min() < 0 or y.max() > IGNORE_LABEL):
-            wrong = y.min() if y.min() < 0 else y.max()
+            label = y.min() if y.min() < 0 else y.max()
             raise BadData(
-                f"{keys[split][1]} of {where} has class {wrong}; classes of masks are 0 ... 254, and {IGNORE_LABEL} to "
+                f"{keys[split][1]} of {where} has class {label}; classes of masks are 0 ... 254, and {IGNORE_LABEL} to "
                 f"ignore (--dataset)"
             )
     values = MaskValues(np.unique(mask).astype(int).tolist() for y in masks.values() for mask in y)
@@ -305,10 +305,10 @@ def _number_labels(y: np.ndarray, class_names: tuple[str, ...], where: str, key:
             raise BadData(f"{key} of {where} has '{unknown}', which is no class of the training labels (--dataset)")
         return np.array([numbers[_text(name)] for name in y], np.int64)
     y = y.astype(np.int64)
-    wrong = y[((y < 0) | (y >= len(class_names))) & ((y != IGNORE_LABEL) | (y.ndim == 1))]
-    if wrong.size:
+    outside = y[((y < 0) | (y >= len(class_names))) & ((y != IGNORE_LABEL) | (y.ndim == 1))]
+    if outside.size:
         ignore = f" or {IGNORE_LABEL}, ignore" if y.ndim > 1 else ""
-        raise BadData(f"{key} of {where} has class {wrong[0]}; 0 ... {len(class_names) - 1}{ignore} (--dataset)")
+        raise BadData(f"{key} of {where} has class {outside[0]}; 0 ... {len(class_names) - 1}{ignore} (--dataset)")
     return y if y.ndim == 1 else y.astype(np.uint8)
 
 

@@ -257,11 +257,11 @@ def _check_labels(source: Source, columns: Columns, name: str) -> None:
             labels = np.array(list(labels.as_numpy_iterator()))
         else:
             labels = source.columns[split]["label"].numpy()
-        wrong = labels[(labels < 0) | (labels >= len(columns.class_names))]
-        if len(wrong):
+        outside = labels[(labels < 0) | (labels >= len(columns.class_names))]
+        if len(outside):
             raise BadData(
-                f"data set '{name}': {len(wrong):,} of {len(labels):,} labels in its {split} split are no class: "
-                f"{wrong[0]}, allowed 0 ... {len(columns.class_names) - 1} (--dataset)"
+                f"data set '{name}': {len(outside):,} of {len(labels):,} labels in its {split} split are no class: "
+                f"{outside[0]}, allowed 0 ... {len(columns.class_names) - 1} (--dataset)"
             )
 
 
