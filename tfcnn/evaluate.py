@@ -136,14 +136,14 @@ def check_inputs(trained: dict[str, Any], data: Data) -> None:
 def match_classes(data: Data, names: list[str]) -> list[int]:
     """The number in `names`, the classes of a run, of each class of `data`. Raises BadInput for one that is missing."""
     numbers = {unicodedata.normalize("NFC", name): number for number, name in enumerate(names)}
-    given = [unicodedata.normalize("NFC", name) for name in data.class_names]
-    unknown = [name for name in given if name not in numbers]
+    class_names = [unicodedata.normalize("NFC", name) for name in data.class_names]
+    unknown = [name for name in class_names if name not in numbers]
     if unknown:
         raise BadInput(
             f"'{data.name}' has {'class' if len(unknown) == 1 else 'classes'} {quote_names(unknown)}, "
             f"but the run knows {quote_names(names)} (--dataset)"
         )
-    return [numbers[name] for name in given]
+    return [numbers[name] for name in class_names]
 
 
 def evaluation_files(run: RunDirectory, result: dict[str, Any]) -> tuple[Path, Path]:

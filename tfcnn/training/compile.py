@@ -23,8 +23,8 @@ def check_drop_path(config: Config) -> None:
         return "drop_path" in inspect.signature(builder_of(arch)).parameters
 
     if config.drop_path is not None and not has_drop_path(config.arch):
-        known = ", ".join(name for name in ARCHS if has_drop_path(name))
-        raise BadInput(f"{config.arch} leaves no blocks out in training; those that can: {known} (--drop-path)")
+        archs = ", ".join(name for name in ARCHS if has_drop_path(name))
+        raise BadInput(f"{config.arch} leaves no blocks out in training; those that can: {archs} (--drop-path)")
 
 
 def freeze(model: keras.Model, arch: str, what: str) -> int:

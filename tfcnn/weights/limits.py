@@ -77,9 +77,9 @@ def check_finite(path: str, stored: Iterable[StoredLayer]) -> None:
     """Raises BadInput, with the name of the first tensor, if a value is NaN or infinite."""
     for layer in stored:
         for name, array in layer.arrays.items():
-            wrong = array.size - np.count_nonzero(np.isfinite(array))
-            if wrong:
-                values = "1 value that is" if wrong == 1 else f"{wrong:,} values that are"
+            count = array.size - np.count_nonzero(np.isfinite(array))
+            if count:
+                values = "1 value that is" if count == 1 else f"{count:,} values that are"
                 raise BadInput(
                     f"'{path}': {name} of {layer.name} has {values} NaN or infinite; nothing was loaded (--weights)"
                 )
