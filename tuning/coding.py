@@ -162,34 +162,34 @@ def as_drawn(trial: FrozenTrial) -> FrozenTrial:
 
 def distributions_of(trials: Iterable[FrozenTrial]) -> dict[str, distributions.BaseDistribution]:
     """The first distribution of each name in a study: one name has one kind there, and one list of choices."""
-    known: dict[str, distributions.BaseDistribution] = {}
+    first: dict[str, distributions.BaseDistribution] = {}
     for trial in trials:
         for name, distribution in trial.distributions.items():
-            known.setdefault(name, distribution)
-    return known
+            first.setdefault(name, distribution)
+    return first
 
 
-def name_of(hp: kinds.HyperParameter, stored: Distribution, known: dict[str, distributions.BaseDistribution]) -> str:
+def name_of(hp: kinds.HyperParameter, stored: Distribution, by_name: dict[str, distributions.BaseDistribution]) -> str:
     """The name of a hyperparameter in Optuna.
 
     One name under two conditions is two, and so is one that has other choices, another kind or another scale than
     before: it gets them added, as in "block ['c', 'd']" or "rate [Float, log]".
     """
     name = hp.name + "".join(f" [{c.name} in {', '.join(map(str, c.values))}]" for c in hp.conditions)
-    return distinct_name(name, stored, known)
+    return distinct_name(name, stored, by_name)
 
 
-def distinct_name(name: str, stored: Distribution, known: dict[str, distributions.BaseDistribution]) -> str:
-    """`name`, with its choices, kind or scale added if it has others in `known`."""
+def distinct_name(name: str, stored: Distribution, by_name: dict[str, distributions.BaseDistribution]) -> str:
+    """`name`, with its choices, kind or scale added if it has others in `by_name`."""
     name = _shortened(name)
-    if name not in known or _is_compatible(known[name], stored):
+    if name not in by_name or _is_compatible(by_name[name], stored):
         return name
     return _shortened(f"{name} {_describe(stored)}")
 
 
-def _is_compatible(known: distributions.BaseDistribution, stored: Distribution) -> bool:
+def _is_compatible(earlier: distributions.BaseDistribution, stored: Distribution) -> bool:
     try:
-        distributions.check_distribution_compatibility(known, stored)
+        distributions.check_distribution_compatibility(earlier, stored)
     except ValueError:
         return False
     return True

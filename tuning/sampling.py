@@ -84,11 +84,11 @@ class Draw(keras_tuner.HyperParameters):
         self.finite = oracle.sampler == "grid"
         self.stores_indices = oracle.stores_indices
         self.stored: dict[str, Stored] = {}
-        self.known: dict[str, distributions.BaseDistribution]
+        self.by_name: dict[str, distributions.BaseDistribution]
         if first is None:
-            self.known = distributions_of(oracle.study.get_trials(deepcopy=False))
+            self.by_name = distributions_of(oracle.study.get_trials(deepcopy=False))
         else:
-            self.known = first.known
+            self.by_name = first.by_name
         seed = seed_of(oracle.seed, frozen.number, number)
         # A copy: a sampler that sets attributes of the trial sets them in the storage, by its id.
         self.frozen = copy.copy(frozen)
@@ -118,7 +118,7 @@ class Draw(keras_tuner.HyperParameters):
         if isinstance(hp, kinds.Fixed):
             return hp.value
         coding = coding_of(hp, self.finite, self.stores_indices)
-        name = name_of(hp, coding.stored, self.known)
+        name = name_of(hp, coding.stored, self.by_name)
         value = self._sample(hp.name, name, coding.drawn)
         self.frozen.params = self.frozen.params | {name: value}
         self.frozen.distributions = self.frozen.distributions | {name: coding.drawn}
