@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 import pipelines
-from tests.pipelines.files import encoded
+from tests.pipelines.files import encode
 from tfcnn.errors import BadInput
 from tfcnn.evaluate import evaluate, evaluation_files
 from tfcnn.run_directory import RunDirectory
@@ -57,7 +57,7 @@ def write_images(root, classes=CLASSES, count=20, seed=0):
             pixels = random.integers(0, 40, (32, 32, 3)).astype(np.uint8)
             if name in ("red", "green"):
                 pixels[8:24, 8:24, ("red", "green").index(name)] = 220
-            (root / name / f"{seed}-{number:02}.png").write_bytes(encoded(pixels, "PNG"))
+            (root / name / f"{seed}-{number:02}.png").write_bytes(encode(pixels, "PNG"))
 
 
 @pytest.fixture(scope="module")

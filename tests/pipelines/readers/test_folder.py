@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.faults.image_files import CMYK, JPEG, encoded, exif
+from benchmarks.faults.image_files import CMYK, JPEG, encode, exif
 from pipelines.errors import BadFile
 from pipelines.readers import image_files
 from pipelines.readers.folder import read_folder
@@ -168,10 +168,10 @@ def test_notes_decoders_shapes_and_channels(tmp_path):
     classes(tmp_path, {"a": 2, "b": 2}, "validation")
     odd = {
         "0.jpg": (JPEG, image_files.TF_JPEG, [24, 36]),
-        "1.jpg": (encoded(CMYK, "JPEG"), image_files.PILLOW, [24, 36]),
-        "2.jpg": (encoded(picture(), "JPEG", exif=exif(6)), image_files.PILLOW, [8, 6]),
-        "3.jpg": (encoded(picture(), "JPEG", exif=exif(3)), image_files.PILLOW, [6, 8]),
-        "4.png": (encoded(picture()[..., 0], "PNG"), image_files.TF_IMAGE, [6, 8]),
+        "1.jpg": (encode(CMYK, "JPEG"), image_files.PILLOW, [24, 36]),
+        "2.jpg": (encode(picture(), "JPEG", exif=exif(6)), image_files.PILLOW, [8, 6]),
+        "3.jpg": (encode(picture(), "JPEG", exif=exif(3)), image_files.PILLOW, [6, 8]),
+        "4.png": (encode(picture()[..., 0], "PNG"), image_files.TF_IMAGE, [6, 8]),
     }
     for name, (content, _, _) in odd.items():
         put(tmp_path / "test" / "a" / name, content)
@@ -186,7 +186,7 @@ def test_notes_decoders_shapes_and_channels(tmp_path):
 def test_grey_images_alone_have_one_channel(tmp_path):
     for name in ("a", "b"):
         for number in range(10):
-            put(tmp_path / name / f"{number}.png", encoded(picture(number)[..., 0], "PNG"))
+            put(tmp_path / name / f"{number}.png", encode(picture(number)[..., 0], "PNG"))
     listing = read_folder(tmp_path)
     assert (listing.channels, listing.notes) == (1, {})
 

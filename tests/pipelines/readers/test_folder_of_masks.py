@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.faults.image_files import JPEG, encoded
+from benchmarks.faults.image_files import JPEG, encode
 from pipelines.readers import image_files
 from pipelines.readers.folder import read_folder
 from tests.pipelines.files import classes, names, picture, put, refusal
@@ -16,7 +16,7 @@ def mask(top, height=6, width=8, bottom=0):
     """A mask file: class `top` in its upper half."""
     pixels = np.full((height, width), bottom, np.uint8)
     pixels[: height // 2] = top
-    return encoded(pixels, "PNG")
+    return encode(pixels, "PNG")
 
 
 def scenes(root, count=20, images="images", masks="masks", top=lambda number: number % 3):
@@ -58,7 +58,7 @@ def test_images_beside_the_splits_are_counted(tmp_path):
 
 def test_masks_pair_by_name_without_extension_at_any_depth(tmp_path):
     scenes(tmp_path)
-    put(tmp_path / "images" / "deep" / "000.jpg", encoded(picture(), "JPEG"))
+    put(tmp_path / "images" / "deep" / "000.jpg", encode(picture(), "JPEG"))
     put(tmp_path / "masks" / "deep" / "000.png", mask(1))
     listing = read_folder(tmp_path)
     pairs = [pair for files in listing.splits.values() for pair in zip(files.paths, files.masks, strict=True)]
@@ -81,7 +81,7 @@ def test_palette_masks_are_decoded_with_pillow(tmp_path):
     scenes(tmp_path)
     image = Image.fromarray(np.ones((6, 8), np.uint8))
     image.putpalette(bytes(range(256)) * 3)
-    put(tmp_path / "masks" / "000.png", encoded(image, "PNG"))
+    put(tmp_path / "masks" / "000.png", encode(image, "PNG"))
     listing = read_folder(tmp_path)
     decoders = {
         path: decoder

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.faults import image_files as kinds
-from benchmarks.faults.image_files import JPEG, KINDS, ORIENTED, PHOTO, PNG, PROGRESSIVE, encoded, examine_kind, exif
+from benchmarks.faults.image_files import JPEG, KINDS, ORIENTED, PHOTO, PNG, PROGRESSIVE, encode, examine_kind, exif
 from pipelines import decoding
 from pipelines.errors import BadFile
 from pipelines.pixels import FULL_SCALE, find_white_level
@@ -71,7 +71,7 @@ def test_what_can_be_used_is_read_as_it_was_made(kind, tmp_path):
 def test_images_are_turned_upright(form, tolerance, orientation, tmp_path):
     path = tmp_path / f"a.{form.lower()}"
     options = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}.get(form, {})
-    path.write_bytes(encoded(PHOTO, form, exif=exif(orientation), **options))
+    path.write_bytes(encode(PHOTO, form, exif=exif(orientation), **options))
     file = scan_one(path)
     upright = ORIENTED[orientation]
     assert (file.height, file.width) == upright.shape[:2]
@@ -82,7 +82,7 @@ def test_images_are_turned_upright(form, tolerance, orientation, tmp_path):
 
 def test_a_mask_is_turned_as_its_image_is(tmp_path):
     path = tmp_path / "a.png"
-    path.write_bytes(encoded(kinds.CLASSES, "PNG", exif=exif(6)))
+    path.write_bytes(encode(kinds.CLASSES, "PNG", exif=exif(6)))
     file = scan_one(path, masks=True)
     assert (file.height, file.width, file.decoder) == (36, 24, image_files.PILLOW)
     np.testing.assert_array_equal(image_files.read_mask(str(path)), np.rot90(kinds.CLASSES, -1))
@@ -93,7 +93,7 @@ def test_tensorflow_decodes_whatever_damaged_file_passes(data, tmp_path):
     random = np.random.RandomState(0)
     damaged = [data[:-missing] for missing in range(1, 20)]
     damaged += [data[:length] for length in random.randint(1, len(data), 40)]
-    damaged += [kinds.flipped(data, place) for place in random.randint(2, len(data), 60)]
+    damaged += [kinds.flip_byte(data, place) for place in random.randint(2, len(data), 60)]
     damaged += [data[:place] + b"\0" * 30 + data[place + 30 :] for place in random.randint(2, len(data), 40)]
     paths = [tmp_path / f"{number}.jpg" for number in range(len(damaged))]
     for path, content in zip(paths, damaged, strict=True):

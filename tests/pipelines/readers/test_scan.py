@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.faults.image_files import JPEG, PNG, encoded
+from benchmarks.faults.image_files import JPEG, PNG, encode
 from pipelines.errors import BadFile
 from pipelines.readers import image_files, scan
 
@@ -39,7 +39,7 @@ def test_results_are_in_the_order_of_the_paths(tmp_path):
     paths = []
     for number in range(40):
         path = tmp_path / f"{number}.png"
-        content = b"no" if number % 7 == 3 else encoded(np.zeros((number + 1, 2), np.uint8), "PNG")
+        content = b"no" if number % 7 == 3 else encode(np.zeros((number + 1, 2), np.uint8), "PNG")
         path.write_bytes(content)
         paths.append(str(path))
     paths = paths[::-1]
