@@ -95,7 +95,7 @@ class Draw(keras_tuner.HyperParameters):
         self.frozen.params = {}
         self.frozen.distributions = {}
         if first is None or self.finite:  # the grid leaves out what was tried
-            with quiet(), _explained("the sampler cannot learn from the trials"):
+            with quiet(), _explain_errors("the sampler cannot learn from the trials"):
                 self.sampler = SAMPLERS[oracle.sampler](seed)
                 self.study = _Lessons(oracle.study.study_name, oracle.storage, self.sampler)
                 self.study.stores_indices = oracle.stores_indices
@@ -137,12 +137,12 @@ class Draw(keras_tuner.HyperParameters):
             value = self.relative[name]
             if _contains(distribution, value) and self.chance.random() >= self.loose:
                 return value
-        with quiet(), _explained(f"the sampler cannot draw '{asked}'"):
+        with quiet(), _explain_errors(f"the sampler cannot draw '{asked}'"):
             return self.sampler.sample_independent(self.study, self.frozen, name, distribution)
 
 
 @contextlib.contextmanager
-def _explained(what: str) -> Iterator[None]:
+def _explain_errors(what: str) -> Iterator[None]:
     """A context in which an error of Optuna's sampler becomes CannotDraw."""
     try:
         yield

@@ -42,7 +42,7 @@ LONGEST = 16  # characters of a name between two axes of parallel coordinates
 def best_so_far(trials: list[TrialRecord], objectives: Sequence[Objective]) -> Figure:
     """The score of each trial, and the best up to it, for each objective."""
     figure, panels = _figure(len(objectives))
-    completed = _completed(trials)
+    completed = _completed_trials(trials)
     for index, (axes, (name, direction)) in enumerate(zip(panels, objectives, strict=True)):
         numbers = [trial.number for trial in completed]
         scores = [trial.scores[index] for trial in completed]
@@ -66,7 +66,7 @@ def best_so_far(trials: list[TrialRecord], objectives: Sequence[Objective]) -> F
 
 def front(trials: list[TrialRecord], objectives: Sequence[Objective]) -> Figure:
     """All completed trials by their first two objectives, with a line through the Pareto front."""
-    completed = _completed(trials)
+    completed = _completed_trials(trials)
     best = sorted(best_first(trials, objectives), key=lambda trial: trial.scores[1])
     figure, (axes,) = _figure(1)
     axes.scatter(*_coordinates(completed), s=24, facecolor="white", edgecolor="#777777", label="other trials")
@@ -190,7 +190,7 @@ def as_optuna(trials: list[TrialRecord], objectives: Sequence[Objective]) -> opt
     """
     with quiet():
         study = optuna.create_study(directions=["maximize" if way == "max" else "minimize" for _, way in objectives])
-    completed = _completed(trials)
+    completed = _completed_trials(trials)
     by_name: dict[str, list[Any]] = {}
     for trial in completed:
         for name, value in trial.values.items():
@@ -221,7 +221,7 @@ def hypervolume(trials: list[TrialRecord], objectives: Sequence[Objective]) -> H
     from optuna._hypervolume import compute_hypervolume
 
     signs = np.array([-1.0 if objective.direction == "max" else 1.0 for objective in objectives])
-    losses = np.array([trial.scores for trial in _completed(trials)]) * signs
+    losses = np.array([trial.scores for trial in _completed_trials(trials)]) * signs
     bound = losses.max(axis=0)
     return Hypervolume(float(compute_hypervolume(losses, bound)), [float(value) for value in bound * signs])
 
@@ -234,7 +234,7 @@ def svg(figure: Figure) -> str:
     return re.sub(r"^.*?(?=<svg)", "", file.getvalue(), flags=re.DOTALL)
 
 
-def _completed(trials: list[TrialRecord]) -> list[TrialRecord]:
+def _completed_trials(trials: list[TrialRecord]) -> list[TrialRecord]:
     return [trial for trial in trials if trial.state == "COMPLETED"]
 
 
