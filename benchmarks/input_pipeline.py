@@ -312,7 +312,7 @@ def records(root: Path, count: int, rounds: int) -> None:
 
     contenders = {
         "TFDS, one parallel map": lambda: plain(False),
-        "TFDS, kept decoded as it does by itself, one parallel map": lambda: plain(True),
+        "TFDS, kept decoded by its default, one parallel map": lambda: plain(True),
         "ours, streamed": lambda: ours(0),
         "ours, kept": lambda: ours(4096),
     }

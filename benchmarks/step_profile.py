@@ -24,8 +24,8 @@ MOST = 8  # operations in a table
 HEAD = """# Where a training step's time goes
 
 Written by `python -m benchmarks.step_profile` on {device}. Shares of the time that TensorFlow
-spends in operations, by their type; {steps} steps in float32. What the step takes as a whole, and beside
-which others: [training_step.md](training_step.md)."""
+spends in operations, by their type; {steps} steps in float32. How long the whole step takes, here and in other
+implementations: [training_step.md](training_step.md)."""
 
 
 class Profile(NamedTuple):
