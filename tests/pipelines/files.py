@@ -12,7 +12,7 @@ from pipelines.readers.folder import read_folder
 
 
 def picture(number=0, height=6, width=8):
-    """A small colour image, of its own for each number."""
+    """A small colour image, another one for each number."""
     return np.full((height, width, 3), [number % 256, number // 256, 99], np.uint8)
 
 

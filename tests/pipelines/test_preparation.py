@@ -14,7 +14,7 @@ SHADE = 100  # grey levels a class
 
 @pytest.fixture(scope="module")
 def shaded_folder(tmp_path_factory):
-    """Twelve images of 90x120 in three classes, each of rows and columns of its own, with a mask that says so."""
+    """Twelve images of 90x120 in three classes, each with its own rows and columns, and a mask that shows them."""
     root = tmp_path_factory.mktemp("shaded")
     for part in ("images", "masks"):
         (root / part).mkdir()

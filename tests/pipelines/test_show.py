@@ -26,7 +26,7 @@ def colours(pixels):
 
 @pytest.fixture
 def scenes(tmp_path):
-    """Grey squares on black: images beside masks."""
+    """Grey squares on black: images and masks in two folders."""
     for i in range(12):
         folder = tmp_path / "scenes" / {10: "validation", 11: "test"}.get(i, "train")
         for kind in ("images", "masks"):

@@ -132,7 +132,7 @@ def test_the_bytes_are_those_of_every_other_machine(draw, checksum):
 
 
 def test_reading_is_quiet(small, monkeypatch):
-    """TFDS would warn of its own code once a process; here it warns each time, if nothing stops it."""
+    """TFDS warns about its code once a process; here it would warn each time, if nothing stopped it."""
     monkeypatch.setattr(absl.logging, "log_first_n", lambda level, text, n, *args: absl.logging.log(level, text, *args))
     messages = []
     handler = logging.Handler()

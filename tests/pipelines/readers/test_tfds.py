@@ -319,5 +319,5 @@ for _ in data.train(5):
     half = len(resident) // 2
     assert len(resident) == 225
     assert max(resident) - resident[0] < 69  # the buffers; the records alone are 69 MB, and decoded as much
-    # What was read in the second half, if it were kept, is 170 MB; beside other work up to 20 were seen.
+    # The second half, if it were kept, is 170 MB; up to 20 were measured while other work was running.
     assert max(resident[half:]) - max(resident[:half]) < 40
