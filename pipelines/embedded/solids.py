@@ -123,7 +123,7 @@ def volume(config: SolidConfig, label: int, split: int, number: int) -> np.ndarr
 
 
 def distance(kind: str, points: np.ndarray) -> np.ndarray:
-    """Signed distance from a solid of radius 1 about the origin, negative inside; beside an edge at most the true one.
+    """Signed distance from a solid of radius 1 about the origin, negative inside; near an edge at most the true one.
 
     Args:
         kind: one of CLASSES.

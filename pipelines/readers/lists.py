@@ -127,7 +127,7 @@ def _check_labels(file: Path, labels: list[str]) -> None:
         if example is not None:
             raise BadData(
                 f"'{file}' has several labels a row, as '{example}': an image is of one class here, and labels joined "
-                f"by '{separator}' would be classes of their own; keep one label a row (--dataset)"
+                f"by '{separator}' would be separate classes; keep one label a row (--dataset)"
             )
     if not all(map(NUMBER.fullmatch, counts)):
         return

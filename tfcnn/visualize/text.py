@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TextIO
 
 from matplotlib.figure import Figure
 
-LONGEST = 30  # characters of a name beside a tick
+LONGEST = 30  # characters of a tick's label
 MISSING = re.compile(r"Glyph (\d+) .* missing from font")
 
 
