@@ -61,8 +61,6 @@ def evaluate(
             have a class that the run lacks, or inputs of another shape or range.
         pipelines.BadData: the data set cannot be loaded.
     """
-    import numpy as np
-
     from tfcnn.visualize.confusion import draw_confusion
     from tfcnn.visualize.text import shorten
 
@@ -73,15 +71,29 @@ def evaluate(
         if change:
             raise BadInput(
                 f"the data of the run in '{run.path}' have changed: {change}; restore them, "
-                f"or evaluate them as they are, in files of their own: --dataset {facts['data']['name']}"
+                f"or evaluate them as they are, into separate files: --dataset {facts['data']['name']}"
             )
     check_inputs(facts["data"], data)
     names = facts["data"]["class_names"]
     numbers = match_classes(data, names)
     matrix = count_confusions(run.load_model(), data.evaluation(split), len(names), numbers)
+    result = summarise(matrix, names, split, data)
+    numbers_file, picture_file = evaluation_files(run, result)
+    write_json(numbers_file, result)
+    name = Path(data.name).name if Path(data.name).is_absolute() else data.name
+    title = f"{facts['config']['arch']} on {shorten(name, 30)}, {split}: {result['accuracy']:.2%}"
+    with writing(picture_file) as path:
+        draw_confusion(matrix, names, path, title=title)
+    return result
+
+
+def summarise(matrix: np.ndarray, names: list[str], split: str, data: Data) -> dict[str, Any]:
+    """What `evaluate` returns, from a confusion matrix (classes, classes) of counts."""
+    import numpy as np
+
     examples = matrix.sum(1)
     recall = (matrix.diagonal() / np.maximum(examples, 1)).round(4).tolist()
-    result = {
+    return {
         "split": split,
         "dataset": data.name,
         "fingerprint": data.fingerprint,
@@ -92,13 +104,6 @@ def evaluate(
         "confusion": matrix.tolist(),
         "duplicates": describe_duplicates(data.facts()),
     }
-    numbers_file, picture_file = evaluation_files(run, result)
-    write_json(numbers_file, result)
-    name = Path(data.name).name if Path(data.name).is_absolute() else data.name
-    title = f"{facts['config']['arch']} on {shorten(name, 30)}, {split}: {result['accuracy']:.2%}"
-    with writing(picture_file) as path:
-        draw_confusion(matrix, names, path, title=title)
-    return result
 
 
 def load_data_of(facts: dict[str, Any], data_dir: str | None, dataset: str | None, channels: str | None) -> Data:
