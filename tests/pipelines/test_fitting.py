@@ -12,7 +12,11 @@ TARGETS = [(32, 32), (48, 24)]
 
 
 def resizing(height, width, fit, **how):
-    return keras.layers.Resizing(height, width, dtype="float32", **{f"{fit}_to_aspect_ratio": True}, **how)
+    crop = fit == "crop"
+    pad = fit == "pad"
+    return keras.layers.Resizing(
+        height, width, crop_to_aspect_ratio=crop, pad_to_aspect_ratio=pad, dtype="float32", **how
+    )
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad"])

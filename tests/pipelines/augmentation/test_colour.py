@@ -86,9 +86,12 @@ def test_four_channels():
 @pytest.mark.parametrize(
     "operation",
     [
-        *(lambda images, f=f: f(images, tf.zeros(0)) for f in (colour.brightness, colour.contrast, colour.sharpness)),
+        lambda images: colour.brightness(images, tf.zeros(0)),
+        lambda images: colour.contrast(images, tf.zeros(0)),
+        lambda images: colour.sharpness(images, tf.zeros(0)),
         lambda images: colour.saturation(images, tf.zeros(0)),
-        *(colour.auto_contrast, colour.equalize),
+        colour.auto_contrast,
+        colour.equalize,
     ],
 )
 def test_a_batch_of_none(operation):

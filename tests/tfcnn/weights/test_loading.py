@@ -35,16 +35,22 @@ def test_every_network_of_keras_applications_has_a_case():
     assert {case.arch for case in ALL_KERAS} == set(keras_files.KERAS)
 
 
-def build_application(classes=7, **more):
-    options = {"weights": None, "alpha": 0.25, "input_shape": (32, 32, 3), "classifier_activation": None}
-    model = keras.applications.MobileNet(classes=classes, **options | more)
+def build_application(classes=7, input_shape=(32, 32, 3), include_top=True):
+    model = keras.applications.MobileNet(
+        input_shape,
+        alpha=0.25,
+        include_top=include_top,
+        weights=None,
+        classes=classes,
+        classifier_activation=None,
+    )
     rng = np.random.default_rng(1)
     model.set_weights([w + 0.1 * abs(rng.normal(size=w.shape)) for w in model.get_weights()])
     return model
 
 
-def build_network(classes=7, channels=3, **more):
-    return tfcnn.build("mobilenet", (32, 32, channels), classes, **{"width": 0.25, "stem": "imagenet"} | more)
+def build_network(classes=7, channels=3, width=0.25, **more):
+    return tfcnn.build("mobilenet", (32, 32, channels), classes, width=width, stem="imagenet", **more)
 
 
 def save(model, path):

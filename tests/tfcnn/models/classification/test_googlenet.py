@@ -10,9 +10,15 @@ from tfcnn.models.classification.googlenet import STAGES, inception
 
 # Table 1 of the paper: output size of each module, millions of operations.
 MODULES = (
-    *((28, 256, 128), (28, 480, 304)),
-    *((14, 512, 73), (14, 512, 88), (14, 512, 100), (14, 528, 119), (14, 832, 170)),
-    *((7, 832, 54), (7, 1024, 71)),
+    (28, 256, 128),
+    (28, 480, 304),
+    (14, 512, 73),
+    (14, 512, 88),
+    (14, 512, 100),
+    (14, 528, 119),
+    (14, 832, 170),
+    (7, 832, 54),
+    (7, 1024, 71),
 )
 
 
