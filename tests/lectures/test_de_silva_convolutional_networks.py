@@ -77,6 +77,9 @@ def test_number_of_parameters_and_operations():
     assert layer.accumulations == slices.accumulations + (DEPTH - 1) * PLACES * FILTERS == 24_898_432
     assert layer.operations == layer.multiplications + layer.bias_sums + layer.accumulations
 
+
+def test_the_costs_of_keras_layer_are_those_of_the_example():
+    layer = costs.standard((SIDE, SIDE), DEPTH, FILTERS, PLACES)
     keras_layer = keras.layers.Conv2D(FILTERS, SIDE)
     inputs = keras.Input((SIZE, SIZE, DEPTH))
     table = cost.cost_table(keras.Model(inputs, keras_layer(inputs)))
@@ -285,6 +288,9 @@ def test_mobilenet_row_by_row(mobilenet):
                 expected = costs.depthwise(filters[:2], filters[2], places, bias=False)
         assert (row.params, row.multiplications) == (expected.parameters, expected.multiplications)
         assert row.additions == expected.accumulations + expected.bias_sums
+
+
+def test_the_pooling_of_mobilenet(mobilenet):
     pooling = next(layer for layer in mobilenet.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D))
     assert pooling.input.shape[1:] == (7, 7, 1024)  # "Avg Pool / s1, Pool 7x7", which leaves the 1 x 1 of the next row
     assert pool_output_size(7, 7, 1) == 1

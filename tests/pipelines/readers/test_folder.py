@@ -20,21 +20,37 @@ pytestmark = pytest.mark.usefixtures("own_data_dir")
 # One folder a class
 
 
-def test_one_folder_a_class(tmp_path):
+@pytest.fixture
+def pets(tmp_path):
+    """The listing of one folder a class."""
     classes(tmp_path, {"dog": 20, "Cat": 30, "cat": 10})
-    listing = read_folder(tmp_path)
-    assert (listing.task, listing.channels, listing.bad, listing.notes) == ("classification", 3, (), {})
-    assert listing.class_names == ("Cat", "cat", "dog")
-    assert sum(len(files.paths) for files in listing.splits.values()) == 60
-    for files in listing.splits.values():
-        assert set(files.labels) == {0, 1, 2}
+    return read_folder(tmp_path)
+
+
+def test_facts_of_one_folder_a_class(pets):
+    assert (pets.task, pets.channels, pets.bad, pets.notes) == ("classification", 3, (), {})
+    assert pets.class_names == ("Cat", "cat", "dog")
+
+
+def test_paths_of_one_folder_a_class(pets):
+    assert sum(len(files.paths) for files in pets.splits.values()) == 60
+    for files in pets.splits.values():
         assert files.paths == sorted(files.paths)
-        assert [listing.class_names[label] for label in files.labels] == [Path(p).parent.name for p in files.paths]
+        assert all(os.path.isabs(path) for path in files.paths)
+
+
+def test_a_label_is_the_number_of_the_folder(pets):
+    for files in pets.splits.values():
+        assert set(files.labels) == {0, 1, 2}
+        assert [pets.class_names[label] for label in files.labels] == [Path(p).parent.name for p in files.paths]
+
+
+def test_shapes_and_decoders_of_one_folder_a_class(pets):
+    for files in pets.splits.values():
         assert (files.labels.dtype, files.shapes.dtype, files.decoders.dtype) == (np.int64, np.int32, np.uint8)
         assert files.shapes.tolist() == [[6, 8]] * len(files.paths)
         assert set(files.decoders) == {image_files.TF_IMAGE}
         assert files.masks is files.mask_decoders is None
-        assert all(os.path.isabs(path) for path in files.paths)
 
 
 def split_of_each(root):

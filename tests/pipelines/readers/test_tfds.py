@@ -168,10 +168,14 @@ def test_what_is_kept_in_memory_changes_nothing(flowers):
     assert kept.preparation.cache.table.size() == 24
 
 
+def load_masks(pets):
+    return pipelines.load("oxford_iiit_pet", task="segmentation", image_size=60, batch_size=4, data_dir=pets)
+
+
 @pytest.mark.slow
-def test_masks_move_with_their_images(pets):
+def test_masks_are_padded_as_their_images(pets):
     """The pet is the left part; of the fitted image the mask is 255 where the image was padded."""
-    data = pipelines.load("oxford_iiit_pet", task="segmentation", image_size=60, batch_size=4, data_dir=pets)
+    data = load_masks(pets)
     assert data.class_names == ("pet", "background", "outline")
     inputs, masks = next(iter(data.evaluation("test").unbatch().batch(5)))
     assert (masks.shape, masks.dtype) == ((5, 60, 60), tf.int32)
@@ -183,6 +187,11 @@ def test_masks_move_with_their_images(pets):
         assert (mask[6:-5, 30 + i :] == 1).all()
     black = inputs.numpy() * data.std + data.mean
     assert np.abs(black[:, :4]).max() < 0.02  # the padding
+
+
+@pytest.mark.slow
+def test_masks_are_mirrored_with_their_images(pets):
+    data = load_masks(pets)
     augmented = np.concatenate([masks for _, masks in batches(data, 2)])
     assert set(np.unique(augmented)) <= {0, 1, 2, 255}
     flipped = [(mask[30, 0], mask[30, -1]) for mask in augmented]
