@@ -255,8 +255,8 @@ def test_a_window_of_fixed_scale(photographs, tmp_path):
         np.testing.assert_allclose(slope.mean(1), 300 / 64 / 2, rtol=0.05)
         assert 10 < inputs[:, 24, 0, 0].std() < 40  # 0 ... 86 of the image's 200 grey levels
     assert data.preparation.cache.table.size() == 16
-    kept = tf.io.parse_tensor(data.preparation.cache.table.lookup(tf.constant(0, tf.int64)), tf.uint8)
-    assert kept.shape == (64, 85, 3)
+    image = tf.io.parse_tensor(data.preparation.cache.table.lookup(tf.constant(0, tf.int64)), tf.uint8)
+    assert image.shape == (64, 85, 3)
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ def test_a_window_is_that_of_the_resized_image(size):
     shape = decoding.shape_of_shorter_side(pixels, 40)
     whole = tf.round(tf.image.resize(pixels, shape, antialias=True)).numpy()
     y, x = (shape.numpy() - 32) // 2
-    kept = decoding.shrink_shorter_side(pixels, 40)
-    window = decoding.crop_resized(kept, shape, tf.constant([y, x]), 32)
+    smaller = decoding.shrink_shorter_side(pixels, 40)
+    window = decoding.crop_resized(smaller, shape, tf.constant([y, x]), 32)
     np.testing.assert_allclose(window, whole[y : y + 32, x : x + 32], atol=1)
-    assert kept.shape[0] <= size[0]
+    assert smaller.shape[0] <= size[0]

@@ -60,16 +60,16 @@ def test_exactly_the_feasible_points_are_proposed(counts, least):
 
 def test_each_network_is_built_once(counts, monkeypatch):
     build = factory.build
-    built = []
+    builds = []
 
     def count(arch, **arguments):
-        built.append(arguments)
+        builds.append(arguments)
         return build(arch, **arguments)
 
     monkeypatch.setattr(factory, "build", count)
     _, oracle = propose_all(Budgets({"parameters": sorted(counts.values())[3]}, (32, 32, 1), 10))
     assert oracle.infeasible > 16
-    assert len(built) == 16
+    assert len(builds) == 16
 
 
 def test_a_space_with_no_feasible_point_names_the_tightest_limit(counts):
@@ -77,8 +77,8 @@ def test_a_space_with_no_feasible_point_names_the_tightest_limit(counts):
     budgets = Budgets({"parameters": least - 1, "macs": 1e12}, (32, 32, 1), 10)
     points, _ = propose_all(budgets)
     assert points == []
-    shown = re.escape(f"{least / 1000:.3g}K")
-    message = rf"--budget-parameters {shown} is the tightest, broken by 1,000; .* {shown}$"
+    pattern = re.escape(f"{least / 1000:.3g}K")
+    message = rf"--budget-parameters {pattern} is the tightest, broken by 1,000; .* {pattern}$"
     assert re.search(message, budgets.explain_refusal())
 
 

@@ -19,12 +19,10 @@ def random_draws(count, seed=0):
 
 
 def inverse_in_numpy(row, a):
-    """Where each point (x, y) from the centre of the given image goes, step by step; the inverse is what is read."""
+    """Where each point (x, y) from the centre of the image goes, step by step; the inverse is what is read."""
     signed = 2 * row.astype(float) - 1
-    x_axis, y_axis, origin = np.eye(2)[0], np.eye(2)[1], np.zeros(2)
     images = []
-    for point in (origin, x_axis, y_axis):
-        x, y = point
+    for x, y in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)):  # the origin, and one step along each axis
         x -= a.translate * WIDTH * signed[column.SHIFT_X]
         y -= a.translate * HEIGHT * signed[column.SHIFT_Y]
         x = -x if row[column.FLIP_X] < a.hflip else x

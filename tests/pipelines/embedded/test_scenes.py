@@ -135,9 +135,9 @@ def figure_pixels(image):
 def test_scenes_are_ordered_by_difficulty():
     overlaps = {}
     for config in scenes.DIFFICULTIES:
-        drawn = [scenes.scene(config, 2, number) for number in range(30)]
-        predicted = np.array([figure_pixels(scene.image) for scene in drawn])
-        true = np.array([scene.instances > 0 for scene in drawn])
+        examples = [scenes.scene(config, 2, number) for number in range(30)]
+        predicted = np.array([figure_pixels(scene.image) for scene in examples])
+        true = np.array([scene.instances > 0 for scene in examples])
         overlaps[config.name] = (predicted & true).sum() / (predicted | true).sum()
     assert overlaps["easy"] > 0.9 > overlaps["hard"] + 0.15
     assert overlaps["easy"] > overlaps["medium"] > overlaps["hard"]

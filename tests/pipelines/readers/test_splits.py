@@ -35,8 +35,8 @@ def test_the_cut_is_always_the_same():
 
 def test_neighbours_are_not_taken_at_one_distance():
     """Ten views of each object, in order: every tenth would always be the same view."""
-    taken = cut(np.zeros(1000, int), ("test",))["test"]
-    assert len(set(taken % 10)) == 10
+    rows = cut(np.zeros(1000, int), ("test",))["test"]
+    assert len(set(rows % 10)) == 10
 
 
 @pytest.mark.parametrize("counts", [(1, 19), (2,) * 15, (1,) * 9 + (30,), (3, 1, 2) * 10])

@@ -159,13 +159,13 @@ def test_epochs_and_steps_can_be_left_out(flowers, memory):
 @pytest.mark.slow
 def test_what_is_kept_in_memory_changes_nothing(flowers):
     options = {"image_size": 24, "batch_size": 6, "data_dir": flowers, "seed": 5}
-    kept = pipelines.load("oxford_flowers102", **options)
-    uncached = dataclasses.replace(kept.preparation, cache=Cache(0))
-    read = dataclasses.replace(kept, preparation=uncached)
-    assert "24 of 24 training images kept once decoded" in kept.storage
-    for (a, _), (b, _) in zip(batches(kept, 3), batches(read, 3), strict=True):
+    cached = pipelines.load("oxford_flowers102", **options)
+    preparation = dataclasses.replace(cached.preparation, cache=Cache(0))
+    streamed = dataclasses.replace(cached, preparation=preparation)
+    assert "24 of 24 training images kept once decoded" in cached.storage
+    for (a, _), (b, _) in zip(batches(cached, 3), batches(streamed, 3), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert kept.preparation.cache.table.size() == 24
+    assert cached.preparation.cache.table.size() == 24
 
 
 def load_masks(pets):

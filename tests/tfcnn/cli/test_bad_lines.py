@@ -27,8 +27,8 @@ def test_bad_lines_are_refused_in_one_line(command, folder):
     failures = []
     for line in LINES:
         if line.command == command:
-            got = answer(line)
-            if not (got.refused and line.says in got.error):
-                failures.append(f"{line}: {got}")
+            reply = answer(line)
+            if not (reply.refused and line.says in reply.error):
+                failures.append(f"{line}: {reply}")
     assert failures == []
     assert contents(folder) == before

@@ -19,18 +19,18 @@ def handlers():
 
 @pytest.mark.parametrize(("number", "kind"), SIGNALS)
 def test_a_signal_waits_until_the_context_ends(number, kind):
-    reached = []
+    kinds = []
 
     def interrupt():
         with DeferredSignals() as signals:
             signals.deliver()
             signal.raise_signal(number)
-            reached.append(type(signals.pending))
+            kinds.append(type(signals.pending))
 
     with pytest.raises(kind) as caught:
         interrupt()
     assert type(caught.value) is kind
-    assert reached == [kind]
+    assert kinds == [kind]
 
 
 @pytest.mark.parametrize(("number", "kind"), SIGNALS)

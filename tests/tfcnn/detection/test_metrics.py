@@ -95,10 +95,10 @@ def brute_force(predictions, truths, label, threshold):
             taken.add((image, best[1]))
     points = []
     for percent in range(101):
-        reached = [
+        precisions = [
             sum(hits[: n + 1]) / (n + 1) for n in range(len(hits)) if sum(hits[: n + 1]) * 100 >= percent * boxes
         ]
-        points.append(max(reached, default=0.0))
+        points.append(max(precisions, default=0.0))
     return np.mean(points)
 
 
