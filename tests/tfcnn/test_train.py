@@ -157,23 +157,27 @@ def test_early_stop(tmp_path):
     assert 3 <= epochs < 30
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_precision_by_flag(precision, tmp_path):
-    small = {"arch": "resnet20", "width": 0.5, "depth": 0.34, "epochs": 2}
-    run = train.run(Config(**small, precision=precision, out=str(tmp_path / "run")))
+@pytest.fixture(scope="module", params=["mixed_float16", "mixed_bfloat16"])
+def mixed_run(request, tmp_path_factory):
+    """A precision, and LeNet-5 on digits for four epochs in it. A CPU takes ten times as long in float16."""
+    path = tmp_path_factory.mktemp(request.param) / "run"
+    return request.param, train.run(Config(arch="lenet5", epochs=4, precision=request.param, out=str(path)))
+
+
+def test_precision_by_flag(mixed_run):
+    precision, run = mixed_run
     assert run.read_config()["recipe"]["precision"] == precision
     assert run.load_model().layers[2].compute_dtype == precision.removeprefix("mixed_")
+
+
+def test_a_run_leaves_the_policy_of_keras_alone(mixed_run):
     assert keras.config.dtype_policy().name == "float32"
-    assert run.read_metrics()["test_accuracy"] > 0.2
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_reaches_the_accuracy_of_float32(precision, finished_run, tmp_path):
-    """Within noise: over seeds each precision has a standard deviation of 0.6 % (benchmarks.digits, lenet5)."""
-    flags = finished_run.read_config()["config"] | {"precision": precision, "out": str(tmp_path / "run")}
-    run = train.run(Config(**flags))
-    noise = 3 * 2**0.5 * 0.006
-    assert run.read_metrics()["test_accuracy"] > finished_run.read_metrics()["test_accuracy"] - noise
+def test_mixed_precision_learns(mixed_run):
+    """`python -m benchmarks.digits --precisions` compares the accuracies over seeds."""
+    _, run = mixed_run
+    assert run.read_metrics()["test_accuracy"] >= 0.96
 
 
 def test_steps_compiled_by_xla_are_those_of_fused_kernels(tmp_path):

@@ -37,7 +37,7 @@ class WeightAverage(keras.callbacks.Callback):
         ]
         self.decay = decay
         # One call for all weights: a hundred single ones take as long as a small step.
-        self.update = tf.function(self._update)
+        self.update = tf.function(self._update, autograph=False)
 
     def _update(self, share: tf.Tensor) -> None:
         for weight, average in zip(self.weights, self.averages, strict=True):
