@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 
-from tfcnn.visualize.text import plain, save
+from pipelines.text import plain, save
 
 # Distinct without colour vision, too.
 BOX = "#cc5522"

@@ -24,7 +24,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter, PercentF
 from optuna import distributions
 from optuna.trial import FrozenTrial, TrialState
 
-from tfcnn.visualize.text import plain, plain_names, save
+from pipelines.text import plain, plain_names, save
 from tuning.budgets import COSTS
 from tuning.study.storage import quiet
 from tuning.study.trials import Objective, TrialRecord, best_first
