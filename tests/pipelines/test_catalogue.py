@@ -31,7 +31,7 @@ def test_unknown_names(name, message):
 
 
 def test_a_difficulty_is_prepared_by_its_name(monkeypatch, tmp_path):
-    monkeypatch.setattr(solids, "SPLITS", {"train": 2, "validation": 1, "test": 1})
+    monkeypatch.setattr(solids.Solids, "SIZES", {"train": 2, "validation": 1, "test": 1})
     builder = prepare_builder("solids/easy", str(tmp_path))
     assert (builder.name, builder.builder_config.name) == ("solids", "easy")
     volume = next(builder.as_dataset(split="train").as_numpy_iterator())["volume"][..., 0]
