@@ -119,16 +119,16 @@ def _add_image_endpoints(
     height, width, channels = facts["image_shape"]
     low, high = facts["value_range"]
 
-    def resize(images: tf.Tensor) -> tf.Tensor:
+    def fit(images: tf.Tensor) -> tf.Tensor:
         return fitting.fit_images(images, height, width, facts["fit"])
 
     def serve_images(images: tf.Tensor) -> Outputs:
         above_black = tf.cast(check_range(images, low, high), tf.float32) - low  # so that black is padded
-        return serve(resize(above_black), 0.0, high - low)
+        return serve(fit(above_black), 0.0, high - low)
 
     def serve_files(files: tf.Tensor) -> Outputs:
         def decode(file: tf.Tensor) -> tf.Tensor:
-            return resize(decode_image(file, channels, facts.get("white_level", 65535)))
+            return fit(decode_image(file, channels, facts.get("white_level", 65535)))
 
         pixels = tf.map_fn(decode, files, fn_output_signature=tf.TensorSpec((height, width, channels), tf.float32))
         return serve(pixels, 0.0, 255.0)
