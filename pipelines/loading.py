@@ -18,8 +18,9 @@ from pipelines.dataset import Data, without_autograph
 from pipelines.errors import BadData
 from pipelines.pixels import FULL_SCALE
 from pipelines.preparation import Preparation
-from pipelines.readers import image_files, tfds
+from pipelines.readers import image_files
 from pipelines.readers.contents import Reading, read_contents
+from pipelines.readers.features import SECOND
 from pipelines.sources import Cache, Contents, Decoded, Encoded, Source, Stream
 
 DATA_MEMORY = 2048  # MiB
@@ -106,12 +107,13 @@ def load(
         channels=channels,
         mask_values=None if mask_values is None else tuple(mask_values),
         dataset_module=dataset_module,
-        sound_length=sound_length or tfds.SECOND,
+        sound_length=sound_length or SECOND,
     )
     contents = read_contents(name, task, reading)
     if like is not None:
         mean, std = like["mean"], like["std"]
         contents = _as_before(contents, name, like)
+    contents = _decode_records(contents, memory)
     shape = _input_shape(contents, image_size, image_scale)
     check_memory(shape, batch_size)
     if contents.source.sizes["train"] < batch_size:
@@ -195,6 +197,18 @@ def _as_before(contents: Contents, name: str, like: dict[str, Any]) -> Contents:
             f"but those that the run was trained on in {low:g} ... {high:g} (--dataset)"
         )
     return dataclasses.replace(contents, white_level=like.get("white_level", FULL_SCALE))
+
+
+def _decode_records(contents: Contents, memory: int) -> Contents:
+    """The contents with the images of records decoded, if these are of one size and fit in memory."""
+    source = contents.source
+    if not isinstance(source, Encoded) or source.files or None in contents.shape:
+        return contents
+    if sum(source.sizes.values()) * np.prod(contents.shape) > memory:
+        return contents
+    channels = contents.shape[-1] or 3
+    decoded = decoding.decode_all(source, channels, contents.white_level, contents.mask_table)
+    return dataclasses.replace(contents, source=decoded)
 
 
 def _choose_augmentation(

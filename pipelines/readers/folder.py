@@ -17,17 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.errors import BadData, BadFile
-from pipelines.pixels import FULL_SCALE, find_white_level
+from pipelines.pixels import choose_white_level
 from pipelines.readers import folder_layouts, lists
 from pipelines.readers.duplicates import count_duplicates
 from pipelines.readers.image_files import ImageFile
 from pipelines.readers.mask_values import MaskValues, number_values
 from pipelines.readers.scan import scan_files
-from pipelines.readers.splits import SPLITS, cut, cut_by_content
+from pipelines.readers.splits import SPLITS, cut_by_content, cut_by_position
 from pipelines.readers.tree import Example, composed
 from pipelines.targets import IGNORE_LABEL
-
-NARROW = 32  # of 256 levels: 16-bit grey that spans fewer has lost most of its contrast
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +110,7 @@ def read_folder(
     bad = sorted(scan.bad.values(), key=lambda file: file.path)
     _check_bad_files(bad, len(examples) * (2 if segmentation else 1), on_bad_image, max_bad)
     missing = [split for split in SPLITS if not any(example.split == split for example in examples)]
-    by_position = _cut_by_position(examples, missing)
+    by_position = _fill_splits_by_position(examples, missing)
     good = [example.path not in scan.bad and example.mask not in scan.bad for example in examples]
     by_position = list(itertools.compress(by_position, good))
     examples = _fill_splits(list(itertools.compress(examples, good)), missing, scan, root)
@@ -124,7 +122,8 @@ def read_folder(
     images = [scan.images[example.path] for example in examples]
     channels = max(image.channels for image in images)
     notes.update(note for image in images for note in image.notes)
-    white_level = _choose_white_level(images, notes)
+    white_level, remarks = choose_white_level([image.samples for image in images if image.samples])
+    notes.update(remarks)
     if channels == 3:
         notes["grey among colour"] = sum(image.channels == 1 for image in images)
     return Listing(
@@ -144,21 +143,6 @@ def read_folder(
     )
 
 
-def _choose_white_level(images: list[ImageFile], notes: collections.Counter[str]) -> int:
-    """The 16-bit grey sample that becomes 255, with a note where it is not 65,535 or where few levels are left."""
-    samples = [image.samples for image in images if image.samples]
-    if not samples:
-        return FULL_SCALE
-    largest = max(high for _, high in samples)
-    white_level = find_white_level(largest)
-    if white_level < FULL_SCALE:
-        notes[f"16-bit grey with {white_level:,} as white"] = len(samples)
-    levels = (largest - min(low for low, _ in samples)) * 255 // white_level + 1
-    if levels < NARROW:
-        notes[f"16-bit grey in {levels} of 256 levels: stretch its contrast"] = len(samples)
-    return white_level
-
-
 def _fill_splits(examples: list[Example], missing: list[str], scan: _Scan, root: Path) -> list[Example]:
     """The examples, the missing splits cut from the training ones."""
     train = [row for row, example in enumerate(examples) if example.split == "train"]
@@ -176,12 +160,12 @@ def _fill_splits(examples: list[Example], missing: list[str], scan: _Scan, root:
     return filled
 
 
-def _cut_by_position(examples: list[Example], missing: list[str]) -> list[Example]:
+def _fill_splits_by_position(examples: list[Example], missing: list[str]) -> list[Example]:
     """As `_fill_splits`, by the rule of earlier versions, which names the runs that they trained."""
     train = [row for row, example in enumerate(examples) if example.split == "train"]
     _, labels = np.unique([examples[row].label for row in train], return_inverse=True)
     filled = list(examples)
-    for split, rows in cut(labels, missing).items():
+    for split, rows in cut_by_position(labels, missing).items():
         for row in rows:
             filled[train[row]] = dataclasses.replace(examples[train[row]], split=split)
     return filled

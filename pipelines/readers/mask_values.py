@@ -73,9 +73,9 @@ def number_values(
                 f"the masks of {where} hold {values}, but --mask-values lists {', '.join(map(str, listed))}: list all "
                 f"values, or write masks without grey edges (--mask-values)"
             )
-        return Numbering(len(listed), table_of(listed))
+        return Numbering(len(listed), number_listed(listed))
     if found == {0, IGNORE_LABEL} and names in (None, 2):
-        return Numbering(2, table_of((0, IGNORE_LABEL)), BINARY)
+        return Numbering(2, number_listed((0, IGNORE_LABEL)), BINARY)
     if names is not None:
         return Numbering(names, None)
     count = max(found - {IGNORE_LABEL}, default=0) + 1
@@ -89,7 +89,7 @@ def number_values(
     )
 
 
-def table_of(listed: Sequence[int], first: int = 0) -> tuple[int, ...]:
+def number_listed(listed: Sequence[int], first: int = 0) -> tuple[int, ...]:
     """The class of each of the 256 values: its place in `listed`, counted from `first`; IGNORE_LABEL for the others."""
     table = np.full(256, IGNORE_LABEL)
     table[list(listed)] = np.arange(first, first + len(listed))

@@ -11,7 +11,7 @@ from benchmarks.faults.image_files import CMYK, JPEG, encoded, exif
 from pipelines.errors import BadFile
 from pipelines.readers import image_files
 from pipelines.readers.folder import read_folder
-from pipelines.readers.splits import cut
+from pipelines.readers.splits import cut_by_position
 from tests.pipelines.files import classes, names, picture, put, refusal
 
 pytestmark = pytest.mark.usefixtures("own_data_dir")
@@ -59,10 +59,12 @@ def test_an_image_that_gets_another_name_stays_in_its_split(tmp_path):
 
 
 def test_the_cut_of_earlier_versions_is_known_by_its_fingerprint(tmp_path):
-    """As versions 0.1 cut sorted names: `splits.cut`."""
+    """As versions 0.1 cut sorted names: `splits.cut_by_position`."""
     classes(tmp_path, {"b": 14, "a": 9})
     everything = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png"))
-    cut_then = cut(np.array([path.startswith("b/") for path in everything]).astype(int), ("validation", "test"))
+    cut_then = cut_by_position(
+        np.array([path.startswith("b/") for path in everything]).astype(int), ("validation", "test")
+    )
     split_of = {everything[row]: split for split, rows in cut_then.items() for row in rows}
     content = hashlib.blake2b(repr(("a", "b")).encode(), digest_size=16)
     for path in everything:
