@@ -9,7 +9,8 @@ endpoints for images:
     serve_ready  float32 (batch, *image_shape), resized and standardised by the caller
 
 For sounds and volumes `serve` takes float32 (batch, *image_shape) in the range of the data; there is no serve_files.
-Values far outside the range of the training data, and files that cannot be read equally, fail with a line that says so.
+Values far outside the range of the training data, and files that cannot be read equally, fail with a line that says so;
+0 ... 1 given to a network of -1 ... 1 lies inside its range, and is taken as bright images.
 The outputs, by task:
 
     classification   probabilities, class, class_name
