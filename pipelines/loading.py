@@ -87,15 +87,7 @@ def load(
     Raises:
         BadData: unknown name; not on the disk and no network; another task; bad files; or too few examples.
     """
-    for flag, value in (
-        ("batch_size", batch_size),
-        ("seed", seed),
-        ("data_memory", data_memory),
-        ("max_bad", max_bad),
-        ("image_size", image_size),
-    ):
-        if value is not None:
-            check_number(flag, value)
+    _check_numbers(batch_size=batch_size, seed=seed, data_memory=data_memory, max_bad=max_bad, image_size=image_size)
     _check_choice("--on-bad-image", on_bad_image, RESPONSES)
     _check_choice("--channels", channels, CHANNELS)
     memory = data_memory << 20
@@ -115,19 +107,20 @@ def load(
         contents = _as_before(contents, name, like)
     contents = _decode_records(contents, memory)
     shape = _input_shape(contents, image_size, image_scale)
-    check_memory(shape, batch_size)
-    if contents.source.sizes["train"] < batch_size:
-        raise BadData(
-            f"data set '{name}' has {contents.source.sizes['train']} training examples, "
-            f"fewer than a batch of {batch_size} (--batch-size)"
-        )
+    _check_batch(contents, name, shape, batch_size)
     preparation = _prepare(contents, shape, fit, _choose_augmentation(augmentation, contents, shape))
     preparation = _standardise(preparation, contents.source, mean, std)
     held = _hold_in_memory(contents.source, preparation, memory)
+    return _collect(name, contents, held, batch_size, seed)
+
+
+def _collect(name: str, contents: Contents, held: _Held, batch_size: int, seed: int) -> Data:
+    """The facts of the contents and of how they are prepared and held, as one value."""
+    preparation = held.preparation
     return Data(
         name=str(Path(name).resolve()) if catalogue.is_path(name) else name,
         task=contents.task,
-        image_shape=shape,
+        image_shape=preparation.shape,
         num_classes=len(contents.class_names),
         class_names=contents.class_names,
         sizes=held.source.sizes,
@@ -145,11 +138,28 @@ def load(
         batch_size=batch_size,
         seed=seed,
         source=held.source,
-        preparation=held.preparation,
+        preparation=preparation,
         cached_evaluation=held.cached_evaluation,
         duplicates=contents.duplicates,
         fingerprint_of_positions=contents.fingerprint_of_positions,
     )
+
+
+def _check_numbers(**numbers: float | None) -> None:
+    """Raises BadData for a number outside its bounds; None is a default."""
+    for name, value in numbers.items():
+        if value is not None:
+            check_number(name, value)
+
+
+def _check_batch(contents: Contents, name: str, shape: tuple[int, ...], batch_size: int) -> None:
+    """Raises BadData if a batch is larger than the training split or than the memory."""
+    check_memory(shape, batch_size)
+    if contents.source.sizes["train"] < batch_size:
+        raise BadData(
+            f"data set '{name}' has {contents.source.sizes['train']} training examples, "
+            f"fewer than a batch of {batch_size} (--batch-size)"
+        )
 
 
 def _check_choice(flag: str, value: str, choices: Sequence[str]) -> None:

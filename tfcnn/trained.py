@@ -67,7 +67,7 @@ class Trained:
         """What the network says of raw examples, or of image files.
 
         Args:
-            examples: arrays as for `preprocess`, in `value_range`; or the path of a file, or a sequence of paths. Files are read as in
+            examples: arrays as for `preprocess`; or the path of a file, or a sequence of paths. Files are read as in
                 training, and refused as there.
 
         Returns:

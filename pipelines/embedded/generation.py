@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import sys
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -11,19 +12,19 @@ import tensorflow_datasets as tfds
 Examples = Iterator[tuple[int, dict[str, Any]]]  # key, example
 
 
-class DrawnBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class DrawnBuilder(tfds.core.GeneratorBasedBuilder):
     """A data set described by the docstring of its module; subclasses draw an example and name its features."""
 
     SIZES: ClassVar[dict[str, int]]  # examples of each split
     SUPERVISED: ClassVar[tuple[str, str] | None] = None  # the features of input and target
 
+    @abc.abstractmethod
     def features(self) -> dict[str, Any]:
         """The features of an example, by name."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def draw(self, split: int, number: int) -> dict[str, Any]:
         """Draw the `number`-th example of the `split`-th split."""
-        raise NotImplementedError
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(

@@ -108,7 +108,7 @@ def test_an_entry_point_that_fails_is_named(tmp_path, monkeypatch):
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-waves\nVersion: 1.0\n")
     (facts / "entry_points.txt").write_text("[tfcnn.datasets]\nwaves = no_such_package\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(pipelines.BadData, match="entry point 'waves' of tfcnn.datasets: .* uninstall its package"):
+    with pytest.raises(pipelines.BadData, match=r"entry point 'waves' of tfcnn\.datasets: .* uninstall its package"):
         check_name("mnist")
 
 
