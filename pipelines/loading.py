@@ -212,12 +212,12 @@ def _as_before(contents: Contents, name: str, like: dict[str, Any]) -> Contents:
 def _decode_records(contents: Contents, memory: int) -> Contents:
     """The contents with the images of records decoded, if these are of one size and fit in memory."""
     source = contents.source
-    if not isinstance(source, Encoded) or source.files or None in contents.shape:
+    lengths = [length for length in contents.shape if length is not None]
+    if not isinstance(source, Encoded) or source.files or len(lengths) < len(contents.shape):
         return contents
-    if sum(source.sizes.values()) * np.prod(contents.shape) > memory:
+    if sum(source.sizes.values()) * np.prod(lengths) > memory:
         return contents
-    channels = contents.shape[-1] or 3
-    decoded = decoding.decode_all(source, channels, contents.white_level, contents.mask_table)
+    decoded = decoding.decode_all(source, lengths[-1], contents.white_level, contents.mask_table)
     return dataclasses.replace(contents, source=decoded)
 
 

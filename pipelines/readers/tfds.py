@@ -91,7 +91,7 @@ class _Prepared:
     def shape(self) -> tuple[int | None, ...]:
         """Of an example, channels last; alpha is no channel."""
         shape = shape_of(self.builder.info.features[self.columns.names["image"]])
-        return (*shape[:-1], min(shape[-1], 3)) if self.pictures else shape
+        return (*shape[:-1], min(shape[-1] or 3, 3)) if self.pictures else shape
 
     @property
     def dtype(self) -> np.dtype:
