@@ -129,7 +129,7 @@ def read_folder(
 def _find_examples(root: Path, notes: collections.Counter[str]) -> list[Example]:
     """The examples of a folder or .csv file, in the order of their names. Raises BadData."""
     if root.suffix.lower() == ".csv" and not root.is_dir():
-        examples = lists.read_list(root)
+        examples = lists.read_list(root, notes)
     elif root.is_dir():
         examples = folder_layouts.find_examples(root, notes)
     else:
@@ -260,6 +260,11 @@ def _check_classes(class_names: tuple[str, ...], examples: list[Example], root: 
     if len(class_names) < 2:
         hint = f"; in masks {IGNORE_LABEL} is for pixels to ignore" if segmentation else ""
         raise BadData(f"'{root}' has class '{class_names[0]}' alone; at least two are needed{hint} (--dataset)")
+    spelled: dict[str, str] = {}
+    for name in class_names:
+        other = spelled.setdefault(" ".join(name.split()), name)
+        if other != name:
+            raise BadData(f"classes '{other}' and '{name}' of '{root}' differ in spaces alone: rename one (--dataset)")
     in_training = {example.label for example in examples if example.split == "train"}
     for name in class_names:
         if name not in in_training and not segmentation:

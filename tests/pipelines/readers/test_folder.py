@@ -333,3 +333,8 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", deny)  # permissions do not bind the superuser
     assert "b' cannot be read: Permission denied" in refusal(tmp_path)
+
+
+def test_classes_that_differ_in_spaces_alone(tmp_path):
+    classes(tmp_path, {"a cat": 9, "a  cat": 9})
+    assert "classes 'a  cat' and 'a cat'" in refusal(tmp_path)
