@@ -4,9 +4,9 @@ import pytest
 import tensorflow_datasets as tfds
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Prepares a data set with the examples of a test and returns its folder; each name once a session."""
+    """Prepares a data set with the examples of a test and returns its folder; each name once in a file of tests."""
     folders = {}
 
     def prepare(name, **splits):
