@@ -61,8 +61,8 @@ def evaluate(
             have a class that the run lacks, or inputs of another shape or range.
         pipelines.BadData: the data set cannot be loaded.
     """
+    from pipelines.text import elide
     from tfcnn.visualize.confusion import draw_confusion
-    from tfcnn.visualize.text import shorten
 
     facts = run.check_task("classification").read_config()
     data = load_data_of(facts, data_dir, dataset, channels)
@@ -81,7 +81,7 @@ def evaluate(
     numbers_file, picture_file = evaluation_files(run, result)
     write_json(numbers_file, result)
     name = Path(data.name).name if Path(data.name).is_absolute() else data.name
-    title = f"{facts['config']['arch']} on {shorten(name, 30)}, {split}: {result['accuracy']:.2%}"
+    title = f"{facts['config']['arch']} on {elide(name, 30)}, {split}: {result['accuracy']:.2%}"
     with writing(picture_file) as path:
         draw_confusion(matrix, names, path, title=title)
     return result

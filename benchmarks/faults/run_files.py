@@ -38,7 +38,7 @@ def flip_a_bit(content: bytes, draw: random.Random) -> bytes:
     return content[:place] + bytes([content[place] ^ 1 << draw.randrange(8)]) + content[place + 1 :]
 
 
-def cut(content: bytes, draw: random.Random) -> bytes:
+def truncate(content: bytes, draw: random.Random) -> bytes:
     return content[: draw.randrange(max(len(content), 1))]
 
 
@@ -67,7 +67,7 @@ def drop_a_line(content: bytes, draw: random.Random) -> bytes:
 
 DAMAGES = {
     "a bit flipped": flip_a_bit,
-    "cut": cut,
+    "cut": truncate,
     "empty": empty,
     "zeroed": zero,
     "a value changed": change_a_value,

@@ -23,11 +23,12 @@ from pipelines.readers.tree import SPLIT_OF, Example, composed
 
 VALID = {"true": "val", "1": "val", "yes": "val", "false": "train", "0": "train", "no": "train"}  # of is_valid
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+USED = ("path", "label", "split", "is_valid")
 FEW = 20  # different whole numbers that are taken for classes, however many images each has
 
 
-def read_list(file: Path) -> list[Example]:
-    """The examples of a .csv file. Raises BadData."""
+def read_list(file: Path, notes: collections.Counter[str]) -> list[Example]:
+    """The examples of a .csv file; columns that are not used are added to the notes. Raises BadData."""
     if not file.exists():
         raise BadData(f"no such file: '{file}' (--dataset)")
     try:
@@ -59,6 +60,9 @@ def read_list(file: Path) -> list[Example]:
     if not any(example.split == "train" for example in examples):
         raise BadData(f"'{file}' has no line of the split train (--dataset)")
     _check_labels(file, [example.label for example in examples])
+    for column in columns:
+        if column not in USED:
+            notes[f"lines whose column '{column}' is not used"] = len(examples)
     return examples
 
 

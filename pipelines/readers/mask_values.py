@@ -66,6 +66,9 @@ def number_values(
         BadData: values that are not listed, or that are no class numbers.
     """
     distinct = set(values.counts)
+    ignored = ""
+    if IGNORE_LABEL in distinct:
+        ignored = f"masks, of which {values.counts[IGNORE_LABEL]:,} have pixels of {IGNORE_LABEL}, which are ignored"
     if listed is not None:
         unknown = distinct - set(listed) - {IGNORE_LABEL}
         if unknown:
@@ -73,14 +76,14 @@ def number_values(
                 f"the masks of {where} hold {values}, but --mask-values lists {', '.join(map(str, listed))}: list all "
                 f"values, or write masks without grey edges (--mask-values)"
             )
-        return Numbering(len(listed), table_of(listed))
+        return Numbering(len(listed), number_listed(listed), "" if IGNORE_LABEL in listed else ignored)
     if distinct == {0, IGNORE_LABEL} and names in (None, 2):
-        return Numbering(2, table_of((0, IGNORE_LABEL)), BINARY)
+        return Numbering(2, number_listed((0, IGNORE_LABEL)), BINARY)
     if names is not None:
-        return Numbering(names, None)
+        return Numbering(names, None, ignored)
     count = max(distinct - {IGNORE_LABEL}, default=0) + 1
     if len(distinct - {IGNORE_LABEL}) == count <= MOST_UNNAMED or not distinct - {IGNORE_LABEL}:
-        return Numbering(count, None)
+        return Numbering(count, None, ignored)
     many = len(distinct) > MOST_UNNAMED
     kind = f"more than {MOST_UNNAMED} values, as grey edges give" if many else "values with gaps"
     raise BadData(
@@ -89,7 +92,7 @@ def number_values(
     )
 
 
-def table_of(listed: Sequence[int], first: int = 0) -> tuple[int, ...]:
+def number_listed(listed: Sequence[int], first: int = 0) -> tuple[int, ...]:
     """The class of each of the 256 values: its place in `listed`, counted from `first`; IGNORE_LABEL for the others."""
     table = np.full(256, IGNORE_LABEL)
     table[list(listed)] = np.arange(first, first + len(listed))

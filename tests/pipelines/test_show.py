@@ -144,14 +144,3 @@ def test_names_are_drawn_as_they_are(task, tmp_path, monkeypatch):
     texts = [text.get_text() for axes in figure.axes for text in (axes.title, *axes.texts)]
     assert [text for text in texts if text] == [r"\$5_to_\$9", "c" * 11 + "…" + "c" * 10]
     assert figure.get_suptitle() == r"a\$\$b, test: not augmented"
-
-
-def test_signs_that_the_font_lacks_are_named_once(capsys, tmp_path):
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({"font.family": "DejaVu Sans"}):
-        figure = Figure()
-        figure.suptitle("\u0939\u0926\u0939")
-        show.save(figure, tmp_path / "a.png")
-    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -24,7 +24,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter, PercentF
 from optuna import distributions
 from optuna.trial import FrozenTrial, TrialState
 
-from tfcnn.visualize.text import plain, plain_names, save
+from pipelines.text import plain, plain_names, save
 from tuning.budgets import COSTS
 from tuning.study.storage import quiet
 from tuning.study.trials import Objective, TrialRecord, best_first
@@ -129,10 +129,16 @@ def parallel(trials: list[TrialRecord], objectives: Sequence[Objective]) -> Figu
         assert isinstance(figure, Figure)
         for lines in figure.findobj(LineCollection):
             lines.set_cmap("viridis_r" if objectives[0].direction == "max" else "viridis")  # dark is good
-        figure.set_size_inches(max(9, 1.5 * len({name for t in trials for name in t.values})), 4.5)
+        width = max(9.0, 2.2 * len({name for t in trials for name in t.values}))
+        figure.set_size_inches(width, 4.5)
         figure.subplots_adjust(bottom=0.2)
         for panel in figure.axes:
             panel.tick_params(axis="x", labelrotation=20)
+            box = panel.get_position()
+            if panel.get_label() == "<colorbar>":  # right of the names at the last axis
+                panel.set_position((1 - 0.9 / width, box.y0, 0.2 / width, box.height))
+            else:
+                panel.set_position((box.x0, box.y0, 1 - 3.3 / width - box.x0, box.height))
         return figure
 
 

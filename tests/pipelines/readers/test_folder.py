@@ -11,7 +11,7 @@ from benchmarks.faults.image_files import CMYK, JPEG, encode, exif
 from pipelines.errors import BadFile
 from pipelines.readers import image_files
 from pipelines.readers.folder import read_folder
-from pipelines.readers.splits import cut
+from pipelines.readers.splits import cut_by_position
 from tests.pipelines.files import classes, names, picture, put, refusal
 
 pytestmark = pytest.mark.usefixtures("own_data_dir")
@@ -75,10 +75,12 @@ def test_an_image_that_gets_another_name_stays_in_its_split(tmp_path):
 
 
 def test_the_cut_of_earlier_versions_is_known_by_its_fingerprint(tmp_path):
-    """As versions 0.1 cut sorted names: `splits.cut`."""
+    """As versions 0.1 cut sorted names: `splits.cut_by_position`."""
     classes(tmp_path, {"b": 14, "a": 9})
     everything = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png"))
-    cut_then = cut(np.array([path.startswith("b/") for path in everything]).astype(int), ("validation", "test"))
+    cut_then = cut_by_position(
+        np.array([path.startswith("b/") for path in everything]).astype(int), ("validation", "test")
+    )
     split_of = {everything[row]: split for split, rows in cut_then.items() for row in rows}
     content = hashlib.blake2b(repr(("a", "b")).encode(), digest_size=16)
     for path in everything:
@@ -347,3 +349,8 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", deny)  # permissions do not bind the superuser
     assert "b' cannot be read: Permission denied" in refusal(tmp_path)
+
+
+def test_classes_that_differ_in_spaces_alone(tmp_path):
+    classes(tmp_path, {"a cat": 9, "a  cat": 9})
+    assert "classes 'a  cat' and 'a cat'" in refusal(tmp_path)

@@ -233,3 +233,11 @@ def test_as_many_names_as_listed_values(tmp_path):
     scenes(tmp_path, top=lambda number: 255)
     (tmp_path / "classes.txt").write_text("a\nb\nc")
     assert "names 3 classes, but 2 values are listed (--mask-values)" in refusal(tmp_path, mask_values=(0, 255))
+
+
+def test_pixels_that_are_ignored_are_counted(tmp_path):
+    """Where some masks hold 0 and 1 and others 0 and 255, the latter show no class 1."""
+    scenes(tmp_path, top=lambda number: 1 if number % 2 else 255)
+    listing = read_folder(tmp_path)
+    assert listing.class_names == ("0", "1")
+    assert listing.notes == {"masks, of which 10 have pixels of 255, which are ignored": 20}

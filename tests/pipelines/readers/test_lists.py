@@ -48,6 +48,7 @@ def test_columns_are_found_by_name(tmp_path):
     rows = "".join(f"x,{'ab'[number % 2]},in/{number}.png\n" for number in range(12))
     listing = read_folder(write_list(tmp_path, "note,label,path\n" + rows))
     assert sum(len(files.paths) for files in listing.splits.values()) == 12
+    assert listing.notes == {"lines whose column 'note' is not used": 12}
 
 
 def test_a_list_moves_with_its_images(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.errors import BadData
 from pipelines.readers.npz import read_npz
-from pipelines.readers.splits import cut
+from pipelines.readers.splits import cut_by_position
 
 
 def save(tmp_path, name="set.npz", **arrays):
@@ -48,7 +48,7 @@ def test_splits_as_keras_names_them(tmp_path):
 def test_what_lacks_is_cut_from_the_training_examples(tmp_path, names):
     x = images(40)
     data = read_npz(save(tmp_path, **dict(zip(names, (x, LABELS), strict=True)), comment=np.array("hello")))
-    for split, rows in cut(LABELS, ("validation", "test")).items():
+    for split, rows in cut_by_position(LABELS, ("validation", "test")).items():
         np.testing.assert_array_equal(data.splits[split][0], x[rows])
         np.testing.assert_array_equal(data.splits[split][1], LABELS[rows])
     assert [len(data.splits[split][1]) for split in ("train", "validation", "test")] == [32, 4, 4]
@@ -88,7 +88,7 @@ def test_images_sounds_and_volumes_by_their_shape(tmp_path, shape, dtype, expect
     x = np.random.RandomState(0).randint(0, 2, (40, *shape)).astype(dtype)
     train = read_npz(save(tmp_path, x=x, y=LABELS)).splits["train"][0]
     assert train.shape == (32, *expected)
-    rows = cut(LABELS, ("validation", "test"))["train"]
+    rows = cut_by_position(LABELS, ("validation", "test"))["train"]
     np.testing.assert_array_equal(train.ravel(), x[rows].ravel())
     assert train.dtype == (np.uint8 if dtype is bool else dtype)
 
@@ -128,7 +128,7 @@ def test_labels_may_be_names(tmp_path, kind):
     data = read_npz(save(tmp_path, x=images(40), y=names))
     assert data.class_names == ("Cat", "cat", "dog", "emu")
     numbers = np.array([2, 0, 1, 3])[LABELS]
-    rows = cut(numbers, ("validation", "test"))
+    rows = cut_by_position(numbers, ("validation", "test"))
     np.testing.assert_array_equal(data.splits["test"][1], numbers[rows["test"]])
 
 
@@ -147,7 +147,7 @@ def test_masks(tmp_path, last):
     y = np.random.RandomState(0).choice([0, 1, 2, 255], (40, 5, 4)).astype(np.int32)
     data = read_npz(save(tmp_path, x=images(40), y=y.reshape(40, 5, 4, *last)))
     assert (data.task, data.class_names) == ("segmentation", ("0", "1", "2"))
-    rows = cut(np.zeros(40, int), ("validation", "test"))
+    rows = cut_by_position(np.zeros(40, int), ("validation", "test"))
     for split, (_, masks) in data.splits.items():
         np.testing.assert_array_equal(masks, y[rows[split]])
         assert masks.dtype == np.uint8
@@ -311,64 +311,6 @@ def test_arrays_with_a_wrong_head_are_read_or_refused_in_one_line(tmp_path):
             with archive.open("y.npy", "w") as labels:
                 np.save(labels, LABELS)
         assert "\n" not in outcome(path)
-
-
-FIRST = [
-    ((3, 32, 48), np.uint8),
-    ((1, 28, 28), np.uint8),
-    ((4, 64, 64), np.uint8),
-    ((13, 64, 64), np.float32),
-    ((200, 16, 16), np.float32),
-    ((6, 48, 64), np.float32),
-    ((20, 32, 48), np.float32),
-    ((60, 96, 128), np.uint8),
-    ((2, 20, 30), np.float32),
-    ((3, 100, 1200), np.uint8),
-    ((3, 17, 32, 32), np.float32),
-    ((1, 16, 16, 16), np.uint8),
-    ((2, 1600), np.float32),
-    ((1, 64), np.int16),
-]
-LAST = [
-    ((32, 48, 3), np.uint8),
-    ((28, 28, 1), np.uint8),
-    ((64, 64, 13), np.float32),
-    ((48, 64, 200), np.float32),
-    ((4, 100, 3), np.uint8),
-    ((1, 128, 9), np.float32),
-    ((3, 128, 2), np.float32),
-    ((7, 7, 512), np.float32),
-    ((7, 10, 512), np.float32),
-    ((17, 32, 32, 3), np.float32),
-    ((4, 32, 32, 3), np.uint8),
-    ((16, 16, 16, 1), np.uint8),
-    ((1600, 2), np.float32),
-    ((28, 28), np.uint8),
-    ((8, 64), np.float32),
-    ((2, 64), np.uint8),
-]
-
-
-@pytest.mark.parametrize(("shape", "dtype"), FIRST, ids=str)
-def test_channels_first_are_refused_or_turned(tmp_path, shape, dtype):
-    path = save(tmp_path, x=(np.arange(20 * np.prod(shape)) % 251).reshape(20, *shape).astype(dtype), y=LABELS[:20])
-    assert "channels first" in refusal(path)
-    turned = read_npz(path, channels="first")
-    assert turned.splits["test"][0].shape[1:] == (*shape[1:], shape[0])
-    with np.load(path) as arrays:
-        rows = cut(LABELS[:20], ("validation", "test"))["test"]
-        np.testing.assert_array_equal(turned.splits["test"][0][..., 0], arrays["x"][rows][:, 0])
-
-
-@pytest.mark.parametrize(("shape", "dtype"), LAST, ids=str)
-def test_channels_last_are_not_taken_for_first(tmp_path, shape, dtype):
-    x = (np.arange(20 * np.prod(shape)) % 251).reshape(20, *shape).astype(dtype)
-    assert len(read_npz(save(tmp_path, x=x, y=LABELS[:20])).splits["train"][0]) == 16
-
-
-def test_a_shape_that_is_as_meant(tmp_path):
-    path = save(tmp_path, x=images(40, shape=(3, 32, 48)), y=LABELS)
-    assert read_npz(path, channels="last").splits["train"][0].shape[1:] == (3, 32, 48)
 
 
 def test_copies_in_two_splits_or_classes_are_counted(tmp_path):
