@@ -50,9 +50,9 @@ def test_class_names(small):
     assert features["solids"]["label"].num_classes == 8
 
 
-def test_examples_are_drawn_by_split_and_number(small, stored):
+def test_examples_are_drawn_by_split_and_number(small, examples_of):
     for split, name in enumerate(small("tones").SIZES):
-        for number, example in enumerate(stored("tones", name)):
+        for number, example in enumerate(examples_of("tones", name)):
             np.testing.assert_array_equal(example["audio"], small("tones").draw(split, number)["audio"])
 
 

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from PIL import Image, ImageOps
 
 import pipelines
-from benchmarks.faults.image_files import KINDS, encoded, exif
+from benchmarks.faults.image_files import KINDS, encode, exif
 from pipelines.errors import BadFile
 from pipelines.readers import image_files, records
 from pipelines.readers.image_files import ImageFile
@@ -20,14 +20,14 @@ ALPHA = (8 * y).astype(np.uint8)
 GREY = (60 * x + 66 * y).astype(np.uint16)  # 12 bits: up to 3906
 
 FILES = [
-    encoded(np.dstack([COLOURS, ALPHA]), "PNG"),
-    encoded(GREY, "PNG"),
-    encoded(COLOURS, "JPEG", exif=exif(6)),
-    encoded(COLOURS, "JPEG"),
-    encoded(COLOURS[..., 0], "JPEG"),
-    encoded(COLOURS, "PNG"),
-    encoded(COLOURS, "PNG", exif=exif(3)),
-    encoded(COLOURS, "WEBP", lossless=True),
+    encode(np.dstack([COLOURS, ALPHA]), "PNG"),
+    encode(GREY, "PNG"),
+    encode(COLOURS, "JPEG", exif=exif(6)),
+    encode(COLOURS, "JPEG"),
+    encode(COLOURS[..., 0], "JPEG"),
+    encode(COLOURS, "PNG"),
+    encode(COLOURS, "PNG", exif=exif(3)),
+    encode(COLOURS, "WEBP", lossless=True),
 ]
 OPACITY = ALPHA[..., None] / 255
 EXPECTED = [
@@ -124,7 +124,7 @@ def test_masks_are_their_class_numbers_and_their_images_stay_as_they_are(memory,
     def some(count):
         box = tfds.features.BBox(0.0, 0.0, 1.0, 1.0)
         for number in range(count):
-            image = io.BytesIO(encoded(COLOURS, "JPEG", exif=exif(3)))
+            image = io.BytesIO(encode(COLOURS, "JPEG", exif=exif(3)))
             rest = {"species": 0, "file_name": str(number), "head_bbox": box}
             yield {"image": image, "label": 0, "segmentation_mask": io.BytesIO(mask.getvalue())} | rest
 
@@ -132,7 +132,7 @@ def test_masks_are_their_class_numbers_and_their_images_stay_as_they_are(memory,
     data = pipelines.load("oxford_iiit_pet", task="segmentation", data_dir=folder, data_memory=memory, **EVALUATION)
     inputs, masks = next(iter(data.evaluation("test")))
     np.testing.assert_array_equal(masks[0], classes - 1)
-    stored = np.asarray(Image.open(io.BytesIO(encoded(COLOURS, "JPEG"))))
+    stored = np.asarray(Image.open(io.BytesIO(encode(COLOURS, "JPEG"))))
     np.testing.assert_array_equal(np.round(inputs[0].numpy() * 255), stored)
     if memory:
         assert data.notes == {records.IGNORED: 24}
