@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from pipelines import catalogue, decoding
 from pipelines.augmentation.policy import Augmentation, Policy, choose_augmentation
+from pipelines.balanced_order import BalancedOrder
 from pipelines.bounds import RESPONSES, check_memory, check_number
 from pipelines.catalogue import mebibytes
 from pipelines.dataset import Data, without_autograph
@@ -29,6 +30,7 @@ USUAL = 224  # pixels: the default size of images of many sizes
 MEASURED_DECODED = 4096  # training examples that give mean and std
 MEASURED_ENCODED = 512
 CHANNELS = ("auto", "first", "last")  # where they stand in the arrays of a .npz file
+CLASS_SAMPLINGS = ("none", "balanced")
 CACHE_OVERHEAD = 256  # bytes of an image in the cache in addition to its pixels
 
 
@@ -54,6 +56,7 @@ def load(
     mask_values: Sequence[int] | None = None,
     dataset_module: str | None = None,
     sound_length: int | None = None,
+    class_sampling: str = "none",
 ) -> Data:
     """Load a data set.
 
@@ -83,6 +86,8 @@ def load(
             others; see `readers.mask_values`.
         dataset_module: a .py file or an importable module that registers builders of TensorFlow Datasets.
         sound_length: samples of each sound in a folder of .wav files, which are cut or padded. Default: 16,000.
+        class_sampling: "none": each training example comes once an epoch; "balanced": as many of each class, see
+            `BalancedOrder`.
 
     Raises:
         BadData: unknown name; not on the disk and no network; another task; bad files; or too few examples.
@@ -90,6 +95,7 @@ def load(
     _check_numbers(batch_size=batch_size, seed=seed, data_memory=data_memory, max_bad=max_bad, image_size=image_size)
     _check_choice("--on-bad-image", on_bad_image, RESPONSES)
     _check_choice("--channels", channels, CHANNELS)
+    _check_choice("--class-sampling", class_sampling, CLASS_SAMPLINGS)
     memory = data_memory << 20
     reading = Reading(
         data_dir=data_dir,
@@ -111,7 +117,8 @@ def load(
     preparation = _prepare(contents, shape, fit, _choose_augmentation(augmentation, contents, shape))
     preparation = _standardise(preparation, contents.source, mean, std)
     held = _hold_in_memory(contents.source, preparation, memory)
-    return _collect(name, contents, held, batch_size, seed)
+    data = _collect(name, contents, held, batch_size, seed)
+    return _balance(data) if class_sampling == "balanced" else data
 
 
 def _collect(name: str, contents: Contents, held: _Held, batch_size: int, seed: int) -> Data:
@@ -143,6 +150,19 @@ def _collect(name: str, contents: Contents, held: _Held, batch_size: int, seed: 
         duplicates=contents.duplicates,
         fingerprint_of_positions=contents.fingerprint_of_positions,
     )
+
+
+def _balance(data: Data) -> Data:
+    """The data with as many training examples of each class. Raises BadData where their classes are not at hand."""
+    if data.task != "classification":
+        raise BadData(f"--class-sampling balanced is for classification; '{data.name}' is loaded for {data.task}")
+    labels = data.labels("train")
+    if labels is None:
+        raise BadData(
+            f"--class-sampling balanced reads examples by number, but those of '{data.name}' are streamed: "
+            f"raise --data-memory, or take --class-weights balanced"
+        )
+    return dataclasses.replace(data, balanced=BalancedOrder(labels, data.seed))
 
 
 def _check_numbers(**numbers: float | None) -> None:
