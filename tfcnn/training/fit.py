@@ -20,7 +20,9 @@ from tfcnn.files import writing
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import HEADLINES
 from tfcnn.training import fused_kernels
+from tfcnn.training.batch_statistics import BatchStatistics
 from tfcnn.training.callbacks import Keeper, Plateau, uncompiled
+from tfcnn.training.chance import ChanceWarning
 from tfcnn.training.checkpoint import Checkpoints
 from tfcnn.training.class_weights import balanced_weights
 from tfcnn.training.compile import check_drop_path, compile_model, freeze
@@ -253,6 +255,9 @@ def _watchers(
     ]
     if average:
         callbacks.append(average)
+    callbacks.append(BatchStatistics(data, average.replace if average else None))
+    if data.task == "classification":
+        callbacks.append(ChanceWarning(data, rows, average.in_place if average else contextlib.nullcontext))
     if config.sched == "plateau":
         callbacks.append(Plateau(schedule_of(model).share, rows, config.patience_epochs))
     if config.tensorboard:
