@@ -11,6 +11,7 @@ a Markdown table of accuracies: the mean over the seeds, and each seed's.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
@@ -76,7 +77,7 @@ def compare(arch: str, width: float, epochs: int, seeds: int) -> dict[int, dict[
         config = Config(arch=arch, width=width, epochs=epochs, seed=seed)
         data = load_data(config)
         model, _ = build_model(config, data)
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
             directory = RunDirectory(Path(folder))
             fit(model, data, config, directory, [Comparison(data, results)])
         keras.backend.clear_session()

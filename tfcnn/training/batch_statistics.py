@@ -20,7 +20,7 @@ import tensorflow as tf
 if TYPE_CHECKING:
     from tfcnn.training.data import Data
 
-BATCHES = 8  # an epoch's 39 gave accuracies within one validation image in a hundred
+BATCHES = 8  # their forward passes cost about three steps
 FEW_STEPS = 300  # from then on, weights change slowly and epochs are many
 
 
