@@ -46,12 +46,12 @@ def test_statistics_are_those_of_all_batches_together(fused):
     model, batches = network(), draw_batches()
     if fused:
         fused_kernels.accelerate(model)
-    found = precise_statistics(observer(model, batch_statistics.batch_norms(model)), as_dataset(batches))
+    statistics = precise_statistics(observer(model, batch_statistics.batch_norms(model)), as_dataset(batches))
     kernel, bias = model.get_layer("conv").get_weights()
     first = np.concatenate(batches).astype("float64")
     second = np.concatenate([normalise(batch.astype("float64")) @ kernel[0, 0] + bias for batch in batches])
     expected = [first.mean((0, 1, 2)), first.var((0, 1, 2)), second.mean((0, 1, 2)), second.var((0, 1, 2))]
-    for result, values in zip(found, expected, strict=True):
+    for result, values in zip(statistics, expected, strict=True):
         np.testing.assert_allclose(result, values, rtol=1e-4, atol=1e-5)
 
 

@@ -68,9 +68,9 @@ def test_max_pooling_of_nan(seed, rank):
     x = rng.integers(-2, 3, (2, *rng.integers(3, 9, rank), 3)).astype("float32")
     x[rng.random(x.shape) < 0.3] = np.nan
     expected, indices = getattr(torch.nn, f"MaxPool{rank}d")(pool_size, strides, return_indices=True)(to_torch(x))
-    values, found = getattr(layers, f"MaxPoolingWithArgmax{rank}D")(pool_size, strides)(x)
+    values, places = getattr(layers, f"MaxPoolingWithArgmax{rank}D")(pool_size, strides)(x)
     np.testing.assert_array_equal(values, from_torch(expected))
-    np.testing.assert_array_equal(found, from_torch(indices) * 3 + np.arange(3))
+    np.testing.assert_array_equal(places, from_torch(indices) * 3 + np.arange(3))
 
 
 @on_random_cases
