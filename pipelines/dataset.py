@@ -23,7 +23,7 @@ from pipelines.augmentation import mixup
 from pipelines.augmentation.draws import draw_epoch, draw_example
 from pipelines.augmentation.policy import Augmentation
 from pipelines.balanced_order import BalancedOrder
-from pipelines.errors import BadFile
+from pipelines.errors import BadData, BadFile
 from pipelines.preparation import Preparation
 from pipelines.sources import Decoded, Source, Stream
 
@@ -102,6 +102,18 @@ class Data:
         """
         chosen = tuple(tuple(map(int, axis)) for axis in places)
         return dataclasses.replace(self, preparation=dataclasses.replace(self.preparation, mask_places=chosen))
+
+    def with_balanced_classes(self) -> Data:
+        """These data with as many training examples of each class. Raises BadData where the classes are not at hand."""
+        if self.task != "classification":
+            raise BadData(f"--class-sampling balanced is for classification; '{self.name}' is loaded for {self.task}")
+        labels = self.labels("train")
+        if labels is None:
+            raise BadData(
+                f"--class-sampling balanced reads examples by number, but those of '{self.name}' are streamed: "
+                f"raise --data-memory, or take --class-weights balanced"
+            )
+        return dataclasses.replace(self, balanced=BalancedOrder(labels, self.seed))
 
     @without_autograph
     def train(self, epochs: int = 1, first_epoch: int = 0, first_step: int = 0) -> tf.data.Dataset:

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from pipelines import catalogue, decoding
 from pipelines.augmentation.policy import Augmentation, Policy, choose_augmentation
-from pipelines.balanced_order import BalancedOrder
 from pipelines.bounds import RESPONSES, check_memory, check_number
 from pipelines.catalogue import mebibytes
 from pipelines.dataset import Data, without_autograph
@@ -118,7 +117,7 @@ def load(
     preparation = _standardise(preparation, contents.source, mean, std)
     held = _hold_in_memory(contents.source, preparation, memory)
     data = _collect(name, contents, held, batch_size, seed)
-    return _balance(data) if class_sampling == "balanced" else data
+    return data.with_balanced_classes() if class_sampling == "balanced" else data
 
 
 def _collect(name: str, contents: Contents, held: _Held, batch_size: int, seed: int) -> Data:
@@ -150,19 +149,6 @@ def _collect(name: str, contents: Contents, held: _Held, batch_size: int, seed: 
         duplicates=contents.duplicates,
         fingerprint_of_positions=contents.fingerprint_of_positions,
     )
-
-
-def _balance(data: Data) -> Data:
-    """The data with as many training examples of each class. Raises BadData where their classes are not at hand."""
-    if data.task != "classification":
-        raise BadData(f"--class-sampling balanced is for classification; '{data.name}' is loaded for {data.task}")
-    labels = data.labels("train")
-    if labels is None:
-        raise BadData(
-            f"--class-sampling balanced reads examples by number, but those of '{data.name}' are streamed: "
-            f"raise --data-memory, or take --class-weights balanced"
-        )
-    return dataclasses.replace(data, balanced=BalancedOrder(labels, data.seed))
 
 
 def _check_numbers(**numbers: float | None) -> None:
