@@ -29,6 +29,7 @@ USUAL = 224  # pixels: the default size of images of many sizes
 MEASURED_DECODED = 4096  # training examples that give mean and std
 MEASURED_ENCODED = 512
 CHANNELS = ("auto", "first", "last")  # where they stand in the arrays of a .npz file
+CLASS_SAMPLINGS = ("none", "balanced")
 CACHE_OVERHEAD = 256  # bytes of an image in the cache in addition to its pixels
 
 
@@ -54,6 +55,7 @@ def load(
     mask_values: Sequence[int] | None = None,
     dataset_module: str | None = None,
     sound_length: int | None = None,
+    class_sampling: str = "none",
 ) -> Data:
     """Load a data set.
 
@@ -83,6 +85,8 @@ def load(
             others; see `readers.mask_values`.
         dataset_module: a .py file or an importable module that registers builders of TensorFlow Datasets.
         sound_length: samples of each sound in a folder of .wav files, which are cut or padded. Default: 16,000.
+        class_sampling: "none": each training example comes once an epoch; "balanced": as many of each class, see
+            `BalancedOrder`.
 
     Raises:
         BadData: unknown name; not on the disk and no network; another task; bad files; or too few examples.
@@ -90,6 +94,7 @@ def load(
     _check_numbers(batch_size=batch_size, seed=seed, data_memory=data_memory, max_bad=max_bad, image_size=image_size)
     _check_choice("--on-bad-image", on_bad_image, RESPONSES)
     _check_choice("--channels", channels, CHANNELS)
+    _check_choice("--class-sampling", class_sampling, CLASS_SAMPLINGS)
     memory = data_memory << 20
     reading = Reading(
         data_dir=data_dir,
@@ -111,7 +116,8 @@ def load(
     preparation = _prepare(contents, shape, fit, _choose_augmentation(augmentation, contents, shape))
     preparation = _standardise(preparation, contents.source, mean, std)
     held = _hold_in_memory(contents.source, preparation, memory)
-    return _collect(name, contents, held, batch_size, seed)
+    data = _collect(name, contents, held, batch_size, seed)
+    return data.with_balanced_classes() if class_sampling == "balanced" else data
 
 
 def _collect(name: str, contents: Contents, held: _Held, batch_size: int, seed: int) -> Data:

@@ -137,6 +137,17 @@ class Config:
         "; ".join(f"{task}: {', '.join(names)}" for task, names in LOSS_NAMES.items()) + " [the first]",
         choices=tuple(dict.fromkeys(name for names in LOSS_NAMES.values() for name in names)),
     )
+    class_weights: str = option(
+        "none",
+        "weights of the classes in the loss; balanced: examples / (classes * examples of the class), for imbalanced "
+        "data",
+        choices=("none", "balanced"),
+    )
+    class_sampling: str = option(
+        "none",
+        "choice of an epoch's examples; none: each once; balanced: as many of each class, those of small ones repeated",
+        choices=("none", "balanced"),
+    )
     smoothing: float = option(0.1, "label smoothing of classification", low=0, high=0.99)
     drop_path: float | None = option(
         None, "share of examples that skip a block, in architectures that allow it", low=0, high=0.99
@@ -201,6 +212,8 @@ class Config:
                 f"--mask-values must be two or more different whole numbers from 0 to 255, as 0,255, "
                 f"got '{self.mask_values}'"
             )
+        if self.class_weights == "balanced":
+            self._check_class_weights()
         if self.resume and self.out is None:
             raise BadInput("--resume needs the run directory to continue: --out DIR")
         if self.distribution == "multiworker" and self.out is None:
@@ -216,6 +229,22 @@ class Config:
             raise BadInput(
                 f"--steps-per-execution {steps} hides single steps from {flag_of(self.readers_of_steps[0])}: "
                 f"leave one of the two out"
+            )
+
+    def _check_class_weights(self) -> None:
+        if self.class_sampling == "balanced":
+            raise BadInput(
+                "--class-weights balanced and --class-sampling balanced both make up for the imbalance: leave one out"
+            )
+        if self.mixup or self.cutmix:
+            raise BadInput(
+                "--class-weights balanced weighs an example by its class, and --mixup and --cutmix give it two: "
+                "leave them out, or take --class-sampling balanced"
+            )
+        if self.loss in ("dice", "dice_ce"):
+            raise BadInput(
+                f"--class-weights balanced weighs single pixels, and --loss {self.loss} compares areas, each class "
+                f"alike: leave one of the two out"
             )
 
     @property

@@ -85,7 +85,9 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
 
 def check(config: Config) -> RunDirectory:
     """Check all that needs no TensorFlow, and return the run directory. Raises BadInput or BadData."""
-    registry.family_of(config.arch)
+    task = registry.family_of(config.arch).task
+    if config.class_weights != "none" and task == "reconstruction":
+        raise BadInput(f"{config.arch} learns no classes: leave --class-weights {config.class_weights} out")
     if config.image_size is not None:
         registry.check_size(config.arch, config.image_size)
     pipelines.check_name(config.dataset, config.dataset_module, config.data_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 
 import keras
 
@@ -11,6 +12,7 @@ from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.graph import in_order, is_head
 from tfcnn.models.registry import ARCHS, builder_of, family_of
+from tfcnn.training.class_weights import ClassWeighted
 from tfcnn.training.optimizers import build_optimizer, peak_learning_rate
 from tfcnn.training.penalties import penalise
 from tfcnn.training.schedules import build_schedule
@@ -65,6 +67,7 @@ def compile_model(
     steps_per_epoch: int,
     task: str = "classification",
     std: tuple[float, ...] = (1.0,),
+    class_weights: Sequence[float] | None = None,
 ) -> float:
     """Give a network its optimiser, its penalties, and the loss and metrics of its task.
 
@@ -75,6 +78,7 @@ def compile_model(
         task: "classification" (one-hot or soft targets), "segmentation" (masks of whole numbers, 255 ignored) or
             "reconstruction" (images).
         std: divisor of each channel of pixels in 0 ... 1, for the PSNR of a reconstruction.
+        class_weights: of each class in the loss; None: all alike.
 
     Returns:
         The peak learning rate.
@@ -92,6 +96,8 @@ def compile_model(
             f"(--grad-accum-steps, --batch-size)"
         )
     loss = losses.loss(task, config.loss, config.smoothing)
+    if class_weights is not None:
+        loss = ClassWeighted(loss, class_weights)
     penalise(model, config.l2, config.max_norm)
     peak = peak_learning_rate(config)
     model.compile(

@@ -52,6 +52,7 @@ def load_data(config: Config) -> Data:
         mask_values=config.listed_mask_values,
         dataset_module=config.dataset_module,
         sound_length=config.sound_length,
+        class_sampling=config.class_sampling,
     )
 
 

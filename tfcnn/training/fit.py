@@ -20,8 +20,11 @@ from tfcnn.files import writing
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import HEADLINES
 from tfcnn.training import fused_kernels
+from tfcnn.training.batch_statistics import BatchStatistics
 from tfcnn.training.callbacks import Keeper, Plateau, uncompiled
+from tfcnn.training.chance import ChanceWarning
 from tfcnn.training.checkpoint import Checkpoints
+from tfcnn.training.class_weights import balanced_weights
 from tfcnn.training.compile import check_drop_path, compile_model, freeze
 from tfcnn.training.data import describe_fault, picture_of_batch
 from tfcnn.training.distribution import Devices
@@ -57,7 +60,9 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
         loaded = str(loading.load(model, config.arch, config.weights, arguments, rgb=True))
     frozen = freeze(model, config.arch, config.freeze)
     fused = fused_kernels.accelerate(model, config.distribution == "none") if config.kernels == "fused" else {}
-    peak = compile_model(model, config, data.steps_per_epoch, data.task, data.std)
+    counts = _class_counts(config, data)
+    weights = balanced_weights(counts) if counts and config.class_weights == "balanced" else None
+    peak = compile_model(model, config, data.steps_per_epoch, data.task, data.std, weights)
     table = cost.cost_table(model)
     match = match_of(model, data)
     return model, {
@@ -74,8 +79,16 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
             "onednn": fused_kernels.onednn(),
         },
         "cost": {"parameters": table.params, "macs": table.macs},
+        "classes": {"counts": counts, "weights": weights},
         "data": data.facts(),
     }
+
+
+def _class_counts(config: Config, data: Data) -> list[int] | None:
+    """The training examples of each class, or its pixels; None: the task has none, or counting would take long."""
+    if config.class_weights == "none" and data.labels("train") is None:
+        return None
+    return data.counts("train").tolist()
 
 
 def check_memory(config: Config, arguments: dict[str, Any]) -> None:
@@ -242,6 +255,9 @@ def _watchers(
     ]
     if average:
         callbacks.append(average)
+    callbacks.append(BatchStatistics(data, average.replace if average else None))
+    if data.task == "classification":
+        callbacks.append(ChanceWarning(data, rows, average.in_place if average else contextlib.nullcontext))
     if config.sched == "plateau":
         callbacks.append(Plateau(schedule_of(model).share, rows, config.patience_epochs))
     if config.tensorboard:

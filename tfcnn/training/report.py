@@ -9,6 +9,7 @@ from tfcnn.config import Config
 from tfcnn.files import writing
 from tfcnn.run_directory import BAD_FILES, RunDirectory
 from tfcnn.tasks import HEADLINES
+from tfcnn.training.class_weights import describe_classes
 from tfcnn.training.cluster import Worker
 from tfcnn.training.data import describe_duplicates
 from tfcnn.training.progress import duration
@@ -18,7 +19,10 @@ from tfcnn.visualize.curves import draw_curves
 
 def introduce(config: Config, facts: dict[str, Any], devices: int = 1) -> None:
     """Print what is about to be trained, and which decisions were taken automatically."""
-    lines = [*_data(facts["data"]), *_network(config, facts)]
+    lines = _data(facts["data"])
+    if classes := describe_classes(config, facts):
+        lines.append(f"classes    {classes}")
+    lines += _network(config, facts)
     if config.distribution != "none":
         lines.append(
             f"devices    {devices} ({config.distribution}), which share the {config.batch_size} images of a step: "

@@ -37,14 +37,22 @@ PLACES = {  # in the checkpoint that the stop leaves: epochs done, steps done of
     "epoch boundary": [1, 0],
 }
 FAMILIES = {
-    "dropout, accumulated gradients": {
+    "dropout, accumulated gradients, weighted classes": {
         "arch": "nin",
         "width": 0.1,
         "arch_args": {"dropout": 0.3},
         "grad_accum_steps": 2,
         "image_size": 16,
+        "class_weights": "balanced",
     },
-    "mixed images": {"arch": "resnet20", "width": 0.25, "depth": 0.34, "image_size": 16, "mixup": 0.2},
+    "mixed images, balanced classes": {
+        "arch": "resnet20",
+        "width": 0.25,
+        "depth": 0.34,
+        "image_size": 16,
+        "mixup": 0.2,
+        "class_sampling": "balanced",
+    },
     "average of the weights": {"arch": "resnet20", "width": 0.25, "depth": 0.34, "image_size": 16, "model_ema": 0.9},
 }
 

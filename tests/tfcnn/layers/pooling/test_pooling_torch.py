@@ -60,6 +60,20 @@ def test_max_pooling_and_unpooling(seed, rank):
 
 
 @on_random_cases
+def test_max_pooling_of_nan(seed, rank):
+    import torch
+
+    rng = np.random.default_rng(seed)
+    pool_size, strides = windows(rng, rank)
+    x = rng.integers(-2, 3, (2, *rng.integers(3, 9, rank), 3)).astype("float32")
+    x[rng.random(x.shape) < 0.3] = np.nan
+    expected, indices = getattr(torch.nn, f"MaxPool{rank}d")(pool_size, strides, return_indices=True)(to_torch(x))
+    values, places = getattr(layers, f"MaxPoolingWithArgmax{rank}D")(pool_size, strides)(x)
+    np.testing.assert_array_equal(values, from_torch(expected))
+    np.testing.assert_array_equal(places, from_torch(indices) * 3 + np.arange(3))
+
+
+@on_random_cases
 def test_lp_pooling(seed, rank):
     """PyTorch leaves out the absolute value: for an odd p its sum is a norm of inputs that are not negative."""
     import torch
