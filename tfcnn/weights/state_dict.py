@@ -12,6 +12,7 @@ from keras import layers
 from tfcnn import graph
 from tfcnn.errors import BadInput
 from tfcnn.models import registry
+from tfcnn.weights.formats import suffix_of
 from tfcnn.weights.limits import check_archive, limit_of
 from tfcnn.weights.stored import StoredLayer, misfit, read_tensors, shape_text
 from tfcnn.weights.torch_names import NAMES
@@ -19,7 +20,7 @@ from tfcnn.weights.torch_names import NAMES
 
 def read_state_dict(path: str, arch: str, ours: list[layers.Layer], arguments: dict[str, Any]) -> list[StoredLayer]:
     """The layers of a torchvision or timm `state_dict`, as far as the file goes."""
-    if path.endswith(".npz"):
+    if suffix_of(path) == ".npz":
         with contextlib.suppress(OSError, zipfile.BadZipFile):  # read_tensors tells of it
             check_archive(path, limit_of(ours))
     tensors = read_tensors(path)
