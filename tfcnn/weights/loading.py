@@ -18,6 +18,7 @@ from tfcnn.weights.expectations import expected_standardisation
 from tfcnn.weights.formats import check_weights, suffix_of
 from tfcnn.weights.keras_files import extract_layers, load_application, load_archive, load_h5_weights
 from tfcnn.weights.limits import check_finite, limit_of
+from tfcnn.weights.packages import PACKAGES, load_package
 from tfcnn.weights.state_dict import read_state_dict
 from tfcnn.weights.stored import StoredLayer, averaged_part, misfit, shape_text
 
@@ -41,9 +42,9 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
     Args:
         model: the network; with or without its head.
         arch: its name.
-        weights: "imagenet" (keras.applications' file, by Keras' download cache), or the path of a `.keras` or `.h5`
-            file of ours or of keras.applications, or of a torchvision or timm `state_dict` saved as `.safetensors` or
-            `.npz`.
+        weights: "imagenet" (of a package, or keras.applications' file by Keras' download cache), or the path of a
+            `.keras` or `.h5` file of ours or of keras.applications, or of a torchvision or timm `state_dict` saved as
+            `.safetensors` or `.npz`.
         arguments: the arguments it was built with: `tfcnn.factory.arguments(...)`.
         rgb: turn the first convolution of weights for blue, green, red (`expected_standardisation`) into one for red,
             green, blue.
@@ -59,7 +60,10 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
     check_weights(weights)
     ours = in_order(model)
     source = weights
-    if weights == "imagenet":
+    if weights == "imagenet" and arch in PACKAGES:
+        theirs = load_package(arch, ours)
+        source += f" (package {PACKAGES[arch].distribution})"
+    elif weights == "imagenet":
         theirs = extract_layers(load_application(arch, arguments))
     elif suffix_of(weights) == ".keras":
         theirs = extract_layers(load_archive(weights, limit_of(ours)))

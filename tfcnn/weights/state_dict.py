@@ -27,7 +27,7 @@ def read_state_dict(path: str, arch: str, ours: list[layers.Layer], arguments: d
     names = _module_names(path, arch, arguments, tensors)
     stored = []
     for layer, name in zip(ours, names, strict=False):
-        arrays = _from_torch(layer, name, tensors)
+        arrays = from_torch(layer, name, tensors)
         if not arrays:
             if graph.is_head(layer):
                 break
@@ -53,7 +53,7 @@ def _module_names(path: str, arch: str, arguments: dict[str, Any], tensors: dict
     return names
 
 
-def _from_torch(layer: layers.Layer, name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def from_torch(layer: layers.Layer, name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays of PyTorch's module `name` by Keras' names and in its layout; empty where the file has none."""
     if isinstance(layer, layers.SeparableConv2D):  # timm's two modules
         kinds = {"depthwise_kernel": "conv1.weight", "pointwise_kernel": "pointwise.weight"}
