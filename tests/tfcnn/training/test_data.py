@@ -1,6 +1,7 @@
 """The flags of the data, from Config to the run directory."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pipelines
 from tfcnn import evaluate, train
 from tfcnn.config import Config
 from tfcnn.training.data import load_data, standardisation_of
+from tfcnn.training.fit import build_model
 from tfcnn.training.recipes import resolve
 
 RNG = np.random.default_rng(0)
@@ -95,3 +97,15 @@ def test_a_resumed_run_keeps_its_standardisation_without_the_file_of_weights(fin
     facts = finished_run.read_config()
     config = Config(**facts["config"] | {"resume": True, "out": str(finished_run.path), "weights": "gone.safetensors"})
     assert standardisation_of(config).mean == tuple(facts["data"]["mean"])
+
+
+@pytest.mark.slow
+def test_a_resumed_run_keeps_its_form_without_the_file_of_weights(run_copy):
+    facts = json.loads(run_copy.config.read_text())
+    facts["arguments"]["form"] = "paper"  # as weights from elsewhere ask for
+    facts["config"]["weights"] = "gone.safetensors"
+    run_copy.config.write_text(json.dumps(facts))
+    run_copy.records.write(run_copy.config)
+    config = Config(**facts["config"] | {"resume": True, "out": str(run_copy.path)})
+    _, resumed = build_model(config, load_data(config))
+    assert resumed["arguments"]["form"] == "paper"

@@ -375,6 +375,7 @@ def test_fine_tuning_from_keras_weights(tmp_path, capsys):
     )
     output = capsys.readouterr().out
     assert "left fresh: logits" in output
+    assert "images     standardised with mean 0.5 and std 0.5 of pixels from 0 to 1 (keras.applications'" in output
     assert "frozen     54 layers (--freeze backbone)" in output
     tuned = graph.in_order(run.load_model())
     start = graph.in_order(build_network(10, 1, weights=path))
