@@ -55,7 +55,7 @@ PACKAGED = {
 
 
 def expected_arguments(arch: str, weights: str) -> dict[str, Any]:
-    """The form and stem of a network in the library whose weights these are; nothing for a file of ours.
+    """The form and stem of a network in the library whose weights these are, or in the run that has the file.
 
     Raises:
         BadInput: no such file, or one that cannot be read.
@@ -67,19 +67,22 @@ def expected_arguments(arch: str, weights: str) -> dict[str, Any]:
         return {"form": _form_in_torch(arch, weights), "stem": "imagenet"}
     from tfcnn.weights.keras_files import is_application  # imports Keras
 
-    return {"form": "keras", "stem": "imagenet"} if is_application(weights, arch) else {}
+    if is_application(weights, arch):
+        return {"form": "keras", "stem": "imagenet"}
+    arguments = _run_beside(arch, weights).get("arguments", {})
+    return {name: arguments[name] for name in ("form", "stem") if name in arguments}
 
 
 def _form_in_torch(arch: str, weights: str) -> str:
     """The form of a state_dict's network: timm's, where it differs from torchvision's, or that of timm's tf_ files."""
-    if _timm_config(weights).get("architecture", "").startswith("tf_"):
+    if str(_config_beside(weights).get("architecture")).startswith("tf_"):
         return "keras"
     timm = registry.family_of(arch).module == "xception" or "conv_stem.weight" in read_tensor_names(weights)
     return "timm" if timm else "torchvision"
 
 
 def expected_standardisation(arch: str, weights: str | None) -> Standardisation | None:
-    """The standardisation that weights from elsewhere were trained with; None where the file does not tell (ours).
+    """The standardisation that weights were trained with; None for a file of ours outside its run.
 
     Raises:
         BadInput: no such file, or one that cannot be read.
@@ -94,7 +97,8 @@ def expected_standardisation(arch: str, weights: str | None) -> Standardisation 
     from tfcnn.weights.keras_files import is_application, read_normalisation  # imports Keras
 
     if not is_application(weights, arch):
-        return None
+        facts = _run_beside(arch, weights).get("data", {})
+        return _published(weights, facts) if "mean" in facts and "std" in facts else None
     normalisation = read_normalisation(weights) if registry.family_of(arch).module == "efficientnet" else None
     if normalisation is None:
         return _of_application(arch)
@@ -115,45 +119,47 @@ def _of_application(arch: str) -> Standardisation:
 
 def _of_state_dict(arch: str, weights: str) -> Standardisation:
     """What timm's config.json beside the file says, or what the libraries' files of this network are for."""
-    config = _timm_config(weights)
-    if "mean" in config and "std" in config:
-        return Standardisation(config["mean"], config["std"], source=f"'{_config_path(weights)}'")
+    config = _config_beside(weights)
+    facts = config.get("pretrained_cfg", config)  # older files have it all on one level
+    if isinstance(config.get("architecture"), str) and isinstance(facts, dict) and "mean" in facts and "std" in facts:
+        return _published(weights, facts)
     if registry.family_of(arch).module in HALF_IN_TORCH:
         return Standardisation(HALF, HALF, source=f"torchvision's and timm's usual for {arch}")
     return Standardisation(PHOTO_MEAN, PHOTO_STD, source="torchvision's and timm's usual")
 
 
-def _config_path(weights: str) -> Path:
-    return Path(weights).parent / "config.json"
-
-
-def _timm_config(weights: str) -> dict[str, Any]:
-    """Architecture, mean and std in timm's config.json beside a file, as on the Hugging Face Hub; {} without one.
+def _config_beside(weights: str) -> dict[str, Any]:
+    """The config.json beside a file: timm's, as on the Hugging Face Hub, or a run's; {} without one.
 
     Raises:
-        BadInput: it cannot be read, or mean or std are no numbers.
+        BadInput: it cannot be read.
     """
-    path = _config_path(weights)
+    path = Path(weights).parent / "config.json"
     if not path.is_file():
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadInput(f"'{path}', beside the weights, cannot be read: {first_line(error)} (--weights)") from error
-    if not isinstance(content, dict) or not isinstance(content.get("architecture"), str):
-        return {}  # another library's, or a run's
-    facts: dict[str, Any] = {"architecture": content["architecture"]}
-    published = content.get("pretrained_cfg", content)  # older files have it all on one level
+    return content if isinstance(content, dict) else {}
+
+
+def _run_beside(arch: str, weights: str) -> dict[str, Any]:
+    """The config.json of the run of this network that has the file; {} for a file outside a run."""
+    content = _config_beside(weights)
+    sections = [content.get(name) for name in ("config", "arguments", "data")]
+    if not all(isinstance(section, dict) for section in sections) or content["config"].get("arch") != arch:
+        return {}
+    return content
+
+
+def _published(weights: str, facts: dict[str, Any]) -> Standardisation:
+    """The mean and std in a config.json. Raises BadInput: they are no numbers."""
+    path = Path(weights).parent / "config.json"
     for name in ("mean", "std"):
-        if isinstance(published, dict) and name in published:
-            facts[name] = _number_list(path, name, published[name])
-    return facts
-
-
-def _number_list(path: Path, name: str, value: Any) -> tuple[float, ...]:
-    numbers = value if isinstance(value, list) else []
-    if not numbers or not all(type(number) in (int, float) for number in numbers):
-        raise BadInput(f"'{path}': {name} is '{value}', not a list of numbers; give --mean and --std")
-    if name == "std" and min(numbers) <= 0:
-        raise BadInput(f"'{path}': std is '{value}', not all above 0; give --mean and --std")
-    return tuple(float(number) for number in numbers)
+        numbers = facts[name]
+        if not isinstance(numbers, list) or not numbers or not all(type(number) in (int, float) for number in numbers):
+            raise BadInput(f"'{path}': {name} is '{numbers}', not a list of numbers; give --mean and --std")
+    if min(facts["std"]) <= 0:
+        raise BadInput(f"'{path}': std is '{facts['std']}', not all above 0; give --mean and --std")
+    return Standardisation(tuple(facts["mean"]), tuple(facts["std"]), source=f"'{path}'")

@@ -106,6 +106,20 @@ def test_a_file_of_ours_says_nothing(suffix, arch, names, tmp_path):
     assert expected_arguments(arch, path) == {}
 
 
+@pytest.mark.parametrize(("arch", "stem"), [("resnet18", "cifar"), ("resnet34", None)])
+def test_a_file_in_its_run_has_the_stem_and_the_standardisation_of_the_run(arch, stem, tmp_path):
+    facts = {
+        "config": {"arch": "resnet18"},
+        "arguments": {"stem": "cifar", "width": 0.5},
+        "data": {"mean": [0.1], "std": [0.2]},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(facts))
+    path = save_names(tmp_path, ".keras", "conv2d", "stage1")
+    standardisation = expected_standardisation(arch, path)
+    assert expected_arguments(arch, path).get("stem") == stem
+    assert (standardisation and standardisation[:3]) == (stem and ((0.1,), (0.2,), False))
+
+
 def test_a_description_of_a_network_without_end_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("tfcnn.weights.keras_files.LONGEST_CONFIG", 10)
     with pytest.raises(BadInput, match=r"its config\.json has more than 10 bytes"):
