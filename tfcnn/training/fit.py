@@ -62,6 +62,8 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
     table = cost.cost_table(model)
     match = match_of(model, data)
     standardisation = standardisation_of(config)
+    if standardisation is not None:  # averaged where the data have another number of channels
+        standardisation = standardisation._replace(mean=tuple(data.mean), std=tuple(data.std))
     return model, {
         "config": config.to_dict() | {"resume": False},
         "standardisation": None if standardisation is None else str(standardisation),
