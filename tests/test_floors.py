@@ -25,6 +25,7 @@ STANDARD_LIBRARY_ONLY = (
     "tfcnn.options",
     "tfcnn.tables",
     "tfcnn.tasks",
+    "tfcnn.weights.formats",
     "tfcnn.cli.parser",
     "tfcnn.cli.signals",
 )

@@ -42,6 +42,10 @@ class Config:
     weights: str | None = option(
         None, "weights to start from: imagenet, or a .keras, .h5, .safetensors or .npz file [fresh weights]"
     )
+    mean: str | None = option(
+        None, "mean of red, green and blue in 0 ... 1, as 0.5 or 0.485,0.456,0.406 [the weights', or the data's]"
+    )
+    std: str | None = option(None, "standard deviation of red, green and blue, as --mean [the weights', or the data's]")
     freeze: str = option(
         "none", "layers whose weights stay fixed: none, backbone (all but the head), or the first N stages"
     )
@@ -214,6 +218,12 @@ class Config:
             )
         if self.class_weights == "balanced":
             self._check_class_weights()
+        if (self.mean is None) != (self.std is None):
+            raise BadInput("--mean and --std standardise the images together: give both or neither")
+        for flag, text in (("--mean", self.mean), ("--std", self.std)):
+            if text is not None and _channel_numbers(text, positive=flag == "--std") is None:
+                least = "above 0" if flag == "--std" else "0"
+                raise BadInput(f"{flag} must be one number, or three as 0.5,0.5,0.5, from {least} to 1, got '{text}'")
         if self.resume and self.out is None:
             raise BadInput("--resume needs the run directory to continue: --out DIR")
         if self.distribution == "multiworker" and self.out is None:
@@ -299,6 +309,13 @@ class Config:
             return None
         return steps[0], steps[1]
 
+    @property
+    def standardisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """The numbers of --mean and --std, three each; None without them."""
+        if self.mean is None or self.std is None:
+            return None
+        return _channel_numbers(self.mean) or (), _channel_numbers(self.std) or ()
+
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, as in config.json; `Config(**fields)` is this configuration again."""
         return dataclasses.asdict(self)
@@ -318,6 +335,17 @@ def seconds_of(text: str) -> float:
     if unit is None or number is None or not 0 < number * unit <= LARGEST:
         raise BadInput(f"--time must be a number above 0 with s, m or h, as in 90s, 10m or 2h, got '{text}'")
     return float(number * unit)
+
+
+def _channel_numbers(text: str, positive: bool = False) -> tuple[float, ...] | None:
+    """The numbers of --mean or --std for red, green and blue; None if they are not as they must be."""
+    numbers = [number_of(part.strip()) for part in text.split(",")]
+    if len(numbers) == 1:
+        numbers *= 3
+    values = [float(number) for number in numbers if number is not None and 0 <= number <= 1]
+    if len(values) != 3 or len(numbers) != 3 or (positive and min(values) == 0):
+        return None
+    return tuple(values)
 
 
 def _whole_number(text: str) -> int | None:

@@ -114,11 +114,15 @@ def build(
 
 def _load_weights(model: keras.Model, arch: str, weights: str, builder_arguments: dict[str, Any]) -> None:
     """Load the weights and log what stayed fresh."""
-    from tfcnn.weights import load
+    from tfcnn.weights.expectations import expected_standardisation
+    from tfcnn.weights.loading import load
 
     loaded = load(model, arch, weights, builder_arguments)
     level = logging.WARNING if loaded.fresh else logging.INFO
     logging.getLogger("tfcnn").log(level, "%s", loaded)
+    standardisation = expected_standardisation(arch, weights)
+    if standardisation is not None:
+        logging.getLogger("tfcnn").info("%s: images standardised with %s", weights, standardisation)
 
 
 class Feature(NamedTuple):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcnn.errors import BadInput, first_line
 from tfcnn.files import DiskFull, as_json, clear_drafts, full_disk, read_json, write_json, writing
+from tfcnn.model_files import register
 from tfcnn.records import Records
 from tfcnn.run_facts import read_facts
 
@@ -240,8 +241,7 @@ class RunDirectory:
         """The model of the best epoch. Raises BadInput if it cannot be loaded."""
         import keras
 
-        import tfcnn.layers  # noqa: F401  (registers the layers that a saved model may have)
-
+        register()
         self.check_file(self.model)
         try:
             return keras.saving.load_model(self.model)

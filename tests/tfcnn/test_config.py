@@ -101,3 +101,24 @@ def test_a_call_is_one_step_where_each_step_is_read(flags, steps_per_execution):
 def test_bad_arch_args(argument):
     with pytest.raises(BadInput, match="key=value"):
         parse("--arch-args", argument)
+
+
+def test_one_number_of_mean_or_std_is_for_all_channels():
+    assert Config(mean="0.5", std="0.1, 0.2,0.3").standardisation == ((0.5, 0.5, 0.5), (0.1, 0.2, 0.3))
+    assert Config().standardisation is None
+
+
+@pytest.mark.parametrize("mean", ["", "a", "0.5,0.5", "0.5;0.5;0.5", "123.68", "-0.1", "nan", "0.1,0.2,0.3,0.4"])
+def test_what_is_no_mean_is_refused(mean):
+    with pytest.raises(BadInput, match="--mean "):
+        Config(mean=mean, std="0.5")
+
+
+def test_a_std_of_zero_is_refused():
+    with pytest.raises(BadInput, match=r"--std must be one number, or three as .*, from above 0 to 1, got '0'"):
+        Config(mean="0.5", std="0")
+
+
+def test_a_mean_without_std_is_refused():
+    with pytest.raises(BadInput, match="--mean and --std standardise the images together"):
+        Config(mean="0.5")

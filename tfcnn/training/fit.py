@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ from tfcnn.training.chance import ChanceWarning
 from tfcnn.training.checkpoint import Checkpoints
 from tfcnn.training.class_weights import balanced_weights
 from tfcnn.training.compile import check_drop_path, compile_model, freeze
-from tfcnn.training.data import describe_fault, picture_of_batch
+from tfcnn.training.data import describe_fault, picture_of_batch, standardisation_of
 from tfcnn.training.distribution import Devices
 from tfcnn.training.history import best_epoch, out_of_patience
 from tfcnn.training.loop import Loop, build_metrics
@@ -50,10 +51,10 @@ USUAL_NUMBER = 8  # in --arch-args
 def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]]:
     """The compiled network, and the facts for config.json: every decision that was taken, automatic ones included."""
     check_drop_path(config)
-    check_memory(config, factory.arguments_of(config, data.image_shape, data.num_classes, config.weights))
+    arguments = _builder_arguments(config, data)
+    check_memory(config, arguments)
     keras.utils.set_random_seed(config.seed)
     with use_dtype_policy(config) as dtype_policy:
-        arguments = factory.arguments_of(config, data.image_shape, data.num_classes, config.weights)
         model = factory.build(config.arch, **arguments)
     loaded = None
     if config.weights is not None and not _has_checkpoint(config):
@@ -65,8 +66,12 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
     peak = compile_model(model, config, data.steps_per_epoch, data.task, data.std, weights)
     table = cost.cost_table(model)
     match = match_of(model, data)
+    standardisation = standardisation_of(config)
+    if standardisation is not None:  # averaged where the data have another number of channels
+        standardisation = standardisation._replace(mean=tuple(data.mean), std=tuple(data.std))
     return model, {
         "config": config.to_dict() | {"resume": False},
+        "standardisation": None if standardisation is None else str(standardisation),
         "arguments": arguments,
         "targets": None if match is None else match.words,
         "weights": {"loaded": loaded, "frozen_layers": frozen},
@@ -89,6 +94,16 @@ def _class_counts(config: Config, data: Data) -> list[int] | None:
     if config.class_weights == "none" and data.labels("train") is None:
         return None
     return data.counts("train").tolist()
+
+
+def _builder_arguments(config: Config, data: Data) -> dict[str, Any]:
+    """The arguments of the network's builder; a resumed run has the form and stem that it was started with."""
+    if config.resume and config.out is not None:
+        saved = RunDirectory(config.out).read_config()["arguments"]
+        started = {name: saved[name] for name in ("form", "stem") if name in saved}
+        config = dataclasses.replace(config, arch_args=started | config.arch_args)
+        return factory.arguments_of(config, data.image_shape, data.num_classes)
+    return factory.arguments_of(config, data.image_shape, data.num_classes, config.weights)
 
 
 def check_memory(config: Config, arguments: dict[str, Any]) -> None:

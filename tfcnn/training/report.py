@@ -56,6 +56,8 @@ def _network(config: Config, facts: dict[str, Any]) -> list[str]:
     ]
     if weights["loaded"]:
         lines.append(f"weights    {weights['loaded']}")
+    if facts["standardisation"]:
+        lines.append(f"images     standardised with {facts['standardisation']}")
     if config.freeze != "none":
         lines.append(f"frozen     {weights['frozen_layers']} layers (--freeze {config.freeze})")
     if facts["targets"]:

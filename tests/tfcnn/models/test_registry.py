@@ -35,6 +35,7 @@ KINDS = [
     "mobilenet_v3_large",
     "xception",
     "efficientnet_b0",
+    "efficientnet_lite0",
     "alexnet",
     "alexnet_2012",
     "zfnet",

@@ -87,6 +87,16 @@ def test_every_kind_of_file_of_ours_and_of_keras_applications(name, build, tmp_p
     assert_same_values(model(IMAGES, training=False), reference(IMAGES, training=False))
 
 
+@pytest.mark.parametrize("name", ["M.WEIGHTS.H5", "OLD.H5", "M.KERAS"])
+def test_keras_applications_files_are_loaded_as_imagenet_is_and_names_in_capitals_too(name, tmp_path):
+    """Small images have another stem by default."""
+    reference = build_application()
+    path = save(reference, tmp_path / name.lower())
+    (tmp_path / name.lower()).rename(tmp_path / name)
+    model = tfcnn.build("mobilenet", (32, 32, 3), 7, width=0.25, weights=path.replace(name.lower(), name))
+    assert_same_values(model(IMAGES, training=False), reference(IMAGES, training=False))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("build", [build_network, build_application])
 def test_another_number_of_classes_leaves_the_head_fresh_and_says_so(build, tmp_path, caplog):
@@ -308,8 +318,8 @@ def test_a_stated_form_wins_over_that_of_the_weights(tmp_path):
     assert factory.arguments("resnet50", (32, 32, 3), weights=torchvision, form="paper")["form"] == "paper"
 
 
-def test_a_file_of_ours_says_nothing_of_the_stem():
-    assert factory.arguments("resnet50", (32, 32, 3), weights="a.keras")["stem"] == "cifar"
+def test_a_file_of_ours_says_nothing_of_the_stem(path):
+    assert factory.arguments("mobilenet", (32, 32, 3), weights=path)["stem"] == "cifar"
 
 
 def test_the_form_of_a_missing_file():
@@ -365,6 +375,7 @@ def test_fine_tuning_from_keras_weights(tmp_path, capsys):
     )
     output = capsys.readouterr().out
     assert "left fresh: logits" in output
+    assert "images     standardised with mean 0.5 and std 0.5 of pixels from 0 to 1 (keras.applications'" in output
     assert "frozen     54 layers (--freeze backbone)" in output
     tuned = graph.in_order(run.load_model())
     start = graph.in_order(build_network(10, 1, weights=path))
@@ -377,7 +388,7 @@ def test_fine_tuning_from_keras_weights(tmp_path, capsys):
 def test_images_are_standardised_as_the_weights_expect(arch):
     """keras.applications' preprocessing, in a module of the same name, against (x / 255 - mean) / std."""
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype("float32")
-    mean, std, bgr = expectations.expected_standardisation(arch, "imagenet")
+    mean, std, bgr, _ = expectations.expected_standardisation(arch, "imagenet")
     ours = (pixels / 255 - mean) / std
     expected = getattr(keras.applications, arch).preprocess_input(pixels.copy())
     np.testing.assert_allclose(ours[..., ::-1] if bgr else ours, expected, rtol=1e-4, atol=1e-3)
