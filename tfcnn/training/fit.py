@@ -19,7 +19,7 @@ from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import writing
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import HEADLINES
-from tfcnn.training import fused_kernels
+from tfcnn.training import fused_kernels, recipes
 from tfcnn.training.callbacks import Keeper, Plateau, uncompiled
 from tfcnn.training.checkpoint import Checkpoints
 from tfcnn.training.compile import check_drop_path, compile_model, freeze
@@ -54,20 +54,23 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
         model = factory.build(config.arch, **arguments)
     loaded = None
     if config.weights is not None and not _has_checkpoint(config):
-        loaded = str(loading.load(model, config.arch, config.weights, arguments, rgb=True))
+        loaded = loading.load(model, config.arch, config.weights, arguments, rgb=True)
+    new_layers = _count_new_layers(config, loaded)
     frozen = freeze(model, config.arch, config.freeze)
     fused = fused_kernels.accelerate(model, config.distribution == "none") if config.kernels == "fused" else {}
-    peak = compile_model(model, config, data.steps_per_epoch, data.task, data.std)
+    peak = compile_model(model, config, data.steps_per_epoch, data.task, data.std, new_layers)
     table = cost.cost_table(model)
     match = match_of(model, data)
     return model, {
         "config": config.to_dict() | {"resume": False},
         "arguments": arguments,
         "targets": None if match is None else match.words,
-        "weights": {"loaded": loaded, "frozen_layers": frozen},
+        "weights": {"loaded": loaded and str(loaded), "new_layers": new_layers, "frozen_layers": frozen},
         "recipe": {
             "precision": dtype_policy,
             "learning_rate": peak,
+            "fine_tuning": recipes.fine_tunes(config),
+            "head_epochs": recipes.head_epochs(config),
             "steps_per_epoch": data.steps_per_epoch,
             "fused_kernels": fused,
             "jit": bool(model.jit_compile),
@@ -76,6 +79,18 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
         "cost": {"parameters": table.params, "macs": table.macs},
         "data": data.facts(),
     }
+
+
+def _count_new_layers(config: Config, loaded: loading.Loaded | None) -> int:
+    """How many of the last layers learn first in fine-tuning: those that the weights left fresh, or the last layer.
+
+    Of a run that is resumed from a checkpoint config.json tells.
+    """
+    if loaded is not None:
+        return max(len(loaded.fresh), 1)
+    if config.out is not None and _has_checkpoint(config) and recipes.head_epochs(config):
+        return RunDirectory(config.out).read_config()["weights"]["new_layers"]
+    return 1
 
 
 def check_memory(config: Config, arguments: dict[str, Any]) -> None:
