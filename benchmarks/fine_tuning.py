@@ -1,6 +1,6 @@
 """Test accuracy after fine-tuning: `python -m benchmarks.fine_tuning [--archs A ...] [--datasets D ...] [--seeds N]`.
 
-Each network is trained on 4,000 images of Fashion-MNIST (Debian's package dataset-fashion-mnist), then on three small
+Each network is trained on 3,000 images of Fashion-MNIST (Debian's package dataset-fashion-mnist), then on three small
 data sets of 32x32 grey pixels that nothing has to be downloaded for:
 
     photographs   windows of the photographs that ship with scikit-image and scikit-learn, a class each: 10 from the
@@ -16,14 +16,12 @@ loaded weights (tfcnn/training/recipes.py). All else is the default recipe.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
-import io
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -31,7 +29,6 @@ from sklearn import datasets
 
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config
-from tfcnn.run_directory import RunDirectory
 from tfcnn.training import recipes
 from tfcnn.training.data import load_data
 
@@ -39,18 +36,18 @@ Scores = list[float]
 
 ARCHS = ("mobilenet_v2", "resnet18", "squeezenet1_1")
 SCALES = {  # of each network
-    "mobilenet_v2": {"width": 0.35, "depth": 0.5},
+    "mobilenet_v2": {"width": 0.35, "depth": 0.34},
     "resnet18": {"width": 0.25, "depth": 0.5},
     "squeezenet1_1": {"width": 0.5},
 }
 USUAL = {"image_size": 32, "precision": "float32", "hflip": 0.0}
-PRETRAINING = {"epochs": 6, "batch_size": 64}
-TRAINING = {"epochs": 12, "batch_size": 16}
+PRETRAINING = {"epochs": 10, "batch_size": 32}
+TRAINING = {"epochs": 30, "batch_size": 16}
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 SIDE = 32
 HEIGHT = 256  # of a photograph's shorter side
 WINDOW = 48  # of which a crop is cut
-REGIONS = {"train": (0, 0.5, 10), "validation": (0.5, 0.75, 5), "test": (0.75, 1, 20)}  # of the width; crops a class
+REGIONS = {"train": (0, 0.5, None), "validation": (0.5, 0.75, 10), "test": (0.75, 1, 40)}  # of the width; crops a class
 PHOTOGRAPHS = (
     "astronaut",
     "brick",
@@ -71,30 +68,29 @@ PHOTOGRAPHS = (
 )
 
 
-def find_photographs() -> Iterator[Path]:
-    """The files of PHOTOGRAPHS in the installed packages. Raises SystemExit if one is missing."""
+def find_photograph(name: str) -> Path:
+    """The file of a photograph in the installed packages. Raises SystemExit if it is missing."""
     skimage = importlib.util.find_spec("skimage")
     folders = [Path(datasets.__file__).parent / "images"]
     folders += [Path(place) / "data" for place in (skimage.submodule_search_locations or [])] if skimage else []
-    for name in PHOTOGRAPHS:
-        paths = [path for folder in folders for path in folder.glob(f"{name}.*")]
-        if not paths:
-            raise SystemExit(f"no photograph '{name}' in {', '.join(map(str, folders))}: pip install scikit-image")
-        yield paths[0]
+    paths = [path for folder in folders for path in folder.glob(f"{name}.*")]
+    if not paths:
+        raise SystemExit(f"no photograph '{name}' in {', '.join(map(str, folders))}: pip install scikit-image")
+    return paths[0]
 
 
-def write_photographs(root: Path) -> Path:
-    """A folder of windows of each photograph; those of two splits share no pixel."""
+def write_photographs(root: Path, names: Sequence[str], crops: int) -> Path:
+    """A folder of windows of photographs, `crops` a class for training; those of two splits share no pixel."""
     rng = np.random.default_rng(0)
-    for path in find_photographs():
-        with Image.open(path) as picture:
+    for name in names:
+        with Image.open(find_photograph(name)) as picture:
             grey = picture.convert("L")
         scale = HEIGHT / min(grey.size)
         grey = grey.resize((round(grey.width * scale), round(grey.height * scale)))
         for split, (start, end, count) in REGIONS.items():
-            folder = root / split / path.stem
+            folder = root / split / name
             folder.mkdir(parents=True)
-            for number in range(count):
+            for number in range(count or crops):
                 left = int(rng.integers(round(start * grey.width), round(end * grey.width) - WINDOW + 1))
                 top = int(rng.integers(grey.height - WINDOW + 1))
                 window = grey.crop((left, top, left + WINDOW, top + WINDOW)).resize((SIDE, SIDE))
@@ -115,36 +111,35 @@ def write_digits(path: Path) -> Path:
     return save(path, arrays)
 
 
-def write_figures(path: Path) -> Path:
-    """An .npz file of the figures in the scenes of `shapes`, cut out with the ground around them."""
+def write_figures(path: Path, difficulty: str, count: int) -> Path:
+    """An .npz file of figures in the scenes of `shapes`, cut out with the ground around them: `count` for training."""
     from pipelines.embedded import scenes
 
+    config = next(config for config in scenes.DIFFICULTIES if config.name == difficulty)
     arrays = {}
-    for number, (split, count) in enumerate({"train": 120, "val": 60, "test": 300}.items()):
+    for split, (name, size) in enumerate({"train": count, "val": 100, "test": 300}.items()):
         images: list[np.ndarray] = []
         labels: list[str] = []
-        scene_number = 0
-        while len(images) < count:
-            scene = scenes.scene(scenes.DIFFICULTIES[0], number, scene_number)
-            scene_number += 1
+        for number in range(size):  # a scene has a figure or more
+            scene = scenes.scene(config, split, number)
             grey = np.asarray(Image.fromarray(scene.image).convert("L"))
             for figure in scene.figures:
                 top, left = round(figure.y - figure.radius), round(figure.x - figure.radius)
                 side = round(2 * figure.radius)
                 images.append(resize(grey[max(top, 0) : top + side, max(left, 0) : left + side]))
                 labels.append(scenes.FIGURES[figure.kind])
-        arrays[f"x_{split}"] = np.stack(images[:count])
-        arrays[f"y_{split}"] = np.array(labels[:count])
+        arrays[f"x_{name}"] = np.stack(images[:size])
+        arrays[f"y_{name}"] = np.array(labels[:size])
     return save(path, arrays)
 
 
 def write_fashion(path: Path, source: Path) -> Path:
-    """An .npz file of 4,000 images of Fashion-MNIST for training, 500 for validation, 500 for testing."""
+    """An .npz file of 3,000 images of Fashion-MNIST for training, 500 for validation, 500 for testing."""
     from pipelines.readers.idx import read_idx
 
     splits = read_idx(source).splits
     arrays = {}
-    for split, name, count in (("train", "train", 4000), ("validation", "val", 500), ("test", "test", 500)):
+    for split, name, count in (("train", "train", 3000), ("validation", "val", 500), ("test", "test", 500)):
         images, labels = splits[split]
         arrays[f"x_{name}"] = np.stack([resize(image[..., 0]) for image in images[:count]])
         arrays[f"y_{name}"] = labels[:count]
@@ -163,29 +158,68 @@ def save(path: Path, arrays: dict[str, np.ndarray]) -> Path:
     return path
 
 
-WRITERS: dict[str, Callable[[Path], Path]] = {
-    "photographs": write_photographs,
-    "digits": write_digits,
-    "figures": write_figures,
+class Transfer(NamedTuple):
+    """Two data sets: functions that write them at a path, without or with a suffix, and return it."""
+
+    first: Callable[[Path, argparse.Namespace], Path]
+    then: Callable[[Path, argparse.Namespace], Path]
+
+
+TRANSFERS = {
+    "photographs": Transfer(
+        lambda path, _: write_photographs(path, PHOTOGRAPHS[::2], crops=80),
+        lambda path, _: write_photographs(path, PHOTOGRAPHS[1::2], crops=10),
+    ),
+    "digits": Transfer(
+        lambda path, arguments: write_fashion(path, arguments.fashion),
+        lambda path, _: write_digits(path),
+    ),
+    "figures": Transfer(
+        lambda path, _: write_figures(path, "easy", count=1500),
+        lambda path, _: write_figures(path, "hard", count=120),
+    ),
 }
 
 
-def train(folder: Path, **flags: Any) -> float:
-    """Train a network as `tfcnn.train` does, and return its test accuracy in percent; the run is left in `folder`."""
+def train(flags: dict[str, Any], seeds: Sequence[int], keep: Path | None = None) -> Scores:
+    """Train a network with each seed as `tfcnn.train` does; the test accuracy after the last epoch in percent.
+
+    All seeds share the functions that are traced for the first, which takes longer than the training.
+
+    Args:
+        flags: of `tfcnn.train`.
+        seeds: of weights, order and augmentation.
+        keep: file for the network of the last seed.
+    """
     import keras
 
-    from tfcnn.training.fit import build_model, evaluate_best, fit
+    from tfcnn.training.callbacks import uncompiled
+    from tfcnn.training.fit import build_model
 
-    config = recipes.resolve({**USUAL, **flags, "out": str(folder)})
-    data = load_data(config)
-    model, _ = build_model(config, data)
-    directory = RunDirectory(folder)
-    directory.make()
-    with contextlib.redirect_stdout(io.StringIO()):
-        rows = fit(model, data, config, directory)
-    accuracy = evaluate_best(model, data, rows, directory)["test_accuracy"]
+    scores = []
+    model = None
+    for seed in seeds:
+        config = recipes.resolve({**USUAL, **flags, "seed": seed})
+        data = load_data(config)
+        start, _ = build_model(config, data)
+        start.optimizer.build(start.trainable_variables)
+        model = model or start
+        for variable, value in zip(model.variables, start.variables, strict=True):
+            variable.assign(value)
+        for variable, value in zip(model.optimizer.variables, start.optimizer.variables, strict=True):
+            variable.assign(value)
+        model.fit(
+            data.train(config.epochs),
+            epochs=config.epochs,
+            steps_per_epoch=data.steps_per_epoch,
+            shuffle=False,
+            verbose=0,
+        )
+        scores.append(100 * model.evaluate(data.evaluation("test"), return_dict=True, verbose=0)["accuracy"])
+    if keep is not None:
+        uncompiled(model).save(keep)
     keras.backend.clear_session()
-    return 100 * accuracy
+    return scores
 
 
 def fresh_rate(arch: str) -> float:
@@ -204,41 +238,31 @@ def text(scores: Scores) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--archs", nargs="+", default=ARCHS, choices=ARCHS)
-    parser.add_argument("--datasets", nargs="+", default=list(WRITERS), choices=list(WRITERS))
+    parser.add_argument("--datasets", nargs="+", default=list(TRANSFERS), choices=list(TRANSFERS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--fashion", type=Path, default=FASHION, help="folder of Fashion-MNIST's four files")
     arguments = parser.parse_args()
     import_tensorflow()
-    print("| data set | network | fresh weights | loaded, rate for fresh ones | loaded, recipe |")
-    print("|---|---|---|---|---|", flush=True)
+    print("| data set | network | before, on the first data set | fresh weights | rate for fresh weights | recipe |")
+    print("|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        fashion = write_fashion(folder / "fashion", arguments.fashion)
-        places = {dataset: WRITERS[dataset](folder / dataset) for dataset in arguments.datasets}
-        for arch in arguments.archs:
-            network = {"arch": arch, **SCALES[arch]}
-            first = folder / arch
-            score = train(first, dataset=str(fashion), **network, **PRETRAINING)
-            print(f"| Fashion-MNIST | {arch} | {score:.1f} | | |", flush=True)
-            loaded = {"weights": str(first / "model.keras")}
-            as_fresh = {"lr": fresh_rate(arch), "head_epochs": 0, "layer_decay": 1}
-            columns = {"fresh": {}, "as fresh": loaded | as_fresh, "recipe": loaded}
-            for dataset, place in places.items():
-                scores: dict[str, Scores] = {
-                    column: [
-                        train(
-                            folder / f"{arch} {dataset} {column} {seed}",
-                            dataset=str(place),
-                            seed=seed,
-                            **network,
-                            **TRAINING,
-                            **flags,
-                        )
-                        for seed in range(arguments.seeds)
-                    ]
-                    for column, flags in columns.items()
-                }
-                print(f"| {dataset} | {arch} | {' | '.join(map(text, scores.values()))} |", flush=True)
+        for dataset in arguments.datasets:
+            folder = Path(name) / dataset
+            folder.mkdir()
+            writers = TRANSFERS[dataset]
+            first = writers.first(folder / "first", arguments)
+            then = writers.then(folder / "then", arguments)
+            for arch in arguments.archs:
+                network = {"arch": arch, **SCALES[arch]}
+                weights = folder / f"{arch}.keras"
+                before = train({"dataset": str(first), **network, **PRETRAINING}, [0], weights)
+                loaded = {"weights": str(weights)}
+                as_fresh = {"lr": fresh_rate(arch), "head_epochs": 0, "layer_decay": 1}
+                cells = [text(before)]
+                for flags in ({}, loaded | as_fresh, loaded):
+                    run = {"dataset": str(then), **network, **TRAINING, **flags}
+                    cells.append(text(train(run, range(arguments.seeds))))
+                print(f"| {dataset} | {arch} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Config:
     )
     layer_decay: float | None = option(
         None,
-        "factor of the learning rate from each stage of the network to the one below it [0.5 with --weights, else 1]",
+        "factor of the learning rate from each stage of the network to the one below it [0.75 with --weights, else 1]",
         above=0,
         high=1,
     )

@@ -13,9 +13,8 @@ Where --weights loads weights, "default" and "fast" are recipes of fine-tuning:
    `fine_tune` trains the head for one epoch, then all (Howard & Gugger 2020, arXiv:2002.04688, section 2.1).
 2. Then all layers learn at a tenth of that rate, by the whole schedule with its warm-up. Lower layers, whose features
    are general, learn more slowly: ULMFiT divides the rate by 2.6 from layer to layer (Howard & Ruder 2018,
-   arXiv:1801.06146, section 3.1); ELECTRA and BEiT, of 12 to 24 blocks, multiply it by 0.65 to 0.9 from block to block
-   (Clark et al. 2020, arXiv:2003.10555; Bao et al. 2021, arXiv:2106.08254). The five stages here take a factor like
-   ULMFiT's.
+   arXiv:1801.06146, section 3.1); ELECTRA and BEiT multiply it by 0.65 to 0.9 from block to block (Clark et al. 2020,
+   arXiv:2003.10555; Bao et al. 2021, arXiv:2106.08254). Here it is 0.75 from stage to stage (docs/fine_tuning.md).
 3. Batch norms use the statistics of the new images from the first step, and their moving statistics forget at
    max(1 - 10 / s, 0.9) for s steps an epoch (Kornblith et al. 2019, arXiv:1805.08974, appendix).
 
@@ -35,7 +34,7 @@ from tfcnn.models.registry import ARCHS, family_of
 FAST = {"epochs": 4, "width": 0.5, "warmup_epochs": 0.5}
 QUICK = {"epochs": 4, "warmup_epochs": 0.5}  # a trial of a search, unless its flags say otherwise
 
-FINE_TUNING = {"layer_decay": 0.5}
+FINE_TUNING = {"layer_decay": 0.75}
 FINE_TUNING_RATE = 0.1  # peak rate of loaded weights, as a share of that of fresh ones
 HEAD_SHARE = 0.25  # of the epochs, in which the new layers learn alone
 HEAD_RATE = 10  # their rate then, as a multiple of the peak rate

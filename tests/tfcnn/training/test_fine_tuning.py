@@ -251,6 +251,6 @@ def test_the_log_names_the_recipe_and_its_phases(runs):
     shown = runs[2]
     assert "recipe     fine-tuning: adamw, learning rate 0.0006, 3 epochs" in shown
     phases = (
-        "the last 3 layers alone for 1.5 epochs at 0.006 (--head-epochs), then all, each stage at 0.5 times the rate"
+        "the last 3 layers alone for 1.5 epochs at 0.006 (--head-epochs), then all, each stage at 0.75 times the rate"
     )
     assert f"phases     {phases} of the next (--layer-decay)" in shown
