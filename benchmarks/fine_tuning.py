@@ -1,16 +1,16 @@
 """Test accuracy after fine-tuning: `python -m benchmarks.fine_tuning [--archs A ...] [--datasets D ...] [--seeds N]`.
 
-Each network is trained on 3,000 images of Fashion-MNIST (Debian's package dataset-fashion-mnist), then on three small
-data sets of 32x32 grey pixels that nothing has to be downloaded for:
+A network is trained on a first data set and then on a small second one, both of 32x32 grey pixels:
 
-    photographs   windows of the photographs that ship with scikit-image and scikit-learn, a class each: 10 from the
-                  left half for training, validation and test windows from the third and the last quarter
-    digits        100 of scikit-learn's scans for training, 100 for validation, 360 for testing
-    figures       120 figures cut from the scenes of `shapes`, 60 for validation, 300 for testing
+    figures       cut from the scenes of `shapes`: 1,500 of shapes/easy, then 120 of shapes/hard, with the same classes
+    photographs   windows of the photographs that ship with scikit-image and scikit-learn, a class each: 80 of each of
+                  eight, then 10 of each of eight others; test windows come from the last quarter of a photograph, those
+                  for training from its left half
+    digits        3,000 images of Fashion-MNIST (Debian's package dataset-fashion-mnist), then 100 scans of scikit-learn
 
-A cell is the mean test accuracy of the epoch with the least validation loss, and the standard deviation over the seeds:
-from fresh weights; from the loaded weights at the rate for fresh ones, all layers from the start; and by the recipe for
-loaded weights (tfcnn/training/recipes.py). All else is the default recipe.
+A cell is the mean test accuracy after the last epoch and the standard deviation over the seeds: from fresh weights;
+from the loaded weights at the rate for fresh ones, all layers from the start; and by the recipe for loaded weights
+(tfcnn/training/recipes.py). All else is the default recipe.
 """
 
 from __future__ import annotations
@@ -166,6 +166,10 @@ class Transfer(NamedTuple):
 
 
 TRANSFERS = {
+    "figures": Transfer(
+        lambda path, _: write_figures(path, "easy", count=1500),
+        lambda path, _: write_figures(path, "hard", count=120),
+    ),
     "photographs": Transfer(
         lambda path, _: write_photographs(path, PHOTOGRAPHS[::2], crops=80),
         lambda path, _: write_photographs(path, PHOTOGRAPHS[1::2], crops=10),
@@ -173,10 +177,6 @@ TRANSFERS = {
     "digits": Transfer(
         lambda path, arguments: write_fashion(path, arguments.fashion),
         lambda path, _: write_digits(path),
-    ),
-    "figures": Transfer(
-        lambda path, _: write_figures(path, "easy", count=1500),
-        lambda path, _: write_figures(path, "hard", count=120),
     ),
 }
 
