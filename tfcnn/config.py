@@ -49,6 +49,18 @@ class Config:
     freeze: str = option(
         "none", "layers whose weights stay fixed: none, backbone (all but the head), or the first N stages"
     )
+    head_epochs: float | None = option(
+        None,
+        "epochs at the start in which the layers that --weights leaves fresh learn alone, or the last layer if there "
+        "are none [a tenth of the epochs with --weights, else 0]",
+        low=0,
+    )
+    layer_decay: float | None = option(
+        None,
+        "factor of the learning rate from each stage of the network to the one below it [0.75 with --weights, else 1]",
+        above=0,
+        high=1,
+    )
     dataset: str = option(
         "digits",
         "digits, shapes, boxes, tones, solids; a name (and /config) of TensorFlow Datasets; a folder, .csv or .npz",
@@ -123,7 +135,9 @@ class Config:
     patience_epochs: int = option(
         3, "epochs without a lower validation loss before --sched plateau divides the rate by 10", low=1
     )
-    lr: float | None = option(None, "peak learning rate [by architecture and optimiser]", above=0, high=100)
+    lr: float | None = option(
+        None, "peak learning rate [by architecture and optimiser; with --weights a fifth of it]", above=0, high=100
+    )
     weight_decay: float | None = option(None, "decoupled weight decay, on kernels only [by optimiser]", low=0, high=10)
     l2: float = option(0.0, "penalty added to the loss: L2 / 2 times the sum of the squared kernels", low=0, high=10)
     max_norm: float | None = option(None, "largest L2 norm of each filter [none]", above=0)
@@ -200,6 +214,13 @@ class Config:
                 f"--warmup-epochs {self.warmup_epochs:g} is more than --epochs {self.epochs}: "
                 f"lower one or raise the other"
             )
+        elif self.head_epochs and self.head_epochs + self.warmup_epochs > self.epochs:
+            raise BadInput(
+                f"--head-epochs {self.head_epochs:g} and --warmup-epochs {self.warmup_epochs:g} after them are more "
+                f"than --epochs {self.epochs}: lower one or raise the last"
+            )
+        if self.head_epochs and self.weights is None and not self.resume:
+            raise BadInput(f"--head-epochs {self.head_epochs:g} is for networks with loaded weights: give --weights")
         if self.profile is not None and not self.profiled_steps:
             raise BadInput(f"--profile must be two steps A-B from 1 up, as in 20-25, got '{self.profile}'")
         if scaling.constants_of(self.compound) is None:

@@ -20,7 +20,7 @@ from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import writing
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import HEADLINES
-from tfcnn.training import fused_kernels
+from tfcnn.training import fused_kernels, recipes
 from tfcnn.training.batch_statistics import BatchStatistics
 from tfcnn.training.callbacks import Keeper, Plateau, uncompiled
 from tfcnn.training.chance import ChanceWarning
@@ -58,12 +58,13 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
         model = factory.build(config.arch, **arguments)
     loaded = None
     if config.weights is not None and not _has_checkpoint(config):
-        loaded = str(loading.load(model, config.arch, config.weights, arguments, rgb=True))
+        loaded = loading.load(model, config.arch, config.weights, arguments, rgb=True)
+    new_layers = _count_new_layers(config, loaded)
     frozen = freeze(model, config.arch, config.freeze)
     fused = fused_kernels.accelerate(model, config.distribution == "none") if config.kernels == "fused" else {}
     counts = _class_counts(config, data)
     weights = balanced_weights(counts) if counts and config.class_weights == "balanced" else None
-    peak = compile_model(model, config, data.steps_per_epoch, data.task, data.std, weights)
+    peak = compile_model(model, config, data.steps_per_epoch, data.task, data.std, weights, new_layers)
     table = cost.cost_table(model)
     match = match_of(model, data)
     standardisation = standardisation_of(config)
@@ -74,10 +75,12 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
         "standardisation": None if standardisation is None else str(standardisation),
         "arguments": arguments,
         "targets": None if match is None else match.words,
-        "weights": {"loaded": loaded, "frozen_layers": frozen},
+        "weights": {"loaded": loaded and str(loaded), "new_layers": new_layers, "frozen_layers": frozen},
         "recipe": {
             "precision": dtype_policy,
             "learning_rate": peak,
+            "fine_tuning": recipes.fine_tunes(config),
+            "head_epochs": recipes.head_epochs(config),
             "steps_per_epoch": data.steps_per_epoch,
             "fused_kernels": fused,
             "jit": bool(model.jit_compile),
@@ -104,6 +107,18 @@ def _builder_arguments(config: Config, data: Data) -> dict[str, Any]:
         config = dataclasses.replace(config, arch_args=started | config.arch_args)
         return factory.arguments_of(config, data.image_shape, data.num_classes)
     return factory.arguments_of(config, data.image_shape, data.num_classes, config.weights)
+
+
+def _count_new_layers(config: Config, loaded: loading.Loaded | None) -> int:
+    """How many of the last layers learn first in fine-tuning: those that the weights left fresh, or the last layer.
+
+    Of a run that is resumed from a checkpoint config.json tells.
+    """
+    if loaded is not None:
+        return max(len(loaded.fresh), 1)
+    if config.out is not None and _has_checkpoint(config) and recipes.head_epochs(config):
+        return RunDirectory(config.out).read_config()["weights"]["new_layers"]
+    return 1
 
 
 def check_memory(config: Config, arguments: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from tfcnn.config import Config
 from tfcnn.files import writing
 from tfcnn.run_directory import BAD_FILES, RunDirectory
 from tfcnn.tasks import HEADLINES
+from tfcnn.training import recipes
 from tfcnn.training.class_weights import describe_classes
 from tfcnn.training.cluster import Worker
 from tfcnn.training.data import describe_duplicates
@@ -28,7 +29,7 @@ def introduce(config: Config, facts: dict[str, Any], devices: int = 1) -> None:
             f"devices    {devices} ({config.distribution}), which share the {config.batch_size} images of a step: "
             f"{config.batch_size // devices} each"
         )
-    lines += [_recipe(config, facts["recipe"]), *_kernels(facts["recipe"]), _steps(config)]
+    lines += [_recipe(config, facts["recipe"]), *_phases(config, facts), *_kernels(facts["recipe"]), _steps(config)]
     print("\n".join(lines))
     sys.stdout.flush()
 
@@ -69,13 +70,30 @@ def _network(config: Config, facts: dict[str, Any]) -> list[str]:
 
 
 def _recipe(config: Config, recipe: dict[str, Any]) -> str:
-    name = "" if config.recipe == "default" else f"{config.recipe}: "
+    names = [config.recipe] if config.recipe != "default" else []
+    names += ["fine-tuning"] if recipe["fine_tuning"] else []
+    name = f"{', '.join(names)}: " if names else ""
     automatic = config.precision == "auto" and recipe["precision"] != "float32"
     return (
         f"recipe     {name}{config.opt}, learning rate {recipe['learning_rate']:g}, {config.epochs} epochs of "
         f"{recipe['steps_per_epoch']} steps of {config.batch_size} images, {recipe['precision']}"
         f"{' (--precision float32 for full precision)' if automatic else ''}{', XLA' if recipe['jit'] else ''}"
     )
+
+
+def _phases(config: Config, facts: dict[str, Any]) -> list[str]:
+    """One line, or none where all layers learn at one rate from the start."""
+    recipe = facts["recipe"]
+    phases = []
+    if epochs := recipe["head_epochs"]:
+        count = facts["weights"]["new_layers"]
+        layers = "the last layer" if count == 1 else f"the last {count} layers"
+        rate = recipes.HEAD_RATE * recipe["learning_rate"]
+        span = f"{epochs:g} epoch{'' if epochs == 1 else 's'}"
+        phases.append(f"{layers} alone for {span} at {rate:g} (--head-epochs), then all")
+    if config.layer_decay is not None and config.layer_decay < 1:
+        phases.append(f"each stage at {config.layer_decay:g} times the rate of the next (--layer-decay)")
+    return [f"phases     {', '.join(phases)}"] if phases else []
 
 
 def _kernels(recipe: dict[str, Any]) -> list[str]:

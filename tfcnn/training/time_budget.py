@@ -83,10 +83,12 @@ def settle_epochs(config: Config, data: Data, started: float) -> Config:
         f"time       {config.time}: {epochs} epoch{'s' if epochs > 1 else ''} of {epoch:.3g} s each in the "
         f"remaining {max(left, 0):,.0f} s; a step takes {1000 * speed.step:,.3g} ms"
     )
-    if config.warmup_epochs > epochs:
+    head_epochs = config.head_epochs or 0
+    if head_epochs + config.warmup_epochs > epochs:
+        flags = "--head-epochs and --warmup-epochs" if head_epochs else "--warmup-epochs"
         raise BadInput(
-            f"--time {config.time} allows {epochs} epochs, fewer than --warmup-epochs {config.warmup_epochs:g}: "
-            f"raise --time or lower --warmup-epochs"
+            f"--time {config.time} allows {epochs} epochs, fewer than {flags} {head_epochs + config.warmup_epochs:g}: "
+            f"raise --time or lower {flags}"
         )
     return dataclasses.replace(config, epochs=epochs)
 
