@@ -121,7 +121,8 @@ class Config:
     )
     recipe: str = option(
         "default",
-        "values of the flags left out; fast: for a quick look; paper: as the architecture was published",
+        "values of the flags left out; default: by task and architecture, those in [] for classes of images; fast: for "
+        "a quick look; paper: as the architecture was published",
         choices=RECIPES,
     )
     opt: str = option(
@@ -173,7 +174,8 @@ class Config:
     early_stop: int = option(0, "stop after this many epochs without a better validation accuracy; 0: never", low=0)
     precision: str = option(
         "auto",
-        "number format; auto: mixed on GPU, and on CPUs that multiply in bfloat16 for networks of dense convolutions",
+        "number format; auto: mixed on GPU, and on CPUs that multiply in bfloat16 for networks of dense convolutions, "
+        "not narrowed",
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
     )
     kernels: str = option(

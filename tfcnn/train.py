@@ -146,8 +146,9 @@ def restore_config(flags: dict[str, Any]) -> Config:
     if size is None and facts["config"].get("phi", 0) == 0 and len(facts["data"]["image_shape"]) == 3:
         size = facts["data"]["image_shape"][0]  # the default size when the run was started
     saved = Config(**facts["config"] | {"out": config.out, "resume": True, "image_size": size})
+    arguments = saved.arch_args | config.arch_args  # a recipe may have set the others
     for name in flags:
-        if getattr(config, name) != getattr(saved, name):
+        if getattr(config, name) != getattr(saved, name) and not (name == "arch_args" and arguments == saved.arch_args):
             raise BadInput(
                 f"the run in '{config.out}' was started with {flag_of(name)} {getattr(saved, name)}, "
                 f"not {getattr(config, name)}; leave {flag_of(name)} out to continue it"

@@ -56,7 +56,7 @@ class SearchSettings:
         objectives: names of validation metrics and of COSTS; empty: the metric of the task.
         limits: the most of each of COSTS.
         workers: processes that train at the same time.
-        fixed: fields of Config that the space must leave alone.
+        fixed: fields of Config, and arguments of the architecture's builder, that the space must leave alone.
         trainer: "path/to/file.py:function", a tuning.workers.worker.Trainer for tests; None: trains for real.
     """
 
@@ -143,7 +143,7 @@ def make_configure(
 ) -> Callable[[HyperParameters], Config]:
     """The function from HyperParameters to the configuration of a trial.
 
-    It raises BadInput where the space sets what `settings.fixed` or `config.arch_args` sets.
+    It raises BadInput where the space sets what `settings.fixed` names; it replaces what a recipe sets.
     """
     if settings.space:
         space = spaces.load(settings.space)
@@ -156,7 +156,7 @@ def make_configure(
     def configure(hp: HyperParameters) -> Config:
         fields = spaces.fields_of(space(hp))
         taken = [flag_of(name) for name in sorted(settings.fixed.intersection(fields) - {"arch_args"})]
-        taken += [f"--arch-args {key}" for key in config.arch_args if key in fields["arch_args"]]
+        taken += [f"--arch-args {key}" for key in sorted(settings.fixed.intersection(fields["arch_args"]))]
         if taken:
             flags = " and ".join(taken)
             raise BadInput(f"the space searches {flags}: leave it out, or give another space (--space)")
@@ -278,7 +278,7 @@ def main() -> None:
     arguments = make_parser().parse_args()
     names = {field.name for field in dataclasses.fields(Config)}
     flags = {name: value for name, value in vars(arguments).items() if name in names}
-    settings = read_settings(arguments, frozenset(flags))
+    settings = read_settings(arguments, frozenset(flags).union(flags.get("arch_args", {})))
     config = recipes.resolve(recipes.quick(flags))
     registry.family_of(config.arch)
     dataset = Path(config.dataset).stem or config.dataset

@@ -273,7 +273,7 @@ def test_resume_with_every_state_gives_the_uninterrupted_run(run, monkeypatch, t
 def test_dense_convolutions_train_in_bfloat16_where_the_cpu_multiplies_in_it(run, capsys, monkeypatch):
     monkeypatch.setattr(savedmodel, "export_savedmodel", lambda *args: None)
     monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: True)
-    directory = run("segmentation", **UNET | {"epochs": 1})
+    directory = run("segmentation", **UNET | {"epochs": 1, "width": 1})
     assert directory.read_config()["recipe"]["precision"] == "mixed_bfloat16"
     assert "mixed_bfloat16 (--precision float32 for full precision)" in capsys.readouterr().out
     assert directory.load_model().layers[1].compute_dtype == "bfloat16"

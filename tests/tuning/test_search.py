@@ -164,11 +164,19 @@ def test_arguments_of_the_builder_that_are_given_go_to_every_trial():
     assert len(arguments) > 1
 
 
+def test_a_space_replaces_the_arguments_of_a_recipe():
+    config = Config(arch="unet", arch_args={"batch_norm": True, "form": "same"})
+    hp = keras_tuner.HyperParameters()
+    hp.Fixed("batch_norm", False)
+    arguments = make_configure(config, SearchSettings(1), (96, 96, 3))(hp).arch_args
+    assert (arguments["batch_norm"], arguments["form"]) == (False, "same")
+
+
 @pytest.mark.parametrize(
     ("config", "fixed", "message"),
     [
         (Config(arch="lenet5", opt="sgd"), {"opt", "arch"}, "the space searches --opt: leave it out"),
-        (Config(arch="lecture_cnn", arch_args={"kernel_size": 3}), {}, "the space searches --arch-args kernel_size"),
+        (Config(arch="lecture_cnn"), {"kernel_size"}, "the space searches --arch-args kernel_size"),
     ],
 )
 def test_a_value_that_the_space_searches_cannot_be_given(tmp_path, config, fixed, message):

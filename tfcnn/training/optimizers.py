@@ -13,15 +13,21 @@ from tfcnn.models.registry import family_of
 from tfcnn.training import recipes
 from tfcnn.training.fused_kernels import accelerate_optimizer
 
-# Peak learning rates at batch size 32, found on `digits`; lower for families without normalisation.
+# Peak learning rates at batch size 32, found on `digits`; lower for families without normalisation. Those of
+# segmentation, reconstruction, sounds and volumes are at the batch size of their recipe (tfcnn.training.recipes), and
+# only "adamw" was tried.
 LEARNING_RATE = {"adamw": 1e-2, "sgd": 0.1}
 UNNORMALISED = {"adamw": 1e-3, "sgd": 0.01}
+DENSE_PREDICTION = {"adamw": 1.5e-3, "sgd": 0.015}
 LEARNING_RATE_OF = {
     "lenet": {"adamw": 6e-3, "sgd": 0.05},
     "vgg": UNNORMALISED,
     "alexnet": UNNORMALISED,
     "nin": UNNORMALISED,
     "squeezenet": UNNORMALISED,
+    **dict.fromkeys(("unet", "unet3d", "fcn", "segnet", "deconvnet", "dilated"), DENSE_PREDICTION),
+    "audio": {"adamw": 3e-3, "sgd": 0.03},
+    "voxnet": UNNORMALISED,
 }
 MOMENTUM = 0.9
 

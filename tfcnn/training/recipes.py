@@ -1,10 +1,14 @@
 """Recipes: values for the flags that the user leaves out.
 
-A recipe is data: fields of `tfcnn.config.Config`. "paper" sets what the paper states and this program can do, and
-leaves the rest at its defaults. Where a paper lowers the rate when the error no longer falls, the schedule is
-"plateau"; no paper names its patience. The weight decay of these papers is a term of the gradient, `l2` here, and their
-SGD has no Nesterov momentum unless they say so. Left out are families whose schedule has no counterpart here
-(GoogLeNet, SqueezeNet, Inception-v3, Xception, MobileNetV2 and V3, EfficientNet) and those whose paper gives no recipe.
+A recipe is data: fields of `tfcnn.config.Config`. "default" is Config's defaults for the classification of images;
+segmentation, reconstruction, sounds and volumes have rows in `DEFAULT`, measured on the embedded data sets
+(docs/recipes.md, by `python -m benchmarks.recipes`). "fast" is the default recipe shortened for a quick look.
+
+"paper" sets what the paper states and this program can do, and leaves the rest at Config's defaults. Where a paper
+lowers the rate when the error no longer falls, the schedule is "plateau"; no paper names its patience. The weight decay
+of these papers is a term of the gradient, `l2` here, and their SGD has no Nesterov momentum unless they say so. Left
+out are families whose schedule has no counterpart here (GoogLeNet, SqueezeNet, Inception-v3, Xception, MobileNetV2 and
+V3, EfficientNet) and those whose paper gives no recipe.
 
 Where --weights loads weights, "default" and "fast" are recipes of fine-tuning:
 
@@ -40,6 +44,22 @@ FINE_TUNING = {"layer_decay": 0.75}
 FINE_TUNING_RATE = 0.2  # peak rate of loaded weights, as a share of that of fresh ones
 HEAD_SHARE = 0.1  # of the epochs, in which the new layers learn alone
 HEAD_RATE = 5  # their rate then, as a multiple of the peak rate
+
+# By name, family or task, the first of them that is here. Peak rates: tfcnn.training.optimizers. What kept networks at
+# the score of an empty mask: no batch norm, a rate of 0.01 (0.0015 here), dropout in the deepest levels of U-Net, and
+# 300 steps, for which smaller batches are the cheaper remedy.
+SEGMENTATION: dict[str, Any] = {"epochs": 25, "batch_size": 8, "loss": "dice_ce"}
+NORMALISED: dict[str, Any] = {"batch_norm": True, "dropout": 0.0}
+DEFAULT: dict[str, dict[str, Any]] = {
+    "segmentation": SEGMENTATION,
+    "unet": SEGMENTATION | {"arch_args": NORMALISED},
+    "unet3d": SEGMENTATION | {"arch_args": {"batch_norm": True}},
+    "fcn": SEGMENTATION | {"arch_args": NORMALISED | {"form": "same"}},
+    "dilated_vgg16": SEGMENTATION | {"arch_args": NORMALISED},
+    "reconstruction": {"epochs": 60, "batch_size": 16},
+    "audio": {"epochs": 30, "batch_size": 16},
+    "voxnet": {"epochs": 40, "batch_size": 16},
+}
 
 PUBLISHED = {"warmup_epochs": 0.0, "smoothing": 0.0, "weight_decay": 0.0}
 SGD = PUBLISHED | {"opt": "momentum", "sched": "step"}
@@ -92,14 +112,15 @@ def resolve(flags: dict[str, Any]) -> Config:
 
     Args:
         flags: fields of Config by name, as text or as values; "recipe", "arch", "weights" and "freeze" choose the
-            recipe.
+            recipe. Of `arch_args` each argument replaces the recipe's, and the others stay.
 
     Raises:
-        BadInput: a value that is not allowed, or the architecture has no published recipe.
+        BadInput: a value that is not allowed, an unknown architecture, or one without a published recipe.
     """
     choice = Config(**{name: flags[name] for name in ("recipe", "arch", "weights", "freeze") if name in flags})
-    fine_tuning = FINE_TUNING if _suits_fine_tuning(choice) else {}
-    return Config(**values(choice.recipe, choice.arch) | fine_tuning | flags)
+    recipe = values(choice.recipe, choice.arch) | (FINE_TUNING if _suits_fine_tuning(choice) else {})
+    arguments = recipe.get("arch_args", {}) | flags.get("arch_args", {})
+    return Config(**recipe | flags | {"arch_args": arguments})
 
 
 def _suits_fine_tuning(config: Config) -> bool:
@@ -130,11 +151,11 @@ def batch_norm_momentum(steps_per_epoch: int) -> float:
 
 def values(recipe: str, arch: str) -> dict[str, Any]:
     """The fields of Config that a recipe sets for an architecture. Raises BadInput if it has no such recipe."""
-    if recipe == "default":
-        return {}
-    if recipe == "fast":
-        return FAST
-    published = PAPER.get(arch, PAPER.get(family_of(arch).module))
+    family = family_of(arch)
+    if recipe != "paper":
+        default = next((DEFAULT[key] for key in (arch, family.module, family.task) if key in DEFAULT), {})
+        return default | FAST if recipe == "fast" else default
+    published = PAPER.get(arch, PAPER.get(family.module))
     if published is None:
         names = [name for name, family in ARCHS.items() if name in PAPER or family.module in PAPER]
         raise BadInput(f"no published recipe of {arch} here; --recipe paper is for {', '.join(names)} (--recipe)")

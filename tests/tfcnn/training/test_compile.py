@@ -370,6 +370,7 @@ def test_automatic_precision_on_cpus(features, onednn, monkeypatch):
     for arch in ("mobilenet", "xception", "lenet5", "nin", "resnet20", "densenet40", "unet3d"):
         assert choose_dtype_policy(Config(arch=arch)) == "float32"
     assert choose_dtype_policy(Config(arch="vgg11", precision="float32")) == "float32"
+    assert choose_dtype_policy(Config(arch="unet", width=0.5)) == "float32"
 
 
 def test_features_of_the_cpu_are_whole_words(tmp_path, monkeypatch):

@@ -5,16 +5,38 @@ import sys
 
 import pytest
 
-from tfcnn import list_archs
+from tfcnn import list_archs, train
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
-from tfcnn.models.registry import FAMILIES
+from tfcnn.models import registry
+from tfcnn.models.registry import FAMILIES, TASKS, family_of
 from tfcnn.training import recipes
 
 
-def test_the_default_recipe_is_the_defaults():
+def test_the_default_recipe_of_images_classes_is_the_defaults():
     assert recipes.resolve({}) == Config()
     assert recipes.resolve({"arch": "vgg11", "epochs": "3"}) == Config(arch="vgg11", epochs=3)
+    images = [name for name in list_archs(task="classification") if family_of(name).axes == 2]
+    assert not any(recipes.values("default", name) for name in images)
+
+
+@pytest.mark.parametrize("arch", [name for name in list_archs() if family_of(name).task != "classification"])
+def test_other_tasks_train_longer_than_classification(arch):
+    config = recipes.resolve({"arch": arch})
+    assert config.epochs / config.batch_size > Config().epochs / Config().batch_size
+
+
+def test_each_argument_of_the_builder_replaces_that_of_the_recipe():
+    recipe = {"batch_norm": True, "dropout": 0.0}
+    assert recipes.resolve({"arch": "unet"}).arch_args == recipe
+    config = recipes.resolve({"arch": "unet", "arch_args": {"levels": 3}, "epochs": 2, "loss": "focal"})
+    assert (config.arch_args, config.epochs, config.loss) == (recipe | {"levels": 3}, 2, "focal")
+    config = recipes.resolve({"arch": "unet", "arch_args": {"batch_norm": False}})
+    assert config.arch_args == recipe | {"batch_norm": False}
+
+
+def test_the_paper_recipe_has_the_papers_network():
+    assert recipes.resolve({"arch": "fcn8s", "recipe": "paper"}).arch_args == {}
 
 
 def test_flags_precede_the_recipe():
@@ -50,7 +72,8 @@ def test_published_numbers(arch, published):
 def test_every_row_of_the_table_is_of_an_architecture_and_of_fields():
     names = {family.module for family in FAMILIES} | set(list_archs())
     assert set(recipes.PAPER) <= names
-    for row in (recipes.FAST, *recipes.PAPER.values()):
+    assert set(recipes.DEFAULT) <= names | TASKS
+    for row in (recipes.FAST, *recipes.PAPER.values(), *recipes.DEFAULT.values()):
         Config(**row)
 
 
@@ -59,6 +82,7 @@ def test_every_architecture_has_the_default_and_the_fast_one():
         for recipe in ("default", "fast"):
             config = recipes.resolve({"arch": arch, "recipe": recipe})
             assert (config.arch, config.recipe) == (arch, recipe)
+            registry.arguments(arch, **config.overrides)
 
 
 def test_an_architecture_without_a_published_recipe():
@@ -94,8 +118,9 @@ def test_quick_changes_neither_the_flags_nor_its_table():
 def test_unknown_names():
     with pytest.raises(BadInput, match="--recipe must be one of default, fast, paper, got 'slow'"):
         recipes.resolve({"recipe": "slow"})
-    with pytest.raises(BadInput, match="unknown architecture 'resnt20'; did you mean resnet20"):
-        recipes.resolve({"recipe": "paper", "arch": "resnt20"})
+    for recipe in ("default", "fast", "paper"):
+        with pytest.raises(BadInput, match="unknown architecture 'resnt20'; did you mean resnet20"):
+            recipes.resolve({"recipe": recipe, "arch": "resnt20"})
 
 
 @pytest.mark.parametrize("recipe", [{}, {"recipe": "fast"}])
@@ -140,3 +165,11 @@ def test_needs_no_tensorflow():
         "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_a_unet_learns_figures_by_the_default_recipe(tmp_path):
+    """To call everything background has a mean IoU of 12 %; a network that does not learn stays there."""
+    flags = {"arch": "unet", "dataset": "shapes/easy", "image_size": 48, "width": 0.125, "epochs": 4}
+    run = train.run(recipes.resolve(flags | {"out": str(tmp_path / "run")}))
+    assert run.read_metrics()["test_mean_iou"] > 0.25

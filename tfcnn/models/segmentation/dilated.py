@@ -8,7 +8,7 @@ without its last two poolings; the convolutions after them are dilated by 2 and 
 form="paper" of the front end has no padding between layers: the image is mirrored at its border, so that 512 pixels
 give a map of 64. form="same", the plain network, pads each layer with zeros and takes images of any size. Differences
 from the paper: the module pads each layer (the authors' files pad its input once); there is a dropout after fc6 and
-fc7, as in the authors' files.
+fc7, as in the authors' files. `batch_norm` is an addition.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.layers import Padding2D
 from tfcnn.layers.initializers import ContextIdentity
+from tfcnn.models.blocks import Style, bn
 from tfcnn.models.classification import vgg
 
 # VGG-16's blocks: dilation of the convolutions, and whether max pooling follows.
@@ -85,7 +86,12 @@ def context_module(
 
 
 def trunk(
-    x: keras.KerasTensor, *, repeats: Sequence[int], filters: Sequence[int], form: str = "same"
+    x: keras.KerasTensor,
+    *,
+    repeats: Sequence[int],
+    filters: Sequence[int],
+    form: str = "same",
+    style: Style | None = None,
 ) -> list[keras.KerasTensor]:
     """VGG-16's convolutions. (h, w, c) -> the maps stage1 ... stage5, of strides 1, 2, 4, 8, 8"""
     padding = "valid" if form == "paper" else "same"
@@ -93,7 +99,8 @@ def trunk(
     for stage, (n, f, (dilation, pooled)) in enumerate(zip(repeats, filters, BLOCKS, strict=True), start=1):
         for i in range(n):
             x = layers.Conv2D(f, 3, padding=padding, dilation_rate=dilation, kernel_initializer="he_normal")(x)
-            x = layers.ReLU(name=f"stage{stage}" if i == n - 1 else None)(x)
+            last = f"stage{stage}" if i == n - 1 else None
+            x = bn(x, style=style, name=last) if style else layers.ReLU(name=last)(x)
         stages.append(x)
         if pooled:
             x = layers.MaxPooling2D(2, padding="same")(x)
@@ -118,7 +125,9 @@ def dilated_vgg16(
     width: float = 1.0,
     depth: float = 1.0,
     form: str = "same",
+    batch_norm: bool = False,
     dropout: float = 0.5,
+    bn_momentum: float = 0.9,
     name: str = "dilated_vgg16",
 ) -> keras.Model:
     """The front end on VGG-16, with or without the context module.
@@ -130,7 +139,9 @@ def dilated_vgg16(
         width: multiplier of the filters, those of fc6 and fc7 included.
         depth: multiplier of the convolutions in VGG's blocks.
         form: "same" or "paper"; see the module's docstring.
+        batch_norm: normalise after each convolution before fc6, as in vgg16_bn.
         dropout: rate after fc6 and fc7.
+        bn_momentum: share of the old value in the moving statistics.
 
     Returns:
         keras.Model: (batch, height, width, channels) -> float32 logits (batch, height / 8, width / 8, num_classes).
@@ -148,7 +159,9 @@ def dilated_vgg16(
     padding = "valid" if form == "paper" else "same"
     if form == "paper":
         x = Padding2D(mirrored(repeats), "reflect")(x)  # 884, 884
-    *_, x = trunk(x, repeats=repeats, filters=[scale_width(f, width) for f in vgg.FILTERS], form=form)  # 88, 88, 512
+    filters = [scale_width(f, width) for f in vgg.FILTERS]
+    style = Style(bn_momentum=bn_momentum) if batch_norm else None
+    *_, x = trunk(x, repeats=repeats, filters=filters, form=form, style=style)  # 88, 88, 512
     conv = partial(layers.Conv2D, units, activation="relu", kernel_initializer="he_normal")
     x = conv(7, dilation_rate=4, padding=padding, name="fc6")(x)  # 64, 64, 4096
     x = conv(1, name="fc7")(layers.Dropout(dropout)(x))

@@ -8,7 +8,8 @@ network is built or not; poolings keep the last row and column of odd sizes, as 
 Differences from the paper: `score_fr` starts from random values (the paper's zeros let nothing reach the layers before
 it in the first step; score_pool4 and score_pool3 do start from zero), the last up-sampling is trained with the rest
 (`model.get_layer("upscore8").trainable = False` fixes it), and 134,489,759 parameters of fcn8s count up-sampling
-kernels from each class to each class, of which the bilinear start uses those from a class to itself.
+kernels from each class to each class, of which the bilinear start uses those from a class to itself. `batch_norm` is an
+addition.
 
 The paper trains in stages: fcn32s from the classifier, fcn16s from fcn32s, fcn8s from fcn16s; `transfer` moves weights
 from one to the next.
@@ -26,6 +27,7 @@ from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.layers import CropLike
 from tfcnn.layers.initializers import Bilinear
+from tfcnn.models.blocks import Style
 from tfcnn.models.classification import vgg
 
 BORDER = 100
@@ -66,7 +68,13 @@ def fuse(x: keras.KerasTensor, skip: keras.KerasTensor, name: str, form: str) ->
 
 
 def trunk(
-    x: keras.KerasTensor, *, width: float = 1.0, depth: float = 1.0, form: str = "paper", dropout: float = 0.5
+    x: keras.KerasTensor,
+    *,
+    width: float = 1.0,
+    depth: float = 1.0,
+    form: str = "paper",
+    style: Style | None = None,
+    dropout: float = 0.5,
 ) -> list[keras.KerasTensor]:
     """VGG-16 with fc6, fc7 as convolutions. (h, w, c) -> pool3, pool4, fc7: h / 8, h / 16, h / 32 pixels a side"""
     if form == "paper":
@@ -75,6 +83,7 @@ def trunk(
         x,
         repeats=[scale_depth(n, depth) for n in vgg.D],
         filters=[scale_width(f, width) for f in vgg.FILTERS],
+        style=style,
         pool=partial(layers.MaxPooling2D, 2, padding="same"),
     )
     conv = partial(layers.Conv2D, scale_width(4096, width), activation="relu", kernel_initializer="he_normal")
@@ -92,7 +101,9 @@ def fcn(
     depth: float = 1.0,
     form: str = "paper",
     crop: bool = True,
+    batch_norm: bool = False,
     dropout: float = 0.5,
+    bn_momentum: float = 0.9,
     name: str = "fcn",
 ) -> keras.Model:
     """FCN on VGG-16.
@@ -106,7 +117,9 @@ def fcn(
         form: "paper" or "same"; see the module's docstring.
         crop: cut the last map to the image; False leaves what the border of form="paper" makes (500 pixels: 544 for
             fcn32s, 568 for fcn8s).
+        batch_norm: normalise after each convolution before fc6, as in vgg16_bn.
         dropout: rate after fc6 and fc7.
+        bn_momentum: share of the old value in the moving statistics.
 
     Returns:
         keras.Model: (batch, height, width, channels) -> float32 logits (batch, height, width, num_classes). The maps
@@ -116,7 +129,10 @@ def fcn(
     if stride not in (32, 16, 8):
         raise ValueError(f"stride must be 32, 16 or 8, got {stride}")
     inputs = keras.Input(input_shape)  # 500, 500, 3
-    pool3, pool4, x = trunk(inputs, width=width, depth=depth, form=form, dropout=dropout)  # 88, 88; 44, 44; 16, 16
+    style = Style(bn_momentum=bn_momentum) if batch_norm else None
+    pool3, pool4, x = trunk(  # 88, 88; 44, 44; 16, 16
+        inputs, width=width, depth=depth, form=form, style=style, dropout=dropout
+    )
     x = score(x, num_classes, "score_fr", "glorot_uniform")  # 16, 16, 21
     if stride < 32:
         x = fuse(upscore(x, 2, form, "upscore2"), pool4, "score_pool4", form)  # 34, 34

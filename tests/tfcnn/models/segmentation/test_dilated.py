@@ -88,3 +88,11 @@ def test_depth_adds_a_doubling_of_the_dilation():
 def test_bad_arguments(arch, arguments, message):
     with cost.weightless(), pytest.raises(BadInput, match=message):
         tfcnn.build(arch, **arguments)
+
+
+def test_batch_norm_has_the_convolutions_of_vgg16_bn():
+    """Twice the filters of a convolution, and as many moving statistics, for each of the 13."""
+    with cost.weightless():
+        plain, normalised = (tfcnn.build("dilated_vgg16", batch_norm=batch_norm) for batch_norm in (False, True))
+    filters = 2 * 64 + 2 * 128 + 3 * 256 + 6 * 512
+    assert normalised.count_params() - plain.count_params() == 4 * filters

@@ -175,3 +175,10 @@ def test_bad_arguments():
         weightless("fcn32s", form="valid")
     with pytest.raises(BadInput, match="stride must be 32, 16 or 8"):
         weightless("fcn32s", stride=4)
+
+
+def test_batch_norm_has_the_convolutions_of_vgg16_bn():
+    """Twice the filters of a convolution, and as many moving statistics, for each of the 13."""
+    plain, normalised = (weightless("fcn8s", form="same", batch_norm=batch_norm) for batch_norm in (False, True))
+    filters = 2 * 64 + 2 * 128 + 3 * 256 + 6 * 512
+    assert normalised.count_params() - plain.count_params() == 4 * filters
