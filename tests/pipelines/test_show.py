@@ -1,3 +1,6 @@
+import errno
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -144,3 +147,20 @@ def test_signs_that_the_font_lacks_are_named_once(capsys, tmp_path):
         figure.suptitle("\u0939\u0926\u0939")
         show.save(figure, tmp_path / "a.png")
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_picture_on_a_full_disk(capsys, tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    def fill(figure, path, **options):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Figure, "savefig", fill)
+    path = tmp_path / "batch.png"
+    assert show.main(["--out", str(path)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: '{path}': No space left on device; make room, then run the same command again\n"
+    )
+    assert list(tmp_path.iterdir()) == []

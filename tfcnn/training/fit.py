@@ -6,6 +6,7 @@ import contextlib
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -245,7 +246,7 @@ def _watchers(
     if config.sched == "plateau":
         callbacks.append(Plateau(schedule_of(model).share, rows, config.patience_epochs))
     if config.tensorboard:
-        callbacks.append(TensorBoard(directory.path / "tensorboard", steps, picture_of_batch(data)))
+        callbacks.append(TensorBoard(directory.path / "tensorboard", steps, partial(picture_of_batch, data)))
     if config.profiled_steps:
         first, last = config.profiled_steps
         callbacks.append(Profile(directory.path / "tensorboard", first, last, steps))

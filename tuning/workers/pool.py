@@ -17,7 +17,7 @@ from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.tables import printable
 from tuning.budgets import Budgets
 from tuning.study.folder import Study
-from tuning.study.hparams import write_hparams
+from tuning.study.hparams import HParams
 from tuning.study.patience import StorageFailed
 from tuning.study.storage import HEARTBEAT
 from tuning.study.trials import format_score, format_values
@@ -88,6 +88,7 @@ class WorkerPool:
         self.workers: dict[str, Worker | None] = {f"worker{number}": None for number in range(workers)}
         self.seconds: list[float] = []  # of each start of a trial in this call
         self.next_heartbeat = time.monotonic()
+        self.hparams = HParams(study.path / "tensorboard")
 
     def run(self) -> None:
         """Train until all trials are done. A signal waits until what is being stored is stored.
@@ -250,7 +251,7 @@ class WorkerPool:
         if ended.status == "COMPLETED":
             names = [objective.name for objective in self.oracle.objectives]
             scores = dict(zip(names, _as_list(ended.score), strict=True))
-            write_hparams(self.study.path / "tensorboard", trial.trial_id, trial.hyperparameters.values, scores)
+            self.hparams.write(trial.trial_id, trial.hyperparameters.values, scores)
 
     def _print(self, trial: Trial) -> None:
         """Print the line of a trial that has ended."""
