@@ -84,7 +84,8 @@ def check_memory(config: Config, arguments: dict[str, Any]) -> None:
 
     Networks of usual sizes are not looked at.
     """
-    scale = max(config.overrides["width"], config.overrides["depth"])
+    scales = [config.overrides["width"], config.overrides["depth"]]  # --arch-args may set a text
+    scale = max((value for value in scales if isinstance(value, int | float)), default=USUAL_SCALE)
     side = max(filter(None, arguments["input_shape"][:-1]), default=0)
     numbers = [value for value in keras.tree.flatten(config.arch_args) if isinstance(value, int | float)]
     if scale <= USUAL_SCALE and side <= USUAL_SIDE and max(numbers, default=0) <= USUAL_NUMBER:

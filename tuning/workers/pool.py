@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import multiprocessing
 import multiprocessing.connection
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tfcnn.cli.signals import DeferredSignals, Interrupted
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
+from tfcnn.files import DiskFull
 from tfcnn.tables import printable
 from tuning.budgets import Budgets
 from tuning.study.folder import Study
@@ -21,7 +23,7 @@ from tuning.study.hparams import HParams
 from tuning.study.patience import StorageFailed
 from tuning.study.storage import HEARTBEAT
 from tuning.study.trials import format_score, format_values
-from tuning.workers.messages import Completed, EpochEnded, Failed, Job, Message, Pruned, Stopped, Verdict
+from tuning.workers.messages import Completed, EpochEnded, Failed, Job, Message, NoRoom, Pruned, Stopped, Verdict
 from tuning.workers.worker import explain_exit, work
 
 if TYPE_CHECKING:  # imports Keras
@@ -96,7 +98,7 @@ class WorkerPool:
         Raises:
             BadInput: the space fails again and again.
             Interrupted: by a signal.
-            TrainingFailed: nothing can be stored.
+            TrainingFailed: nothing can be stored, or the disk is full.
         """
         try:
             with DeferredSignals() as signals:
@@ -112,6 +114,9 @@ class WorkerPool:
             self._stop()
             message = f"interrupted; continue with the same command and --study {self.study.path}"
             raise Interrupted(message, stop) from stop
+        except DiskFull as error:
+            self._stop()
+            raise DiskFull(error.what, f"continue with the same command and --study {self.study.path}") from error
         except StorageFailed as error:
             self._abandon()
             message = f"{error}; when it can be, continue with the same command and --study {self.study.path}"
@@ -205,6 +210,11 @@ class WorkerPool:
             case Failed(reason):
                 self._end_trial(worker, "FAILED", reason)
                 self._dismiss(name, worker)
+            case NoRoom(problem):
+                self.oracle.release(worker.trial)
+                worker.trial = None
+                self._dismiss(name, worker)
+                raise DiskFull(problem)
 
     def _judge(self, trial: Trial, epoch: EpochEnded) -> Verdict:
         """Report the score of an epoch to the pruner, which compares one objective."""
@@ -286,7 +296,8 @@ class WorkerPool:
                     self.oracle.release(worker.trial)
                     worker.trial = None
                 else:
-                    self._handle(name, worker, message)
+                    with contextlib.suppress(DiskFull):  # its trial is released
+                        self._handle(name, worker, message)
 
 
 def describe_trial(trial: Trial, oracle: OptunaOracle, trials: int, seconds: float) -> str:

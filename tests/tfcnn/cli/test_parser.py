@@ -40,6 +40,7 @@ BAD_LATER = [
     ("--arch-args widht=2", "unknown argument of mobilenet 'widht'; did you mean width"),
     ("--arch-args stem=cifer", "unknown stem 'cifer'; did you mean cifar? (--arch-args)"),
     ("--arch vgg11 --arch-args dropout=7", "vgg11 cannot be built"),
+    ("--arch lenet5 --arch-args width=nan", "lenet5 cannot be built"),
     ("--batch-size 5000", "data set 'digits' has 1257 training examples, fewer than a batch of 5000 (--batch-size)"),
     ("--dataset mnist", "data set 'mnist' is not in "),
 ]
