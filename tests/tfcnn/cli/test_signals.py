@@ -130,7 +130,7 @@ def test_a_signal_at_any_moment_ends_a_command_without_a_traceback(number, tmp_p
             process.send_signal(number)
             _, errors = process.communicate(timeout=60)
         ended = process.returncode in (128 + number, -number) and errors.count("\n") <= 2
-        before_the_package = "Traceback" in errors and "tfcnn/" not in errors  # on a busy machine, in Python's own start
+        before_the_package = "Traceback" in errors and "tfcnn/" not in errors  # in Python's own start
         if not (ended or before_the_package):
             answers.append((delay, process.returncode, errors))
     assert answers == []
