@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pipelines.dataset import Data
 
 COLUMNS = 8
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, the largest size of a file
 TASKS = ("classification", "segmentation", "detection")
 PALETTE = "tab20"  # of classes, in masks and boxes
 LONGEST = 22  # characters of a name above an image
@@ -76,6 +78,8 @@ def _write_picture(figure: Figure, path: Path) -> None:
     try:
         save(figure, draft, dpi=100, format="png")
         os.replace(draft, path)
+    except OSError as error:  # of a full disk, which names no file
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         draft.unlink(missing_ok=True)
 
@@ -245,6 +249,8 @@ def main(arguments: list[str] | None = None) -> int:
         message = str(error)
         if isinstance(error, OSError) and error.filename is not None:
             message = f"'{error.filename}': {error.strerror}"
+        if isinstance(error, OSError) and error.errno in FULL:
+            message += "; make room, then run the same command again"
         print(f"error: {' '.join(message.split())}", file=sys.stderr)
         return 2
     return 0

@@ -11,13 +11,16 @@ Importing this package is instant; Keras and its backend are imported when a net
 already, its `load_model` then knows our layers, too; `tfcnn.load_model` always does.
 """
 
-import importlib
-import signal
+import _signal
 import sys
-from typing import Any
 
-if sys.argv[:1] == ["-m"]:  # `python -m` looks for a command: Ctrl-C ends it as SIGTERM does, without a traceback
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+# `python -m` looks for a command: Ctrl-C ends it as SIGTERM does, without a traceback. The import of signal would take
+# some milliseconds; the module in C is there.
+if sys.argv[:1] == ["-m"]:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+import importlib
+from typing import Any
 
 from tfcnn.factory import build, feature_info
 from tfcnn.models.registry import list_archs

@@ -129,7 +129,7 @@ class RunDirectory:
             except Timeout:
                 self.check_free()  # its holder may have ended in the meantime
         try:
-            self.holder.write_text(str(os.getpid()))
+            self._name_holder()
             clear_drafts(self.path)
             yield
         finally:
@@ -139,6 +139,12 @@ class RunDirectory:
             lock.release()
             if os.name == "nt":
                 self.lock.unlink(missing_ok=True)
+
+    def _name_holder(self) -> None:
+        try:
+            self.holder.write_text(str(os.getpid()))
+        except OSError as error:  # that of a full disk names no file
+            raise OSError(error.errno, error.strerror, str(self.holder)) from error
 
     def check_free(self) -> None:
         """Raises BadInput if a process trains into the directory."""

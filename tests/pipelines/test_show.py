@@ -1,3 +1,6 @@
+import errno
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -144,3 +147,20 @@ def test_names_are_drawn_as_they_are(task, tmp_path, monkeypatch):
     texts = [text.get_text() for axes in figure.axes for text in (axes.title, *axes.texts)]
     assert [text for text in texts if text] == [r"\$5_to_\$9", "c" * 11 + "…" + "c" * 10]
     assert figure.get_suptitle() == r"a\$\$b, test: not augmented"
+
+
+@pytest.mark.slow
+def test_a_picture_on_a_full_disk(capsys, tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    def fill(figure, path, **options):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Figure, "savefig", fill)
+    path = tmp_path / "batch.png"
+    assert show.main(["--out", str(path)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: '{path}': No space left on device; make room, then run the same command again\n"
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -141,3 +141,13 @@ def test_an_export_killed_between_its_renames_is_undone(tmp_path):
     with run.locked():
         assert (run.saved_model / "saved_model.pb").read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["saved_model"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_a_full_disk_names_the_lock(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.holder.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        run.locked().__enter__()
+    assert caught.value.filename == str(run.holder)
+    assert list(tmp_path.iterdir()) == []

@@ -183,3 +183,9 @@ def test_a_value_that_the_space_searches_cannot_be_given(tmp_path, config, fixed
     with pytest.raises(BadInput, match=message):
         search(Study(tmp_path / "study"), config, SearchSettings(1, fixed=frozenset(fixed)))
     assert not (tmp_path / "study").exists()
+
+
+def test_more_workers_than_any_machine_has_are_refused(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["search", "--arch", "lenet5", "--workers", "999999999"])
+    with pytest.raises(BadInput, match="--workers must be at most 1,024, got '999999999'"):
+        main()

@@ -7,6 +7,7 @@ import dataclasses
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -126,7 +127,8 @@ def check_memory(config: Config, arguments: dict[str, Any]) -> None:
 
     Networks of usual sizes are not looked at.
     """
-    scale = max(config.overrides["width"], config.overrides["depth"])
+    scales = [config.overrides["width"], config.overrides["depth"]]  # --arch-args may set a text
+    scale = max((value for value in scales if isinstance(value, int | float)), default=USUAL_SCALE)
     side = max(filter(None, arguments["input_shape"][:-1]), default=0)
     numbers = [value for value in keras.tree.flatten(config.arch_args) if isinstance(value, int | float)]
     if scale <= USUAL_SCALE and side <= USUAL_SIDE and max(numbers, default=0) <= USUAL_NUMBER:
@@ -291,7 +293,7 @@ def _watchers(
     if config.sched == "plateau":
         callbacks.append(Plateau(schedule_of(model).share, rows, config.patience_epochs))
     if config.tensorboard:
-        callbacks.append(TensorBoard(directory.path / "tensorboard", steps, picture_of_batch(data)))
+        callbacks.append(TensorBoard(directory.path / "tensorboard", steps, partial(picture_of_batch, data)))
     if config.profiled_steps:
         first, last = config.profiled_steps
         callbacks.append(Profile(directory.path / "tensorboard", first, last, steps))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from tfcnn.config import Config
@@ -30,8 +29,7 @@ def introduce(config: Config, facts: dict[str, Any], devices: int = 1) -> None:
             f"{config.batch_size // devices} each"
         )
     lines += [_recipe(config, facts["recipe"]), *_phases(config, facts), *_kernels(facts["recipe"]), _steps(config)]
-    print("\n".join(lines))
-    sys.stdout.flush()
+    print("\n".join(lines), flush=True)
 
 
 def _data(data: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Iterable
+from pathlib import Path
 from typing import IO
 
 import h5py
@@ -71,6 +72,19 @@ def check_h5(path: str, file: str | IO[bytes], limit: int) -> None:
     with h5py.File(file, "r") as content:
         content.visititems(add)
     check_size(path, size, limit)
+
+
+def check_safetensors(path: str, limit: int) -> None:
+    """Raises BadInput if a .safetensors file has more than `limit` bytes.
+
+    Nothing in it is compressed, and safetensors refuses a header whose tensors do not fill the file.
+    """
+    size = Path(path).stat().st_size
+    if size > limit:
+        raise BadInput(
+            f"'{path}' has {size:,} bytes, and no weights of this network take more than {limit:,}; nothing was loaded "
+            f"(--weights)"
+        )
 
 
 def check_finite(path: str, stored: Iterable[StoredLayer]) -> None:

@@ -13,7 +13,7 @@ from tfcnn import graph
 from tfcnn.errors import BadInput
 from tfcnn.models import registry
 from tfcnn.weights.formats import suffix_of
-from tfcnn.weights.limits import check_archive, limit_of
+from tfcnn.weights.limits import check_archive, check_safetensors, limit_of
 from tfcnn.weights.stored import StoredLayer, misfit, read_tensors, shape_text
 from tfcnn.weights.torch_names import NAMES
 
@@ -23,6 +23,9 @@ def read_state_dict(path: str, arch: str, ours: list[layers.Layer], arguments: d
     if suffix_of(path) == ".npz":
         with contextlib.suppress(OSError, zipfile.BadZipFile):  # read_tensors tells of it
             check_archive(path, limit_of(ours))
+    else:
+        with contextlib.suppress(OSError):
+            check_safetensors(path, limit_of(ours))
     tensors = read_tensors(path)
     names = _module_names(path, arch, arguments, tensors)
     stored = []

@@ -1,5 +1,6 @@
 """What a user sees of every command: its help, one line for bad input, exit codes."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -39,6 +40,7 @@ BAD_LATER = [
     ("--arch-args widht=2", "unknown argument of mobilenet 'widht'; did you mean width"),
     ("--arch-args stem=cifer", "unknown stem 'cifer'; did you mean cifar? (--arch-args)"),
     ("--arch vgg11 --arch-args dropout=7", "vgg11 cannot be built"),
+    ("--arch lenet5 --arch-args width=nan", "lenet5 cannot be built"),
     ("--batch-size 5000", "data set 'digits' has 1257 training examples, fewer than a batch of 5000 (--batch-size)"),
     ("--dataset mnist", "data set 'mnist' is not in "),
 ]
@@ -158,6 +160,42 @@ def test_exit_codes(error, code, capsys):
 
     assert run_main(fail) == code
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "a file or the output cannot be written: No space left on "),
+        (OSError(errno.ENOSPC, "No space left on device", "a/b"), "'a/b' cannot be written: No space left on device"),
+        (RuntimeError("events.v2; Disk quota exceeded"), "a file or the output cannot be written: Disk quota exceeded"),
+    ],
+)
+def test_a_full_disk_is_one_line(error, words, capsys):
+    def fail():
+        raise error
+
+    assert run_main(fail) == 3
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"error: {words}")
+    assert errors.endswith("; make room, then run the same command again\n")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_output_to_a_file_on_a_full_disk():
+    done = subprocess.run(["bash", "-c", f"{sys.executable} -m tfcnn > /dev/full"], capture_output=True, text=True)
+    assert done.returncode == 3
+    assert done.stderr == (
+        "error: a file or the output cannot be written: No space left on device; make room, then run the same command "
+        "again\n"
+    )
+
+
+@pytest.mark.slow
+def test_closed_output_is_no_error():
+    done = subprocess.run(["bash", "-c", f"{sys.executable} -m tfcnn >&-"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.slow

@@ -3,8 +3,12 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
+
+from pipelines.errors import BadData
+from tfcnn.cli.startup import import_tensorflow
 
 pytestmark = pytest.mark.slow
 
@@ -31,3 +35,15 @@ def test_a_failing_import_shows_its_messages(tmp_path):
     )
     assert process.returncode == 1
     assert "a library is missing" in process.stderr
+
+
+def test_no_room_in_any_temporary_folder(monkeypatch):
+    """As on a full disk: Python then finds no folder for temporary files."""
+
+    def refuse():
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setattr(tempfile, "gettempdir", refuse)
+    with pytest.raises(BadData, match="no folder for temporary files can be written: make room, or set TMPDIR"):
+        import_tensorflow()

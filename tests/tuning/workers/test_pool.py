@@ -13,6 +13,7 @@ from pathlib import Path
 import keras_tuner
 import pytest
 
+from tfcnn.files import DiskFull
 from tuning.report import report
 from tuning.workers import pool
 from tuning.workers.pool import describe_trial
@@ -157,6 +158,17 @@ def test_ctrl_c_stops_and_the_search_goes_on(standin):
     assert re.search(rf"^error: interrupted; continue with .* --study {path}$", errors, re.MULTILINE)
     (trial,) = (trial for trial in standin.study("stopped").trials() if trial.number == 1)
     assert (trial.state, trial.starts) == ("RUNNING", 0)
+
+
+@slow
+def test_a_full_disk_ends_the_search_and_fails_no_trial(standin):
+    message = "^'model.keras' cannot be written: .*; make room, then continue with the same command and --study .*full$"
+    with pytest.raises(DiskFull, match=message):
+        standin.search("full", 4, {"1": ["full"]})
+    assert [trial.state for trial in standin.study("full").trials()] == ["COMPLETED", "RUNNING"]
+    standin.search("full", 4)
+    assert [(trial.state, trial.starts) for trial in standin.study("full").trials()] == [("COMPLETED", 1)] * 4
+    assert standin.starts("full") == [0, 1, 1, 2, 3]
 
 
 @slow
