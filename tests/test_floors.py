@@ -19,8 +19,10 @@ from tests.floors import (
 STANDARD_LIBRARY_ONLY = (
     "tfcnn.arithmetic",
     "tfcnn.config",
+    "tfcnn.consistency",
     "tfcnn.errors",
     "tfcnn.files",
+    "tfcnn.flag_values",
     "tfcnn.flags",
     "tfcnn.options",
     "tfcnn.tables",

@@ -9,8 +9,9 @@ import dataclasses
 from typing import Any
 
 from tfcnn.arithmetic import scaling
-from tfcnn.errors import BadInput
-from tfcnn.options import LARGEST, convert, flag_of, number_of, option, rules_of
+from tfcnn.consistency import check_consistency
+from tfcnn.flag_values import channel_numbers, whole_number
+from tfcnn.options import convert, flag_of, option, rules_of
 from tfcnn.tasks import LOSS_NAMES
 
 OPTIMISERS = ("adamw", "adam", "sgd", "momentum", "rmsprop", "lamb", "lion")
@@ -209,76 +210,7 @@ class Config:
         for field in dataclasses.fields(self):
             value = convert(flag_of(field.name), str(field.type), rules_of(field), getattr(self, field.name))
             object.__setattr__(self, field.name, value)
-        if self.time is not None:  # the warm-up is checked once the speed has set the epochs
-            seconds_of(self.time)
-        elif self.warmup_epochs > self.epochs:
-            raise BadInput(
-                f"--warmup-epochs {self.warmup_epochs:g} is more than --epochs {self.epochs}: "
-                f"lower one or raise the other"
-            )
-        elif self.head_epochs and self.head_epochs + self.warmup_epochs > self.epochs:
-            raise BadInput(
-                f"--head-epochs {self.head_epochs:g} and --warmup-epochs {self.warmup_epochs:g} after them are more "
-                f"than --epochs {self.epochs}: lower one or raise the last"
-            )
-        if self.head_epochs and self.weights is None and not self.resume:
-            raise BadInput(f"--head-epochs {self.head_epochs:g} is for networks with loaded weights: give --weights")
-        if self.profile is not None and not self.profiled_steps:
-            raise BadInput(f"--profile must be two steps A-B from 1 up, as in 20-25, got '{self.profile}'")
-        if scaling.constants_of(self.compound) is None:
-            raise BadInput(f"--compound must be three numbers ALPHA,BETA,GAMMA from 1 to 4, got '{self.compound}'")
-        for key, flag in {"input_shape": "--image-size", "num_classes": "--dataset"}.items():
-            if key in self.arch_args:
-                raise BadInput(f"--arch-args cannot set {key}: it follows from {flag}")
-        if self.freeze not in ("none", "backbone") and _whole_number(self.freeze) is None:
-            raise BadInput(f"--freeze must be none, backbone or a number of stages, got '{self.freeze}'")
-        if self.steps_per_execution != "auto":
-            self._check_steps_per_execution()
-        if self.mask_values is not None and self.listed_mask_values is None:
-            raise BadInput(
-                f"--mask-values must be two or more different whole numbers from 0 to 255, as 0,255, "
-                f"got '{self.mask_values}'"
-            )
-        if self.class_weights == "balanced":
-            self._check_class_weights()
-        if (self.mean is None) != (self.std is None):
-            raise BadInput("--mean and --std standardise the images together: give both or neither")
-        for flag, text in (("--mean", self.mean), ("--std", self.std)):
-            if text is not None and _channel_numbers(text, positive=flag == "--std") is None:
-                least = "above 0" if flag == "--std" else "0"
-                raise BadInput(f"{flag} must be one number, or three as 0.5,0.5,0.5, from {least} to 1, got '{text}'")
-        if self.resume and self.out is None:
-            raise BadInput("--resume needs the run directory to continue: --out DIR")
-        if self.distribution == "multiworker" and self.out is None:
-            raise BadInput("--distribution multiworker needs the run directory that all workers see: --out DIR")
-        if self.distribution != "none" and self.time is not None:
-            raise BadInput("--time measures one device: give --epochs with --distribution")
-
-    def _check_steps_per_execution(self) -> None:
-        steps = self.steps_per_execution
-        if not _whole_number(steps):
-            raise BadInput(f"--steps-per-execution must be auto or a whole number at least 1, got '{steps}'")
-        if int(steps) > 1 and self.readers_of_steps:
-            raise BadInput(
-                f"--steps-per-execution {steps} hides single steps from {flag_of(self.readers_of_steps[0])}: "
-                f"leave one of the two out"
-            )
-
-    def _check_class_weights(self) -> None:
-        if self.class_sampling == "balanced":
-            raise BadInput(
-                "--class-weights balanced and --class-sampling balanced both make up for the imbalance: leave one out"
-            )
-        if self.mixup or self.cutmix:
-            raise BadInput(
-                "--class-weights balanced weighs an example by its class, and --mixup and --cutmix give it two: "
-                "leave them out, or take --class-sampling balanced"
-            )
-        if self.loss in ("dice", "dice_ce"):
-            raise BadInput(
-                f"--class-weights balanced weighs single pixels, and --loss {self.loss} compares areas, each class "
-                f"alike: leave one of the two out"
-            )
+        check_consistency(self)
 
     @property
     def readers_of_steps(self) -> list[str]:
@@ -327,7 +259,7 @@ class Config:
     def profiled_steps(self) -> tuple[int, int] | None:
         """The first and the last step to profile, counted from 1; None: no step, or --profile is not A-B."""
         first, _, last = (self.profile or "").partition("-")
-        steps = (_whole_number(first), _whole_number(last))
+        steps = (whole_number(first), whole_number(last))
         if steps[0] is None or steps[1] is None or not 1 <= steps[0] <= steps[1]:
             return None
         return steps[0], steps[1]
@@ -337,40 +269,8 @@ class Config:
         """The numbers of --mean and --std, three each; None without them."""
         if self.mean is None or self.std is None:
             return None
-        return _channel_numbers(self.mean) or (), _channel_numbers(self.std) or ()
+        return channel_numbers(self.mean) or (), channel_numbers(self.std) or ()
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, as in config.json; `Config(**fields)` is this configuration again."""
         return dataclasses.asdict(self)
-
-
-SECONDS = {"s": 1, "m": 60, "h": 3600}
-
-
-def seconds_of(text: str) -> float:
-    """The value of --time in seconds. Raises BadInput.
-
-    >>> seconds_of("90s"), seconds_of("1.5m"), seconds_of("2h")
-    (90.0, 90.0, 7200.0)
-    """
-    number = number_of(text[:-1])
-    unit = SECONDS.get(text[-1:])
-    if unit is None or number is None or not 0 < number * unit <= LARGEST:
-        raise BadInput(f"--time must be a number above 0 with s, m or h, as in 90s, 10m or 2h, got '{text}'")
-    return float(number * unit)
-
-
-def _channel_numbers(text: str, positive: bool = False) -> tuple[float, ...] | None:
-    """The numbers of --mean or --std for red, green and blue; None if they are not as they must be."""
-    numbers = [number_of(part.strip()) for part in text.split(",")]
-    if len(numbers) == 1:
-        numbers *= 3
-    values = [float(number) for number in numbers if number is not None and 0 <= number <= 1]
-    if len(values) != 3 or len(numbers) != 3 or (positive and min(values) == 0):
-        return None
-    return tuple(values)
-
-
-def _whole_number(text: str) -> int | None:
-    """The number of a text of up to nine digits, or None."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None

@@ -38,6 +38,7 @@ from tfcnn.errors import BadInput
 from tfcnn.models.registry import ARCHS, family_of
 
 FAST = {"epochs": 4, "width": 0.5, "warmup_epochs": 0.5}
+CHOOSING = ("recipe", "arch", "weights", "freeze", "class_weights")  # flags that decide the recipe's values
 QUICK = {"epochs": 4, "warmup_epochs": 0.5}  # a trial of a search, unless its flags say otherwise
 
 FINE_TUNING = {"layer_decay": 0.75}
@@ -111,14 +112,16 @@ def resolve(flags: dict[str, Any]) -> Config:
     """The configuration of `flags`, with the recipe's values for those that they leave out.
 
     Args:
-        flags: fields of Config by name, as text or as values; "recipe", "arch", "weights" and "freeze" choose the
-            recipe. Of `arch_args` each argument replaces the recipe's, and the others stay.
+        flags: fields of Config by name, as text or as values; those of `CHOOSING` choose the recipe. Of
+            `arch_args` each argument replaces the recipe's, and the others stay.
 
     Raises:
         BadInput: a value that is not allowed, an unknown architecture, or one without a published recipe.
     """
-    choice = Config(**{name: flags[name] for name in ("recipe", "arch", "weights", "freeze") if name in flags})
+    choice = Config(**{name: flags[name] for name in CHOOSING if name in flags})
     recipe = values(choice.recipe, choice.arch) | (FINE_TUNING if _suits_fine_tuning(choice) else {})
+    if choice.class_weights != "none":  # which weigh pixels, not the areas of Dice losses
+        recipe.pop("loss", None)
     arguments = recipe.get("arch_args", {}) | flags.get("arch_args", {})
     return Config(**recipe | flags | {"arch_args": arguments})
 

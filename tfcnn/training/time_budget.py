@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 
-from tfcnn.config import Config, seconds_of
+from tfcnn.config import Config
 from tfcnn.errors import BadInput
+from tfcnn.flag_values import seconds_of
 from tfcnn.training import batch_statistics
 from tfcnn.training.fit import build_model
 from tfcnn.training.targets import match_masks

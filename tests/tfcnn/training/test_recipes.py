@@ -35,6 +35,11 @@ def test_each_argument_of_the_builder_replaces_that_of_the_recipe():
     assert config.arch_args == recipe | {"batch_norm": False}
 
 
+def test_class_weights_leave_the_loss_of_areas_out():
+    assert recipes.resolve({"arch": "unet"}).loss == "dice_ce"
+    assert recipes.resolve({"arch": "unet", "class_weights": "balanced"}).loss is None
+
+
 def test_the_paper_recipe_has_the_papers_network():
     assert recipes.resolve({"arch": "fcn8s", "recipe": "paper"}).arch_args == {}
 

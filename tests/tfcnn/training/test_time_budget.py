@@ -9,8 +9,9 @@ import pytest
 
 from tfcnn import train
 from tfcnn.cli.signals import Interrupted
-from tfcnn.config import Config, seconds_of
+from tfcnn.config import Config
 from tfcnn.errors import BadInput
+from tfcnn.flag_values import seconds_of
 from tfcnn.run_directory import RunDirectory
 from tfcnn.training import recipes, time_budget
 from tfcnn.training.data import load_data
