@@ -11,6 +11,7 @@ from tfcnn.errors import BadInput, first_line
 from tfcnn.models import registry
 from tfcnn.weights.formats import KERAS, check_weights, suffix_of
 from tfcnn.weights.stored import read_tensor_names
+from tfcnn.weights.torch_names import NAMES
 
 # The standardisation of the images that a network was trained on: (x / 255 - mean) / std.
 PHOTO_MEAN = (0.485, 0.456, 0.406)
@@ -64,6 +65,10 @@ def expected_arguments(arch: str, weights: str) -> dict[str, Any]:
     if weights == "imagenet":
         return {"form": "keras", "stem": "imagenet"}
     if suffix_of(weights) not in KERAS:
+        if registry.family_of(arch).module not in NAMES:
+            raise BadInput(
+                f"{arch} is not in torchvision or timm: give a .keras file of it, not '{weights}' (--weights)"
+            )
         return {"form": _form_in_torch(arch, weights), "stem": "imagenet"}
     from tfcnn.weights.keras_files import is_application  # imports Keras
 

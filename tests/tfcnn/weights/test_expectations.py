@@ -98,6 +98,12 @@ def test_a_file_of_keras_applications_is_as_imagenet(suffix, tmp_path):
     assert expected_arguments("vgg16", path) == expected_arguments("vgg16", "imagenet")
 
 
+@pytest.mark.parametrize("arch", ["lenet5", "unet", "voxnet"])
+def test_a_state_dict_of_a_network_that_pytorchs_libraries_lack(arch, tmp_path):
+    with pytest.raises(BadInput, match=rf"{arch} is not in torchvision or timm: give a \.keras file"):
+        expected_arguments(arch, save_tensors(tmp_path))
+
+
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
 @pytest.mark.parametrize(("arch", "names"), [("vgg16", ["conv2d", "stage1"]), ("resnet18", ["conv2d"])])
 def test_a_file_of_ours_says_nothing(suffix, arch, names, tmp_path):
