@@ -138,7 +138,7 @@ class Config:
         3, "epochs without a lower validation loss before --sched plateau divides the rate by 10", low=1
     )
     lr: float | None = option(
-        None, "peak learning rate [by architecture and optimiser; with --weights a fifth of it]", above=0, high=100
+        None, "peak learning rate [by architecture and optimiser; with --weights a fifth or half]", above=0, high=100
     )
     weight_decay: float | None = option(None, "decoupled weight decay, on kernels only [by optimiser]", low=0, high=10)
     l2: float = option(0.0, "penalty added to the loss: L2 / 2 times the sum of the squared kernels", low=0, high=10)

@@ -77,7 +77,7 @@ def scale_rates(optimizer: keras.optimizers.Optimizer, schedule: Schedule, parts
 
     The rate is scaled and not the gradient, whose size an Adam does not see. A share of 0 leaves the variables as they
     are, to the bit: steps and decoupled weight decay are products with the rate in all of Keras' optimisers. Moments
-    are updated all the same.
+    are updated all the same, and clipping by the global norm counts all gradients.
 
     Args:
         optimizer: with `schedule` for its learning rate; not a loss-scale optimiser around it.

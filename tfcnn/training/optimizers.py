@@ -29,6 +29,10 @@ LEARNING_RATE_OF = {
     "audio": {"adamw": 3e-3, "sgd": 0.03},
     "voxnet": UNNORMALISED,
 }
+# Peak rates of loaded weights, as shares of these. Without normalisation the rates for fresh weights are low already
+# (docs/fine_tuning.md).
+FINE_TUNING_SHARE = 0.2
+UNNORMALISED_SHARE = 0.5
 MOMENTUM = 0.9
 
 
@@ -59,8 +63,11 @@ def peak_learning_rate(config: Config) -> float:
     if config.lr is not None:
         return config.lr
     row = OPTIMISERS[config.opt]
-    rate = LEARNING_RATE_OF.get(family_of(config.arch).module, LEARNING_RATE)[row.like] * row.factor
-    return rate * recipes.FINE_TUNING_RATE if recipes.fine_tunes(config) else rate
+    rates = LEARNING_RATE_OF.get(family_of(config.arch).module, LEARNING_RATE)
+    share = 1.0
+    if recipes.fine_tunes(config):
+        share = UNNORMALISED_SHARE if rates is UNNORMALISED else FINE_TUNING_SHARE
+    return rates[row.like] * row.factor * share
 
 
 def build_optimizer(

@@ -12,15 +12,16 @@ V3, EfficientNet) and those whose paper gives no recipe.
 
 Where --weights loads weights, "default" and "fast" are recipes of fine-tuning:
 
-1. The layers that the weights leave fresh learn first, alone, for a tenth of the epochs at the rate for fresh weights:
-   through a random head gradients distort the loaded features (Kumar et al. 2022, arXiv:2202.10054). fastai's
-   `fine_tune` trains the head for one epoch, then all (Howard & Gugger 2020, arXiv:2002.04688, section 2.1).
-2. Then all layers learn at a fifth of that rate, by the whole schedule with its warm-up. Lower layers, whose features
-   are general, learn more slowly: ULMFiT divides the rate by 2.6 from layer to layer (Howard & Ruder 2018,
-   arXiv:1801.06146, section 3.1); ELECTRA and BEiT multiply it by 0.65 to 0.9 from block to block (Clark et al. 2020,
-   arXiv:2003.10555; Bao et al. 2021, arXiv:2106.08254). Here it is 0.75 from stage to stage: the first of five stages
-   learns at a twentieth of the rate for fresh weights. Less than that favours data like those of the weights and costs
-   accuracy on other data in the few hundred steps of a short run, more does the opposite (docs/fine_tuning.md).
+1. The layers that the weights leave fresh learn first, alone, for a tenth of the epochs: through a random head
+   gradients distort the loaded features (Kumar et al. 2022, arXiv:2202.10054). As in fastai's `fine_tune`, which trains
+   the head for one epoch, the rate is twice that of what follows (Howard & Gugger 2020, arXiv:2002.04688).
+2. Then all layers learn at a fifth of the rate for fresh weights, or half of it in families without normalisation,
+   where it is low already, by the whole schedule with its warm-up. Lower layers, whose features are general, learn more
+   slowly: ULMFiT divides the rate by 2.6 from layer to layer (Howard & Ruder 2018, arXiv:1801.06146, section 3.1);
+   ELECTRA and BEiT multiply it by 0.65 to 0.9 a block (Clark et al. 2020, arXiv:2003.10555; Bao et al. 2021,
+   arXiv:2106.08254). Here it is 0.75 from stage to stage, so that the first of five learns at a quarter of the rate.
+   Lower rates favour data like those of the weights, higher rates other data and runs of few steps
+   (docs/fine_tuning.md).
 3. Batch norms use the statistics of the new images from the first step, and their moving statistics forget at
    max(1 - 10 / s, 0.9) for s steps an epoch (Kornblith et al. 2019, arXiv:1805.08974, appendix).
 
@@ -42,9 +43,8 @@ CHOOSING = ("recipe", "arch", "weights", "freeze", "class_weights")  # flags tha
 QUICK = {"epochs": 4, "warmup_epochs": 0.5}  # a trial of a search, unless its flags say otherwise
 
 FINE_TUNING = {"layer_decay": 0.75}
-FINE_TUNING_RATE = 0.2  # peak rate of loaded weights, as a share of that of fresh ones
 HEAD_SHARE = 0.1  # of the epochs, in which the new layers learn alone
-HEAD_RATE = 5  # their rate then, as a multiple of the peak rate
+HEAD_RATE = 2  # their rate then, as a multiple of the peak rate
 
 # By name, family or task, the first of them that is here. Peak rates: tfcnn.training.optimizers. What kept networks at
 # the score of an empty mask: no batch norm, a rate of 0.01 (0.0015 here), dropout in the deepest levels of U-Net, and

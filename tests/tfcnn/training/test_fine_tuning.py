@@ -187,11 +187,11 @@ def test_momentum_of_batch_norms(steps_per_epoch, momentum):
 
 
 @pytest.mark.parametrize("opt", OPTIMISERS)
-def test_the_rate_for_loaded_weights_is_lower(opt):
-    fresh = optimizers.peak_learning_rate(recipes.resolve({"arch": "mobilenet", "opt": opt}))
-    loaded = optimizers.peak_learning_rate(recipes.resolve({"arch": "mobilenet", "opt": opt, "weights": "imagenet"}))
-    assert loaded == pytest.approx(recipes.FINE_TUNING_RATE * fresh)
-    assert loaded < fresh / 4
+@pytest.mark.parametrize(("arch", "share"), [("mobilenet", 0.2), ("vgg11", 0.5)])
+def test_the_rate_for_loaded_weights_is_lower(arch, share, opt):
+    fresh = optimizers.peak_learning_rate(recipes.resolve({"arch": arch, "opt": opt}))
+    loaded = optimizers.peak_learning_rate(recipes.resolve({"arch": arch, "opt": opt, "weights": "file.keras"}))
+    assert loaded == pytest.approx(share * fresh)
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +251,6 @@ def test_the_log_names_the_recipe_and_its_phases(runs):
     shown = runs[2]
     assert "recipe     fine-tuning: adamw, learning rate 0.0012, 3 epochs" in shown
     phases = (
-        "the last 3 layers alone for 1.5 epochs at 0.006 (--head-epochs), then all, each stage at 0.75 times the rate"
+        "the last 3 layers alone for 1.5 epochs at 0.0024 (--head-epochs), then all, each stage at 0.75 times the rate"
     )
     assert f"phases     {phases} of the next (--layer-decay)" in shown
