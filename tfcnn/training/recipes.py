@@ -46,16 +46,17 @@ FINE_TUNING = {"layer_decay": 0.75}
 HEAD_SHARE = 0.1  # of the epochs, in which the new layers learn alone
 HEAD_RATE = 2  # their rate then, as a multiple of the peak rate
 
-# By name, family or task, the first of them that is here. Peak rates: tfcnn.training.optimizers. What kept networks at
-# the score of an empty mask: no batch norm, a rate of 0.01 (0.0015 here), dropout in the deepest levels of U-Net, and
-# 300 steps, for which smaller batches are the cheaper remedy.
+# By name, family or task, the first of them that is here. Peak rates: tfcnn.training.optimizers. Validation mean IoU of
+# U-Net (width 0.125, shapes/easy, batch norm, no dropout, batches of 8; an empty mask has 12 %): with cross-entropy at
+# a rate of 0.01 19 % after 1,100 steps; with Dice and cross-entropy at 0.005 30 % after 600, at 0.0015 60 % after 900
+# and 92 % after 2,400. Without batch norm, 300 steps of 32 images of 48 pixels end at 13 % (0.001) and 18 % (0.01).
 SEGMENTATION: dict[str, Any] = {"epochs": 25, "batch_size": 8, "loss": "dice_ce"}
 NORMALISED: dict[str, Any] = {"batch_norm": True, "dropout": 0.0}
 DEFAULT: dict[str, dict[str, Any]] = {
     "segmentation": SEGMENTATION,
     "unet": SEGMENTATION | {"arch_args": NORMALISED},
     "unet3d": SEGMENTATION | {"arch_args": {"batch_norm": True}},
-    "fcn": SEGMENTATION | {"arch_args": NORMALISED | {"form": "same"}},
+    "fcn": SEGMENTATION | {"epochs": 20, "arch_args": NORMALISED | {"form": "same"}},
     "dilated_vgg16": SEGMENTATION | {"arch_args": NORMALISED},
     "reconstruction": {"epochs": 60, "batch_size": 16},
     "audio": {"epochs": 30, "batch_size": 16},
