@@ -141,6 +141,7 @@ def _paths() -> Iterator[BadLine]:
     """Paths that are no paths, lead nowhere or to something else."""
     for path in (*PATHS, "taken"):
         yield BadLine("tfcnn.train", ("--out", path), "")
+        yield BadLine("tfcnn.pretrained", ("--arch", "squeezenet1_1", "--out", path), "")
         yield BadLine("tuning.search", ("--study", path), "")
         yield BadLine("tuning.scale", ("--study", path), "")
     for path in (*PATHS, "taken", "a_file", "nowhere"):
@@ -150,6 +151,7 @@ def _paths() -> Iterator[BadLine]:
         yield BadLine("tfcnn.predict", (path, "image.png"), "")
         yield BadLine("tuning.rerun", (path, "0"), "")
         yield BadLine("tfcnn.train", ("--weights", path), "")
+        yield BadLine("tfcnn.pretrained", ("--weights", path), "")
     for path in (*PATHS, "nowhere", "taken", "a_file", "rubbish.npz", "rubbish.csv", "nowhere.csv"):
         dataset = path if path in ("", "NUL\0") else f"./{path}"
         for command in ("tfcnn.train", "tuning.search", "tuning.scale"):
@@ -179,7 +181,8 @@ def _images_and_runs() -> Iterator[BadLine]:
 
 def _others() -> Iterator[BadLine]:
     """Words in the wrong place, names that do not exist, costs that are known beforehand."""
-    for command in ("tfcnn", "tfcnn.train", "tfcnn.describe", "pipelines.show", "tuning.search", "tuning.scale"):
+    commands = ("tfcnn", "tfcnn.train", "tfcnn.pretrained", "tfcnn.describe", "pipelines.show", "tuning.search")
+    for command in (*commands, "tuning.scale"):
         yield BadLine(command, ("--nope",), "--nope")
         yield BadLine(command, ("word",), "word")
     for command in ("tfcnn.evaluate", "tfcnn.compare", "tfcnn.predict", "tfcnn.export", "tfcnn.arithmetic"):
@@ -187,7 +190,7 @@ def _others() -> Iterator[BadLine]:
         yield BadLine(command, ("--nope",), "")
     for command in ("tuning.report", "tuning.best", "tuning.rerun"):
         yield BadLine(command, (), "required")
-    for command in ("tfcnn.train", "tfcnn.describe", "tuning.search", "tuning.scale"):
+    for command in ("tfcnn.train", "tfcnn.pretrained", "tfcnn.describe", "tuning.search", "tuning.scale"):
         yield from (BadLine(command, ("--arch", name), "rchitecture") for name in ("mobilnet", "../x", LONG))
     for flag, value in (("--sampler", "x"), ("--pruner", "x"), ("--objective", "x"), ("--objective", ",")):
         yield BadLine("tuning.search", (flag, value), "")
@@ -195,6 +198,9 @@ def _others() -> Iterator[BadLine]:
     for flag in ("--task", "--split", "--aa", "--on-bad-image"):
         yield BadLine("pipelines.show", ("--stats", f"{flag}=x"), flag)
     yield BadLine("tfcnn.train", ("--image-size", "100000"), "--image-size")
+    yield BadLine("tfcnn.pretrained", ("--arch", "unet"), "--arch")
+    for values in (("--mean=0.5",), ("--mean=2", "--std=1"), ("--mean=0.5", "--std=0")):
+        yield BadLine("tfcnn.pretrained", values, "--std" if values[-1] == "--std=0" else "--mean")
     yield BadLine("tfcnn.train", ("--image-size", "16384", "--batch-size", "1024"), "memory")
     yield BadLine("tuning.search", ("--image-size", "100000"), "--image-size")
     yield BadLine("pipelines.show", ("--image-size", "100000", "--stats"), "--image-size")
