@@ -13,9 +13,10 @@ from tfcnn.models.registry import family_of
 from tfcnn.training.fused_kernels import multiplies_bfloat16
 
 # Families of dense convolutions: 1.2 to 1.7 times as fast in bfloat16 on CPUs that multiply in it. Depthwise
-# convolutions, and networks for images of 32 pixels, are not (`python -m benchmarks.train_step`). Nor are networks of
-# fewer filters; processor time of a step in bfloat16, float32 = 1, one thread, batches of 8: U-Net 1.9, 1.5 and 1.5
-# at width 0.125, 0.25 and 0.5, SegNet 2.2 and 1.6 at 0.125 and 0.25, FCN-8s 1.3 and ResNet-18 1.4 at 0.25.
+# convolutions, and networks for images of 32 pixels, are not (`python -m benchmarks.train_step`). Nor are narrow
+# networks everywhere: on an Intel CPU with AVX512_BF16 and without AMX a step in bfloat16 takes 1.4 times the processor
+# time of float32 for U-Net of width 0.25, 1.6 for SegNet, 1.3 for FCN-8s, 1.4 for ResNet-18 (one thread); on AMD EPYC
+# the same U-Net without batch norm gains as much (docs/training_step.md).
 DENSE = {
     "alexnet",
     "deconvnet",
