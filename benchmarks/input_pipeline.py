@@ -312,7 +312,7 @@ def records(root: Path, count: int, rounds: int) -> None:
 
     contenders = {
         "TFDS, one parallel map": lambda: plain(False),
-        "TFDS, kept decoded as it does by itself, one parallel map": lambda: plain(True),
+        "TFDS, kept decoded by its default, one parallel map": lambda: plain(True),
         "ours, streamed": lambda: ours(0),
         "ours, kept": lambda: ours(4096),
     }
@@ -338,7 +338,8 @@ def measure(title: str, contenders: dict, batch: int, steps: int, rounds: int) -
     for name, values in rates.items():
         ratios = [rate / other for rate, other in zip(ours, values, strict=True)]
         low, _, high = statistics.quantiles(ratios, n=4)
-        middle, rate = statistics.median(ratios), medians[name]
+        middle = statistics.median(ratios)
+        rate = medians[name]
         print(f"| {name} | {middle:.2f} | {low:.2f} ... {high:.2f} | {rate:,.0f} |", flush=True)
     return medians
 
@@ -365,7 +366,8 @@ def training(root: Path, count: int, rounds: int) -> None:
         ("mobilenet-0.25's, forward and backward", None),
         ("nothing: the images are the slower ones", lambda batch: {"loss": tf.reduce_sum(batch[1])}),
     ):
-        take, batches = loop.several_steps(model, step), iter(data.train(10_000))
+        take = loop.several_steps(model, step)
+        batches = iter(data.train(10_000))
         take(batches, AHEAD + 1)[0].numpy()
         profile = profile_steps(lambda take=take, batches=batches: take(batches, STEPS)[0].numpy())
         waited = profile.total["IteratorGetNext"] / 1e12

@@ -59,8 +59,8 @@ def compare_steps(rounds: int) -> None:
             for first in range(0, 10 * size, size):
                 for hook in hooks:
                     hook.on_train_batch_begin(first)
-                done, logs = take(batches, size)
-                int(done)
+                steps, logs = take(batches, size)
+                int(steps)
                 for hook in hooks:
                     hook.on_train_batch_end(first + size - 1, logs)
             if number >= 2:

@@ -125,6 +125,8 @@ SIBLINGS = (
     Case("mobilenet_v2", "timm", "mobilenetv2_140", arguments=(("form", "torchvision"), ("width", 1.4))),
     *(case for size in ("small", "large") for case in mobilenet_v3(size)),
     *(case for n in range(8) for case in efficientnet(n)),
+    Case("efficientnet_lite0", "timm", "tf_efficientnet_lite0", 128, (("form", "keras"),)),
+    Case("efficientnet_lite0", "timm", "efficientnet_lite0", 128, (("form", "timm"),)),
 )
 
 

@@ -190,7 +190,7 @@ class Replay:
 
     def play(self) -> bool:
         """Play the next trial; returns whether there was one."""
-        trial = self._timed(self.oracle.create_trial, "tuner")
+        trial = self._time(self.oracle.create_trial, "tuner")
         if trial.status != "RUNNING":
             return False
         values = trial.hyperparameters.values
@@ -206,7 +206,7 @@ class Replay:
             trial.status = self._report(trial.trial_id, number, epoch, accuracy, is_last=epoch == last)
             if trial.status != "COMPLETED":
                 break
-        self._timed(self.oracle.end_trial, trial)
+        self._time(self.oracle.end_trial, trial)
         if trial.status != "FAILED" and (epoch, accuracy) > self._best:
             self._best = (epoch, accuracy)
             self.choices.append((self.used, self.table.regret[number]))
@@ -218,10 +218,10 @@ class Replay:
             return "FAILED"
         values = {"accuracy": accuracy, "macs": int(self.table.macs[number])}
         metrics = {name: values[name] for name in self.goals}
-        updated = self._timed(self.oracle.update_trial, trial_id, metrics, step=epoch)
+        updated = self._time(self.oracle.update_trial, trial_id, metrics, step=epoch)
         return "STOPPED" if updated.status == "STOPPED" and not is_last else "COMPLETED"
 
-    def _timed(self, call: Callable, *arguments: Any, **options: Any) -> Any:
+    def _time(self, call: Callable, *arguments: Any, **options: Any) -> Any:
         began = time.perf_counter()
         try:
             return call(*arguments, **options)

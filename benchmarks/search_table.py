@@ -50,8 +50,8 @@ def configurations(axes: dict[str, tuple]) -> Iterator[dict[str, Any]]:
 def build(path: Path = PATH) -> None:
     """Train what the table at `path` lacks: an hour or so on two cores. Prints a line for each network."""
     import_tensorflow()
-    done = {tuple(row[name] for name in (*AXES, "seed")) for row in read_rows(path)}
-    if not done:
+    rows = {tuple(row[name] for name in (*AXES, "seed")) for row in read_rows(path)}
+    if not rows:
         path.write_text(",".join(COLUMNS) + "\n")
     train = load_split("train")
     held_out = load_split("validation", "test")
@@ -60,7 +60,7 @@ def build(path: Path = PATH) -> None:
         left = [
             (rate, seed)
             for rate, seed in itertools.product(AXES["lr"], SEEDS)
-            if tuple(map(str, (*network.values(), rate, seed))) not in done
+            if tuple(map(str, (*network.values(), rate, seed))) not in rows
         ]
         if left:
             for row in train_network(network, left, train, held_out):

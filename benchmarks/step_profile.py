@@ -24,8 +24,8 @@ MOST = 8  # operations in a table
 HEAD = """# Where a training step's time goes
 
 Written by `python -m benchmarks.step_profile` on {device}. Shares of the time that TensorFlow
-spends in operations, by their type; {steps} steps in float32. What the step takes as a whole, and beside
-which others: [training_step.md](training_step.md)."""
+spends in operations, by their type; {steps} steps in float32. How long the whole step takes, here and in other
+implementations: [training_step.md](training_step.md)."""
 
 
 class Profile(NamedTuple):
@@ -91,9 +91,9 @@ def main() -> None:
         exclusive.pop("no operation", 0)
         total = sum(exclusive.values())
         largest = exclusive.most_common(MOST)
-        for kind, taken in largest:
-            print(f"| {kind} | {taken / total:.0%} |")
-        rest = 1 - sum(taken for _, taken in largest) / total
+        for kind, duration in largest:
+            print(f"| {kind} | {duration / total:.0%} |")
+        rest = 1 - sum(duration for _, duration in largest) / total
         print(f"| {len(exclusive) - MOST} others | {rest:.0%} |", flush=True)
 
 

@@ -159,8 +159,8 @@ def prepare_keras(row: Row, contender: str) -> tuple[Callable[[int], None], int]
 
         def steps(count: int) -> None:
             while count:
-                done, _ = take(iterator, min(count, loop.MOST_STEPS))
-                count -= int(done)
+                number, _ = take(iterator, min(count, loop.MOST_STEPS))
+                count -= int(number)
 
     return steps, model.count_params()
 

@@ -10,12 +10,15 @@ The package takes plain values and knows nothing of tfcnn. `load` imports Tensor
 
 from __future__ import annotations
 
-import signal
+import _signal
 import sys
-from typing import TYPE_CHECKING, Any
 
-if sys.argv[:1] == ["-m"]:  # `python -m` looks for a command: Ctrl-C ends it as SIGTERM does, without a traceback
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+# `python -m` looks for a command: Ctrl-C ends it as SIGTERM does, without a traceback. The import of signal would take
+# some milliseconds; the module in C is there.
+if sys.argv[:1] == ["-m"]:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+from typing import TYPE_CHECKING, Any
 
 from pipelines.catalogue import EMBEDDED, check_name
 from pipelines.errors import BadData

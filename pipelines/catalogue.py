@@ -54,14 +54,15 @@ def register(module: str | None) -> None:
         BadData: it is not there, or fails.
     """
     for entry in importlib.metadata.entry_points(group="tfcnn.datasets"):
-        _import_module(entry.module, f"entry point '{entry.name}' of tfcnn.datasets")
+        what = f"entry point '{entry.name}' of tfcnn.datasets"
+        _import_module(entry.module, what, "mend or uninstall its package")
     if module is not None:
-        _import_module(module, "--dataset-module")
+        _import_module(module, "the user's module", "--dataset-module")
 
 
 @functools.cache
-def _import_module(module: str, what: str) -> None:
-    """Import a module once, by its file or its name. Raises BadData."""
+def _import_module(module: str, what: str, remedy: str) -> None:
+    """Import a module once, by its file or its name. Raises BadData with what to do."""
     try:
         if not module.endswith(".py"):
             importlib.import_module(module)
@@ -81,7 +82,7 @@ def _import_module(module: str, what: str) -> None:
         raise
     except Exception as error:  # whatever the user's code raises
         reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise BadData(f"{what}: '{module}' cannot be imported: {reason} (--dataset-module)") from error
+        raise BadData(f"{what}: '{module}' cannot be imported: {reason} ({remedy})") from error
     finally:
         _builder_names.cache_clear()
 

@@ -6,6 +6,7 @@ The order of `Data.train`:
     all others                 order of an epoch -> fetch -> decode, crop, augment each -> batch -> mix -> prefetch
 
 Order is a function of (seed, epoch, position), augmentation of (seed, epoch, example), mixing of (seed, epoch, batch).
+Where an epoch holds an example several times (`balanced`), augmentation is one of (seed, epoch, position), too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import tensorflow as tf
 from pipelines.augmentation import mixup
 from pipelines.augmentation.draws import draw_epoch, draw_example
 from pipelines.augmentation.policy import Augmentation
-from pipelines.errors import BadFile
+from pipelines.balanced_order import BalancedOrder
+from pipelines.errors import BadData, BadFile
 from pipelines.preparation import Preparation
 from pipelines.sources import Decoded, Source, Stream
 
@@ -32,6 +34,7 @@ NO_FACTS = {
     "batch_size",
     "seed",
     "shard",
+    "balanced",
     "source",
     "preparation",
     "cached_evaluation",
@@ -76,6 +79,7 @@ class Data:
     preparation: Preparation
     cached_evaluation: frozenset[str]  # splits whose finished batches stay in memory
     shard: tuple[int, int] = (0, 1)  # index, count: the part of the rows of each training batch that this process reads
+    balanced: BalancedOrder | None = None  # the order of training; None: each example once an epoch
     duplicates: dict[str, int] = dataclasses.field(default_factory=dict)  # {"test in train": 3}
     fingerprint_of_positions: str = ""  # of folders: that of earlier versions, which cut splits by position
 
@@ -98,6 +102,18 @@ class Data:
         """
         chosen = tuple(tuple(map(int, axis)) for axis in places)
         return dataclasses.replace(self, preparation=dataclasses.replace(self.preparation, mask_places=chosen))
+
+    def with_balanced_classes(self) -> Data:
+        """These data with as many training examples of each class. Raises BadData where the classes are not at hand."""
+        if self.task != "classification":
+            raise BadData(f"--class-sampling balanced is for classification; '{self.name}' is loaded for {self.task}")
+        labels = self.labels("train")
+        if labels is None:
+            raise BadData(
+                f"--class-sampling balanced reads examples by number, but those of '{self.name}' are streamed: "
+                f"raise --data-memory, or take --class-weights balanced"
+            )
+        return dataclasses.replace(self, balanced=BalancedOrder(labels, self.seed))
 
     @without_autograph
     def train(self, epochs: int = 1, first_epoch: int = 0, first_step: int = 0) -> tf.data.Dataset:
@@ -137,9 +153,18 @@ class Data:
             batches = batches.cache()
         return batches.prefetch(AHEAD)
 
+    def labels(self, split: str = "train") -> np.ndarray | None:
+        """The class of each example, int (examples,); None where it is not in memory, or examples have no class."""
+        if isinstance(self.source, Stream) or self.task != "classification":
+            return None
+        return self.source.columns[split]["label"].numpy().astype("int64")
+
     @without_autograph
     def counts(self, split: str = "train") -> np.ndarray:
         """The examples, boxes or pixels of each class in a split: int64 (num_classes,)."""
+        labels = self.labels(split)
+        if labels is not None:
+            return np.bincount(labels, minlength=self.num_classes)
         examples = self._in_order(split)
         if self.task == "segmentation":
             examples = examples.map(self.preparation.decode, tf.data.AUTOTUNE)
@@ -166,21 +191,31 @@ class Data:
         epoch, batch_number = step // self.steps_per_epoch, step % self.steps_per_epoch
         return mixup.mix(images, targets, self.seed, epoch, batch_number, self.augmentation)
 
-    def _order(self, epoch: tf.Tensor) -> tf.Tensor:
-        """The numbers of the examples of an epoch, a row for each batch: (steps, examples of this shard)."""
+    def _order(self, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The numbers of the examples of an epoch and of their draws: each (steps, examples of this shard).
+
+        An example's draws have its number, unless it may come several times: then each place of the epoch has others.
+        """
         examples = self.sizes["train"]
+        places = tf.range(examples, dtype=tf.int64)
+        if self.balanced is not None:
+            return self._in_batches(self.balanced.of_epoch(epoch)), self._in_batches(places)
         key = tf.cast(tf.stack([tf.cast(self.seed, tf.int64), epoch]), tf.uint32)
-        order = tf.random.experimental.index_shuffle(tf.range(examples, dtype=tf.int64), key, examples - 1)
-        rows = tf.reshape(order[: self.steps_per_epoch * self.batch_size], (self.steps_per_epoch, self.batch_size))
+        rows = self._in_batches(tf.random.experimental.index_shuffle(places, key, examples - 1))
+        return rows, rows
+
+    def _in_batches(self, numbers: tf.Tensor) -> tf.Tensor:
+        """The numbers of an epoch, a row for each batch: (examples,) -> (steps, examples of this shard)."""
+        rows = tf.reshape(numbers[: self.steps_per_epoch * self.batch_size], (self.steps_per_epoch, self.batch_size))
         return rows[:, self.shard[0] * self._share : (self.shard[0] + 1) * self._share]
 
     def _rows(self, epoch: tf.Tensor) -> tf.data.Dataset:
         """The batches of an epoch as rows of the arrays in memory, with their draws if they are augmented."""
-        rows = self._order(epoch)
+        rows, numbers = self._order(epoch)
         if not self.augmentation.changes_examples:
             return tf.data.Dataset.from_tensor_slices((rows,))
         return tf.data.Dataset.from_tensor_slices(
-            (rows, tf.gather(draw_epoch(self.seed, epoch, self.sizes["train"]), rows))
+            (rows, tf.gather(draw_epoch(self.seed, epoch, self.sizes["train"]), numbers))
         )
 
     def _batch(self, split: str, rows: tf.Tensor, draws: tf.Tensor | None = None) -> tuple:
@@ -192,7 +227,7 @@ class Data:
         return self.preparation.prepare_batch(examples, draws)
 
     def _epoch_examples(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        """Pairs of the epoch's number and an example: its dict from a stream, else its number."""
+        """The epoch's number, an example (its dict from a stream, else its number) and the number of its draws."""
         if isinstance(self.source, Stream):
             examples = self.source.examples("train", tf.cast(self.seed, tf.int64), epoch)
             examples = examples.take(self.steps_per_epoch * self.batch_size)
@@ -200,14 +235,14 @@ class Data:
             if count > 1:
                 part = examples.enumerate().filter(lambda place, _: place // self._share % count == index)
                 examples = part.map(lambda _, example: example)
-        else:
-            examples = tf.data.Dataset.from_tensor_slices(tf.reshape(self._order(epoch), [-1]))
-        return examples.map(lambda example: (epoch, example))
+            return examples.map(lambda example: (epoch, example, example["index"]))
+        pairs = tuple(tf.reshape(numbers, [-1]) for numbers in self._order(epoch))
+        return tf.data.Dataset.from_tensor_slices(pairs).map(lambda example, number: (epoch, example, number))
 
-    def _prepare_training_example(self, epoch: tf.Tensor, example: Any) -> tuple:
+    def _prepare_training_example(self, epoch: tf.Tensor, example: Any, number: tf.Tensor) -> tuple:
         if not isinstance(self.source, Stream):
             example = self.source.fetch("train", example)
-        return self.preparation.prepare_example(example, draw_example(self.seed, epoch, example["index"]))
+        return self.preparation.prepare_example(example, draw_example(self.seed, epoch, number))
 
     def _collate(self, examples: tf.data.Dataset, size: int) -> tf.data.Dataset:
         if self.task == "detection":  # the largest number of boxes in a stream is unknown

@@ -6,24 +6,28 @@ libjpeg then does a part of the resizing, and the rest needs no smoothing.
 
 from __future__ import annotations
 
+import io
 import math
 
 import numpy as np
 import tensorflow as tf
 
+from pipelines.errors import BadData
 from pipelines.pixels import FULL_SCALE
 from pipelines.readers import image_files
+from pipelines.readers.mask_values import apply_table
+from pipelines.sources import Decoded, Encoded
 
 # For training images: faster, and a few grey levels off at sharp edges of colour.
 FAST = {"dct_method": "INTEGER_FAST", "fancy_upscaling": False}
 ACCURATE = "INTEGER_ACCURATE"  # the inverse transform that Pillow uses, to the last bit
+DECODED_AT_ONCE = 256  # examples
 RATIOS = (1, 2, 4, 8)  # the divisors of libjpeg's scaled decoding
 
 
 def decode(
     encoded: tf.Tensor,
     decoder: tf.Tensor,
-    path: tf.Tensor | None,
     channels: int,
     white_level: int = FULL_SCALE,
 ) -> tf.Tensor:
@@ -32,7 +36,6 @@ def decode(
     Args:
         encoded: string scalar, the bytes.
         decoder: uint8 scalar: image_files.TF_JPEG, TF_IMAGE or PILLOW.
-        path: string scalar, the file, which Pillow reads; None where no image needs Pillow.
         channels: 1 or 3. Where they are not those of the file, only Pillow reads it.
         white_level: the 16-bit grey sample that becomes 255.
 
@@ -47,30 +50,66 @@ def decode(
         return tf.io.decode_image(encoded, channels, expand_animations=False)
 
     def decode_with_pillow() -> tf.Tensor:
-        def read(name: bytes) -> np.ndarray:
-            return image_files.read_image(name.decode(), channels, white_level)
+        def read(content: bytes) -> np.ndarray:
+            return image_files.read_image(io.BytesIO(content), channels, white_level)
 
-        return tf.numpy_function(read, [path], tf.uint8)
+        return tf.numpy_function(read, [encoded], tf.uint8)
 
-    decoders = [decode_jpeg, decode_image]
-    if path is not None:
-        decoders.append(decode_with_pillow)
+    decoders = [decode_jpeg, decode_image, decode_with_pillow]
     return tf.ensure_shape(tf.switch_case(tf.cast(decoder, tf.int32), decoders), (None, None, channels))
 
 
-def decode_mask(encoded: tf.Tensor, decoder: tf.Tensor, path: tf.Tensor | None) -> tf.Tensor:
+def decode_mask(encoded: tf.Tensor, decoder: tf.Tensor) -> tf.Tensor:
     """A mask of class numbers, uint8 (height, width, 1); arguments as for `decode`."""
 
     def decode_image() -> tf.Tensor:
         return tf.io.decode_image(encoded, 1, expand_animations=False)
 
     def decode_with_pillow() -> tf.Tensor:
-        return tf.numpy_function(lambda name: image_files.read_mask(name.decode())[..., None], [path], tf.uint8)
+        def read(content: bytes) -> np.ndarray:
+            return image_files.read_mask(io.BytesIO(content))[..., None]
 
-    if path is None:
-        return tf.ensure_shape(decode_image(), (None, None, 1))
+        return tf.numpy_function(read, [encoded], tf.uint8)
+
     mask = tf.cond(decoder == image_files.PILLOW, decode_with_pillow, decode_image)
     return tf.ensure_shape(mask, (None, None, 1))
+
+
+def decode_all(source: Encoded, channels: int, white_level: int, table: tuple[int, ...] | None) -> Decoded:
+    """Decode all images and masks of records, the images of one size.
+
+    Args:
+        source: records in memory.
+        channels: 1 or 3.
+        white_level: the 16-bit grey sample that becomes 255.
+        table: the class of each value of encoded masks; None: the value.
+
+    Raises:
+        BadData: a record that cannot be decoded.
+    """
+
+    def decode_example(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        decoded = {"image": decode(example["image"], example["decoder"], channels, white_level)}
+        if "mask_decoder" in example:
+            decoded["mask"] = decode_mask(example["mask"], example["mask_decoder"])
+        return decoded
+
+    splits = {}
+    for split, columns in source.columns.items():
+        encoded = [name for name in ("image", "decoder", "mask", "mask_decoder") if name in columns]
+        if "mask_decoder" not in columns and "mask" in columns:
+            encoded.remove("mask")
+        examples = tf.data.Dataset.from_tensor_slices({name: columns[name] for name in encoded})
+        batches = examples.map(decode_example, tf.data.AUTOTUNE).batch(DECODED_AT_ONCE)
+        try:
+            arrays = list(batches.as_numpy_iterator())
+        except tf.errors.OpError as error:
+            raise BadData(f"a record of the {split} split cannot be decoded: {error.message} (--dataset)") from error
+        splits[split] = {name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]}
+        if "mask" in splits[split]:
+            splits[split]["mask"] = apply_table(splits[split]["mask"], table)
+        splits[split] |= {name: columns[name].numpy() for name in columns if name not in (*encoded, "shape")}
+    return Decoded(splits)
 
 
 def choose_ratio(shape: tf.Tensor, side: int, smallest_area: float) -> tuple[tf.Tensor, tf.Tensor]:
@@ -131,7 +170,7 @@ def crop_resized(pixels: tf.Tensor, shape: tf.Tensor, start: tf.Tensor, side: in
         uint8 (side, side, channels).
     """
 
-    def cut() -> tf.Tensor:
+    def take() -> tf.Tensor:
         y, x = tf.unstack(start)
         return pixels[y : y + side, x : x + side]
 
@@ -146,7 +185,7 @@ def crop_resized(pixels: tf.Tensor, shape: tf.Tensor, start: tf.Tensor, side: in
         )
         return _to_uint8(part[0])
 
-    square = tf.cond(tf.reduce_all(shape == tf.shape(pixels)[:2]), cut, enlarge)
+    square = tf.cond(tf.reduce_all(shape == tf.shape(pixels)[:2]), take, enlarge)
     return tf.ensure_shape(square, (side, side, pixels.shape[-1]))
 
 
@@ -154,7 +193,7 @@ def _to_uint8(pixels: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(tf.clip_by_value(pixels, 0.0, 255.0)), tf.uint8)
 
 
-def resize(pixels: tf.Tensor, side: int, smoothed: bool = True) -> tf.Tensor:
+def resize_crop(pixels: tf.Tensor, side: int, smoothed: bool = True) -> tf.Tensor:
     """Resize a crop (height, width, channels) to float32 (side, side, channels), bilinearly.
 
     A crop that shrinks to less than half is smoothed, which takes five times as long; `smoothed=False` if none does.

@@ -56,21 +56,30 @@ def fit_images(images: tf.Tensor, height: int, width: int, fit: str) -> tf.Tenso
         tall, wide = tf.unstack(extent)
         part = images[..., y : y + tall, x : x + wide, :]
         return _with_size(tf.image.resize(part, (height, width), antialias=True), images, height, width)
-    # A result's pixel sees a triangle of this radius; of the padding no more is needed than what these see.
-    radius = tf.maximum(tf.cast(extent, tf.float32) / tf.constant([height, width], tf.float32), 1.0)
-    margin = tf.minimum(-start, tf.cast(tf.math.ceil(2 * radius), tf.int32) + 2)
-    scale = tf.constant([height, width], tf.float32) / tf.cast(extent, tf.float32)
-    padding = tf.stack([margin, margin], axis=1)
+    size = tf.constant([height, width])
+    scale = tf.cast(size, tf.float32) / tf.cast(extent, tf.float32)
     batch = tf.cast(images if images.shape.rank == 4 else images[None], tf.float32)
-    resized = tf.raw_ops.ScaleAndTranslate(
-        images=tf.pad(batch, tf.concat([[[0, 0]], padding, [[0, 0]]], axis=0)),
-        size=(height, width),
-        scale=scale,
-        translation=tf.cast(-start - margin, tf.float32) * scale,
-        kernel_type="triangle",
-        antialias=True,
+    # A result's pixel sees a triangle of this radius; of the padding no more is needed than what these see.
+    radius = tf.maximum(1 / scale, 1.0)
+    margin = tf.minimum(-start, tf.cast(tf.math.ceil(2 * radius), tf.int32) + 2)
+    # Padding makes a long strip many times as large, unless its longer axis is resized before. Others take longer so.
+    longer = (start == 0) & tf.reduce_any(margin > 2 * shape)
+
+    def resize_longer() -> tf.Tensor:
+        return _scale(batch, tf.where(longer, size, shape), tf.where(longer, scale, 1.0), tf.zeros(2))
+
+    part = tf.cond(tf.reduce_any(longer), resize_longer, lambda: batch)
+    padding = tf.stack([margin, margin], axis=1)
+    padded = tf.pad(part, tf.concat([[[0, 0]], padding, [[0, 0]]], axis=0))
+    result = _scale(padded, size, tf.where(longer, 1.0, scale), tf.cast(-start - margin, tf.float32) * scale)
+    return _with_size(result if images.shape.rank == 4 else result[0], images, height, width)
+
+
+def _scale(images: tf.Tensor, size: tf.Tensor, scale: tf.Tensor, translation: tf.Tensor) -> tf.Tensor:
+    """Scale float32 (batch, height, width, channels) bilinearly, smoothed, then move, to `size`."""
+    return tf.raw_ops.ScaleAndTranslate(
+        images=images, size=size, scale=scale, translation=translation, kernel_type="triangle", antialias=True
     )
-    return _with_size(resized if images.shape.rank == 4 else resized[0], images, height, width)
 
 
 def fit_masks(masks: tf.Tensor, height: int, width: int, fit: str) -> tf.Tensor:

@@ -18,8 +18,9 @@ from pipelines.dataset import Data, without_autograph
 from pipelines.errors import BadData
 from pipelines.pixels import FULL_SCALE
 from pipelines.preparation import Preparation
-from pipelines.readers import image_files, tfds
+from pipelines.readers import image_files
 from pipelines.readers.contents import Reading, read_contents
+from pipelines.readers.features import SECOND
 from pipelines.sources import Cache, Contents, Decoded, Encoded, Source, Stream
 
 DATA_MEMORY = 2048  # MiB
@@ -28,6 +29,7 @@ USUAL = 224  # pixels: the default size of images of many sizes
 MEASURED_DECODED = 4096  # training examples that give mean and std
 MEASURED_ENCODED = 512
 CHANNELS = ("auto", "first", "last")  # where they stand in the arrays of a .npz file
+CLASS_SAMPLINGS = ("none", "balanced")
 CACHE_OVERHEAD = 256  # bytes of an image in the cache in addition to its pixels
 
 
@@ -53,6 +55,7 @@ def load(
     mask_values: Sequence[int] | None = None,
     dataset_module: str | None = None,
     sound_length: int | None = None,
+    class_sampling: str = "none",
 ) -> Data:
     """Load a data set.
 
@@ -82,21 +85,16 @@ def load(
             others; see `readers.mask_values`.
         dataset_module: a .py file or an importable module that registers builders of TensorFlow Datasets.
         sound_length: samples of each sound in a folder of .wav files, which are cut or padded. Default: 16,000.
+        class_sampling: "none": each training example comes once an epoch; "balanced": as many of each class, see
+            `BalancedOrder`.
 
     Raises:
         BadData: unknown name; not on the disk and no network; another task; bad files; or too few examples.
     """
-    for flag, value in (
-        ("batch_size", batch_size),
-        ("seed", seed),
-        ("data_memory", data_memory),
-        ("max_bad", max_bad),
-        ("image_size", image_size),
-    ):
-        if value is not None:
-            check_number(flag, value)
+    _check_numbers(batch_size=batch_size, seed=seed, data_memory=data_memory, max_bad=max_bad, image_size=image_size)
     _check_choice("--on-bad-image", on_bad_image, RESPONSES)
     _check_choice("--channels", channels, CHANNELS)
+    _check_choice("--class-sampling", class_sampling, CLASS_SAMPLINGS)
     memory = data_memory << 20
     reading = Reading(
         data_dir=data_dir,
@@ -106,26 +104,29 @@ def load(
         channels=channels,
         mask_values=None if mask_values is None else tuple(mask_values),
         dataset_module=dataset_module,
-        sound_length=sound_length or tfds.SECOND,
+        sound_length=sound_length or SECOND,
     )
     contents = read_contents(name, task, reading)
     if like is not None:
         mean, std = like["mean"], like["std"]
         contents = _as_before(contents, name, like)
+    contents = _decode_records(contents, memory)
     shape = _input_shape(contents, image_size, image_scale)
-    check_memory(shape, batch_size)
-    if contents.source.sizes["train"] < batch_size:
-        raise BadData(
-            f"data set '{name}' has {contents.source.sizes['train']} training examples, "
-            f"fewer than a batch of {batch_size} (--batch-size)"
-        )
+    _check_batch(contents, name, shape, batch_size)
     preparation = _prepare(contents, shape, fit, _choose_augmentation(augmentation, contents, shape))
     preparation = _standardise(preparation, contents.source, mean, std)
     held = _hold_in_memory(contents.source, preparation, memory)
+    data = _collect(name, contents, held, batch_size, seed)
+    return data.with_balanced_classes() if class_sampling == "balanced" else data
+
+
+def _collect(name: str, contents: Contents, held: _Held, batch_size: int, seed: int) -> Data:
+    """The facts of the contents and of how they are prepared and held, as one value."""
+    preparation = held.preparation
     return Data(
         name=str(Path(name).resolve()) if catalogue.is_path(name) else name,
         task=contents.task,
-        image_shape=shape,
+        image_shape=preparation.shape,
         num_classes=len(contents.class_names),
         class_names=contents.class_names,
         sizes=held.source.sizes,
@@ -143,11 +144,28 @@ def load(
         batch_size=batch_size,
         seed=seed,
         source=held.source,
-        preparation=held.preparation,
+        preparation=preparation,
         cached_evaluation=held.cached_evaluation,
         duplicates=contents.duplicates,
         fingerprint_of_positions=contents.fingerprint_of_positions,
     )
+
+
+def _check_numbers(**numbers: float | None) -> None:
+    """Raises BadData for a number outside its bounds; None is a default."""
+    for name, value in numbers.items():
+        if value is not None:
+            check_number(name, value)
+
+
+def _check_batch(contents: Contents, name: str, shape: tuple[int, ...], batch_size: int) -> None:
+    """Raises BadData if a batch is larger than the training split or than the memory."""
+    check_memory(shape, batch_size)
+    if contents.source.sizes["train"] < batch_size:
+        raise BadData(
+            f"data set '{name}' has {contents.source.sizes['train']} training examples, "
+            f"fewer than a batch of {batch_size} (--batch-size)"
+        )
 
 
 def _check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
@@ -195,6 +213,18 @@ def _as_before(contents: Contents, name: str, like: dict[str, Any]) -> Contents:
             f"but those that the run was trained on in {low:g} ... {high:g} (--dataset)"
         )
     return dataclasses.replace(contents, white_level=like.get("white_level", FULL_SCALE))
+
+
+def _decode_records(contents: Contents, memory: int) -> Contents:
+    """The contents with the images of records decoded, if these are of one size and fit in memory."""
+    source = contents.source
+    lengths = [length for length in contents.shape if length is not None]
+    if not isinstance(source, Encoded) or source.files or len(lengths) < len(contents.shape):
+        return contents
+    if sum(source.sizes.values()) * np.prod(lengths) > memory:
+        return contents
+    decoded = decoding.decode_all(source, lengths[-1], contents.white_level, contents.mask_table)
+    return dataclasses.replace(contents, source=decoded)
 
 
 def _choose_augmentation(

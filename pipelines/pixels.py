@@ -5,11 +5,14 @@ Whole numbers throughout, so that the exported signature, which has the same rul
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras and scanners write into samples of 16 bits
 FULL_SCALE = 65535
+NARROW = 32  # of 256 levels: 16-bit grey that spans fewer has lost most of its contrast
 LUMA = (19595, 38470, 7471)  # ITU-R 601-2 in units of 1 / 65536, as Pillow's "L"
 
 
@@ -20,6 +23,28 @@ def find_white_level(largest: int) -> int:
     (4095, 65535)
     """
     return next(2**bits - 1 for bits in DEPTHS if largest < 2**bits)
+
+
+def choose_white_level(samples: Sequence[tuple[int, ...]]) -> tuple[int, dict[str, int]]:
+    """The 16-bit grey sample that becomes 255, and notes where it is not 65,535 or where few levels are left.
+
+    Args:
+        samples: the least and the largest sample of each image of 16-bit grey.
+
+    Returns:
+        (white level, {note: number of images}).
+    """
+    if not samples:
+        return FULL_SCALE, {}
+    notes = {}
+    largest = max(high for _, high in samples)
+    white_level = find_white_level(largest)
+    if white_level < FULL_SCALE:
+        notes[f"16-bit grey with {white_level:,} as white"] = len(samples)
+    levels = (largest - min(low for low, _ in samples)) * 255 // white_level + 1
+    if levels < NARROW:
+        notes[f"16-bit grey in {levels} of 256 levels: stretch its contrast"] = len(samples)
+    return white_level, notes
 
 
 def scale_samples(samples: np.ndarray, white_level: int) -> np.ndarray:

@@ -108,7 +108,7 @@ class Preparation:
             decode = functools.partial(self._decode_whole, example)
             decoded["image"] = self.cache(example["index"], decode, self.shape[-1]) if cached else decode()
         if "mask" in decoded and decoded["mask"].dtype == tf.string:
-            mask = decoding.decode_mask(decoded["mask"], example["mask_decoder"], example.get("mask_path"))
+            mask = decoding.decode_mask(decoded["mask"], example["mask_decoder"])
             if self.mask_table is not None:
                 mask = tf.gather(tf.constant(self.mask_table, tf.uint8), tf.cast(mask, tf.int32))
             decoded["mask"] = mask
@@ -152,7 +152,9 @@ class Preparation:
             pixels, window = self._crop(self._scale(example)["image"], draws)
         result = self.decode(example | {"image": pixels})
         if not self.augmentation.margin:
-            result["image"] = decoding.resize(pixels, side, smoothed=self.largest is None or self.largest > 2 * side)
+            result["image"] = decoding.resize_crop(
+                pixels, side, smoothed=self.largest is None or self.largest > 2 * side
+            )
         if "mask" in result:
             scale = tf.cast(tf.tile(tf.shape(result["mask"])[:2], [2]), tf.float32)
             y, x, height, width = tf.unstack(tf.cast(tf.round(window * scale), tf.int32))
@@ -182,9 +184,7 @@ class Preparation:
 
     def _decode_whole(self, example: Example) -> tf.Tensor:
         """Decode a whole image."""
-        return decoding.decode(
-            _encoded(example), example["decoder"], example.get("image_path"), self.shape[-1], self.white_level
-        )
+        return decoding.decode(_encoded(example), example["decoder"], self.shape[-1], self.white_level)
 
     def _decode_reduced(self, example: Example, side: int, area: float) -> tf.Tensor:
         """Decode a whole image; a JPEG as small as crops of that share of its area allow."""

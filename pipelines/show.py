@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import os
-import re
 import sys
-import unicodedata
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -20,6 +18,7 @@ from pipelines.augmentation.policy import NAMES, Policy
 from pipelines.bounds import RESPONSES, check_memory, parse_number
 from pipelines.readers.splits import SPLITS
 from pipelines.startup import import_tensorflow
+from pipelines.text import plain, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,11 +28,11 @@ if TYPE_CHECKING:
     from pipelines.dataset import Data
 
 COLUMNS = 8
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, the largest size of a file
 TASKS = ("classification", "segmentation", "detection")
 PALETTE = "tab20"  # of classes, in masks and boxes
 LONGEST = 22  # characters of a name above an image
 LONGEST_TITLE = 60
-MISSING = re.compile(r"Glyph (\d+) .* missing from font")
 
 
 def draw_batch(data: Data, path: str | Path, split: str = "train", epoch: int = 0) -> None:
@@ -70,45 +69,19 @@ def draw_batch(data: Data, path: str | Path, split: str = "train", epoch: int = 
         figure.legend(patches, labels, loc="outside lower center", ncols=6, fontsize=8)
     augmented = f"epoch {epoch}, augmented" if split == "train" else "not augmented"
     figure.suptitle(f"{plain(Path(data.name).name, LONGEST_TITLE)}, {split}: {augmented}", fontsize=10)
-    save(figure, path)
+    _write_picture(figure, Path(path))
 
 
-def plain(text: str, most: int = LONGEST) -> str:
-    r"""The text as Matplotlib is to draw it: no dollar begins mathematics, no line break, at most `most` characters.
-
-    >>> print(plain("$5_to_$9"), plain("flowers of the alpine meadows", 15))
-    \$5_to_\$9 flowers…meadows
-    """
-    text = text.encode(errors="replace").decode()
-    text = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text)
-    if len(text) > most:
-        end = (most - 1) // 2
-        text = text[: most - 1 - end] + "…" + text[len(text) - end :]
-    return text.replace("$", r"\$")
-
-
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure whole or not at all; one line on stderr, not many warnings, names signs that the font lacks."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        draft = Path(path).with_name(f".draft-{os.getpid()}-{Path(path).name}")
-        try:
-            figure.savefig(draft, dpi=100, format="png")
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
-    missing = set()
-    for warning in caught:
-        if glyph := MISSING.match(str(warning.message)):
-            missing.add(chr(int(glyph[1])))
-        else:
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    if missing:
-        print(
-            f"note: Matplotlib's font lacks {len(missing)} signs of the names and draws boxes for them, "
-            f"{plain(''.join(sorted(missing)))}: set another font.family in matplotlibrc",
-            file=sys.stderr,
-        )
+def _write_picture(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG, whole or not at all."""
+    draft = path.with_name(f".draft-{os.getpid()}-{path.name}")
+    try:
+        save(figure, draft, dpi=100, format="png")
+        os.replace(draft, path)
+    except OSError as error:  # of a full disk, which names no file
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def check_picture(path: str | Path) -> None:
@@ -154,7 +127,7 @@ def _title(target: np.ndarray, names: Sequence[str]) -> str:
     """The class, or the shares of a mixture of two."""
     best = [i for i in target.argsort()[::-1] if target[i] > 0.005][:2]
     if len(best) == 1:
-        return plain(names[best[0]])
+        return plain(names[best[0]], LONGEST)
     return " + ".join(f"{target[i]:.2f} {plain(names[i], LONGEST // 3)}" for i in best)
 
 
@@ -169,7 +142,7 @@ def _patches(names: Sequence[str]) -> list[Patch]:
     from matplotlib.patches import Patch
 
     ignored = Patch(color="black", alpha=0.6, label="ignored")
-    return [*(Patch(color=_colour(i), label=plain(name)) for i, name in enumerate(names)), ignored]
+    return [*(Patch(color=_colour(i), label=plain(name, LONGEST)) for i, name in enumerate(names)), ignored]
 
 
 def _draw_mask(axis: Axes, mask: np.ndarray, classes: int) -> None:
@@ -184,7 +157,9 @@ def _draw_boxes(axis: Axes, boxes: np.ndarray, labels: np.ndarray, names: Sequen
     for (x0, y0, x1, y1), label in zip(boxes, labels, strict=True):
         if label >= 0:
             axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=_colour(label)))
-            axis.text(x0, y0, plain(names[label]), fontsize=6, color=_colour(label), verticalalignment="bottom")
+            axis.text(
+                x0, y0, plain(names[label], LONGEST), fontsize=6, color=_colour(label), verticalalignment="bottom"
+            )
 
 
 def histogram(data: Data) -> str:
@@ -274,6 +249,8 @@ def main(arguments: list[str] | None = None) -> int:
         message = str(error)
         if isinstance(error, OSError) and error.filename is not None:
             message = f"'{error.filename}': {error.strerror}"
+        if isinstance(error, OSError) and error.errno in FULL:
+            message += "; make room, then run the same command again"
         print(f"error: {' '.join(message.split())}", file=sys.stderr)
         return 2
     return 0

@@ -144,7 +144,7 @@ class Encoded:
         if self.files:
             example["image_path"] = example["image"]
             if "mask" in example:
-                example |= {"mask_path": example["mask"], "mask": tf.io.read_file(example["mask"])}
+                example["mask"] = tf.io.read_file(example["mask"])
         return example
 
 

@@ -6,6 +6,8 @@ import os
 import sys
 import tempfile
 
+from pipelines.errors import BadData
+
 
 def import_tensorflow() -> None:
     """Import TensorFlow and Keras without their start-up lines on stderr, which no environment variable removes.
@@ -13,9 +15,16 @@ def import_tensorflow() -> None:
     The lines are shown if the import fails. Unless TF_ENABLE_ONEDNN_OPTS says otherwise, oneDNN's kernels are used on
     every CPU. TensorFlow's default leaves them out on CPUs without AVX512_VNNI, where with them a training step takes
     as little as a third of the time (`python -m benchmarks.train_step`).
+
+    Raises:
+        BadData: no folder for temporary files has room; TensorFlow looks for one.
     """
     if "tensorflow" in sys.modules:
         return
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise BadData("no folder for temporary files can be written: make room, or set TMPDIR to another") from error
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only, for the rest of the process
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     sys.stderr.flush()

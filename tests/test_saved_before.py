@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def saved(tmp_path):
+def folder(tmp_path):
     """A copy of the files, to write into."""
     return shutil.copytree(SAVED, tmp_path / "saved")
 
@@ -43,33 +43,33 @@ def test_a_model_of_every_layer_gives_the_same_values():
         np.testing.assert_allclose(keras.ops.convert_to_numpy(output), values, rtol=1e-4, atol=1e-5)
 
 
-def test_a_finished_run_is_evaluated_as_then(saved):
-    run = RunDirectory.open(saved / "finished").check_finished()
+def test_a_finished_run_is_evaluated_as_then(folder):
+    run = RunDirectory.open(folder / "finished").check_finished()
     assert evaluate(run)["accuracy"] == pytest.approx(run.read_metrics()["test_accuracy"], abs=0.006)
 
 
-def test_a_finished_run_predicts(saved):
-    ((best, *_),) = predict(RunDirectory.open(saved / "finished"), [SCAN])
+def test_a_finished_run_predicts(folder):
+    ((best, *_),) = predict(RunDirectory.open(folder / "finished"), [SCAN])
     assert best[0] == "3"
 
 
-def test_a_stopped_run_is_resumed(saved):
-    before = RunDirectory(saved / "stopped").read_history()
-    config = json.loads((saved / "stopped" / "config.json").read_text())["config"]
-    run = train.run(Config(**config | {"out": str(saved / "stopped"), "resume": True}))
+def test_a_stopped_run_is_resumed(folder):
+    before = RunDirectory(folder / "stopped").read_history()
+    config = json.loads((folder / "stopped" / "config.json").read_text())["config"]
+    run = train.run(Config(**config | {"out": str(folder / "stopped"), "resume": True}))
     rows = run.read_history()
     assert rows[:1] == before
     assert rows[1]["val_loss"] == pytest.approx(0.93872, abs=0.01)  # of the run that was not stopped
 
 
-def test_a_study_is_continued(saved):
-    study = Study.opened(saved / "study")
+def test_a_study_is_continued(folder):
+    study = Study.opened(folder / "study")
     assert [trial.scores for trial in study.trials()] == [
         (pytest.approx(0.81666, abs=1e-4),),
         (pytest.approx(0.28333, abs=1e-4),),
     ]
-    file = saved / "small_space.py"
+    file = folder / "small_space.py"
     config = Config(arch="lenet5", epochs=1)
-    settings = SearchSettings(3, space=f"{file}:narrow", trainer=f"{saved / 'trainer.py'}:trainer")
+    settings = SearchSettings(3, space=f"{file}:narrow", trainer=f"{folder / 'trainer.py'}:trainer")
     search(study, config, settings)
     assert [trial.number for trial in study.trials()] == [0, 1, 2]

@@ -7,28 +7,34 @@
     >>> tfcnn.cost.cost_table(model).params
     11183562
 
-Importing this package is instant; Keras and its backend are imported when a network is built.
+Importing this package is instant; Keras and its backend are imported when a network is built. Where Keras is imported
+already, its `load_model` then knows our layers, too; `tfcnn.load_model` always does.
 """
 
-import importlib
-import signal
+import _signal
 import sys
-from typing import Any
 
-if sys.argv[:1] == ["-m"]:  # `python -m` looks for a command: Ctrl-C ends it as SIGTERM does, without a traceback
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+# `python -m` looks for a command: Ctrl-C ends it as SIGTERM does, without a traceback. The import of signal would take
+# some milliseconds; the module in C is there.
+if sys.argv[:1] == ["-m"]:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+import importlib
+from typing import Any
 
 from tfcnn.factory import build, feature_info
 from tfcnn.models.registry import list_archs
 
-__all__ = ["build", "cost", "feature_info", "layers", "list_archs", "load", "receptive_field", "weights"]
+__all__ = ["build", "cost", "feature_info", "layers", "list_archs", "load", "load_model", "receptive_field", "weights"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """The public modules and `load`, imported when they are first used."""
+    """The public modules, `load` and `load_model`, imported when they are first used."""
     if name == "load":
         return importlib.import_module("tfcnn.trained").load
+    if name == "load_model":
+        return importlib.import_module("tfcnn.model_files").load_model
     if name in ("cost", "layers", "receptive_field", "weights"):
         return importlib.import_module(f"tfcnn.{name}")
     raise AttributeError(f"module 'tfcnn' has no attribute '{name}'")
@@ -36,3 +42,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
+
+
+if "keras" in sys.modules:  # the import costs nothing more, and registers our layers for keras.saving.load_model
+    importlib.import_module("tfcnn.layers")

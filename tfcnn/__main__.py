@@ -10,6 +10,7 @@ COMMANDS = {
     "tfcnn.evaluate": "measure a run: accuracy and confusion matrix",
     "tfcnn.compare": "compare runs: the flags in which they differ, and their results",
     "tfcnn.predict": "classify image files with a run",
+    "tfcnn.pretrained": "write a run of a network with ImageNet weights, without training",
     "tfcnn.export": "write a run's SavedModel",
     "tfcnn.arithmetic": "compute the sizes of a convolution, with the formula and a drawing",
     "tfcnn.describe": "list an architecture layer by layer, with its costs",

@@ -146,6 +146,8 @@ def main() -> None:
     arguments = parser.parse_args()
     form = choose("format", arguments.format, WRITERS, flag="--format")
     target = None if arguments.out is None else check_target(arguments.out, PNG)
+    if target is not None and target.suffix.lower() != ".png":
+        raise BadInput(f"--out must be a .png file, got '{arguments.out}'")
     runs = [RunDirectory.open(path) for path in dict.fromkeys(arguments.runs)]
     comparison = compare(runs)
     print(WRITERS[form](comparison))

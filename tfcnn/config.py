@@ -9,8 +9,9 @@ import dataclasses
 from typing import Any
 
 from tfcnn.arithmetic import scaling
-from tfcnn.errors import BadInput
-from tfcnn.options import LARGEST, convert, flag_of, number_of, option, rules_of
+from tfcnn.consistency import check_consistency
+from tfcnn.flag_values import channel_numbers, whole_number
+from tfcnn.options import convert, flag_of, option, rules_of
 from tfcnn.tasks import LOSS_NAMES
 
 OPTIMISERS = ("adamw", "adam", "sgd", "momentum", "rmsprop", "lamb", "lion")
@@ -42,8 +43,24 @@ class Config:
     weights: str | None = option(
         None, "weights to start from: imagenet, or a .keras, .h5, .safetensors or .npz file [fresh weights]"
     )
+    mean: str | None = option(
+        None, "mean of red, green and blue in 0 ... 1, as 0.5 or 0.485,0.456,0.406 [the weights', or the data's]"
+    )
+    std: str | None = option(None, "standard deviation of red, green and blue, as --mean [the weights', or the data's]")
     freeze: str = option(
         "none", "layers whose weights stay fixed: none, backbone (all but the head), or the first N stages"
+    )
+    head_epochs: float | None = option(
+        None,
+        "epochs at the start in which the layers that --weights leaves fresh learn alone, or the last layer if there "
+        "are none [a tenth of the epochs with --weights, else 0]",
+        low=0,
+    )
+    layer_decay: float | None = option(
+        None,
+        "factor of the learning rate from each stage of the network to the one below it [0.75 with --weights, else 1]",
+        above=0,
+        high=1,
     )
     dataset: str = option(
         "digits",
@@ -120,7 +137,9 @@ class Config:
     patience_epochs: int = option(
         3, "epochs without a lower validation loss before --sched plateau divides the rate by 10", low=1
     )
-    lr: float | None = option(None, "peak learning rate [by architecture and optimiser]", above=0, high=100)
+    lr: float | None = option(
+        None, "peak learning rate [by architecture and optimiser; with --weights a fifth of it]", above=0, high=100
+    )
     weight_decay: float | None = option(None, "decoupled weight decay, on kernels only [by optimiser]", low=0, high=10)
     l2: float = option(0.0, "penalty added to the loss: L2 / 2 times the sum of the squared kernels", low=0, high=10)
     max_norm: float | None = option(None, "largest L2 norm of each filter [none]", above=0)
@@ -137,6 +156,17 @@ class Config:
         None,
         "; ".join(f"{task}: {', '.join(names)}" for task, names in LOSS_NAMES.items()) + " [the first]",
         choices=tuple(dict.fromkeys(name for names in LOSS_NAMES.values() for name in names)),
+    )
+    class_weights: str = option(
+        "none",
+        "weights of the classes in the loss; balanced: examples / (classes * examples of the class), for imbalanced "
+        "data",
+        choices=("none", "balanced"),
+    )
+    class_sampling: str = option(
+        "none",
+        "choice of an epoch's examples; none: each once; balanced: as many of each class, those of small ones repeated",
+        choices=("none", "balanced"),
     )
     smoothing: float = option(0.1, "label smoothing of classification", low=0, high=0.99)
     drop_path: float | None = option(
@@ -180,45 +210,7 @@ class Config:
         for field in dataclasses.fields(self):
             value = convert(flag_of(field.name), str(field.type), rules_of(field), getattr(self, field.name))
             object.__setattr__(self, field.name, value)
-        if self.time is not None:  # the warm-up is checked once the speed has set the epochs
-            seconds_of(self.time)
-        elif self.warmup_epochs > self.epochs:
-            raise BadInput(
-                f"--warmup-epochs {self.warmup_epochs:g} is more than --epochs {self.epochs}: "
-                f"lower one or raise the other"
-            )
-        if self.profile is not None and not self.profiled_steps:
-            raise BadInput(f"--profile must be two steps A-B from 1 up, as in 20-25, got '{self.profile}'")
-        if scaling.constants_of(self.compound) is None:
-            raise BadInput(f"--compound must be three numbers ALPHA,BETA,GAMMA from 1 to 4, got '{self.compound}'")
-        for key, flag in {"input_shape": "--image-size", "num_classes": "--dataset"}.items():
-            if key in self.arch_args:
-                raise BadInput(f"--arch-args cannot set {key}: it follows from {flag}")
-        if self.freeze not in ("none", "backbone") and _whole_number(self.freeze) is None:
-            raise BadInput(f"--freeze must be none, backbone or a number of stages, got '{self.freeze}'")
-        if self.steps_per_execution != "auto":
-            self._check_steps_per_execution()
-        if self.mask_values is not None and self.listed_mask_values is None:
-            raise BadInput(
-                f"--mask-values must be two or more different whole numbers from 0 to 255, as 0,255, "
-                f"got '{self.mask_values}'"
-            )
-        if self.resume and self.out is None:
-            raise BadInput("--resume needs the run directory to continue: --out DIR")
-        if self.distribution == "multiworker" and self.out is None:
-            raise BadInput("--distribution multiworker needs the run directory that all workers see: --out DIR")
-        if self.distribution != "none" and self.time is not None:
-            raise BadInput("--time measures one device: give --epochs with --distribution")
-
-    def _check_steps_per_execution(self) -> None:
-        steps = self.steps_per_execution
-        if not _whole_number(steps):
-            raise BadInput(f"--steps-per-execution must be auto or a whole number at least 1, got '{steps}'")
-        if int(steps) > 1 and self.readers_of_steps:
-            raise BadInput(
-                f"--steps-per-execution {steps} hides single steps from {flag_of(self.readers_of_steps[0])}: "
-                f"leave one of the two out"
-            )
+        check_consistency(self)
 
     @property
     def readers_of_steps(self) -> list[str]:
@@ -267,32 +259,18 @@ class Config:
     def profiled_steps(self) -> tuple[int, int] | None:
         """The first and the last step to profile, counted from 1; None: no step, or --profile is not A-B."""
         first, _, last = (self.profile or "").partition("-")
-        steps = (_whole_number(first), _whole_number(last))
+        steps = (whole_number(first), whole_number(last))
         if steps[0] is None or steps[1] is None or not 1 <= steps[0] <= steps[1]:
             return None
         return steps[0], steps[1]
 
+    @property
+    def standardisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """The numbers of --mean and --std, three each; None without them."""
+        if self.mean is None or self.std is None:
+            return None
+        return channel_numbers(self.mean) or (), channel_numbers(self.std) or ()
+
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, as in config.json; `Config(**fields)` is this configuration again."""
         return dataclasses.asdict(self)
-
-
-SECONDS = {"s": 1, "m": 60, "h": 3600}
-
-
-def seconds_of(text: str) -> float:
-    """The value of --time in seconds. Raises BadInput.
-
-    >>> seconds_of("90s"), seconds_of("1.5m"), seconds_of("2h")
-    (90.0, 90.0, 7200.0)
-    """
-    number = number_of(text[:-1])
-    unit = SECONDS.get(text[-1:])
-    if unit is None or number is None or not 0 < number * unit <= LARGEST:
-        raise BadInput(f"--time must be a number above 0 with s, m or h, as in 90s, 10m or 2h, got '{text}'")
-    return float(number * unit)
-
-
-def _whole_number(text: str) -> int | None:
-    """The number of a text of up to nine digits, or None."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None

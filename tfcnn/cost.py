@@ -127,11 +127,11 @@ def cost_table(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
     if input_shape is not None:
         with weightless():
             model = keras.models.clone_model(model, input_tensors=keras.Input(input_shape, dtype=model.inputs[0].dtype))
-    read = graph.read(model)
+    model_graph = graph.read(model)
     rows = []
     unpriced = []
     seen = set()
-    for step in read.steps:
+    for step in model_graph.steps:
         cost = _cost_of_step(step)
         # A shared layer works at each place and holds its weights once.
         row = _row(step, cost or FREE, first=step.operation not in seen)
@@ -150,8 +150,8 @@ def cost_table(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
         unpriced=tuple(dict.fromkeys(unpriced)),
         params_bytes=sum(map(_weight_bytes, model.weights)),
         trainable_bytes=sum(map(_weight_bytes, model.trainable_weights)),
-        input_bytes=sum(map(_example_bytes, read.inputs)),
-        peak_bytes=_peak(read),
+        input_bytes=sum(map(_example_bytes, model_graph.inputs)),
+        peak_bytes=_peak(model_graph),
     )
 
 
@@ -176,13 +176,13 @@ def _has_weights(operation: Any) -> bool:
     return isinstance(operation, layers.Layer) and bool(operation.weights)
 
 
-def _peak(read: Graph) -> int:
+def _peak(model_graph: Graph) -> int:
     """The most bytes held at one time."""
-    last = {id(tensor): number for number, step in enumerate(read.steps) for tensor in step.inputs}
-    last |= {id(tensor): len(read.steps) for tensor in read.outputs}
-    held = {id(tensor): _example_bytes(tensor) for tensor in read.inputs}
+    last = {id(tensor): number for number, step in enumerate(model_graph.steps) for tensor in step.inputs}
+    last |= {id(tensor): len(model_graph.steps) for tensor in model_graph.outputs}
+    held = {id(tensor): _example_bytes(tensor) for tensor in model_graph.inputs}
     peak = sum(held.values())
-    for number, step in enumerate(read.steps):
+    for number, step in enumerate(model_graph.steps):
         held |= {id(tensor): _example_bytes(tensor) for tensor in step.outputs}
         peak = max(peak, sum(held.values()))
         for tensor in (*step.inputs, *step.outputs):

@@ -1,4 +1,4 @@
-"""`python -m tfcnn.evaluate RUN`: accuracy and confusion matrix of a run's best model, as numbers and as a picture.
+"""`python -m tfcnn.evaluate RUN`: a run's best model on a split: accuracy, scores of each class, confusion matrix.
 
 Of a run's own data, evaluation-SPLIT.json and confusion-SPLIT.png; of other data with its classes, evaluation-SPLIT-
 and confusion-SPLIT- with their name and the beginning of their fingerprint.
@@ -11,9 +11,10 @@ import re
 import sys
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pipelines
+from tfcnn.class_scores import class_scores, scores_text
 from tfcnn.cli.parser import Parser, run_main
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.errors import BadInput, choose
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 # NumPy and matplotlib are imported in functions, and the model loads TensorFlow: bad input is refused without the wait.
 SPLITS = ("train", "validation", "test")
 CHANNELS = ("auto", "first", "last")
+GUESSES = 5  # of the top-5 accuracy
+FEW_CLASSES = 10  # with which five guesses say little
 
 
 def evaluate(
@@ -52,8 +55,8 @@ def evaluate(
         channels: of arrays, as for the training; default: that of the training, or "auto" with `dataset`.
 
     Returns:
-        dict: "split", "dataset", "fingerprint", "examples", "accuracy", "per_class" (name -> recall, None of a class
-        without an example), "class_names", "confusion" (a list of lists of counts; row: true class, column:
+        dict: "split", "dataset", "fingerprint", "examples", "accuracy", "top5" (with more than ten classes), the
+        scores of `class_scores`, "class_names", "confusion" (a list of lists of counts; row: true class, column:
         predicted) and "duplicates" (in words, the examples that occur in two splits or classes).
 
     Raises:
@@ -61,10 +64,8 @@ def evaluate(
             have a class that the run lacks, or inputs of another shape or range.
         pipelines.BadData: the data set cannot be loaded.
     """
-    import numpy as np
-
+    from pipelines.text import elide
     from tfcnn.visualize.confusion import draw_confusion
-    from tfcnn.visualize.text import shorten
 
     facts = run.check_task("classification").read_config()
     data = load_data_of(facts, data_dir, dataset, channels)
@@ -73,31 +74,38 @@ def evaluate(
         if change:
             raise BadInput(
                 f"the data of the run in '{run.path}' have changed: {change}; restore them, "
-                f"or evaluate them as they are, in files of their own: --dataset {facts['data']['name']}"
+                f"or evaluate them as they are, into separate files: --dataset {facts['data']['name']}"
             )
     check_inputs(facts["data"], data)
     names = facts["data"]["class_names"]
     numbers = match_classes(data, names)
-    matrix = count_confusions(run.load_model(), data.evaluation(split), len(names), numbers)
-    examples = matrix.sum(1)
-    recall = (matrix.diagonal() / np.maximum(examples, 1)).round(4).tolist()
+    counts = count_confusions(run.load_model(), data.evaluation(split), len(names), numbers)
+    result = summarise(counts, names, split, data)
+    numbers_file, picture_file = evaluation_files(run, result)
+    write_json(numbers_file, result)
+    name = Path(data.name).name if Path(data.name).is_absolute() else data.name
+    title = f"{facts['config']['arch']} on {elide(name, 30)}, {split}: {result['accuracy']:.2%}"
+    with writing(picture_file) as path:
+        draw_confusion(counts.matrix, names, path, title=title)
+    return result
+
+
+def summarise(counts: Confusions, names: list[str], split: str, data: Data) -> dict[str, Any]:
+    """What `evaluate` returns, from the counts of a network's guesses."""
+    matrix = counts.matrix
     result = {
         "split": split,
         "dataset": data.name,
         "fingerprint": data.fingerprint,
         "examples": int(matrix.sum()),
         "accuracy": float(matrix.trace() / matrix.sum()),
-        "per_class": {name: recall[i] if examples[i] else None for i, name in enumerate(names)},
+        **class_scores(matrix, names),
         "class_names": list(names),
         "confusion": matrix.tolist(),
         "duplicates": describe_duplicates(data.facts()),
     }
-    numbers_file, picture_file = evaluation_files(run, result)
-    write_json(numbers_file, result)
-    name = Path(data.name).name if Path(data.name).is_absolute() else data.name
-    title = f"{facts['config']['arch']} on {shorten(name, 30)}, {split}: {result['accuracy']:.2%}"
-    with writing(picture_file) as path:
-        draw_confusion(matrix, names, path, title=title)
+    if len(names) > FEW_CLASSES:
+        result["top5"] = float(counts.hits / matrix.sum())
     return result
 
 
@@ -136,14 +144,14 @@ def check_inputs(trained: dict[str, Any], data: Data) -> None:
 def match_classes(data: Data, names: list[str]) -> list[int]:
     """The number in `names`, the classes of a run, of each class of `data`. Raises BadInput for one that is missing."""
     numbers = {unicodedata.normalize("NFC", name): number for number, name in enumerate(names)}
-    given = [unicodedata.normalize("NFC", name) for name in data.class_names]
-    unknown = [name for name in given if name not in numbers]
+    class_names = [unicodedata.normalize("NFC", name) for name in data.class_names]
+    unknown = [name for name in class_names if name not in numbers]
     if unknown:
         raise BadInput(
             f"'{data.name}' has {'class' if len(unknown) == 1 else 'classes'} {quote_names(unknown)}, "
             f"but the run knows {quote_names(names)} (--dataset)"
         )
-    return [numbers[name] for name in given]
+    return [numbers[name] for name in class_names]
 
 
 def evaluation_files(run: RunDirectory, result: dict[str, Any]) -> tuple[Path, Path]:
@@ -157,8 +165,15 @@ def evaluation_files(run: RunDirectory, result: dict[str, Any]) -> tuple[Path, P
     return run.path / f"evaluation-{stem}.json", run.path / f"confusion-{stem}.png"
 
 
-def count_confusions(model: keras.Model, dataset: tf.data.Dataset, classes: int, numbers: list[int]) -> np.ndarray:
-    """The confusion matrix, int (classes, classes), of batches of images and one-hot targets.
+class Confusions(NamedTuple):
+    """Counts of a network's guesses."""
+
+    matrix: np.ndarray  # int (classes, classes); row: true class, column: first guess
+    hits: int  # examples whose true class is among the first `GUESSES`
+
+
+def count_confusions(model: keras.Model, dataset: tf.data.Dataset, classes: int, numbers: list[int]) -> Confusions:
+    """The guesses of a network for batches of images and one-hot targets.
 
     Args:
         model: gives logits of `classes`.
@@ -169,11 +184,15 @@ def count_confusions(model: keras.Model, dataset: tf.data.Dataset, classes: int,
     import numpy as np
 
     matrix = np.zeros((classes, classes), int)
-    true_class = np.array(numbers)
+    hits = 0
+    model_class = np.array(numbers)
     for images, targets in dataset:
-        predicted = model.predict_on_batch(images).argmax(-1)
-        np.add.at(matrix, (true_class[targets.numpy().argmax(-1)], predicted), 1)
-    return matrix
+        logits = model.predict_on_batch(images)
+        true_class = model_class[targets.numpy().argmax(-1)]
+        np.add.at(matrix, (true_class, logits.argmax(-1)), 1)
+        better = (logits > np.take_along_axis(logits, true_class[:, None], axis=-1)).sum(-1)
+        hits += int((better < GUESSES).sum())
+    return Confusions(matrix, hits)
 
 
 def confusion_text(result: dict[str, Any]) -> str:
@@ -196,7 +215,8 @@ def confusion_text(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = Parser(prog="python -m tfcnn.evaluate", description="Accuracy and confusion matrix of a run.")
+    description = "Accuracy, scores of each class and confusion matrix of a run."
+    parser = Parser(prog="python -m tfcnn.evaluate", description=description)
     parser.add_argument("run", metavar="RUN", help="run directory of tfcnn.train")
     parser.add_argument("--split", default="test", metavar="{" + ",".join(SPLITS) + "}", help="which images [test]")
     parser.add_argument(
@@ -214,7 +234,11 @@ def main() -> None:
     import_tensorflow()
     result = evaluate(run, split, arguments.data_dir, arguments.dataset, arguments.channels)
     print(confusion_text(result))
-    print(f"\naccuracy  {result['accuracy']:.2%} of {result['examples']:,} {split} images")
+    print(f"\n{scores_text(result)}\n")
+    print(f"accuracy  {result['accuracy']:.2%} of {result['examples']:,} {split} images")
+    print(f"balanced  {result['balanced_accuracy']:.2%} (mean recall of the classes), mean F1 {result['macro_f1']:.2%}")
+    if "top5" in result:
+        print(f"top 5     {result['top5']:.2%}")
     absent = [name for name, recall in result["per_class"].items() if recall is None]
     if absent:
         print(f"absent    {quote_names(absent)}: no {split} image")

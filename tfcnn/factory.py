@@ -102,11 +102,7 @@ def build(
     except (TypeError, ValueError) as error:
         raise BadInput(f"{arch} cannot be built: {error}") from error
     if weights is not None:
-        from tfcnn.weights import load
-
-        loaded = load(model, arch, weights, builder_arguments)
-        level = logging.WARNING if loaded.fresh else logging.INFO
-        logging.getLogger("tfcnn").log(level, "%s", loaded)
+        _load_weights(model, arch, weights, builder_arguments)
     if features_only:
         from tfcnn.models.features import features
 
@@ -114,6 +110,19 @@ def build(
     elif out_indices is not None:
         raise BadInput(f"out_indices={out_indices} chooses among maps: give features_only=True")
     return model
+
+
+def _load_weights(model: keras.Model, arch: str, weights: str, builder_arguments: dict[str, Any]) -> None:
+    """Load the weights and log what stayed fresh."""
+    from tfcnn.weights.expectations import expected_standardisation
+    from tfcnn.weights.loading import load
+
+    loaded = load(model, arch, weights, builder_arguments)
+    level = logging.WARNING if loaded.fresh else logging.INFO
+    logging.getLogger("tfcnn").log(level, "%s", loaded)
+    standardisation = expected_standardisation(arch, weights)
+    if standardisation is not None:
+        logging.getLogger("tfcnn").info("%s: images standardised with %s", weights, standardisation)
 
 
 class Feature(NamedTuple):

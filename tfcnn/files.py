@@ -111,6 +111,8 @@ def check_target(path: str | Path, kind: Kind, *, flag: str = "--out") -> Path:
     if not str(path) or target.name in ("", ".."):
         raise BadInput(f"{flag} '{path}' names no file to write: give the path of {kind.name}")
     try:
+        if ".." in target.parts:  # a folder that is missing may come before it
+            target = target.parent.resolve() / target.name
         problem = _problem_of(target, kind)
     except (OSError, ValueError, RuntimeError) as error:  # a name that is too long, a loop of links, a null byte
         problem = f"cannot be used ({getattr(error, 'strerror', None) or error})"

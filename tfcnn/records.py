@@ -74,9 +74,9 @@ class Records:
         if not path.exists():
             return "is missing"
         name = self._name(path)
-        for known, record in self.read().items():
-            if _is_within(known, name) and (problem := _compare(self.folder / known, record)):
-                return problem if known == name else f"is damaged: '{known}' {problem}"
+        for part, record in self.read().items():
+            if _is_within(part, name) and (problem := _compare(self.folder / part, record)):
+                return problem if part == name else f"is damaged: '{part}' {problem}"
         return None
 
     def _name(self, path: Path) -> str:
@@ -91,11 +91,11 @@ def _compare(file: Path, record: dict[str, Any]) -> str | None:
     if not file.is_file():
         return "is missing"
     try:
-        found = digest_file(file)
+        digest = digest_file(file)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    if found == record:
+    if digest == record:
         return None
-    if found["bytes"] != record.get("bytes"):
-        return f"is damaged: it has {found['bytes']:,} bytes, and {record.get('bytes')} were written"
-    return f"is damaged: its {found['bytes']:,} bytes are not those that were written"
+    if digest["bytes"] != record.get("bytes"):
+        return f"is damaged: it has {digest['bytes']:,} bytes, and {record.get('bytes')} were written"
+    return f"is damaged: its {digest['bytes']:,} bytes are not those that were written"

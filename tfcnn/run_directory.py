@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcnn.errors import BadInput, first_line
 from tfcnn.files import DiskFull, as_json, clear_drafts, full_disk, read_json, write_json, writing
+from tfcnn.model_files import register
 from tfcnn.records import Records
 from tfcnn.run_facts import read_facts
 
@@ -128,7 +129,7 @@ class RunDirectory:
             except Timeout:
                 self.check_free()  # its holder may have ended in the meantime
         try:
-            self.holder.write_text(str(os.getpid()))
+            self._name_holder()
             clear_drafts(self.path)
             yield
         finally:
@@ -138,6 +139,12 @@ class RunDirectory:
             lock.release()
             if os.name == "nt":
                 self.lock.unlink(missing_ok=True)
+
+    def _name_holder(self) -> None:
+        try:
+            self.holder.write_text(str(os.getpid()))
+        except OSError as error:  # that of a full disk names no file
+            raise OSError(error.errno, error.strerror, str(self.holder)) from error
 
     def check_free(self) -> None:
         """Raises BadInput if a process trains into the directory."""
@@ -240,8 +247,7 @@ class RunDirectory:
         """The model of the best epoch. Raises BadInput if it cannot be loaded."""
         import keras
 
-        import tfcnn.layers  # noqa: F401  (registers the layers that a saved model may have)
-
+        register()
         self.check_file(self.model)
         try:
             return keras.saving.load_model(self.model)

@@ -10,7 +10,6 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pipelines
@@ -26,6 +25,7 @@ from tfcnn.run_directory import RunDirectory, default_path
 from tfcnn.training import recipes
 from tfcnn.training.cluster import worker_directory
 from tfcnn.training.data import check_same_data, load_data
+from tfcnn.weights.formats import check_weights
 
 # TensorFlow takes seconds to start: what imports it is imported in `run`, after every check that does without it.
 
@@ -85,12 +85,14 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
 
 def check(config: Config) -> RunDirectory:
     """Check all that needs no TensorFlow, and return the run directory. Raises BadInput or BadData."""
-    registry.family_of(config.arch)
+    task = registry.family_of(config.arch).task
+    if config.class_weights != "none" and task == "reconstruction":
+        raise BadInput(f"{config.arch} learns no classes: leave --class-weights {config.class_weights} out")
     if config.image_size is not None:
         registry.check_size(config.arch, config.image_size)
     pipelines.check_name(config.dataset, config.dataset_module, config.data_dir)
-    if config.weights not in (None, "imagenet") and not config.resume and not Path(config.weights).is_file():
-        raise BadInput(f"no file '{config.weights}': give imagenet, or the path of a file with weights (--weights)")
+    if config.weights is not None and not config.resume:
+        check_weights(config.weights)
     if config.out == "":
         raise BadInput("--out '' names no folder: give the path of the run directory")
     if config.resume and config.out is not None:

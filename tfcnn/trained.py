@@ -34,6 +34,8 @@ class Trained:
         model: keras.Model, from standardised examples float32 (batch, *image_shape).
         class_names: in the order of the outputs.
         task: "classification", "segmentation" or "reconstruction".
+        value_range: of raw arrays: (0, 255), (0, 1), (-1, 1) or as the training data had it. Arrays far outside are
+            refused; 0 ... 1 given to a run of -1 ... 1 lies inside and cannot be told from bright images.
     """
 
     def __init__(self, model: keras.Model, facts: dict[str, Any]) -> None:
@@ -42,6 +44,7 @@ class Trained:
         self.model = in_float32(model)
         self.class_names: tuple[str, ...] = tuple(facts["class_names"])
         self.task: str = facts["task"]
+        self.value_range: tuple[float, float] = (float(facts["value_range"][0]), float(facts["value_range"][1]))
         self._facts = facts
         self._inputs = Inputs(facts)
 
@@ -50,7 +53,7 @@ class Trained:
 
         Args:
             images: (batch, height, width, channels), or a sequence of (height, width, channels), of any size, with
-                values as in the training data; sounds and volumes have the network's shape.
+                values in `value_range`; sounds and volumes have the network's shape.
 
         Returns:
             float32 (batch, *image_shape): resized and standardised as for the run's evaluation.
@@ -92,7 +95,7 @@ class Trained:
 
         outputs = np.asarray(keras.ops.convert_to_numpy(self.model(inputs, training=False)), np.float32)
         if self.task == "reconstruction":
-            low, high = self._facts["value_range"]
+            low, high = self.value_range
             shares = outputs * np.asarray(self._facts["std"]) + np.asarray(self._facts["mean"])
             return np.clip(shares * (high - low) + low, low, high).astype(np.float32)
         return keras.ops.convert_to_numpy(keras.ops.softmax(outputs))

@@ -1,7 +1,9 @@
 """Hyperparameter search: samples values and calls tfcnn with them; declares no layers."""
 
-import signal
+import _signal
 import sys
 
-if sys.argv[:1] == ["-m"]:  # `python -m` looks for a command: Ctrl-C ends it as SIGTERM does, without a traceback
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+# `python -m` looks for a command: Ctrl-C ends it as SIGTERM does, without a traceback. The import of signal would take
+# some milliseconds; the module in C is there.
+if sys.argv[:1] == ["-m"]:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)

@@ -40,23 +40,23 @@ def coding_of(hp: kinds.HyperParameter, finite: bool = False, stores_indices: bo
         stores_indices: whether the database has what is drawn, as in studies from before it had values.
     """
     if isinstance(hp, kinds.Boolean):
-        return _alike(distributions.CategoricalDistribution((False, True)), bool)
+        return _plain_coding(distributions.CategoricalDistribution((False, True)), bool)
     if isinstance(hp, kinds.Choice):
         choices = distributions.CategoricalDistribution(tuple(hp.values))
         if not hp.ordered:
             scale = "unordered" if _is_ordered(choices) else ""
             return Coding(choices, _identity, choices, scale)
-        return _listed(list(hp.values), finite, stores_indices)
+        return _list_coding(list(hp.values), finite, stores_indices)
     if hp.step is None and not finite:
-        return _ranged(hp, stores_indices)
+        return _range_coding(hp, stores_indices)
     if isinstance(hp, kinds.Int) and hp.sampling == "linear":
         high = hp.min_value + (hp.max_value - hp.min_value) // hp.step * hp.step
-        return _alike(distributions.IntDistribution(hp.min_value, high, step=hp.step), int)
+        return _plain_coding(distributions.IntDistribution(hp.min_value, high, step=hp.step), int)
     if hp.step is not None and hp.sampling == "linear":
         values = stepped_values(hp)
-        return _listed(values, finite, stores_indices) if stores_indices else _stepped(values, hp.step)
+        return _list_coding(values, finite, stores_indices) if stores_indices else _step_coding(values, hp.step)
     whole = isinstance(hp, kinds.Int)
-    return _listed(sorted({int(value) if whole else value for value in hp.values}), finite, stores_indices)
+    return _list_coding(sorted({int(value) if whole else value for value in hp.values}), finite, stores_indices)
 
 
 def stepped_values(hp: kinds.Float) -> list[float]:
@@ -73,7 +73,7 @@ def stepped_values(hp: kinds.Float) -> list[float]:
     return [float(low + index * step) for index in range(count)]
 
 
-def _ranged(hp: kinds.Int | kinds.Float, stores_indices: bool) -> Coding:
+def _range_coding(hp: kinds.Int | kinds.Float, stores_indices: bool) -> Coding:
     """The coding of a continuous range."""
     low = hp.min_value
     high = hp.max_value
@@ -86,11 +86,11 @@ def _ranged(hp: kinds.Int | kinds.Float, stores_indices: bool) -> Coding:
         values = distributions.IntDistribution(low, high) if whole else distributions.FloatDistribution(low, high)
         return Coding(UNIT, read, UNIT if stores_indices else values, "" if stores_indices else "reverse_log")
     if whole:
-        return _alike(distributions.IntDistribution(low, high, log=hp.sampling == "log"), int)
-    return _alike(distributions.FloatDistribution(low, high, log=hp.sampling == "log"), float)
+        return _plain_coding(distributions.IntDistribution(low, high, log=hp.sampling == "log"), int)
+    return _plain_coding(distributions.FloatDistribution(low, high, log=hp.sampling == "log"), float)
 
 
-def _listed(values: list[Any], finite: bool, stores_indices: bool) -> Coding:
+def _list_coding(values: list[Any], finite: bool, stores_indices: bool) -> Coding:
     """The coding of ordered values: drawn as their indices."""
     choices = distributions.CategoricalDistribution(tuple(values))
     indices = _indices(choices)
@@ -101,20 +101,20 @@ def _listed(values: list[Any], finite: bool, stores_indices: bool) -> Coding:
     if stores_indices:
         return Coding(indices, read, indices)
     if finite:
-        return _alike(choices, _identity)
+        return _plain_coding(choices, _identity)
     return Coding(indices, read, choices)
 
 
-def _stepped(values: list[float], step: float) -> Coding:
+def _step_coding(values: list[float], step: float) -> Coding:
     """The coding of evenly spaced values, which may be thousands: a range, not a list."""
 
     def read(number: float) -> float:
         return values[round((number - values[0]) / step)]
 
-    return _alike(distributions.FloatDistribution(values[0], values[-1], step=step), read)
+    return _plain_coding(distributions.FloatDistribution(values[0], values[-1], step=step), read)
 
 
-def _alike(distribution: Distribution, read: Callable[[Any], Any]) -> Coding:
+def _plain_coding(distribution: Distribution, read: Callable[[Any], Any]) -> Coding:
     return Coding(distribution, read, distribution)
 
 
@@ -162,34 +162,34 @@ def as_drawn(trial: FrozenTrial) -> FrozenTrial:
 
 def distributions_of(trials: Iterable[FrozenTrial]) -> dict[str, distributions.BaseDistribution]:
     """The first distribution of each name in a study: one name has one kind there, and one list of choices."""
-    known: dict[str, distributions.BaseDistribution] = {}
+    first: dict[str, distributions.BaseDistribution] = {}
     for trial in trials:
         for name, distribution in trial.distributions.items():
-            known.setdefault(name, distribution)
-    return known
+            first.setdefault(name, distribution)
+    return first
 
 
-def name_of(hp: kinds.HyperParameter, stored: Distribution, known: dict[str, distributions.BaseDistribution]) -> str:
+def name_of(hp: kinds.HyperParameter, stored: Distribution, by_name: dict[str, distributions.BaseDistribution]) -> str:
     """The name of a hyperparameter in Optuna.
 
     One name under two conditions is two, and so is one that has other choices, another kind or another scale than
     before: it gets them added, as in "block ['c', 'd']" or "rate [Float, log]".
     """
     name = hp.name + "".join(f" [{c.name} in {', '.join(map(str, c.values))}]" for c in hp.conditions)
-    return distinct_name(name, stored, known)
+    return distinct_name(name, stored, by_name)
 
 
-def distinct_name(name: str, stored: Distribution, known: dict[str, distributions.BaseDistribution]) -> str:
-    """`name`, with its choices, kind or scale added if it has others in `known`."""
-    name = _shortened(name)
-    if name not in known or _is_compatible(known[name], stored):
+def distinct_name(name: str, stored: Distribution, by_name: dict[str, distributions.BaseDistribution]) -> str:
+    """`name`, with its choices, kind or scale added if it has others in `by_name`."""
+    name = _shorten(name)
+    if name not in by_name or _is_compatible(by_name[name], stored):
         return name
-    return _shortened(f"{name} {_describe(stored)}")
+    return _shorten(f"{name} {_describe(stored)}")
 
 
-def _is_compatible(known: distributions.BaseDistribution, stored: Distribution) -> bool:
+def _is_compatible(earlier: distributions.BaseDistribution, stored: Distribution) -> bool:
     try:
-        distributions.check_distribution_compatibility(known, stored)
+        distributions.check_distribution_compatibility(earlier, stored)
     except ValueError:
         return False
     return True
@@ -202,7 +202,7 @@ def _describe(stored: Distribution) -> str:
     return f"[{kind}, log]" if stored.log else f"[{kind}]"
 
 
-def _shortened(name: str) -> str:
+def _shorten(name: str) -> str:
     """A name that fits into a database; the end of a long one becomes a digest of it."""
     if len(name) <= NAME_LENGTH:
         return name

@@ -20,7 +20,15 @@ from keras_tuner.engine.trial import Trial
 from optuna.trial import FrozenTrial, TrialState
 
 from tfcnn.errors import BadInput
-from tuning.proposals import MOST_FAILURES, CheckedValues, ProposalFailed, explain_failure, filled, store, values_of
+from tuning.proposals import (
+    MOST_FAILURES,
+    CheckedValues,
+    ProposalFailed,
+    explain_failure,
+    hyperparameters_of,
+    store,
+    values_of,
+)
 from tuning.sampling import PRUNERS, Draw, check_sampler
 from tuning.study.storage import quiet
 from tuning.study.trials import NO_HEARTBEAT, origin
@@ -295,7 +303,7 @@ class OptunaOracle(keras_tuner.Oracle):
     def _add_finished(self, frozen: FrozenTrial) -> None:
         """Add a finished trial of the storage to keras-tuner's."""
         if "values" in frozen.user_attrs:
-            trial = Trial(filled(frozen.user_attrs["values"]), str(frozen.number), STATUS[frozen.state])
+            trial = Trial(hyperparameters_of(frozen.user_attrs["values"]), str(frozen.number), STATUS[frozen.state])
             if frozen.values is not None:
                 trial.score = frozen.values if len(self.objectives) > 1 else frozen.value
                 for goal, value in zip(self.objectives, frozen.values, strict=True):

@@ -71,7 +71,7 @@ def values_of(oracle: SpaceSource, frozen: FrozenTrial) -> keras_tuner.HyperPara
     Raises ProposalFailed.
     """
     if "values" in frozen.user_attrs:
-        hp = filled(frozen.user_attrs["values"])
+        hp = hyperparameters_of(frozen.user_attrs["values"])
         _apply_space(oracle, hp)
         return hp
     refused = oracle.infeasible
@@ -152,7 +152,7 @@ def store(oracle: Source, frozen: FrozenTrial, drawn: Draw) -> None:
     oracle.storage.set_trial_user_attr(frozen._trial_id, "values", drawn.values)
 
 
-def filled(values: dict[str, Any]) -> keras_tuner.HyperParameters:
+def hyperparameters_of(values: dict[str, Any]) -> keras_tuner.HyperParameters:
     """HyperParameters with values."""
     hp = keras_tuner.HyperParameters()
     hp.values = dict(values)

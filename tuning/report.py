@@ -233,7 +233,7 @@ def main() -> None:
             draft.write_text(text)
         print(printable(str(study.path / name)))
     if len(objectives) > 1 and best_first(trials, objectives):
-        from tfcnn.visualize.text import save
+        from pipelines.text import save
         from tuning.study import plots
 
         with writing(study.path / "front.png") as draft:

@@ -84,18 +84,18 @@ class Draw(keras_tuner.HyperParameters):
         self.finite = oracle.sampler == "grid"
         self.stores_indices = oracle.stores_indices
         self.stored: dict[str, Stored] = {}
-        self.known: dict[str, distributions.BaseDistribution]
+        self.by_name: dict[str, distributions.BaseDistribution]
         if first is None:
-            self.known = distributions_of(oracle.study.get_trials(deepcopy=False))
+            self.by_name = distributions_of(oracle.study.get_trials(deepcopy=False))
         else:
-            self.known = first.known
+            self.by_name = first.by_name
         seed = seed_of(oracle.seed, frozen.number, number)
         # A copy: a sampler that sets attributes of the trial sets them in the storage, by its id.
         self.frozen = copy.copy(frozen)
         self.frozen.params = {}
         self.frozen.distributions = {}
         if first is None or self.finite:  # the grid leaves out what was tried
-            with quiet(), _explained("the sampler cannot learn from the trials"):
+            with quiet(), _explain_errors("the sampler cannot learn from the trials"):
                 self.sampler = SAMPLERS[oracle.sampler](seed)
                 self.study = _Lessons(oracle.study.study_name, oracle.storage, self.sampler)
                 self.study.stores_indices = oracle.stores_indices
@@ -118,7 +118,7 @@ class Draw(keras_tuner.HyperParameters):
         if isinstance(hp, kinds.Fixed):
             return hp.value
         coding = coding_of(hp, self.finite, self.stores_indices)
-        name = name_of(hp, coding.stored, self.known)
+        name = name_of(hp, coding.stored, self.by_name)
         value = self._sample(hp.name, name, coding.drawn)
         self.frozen.params = self.frozen.params | {name: value}
         self.frozen.distributions = self.frozen.distributions | {name: coding.drawn}
@@ -137,12 +137,12 @@ class Draw(keras_tuner.HyperParameters):
             value = self.relative[name]
             if _contains(distribution, value) and self.chance.random() >= self.loose:
                 return value
-        with quiet(), _explained(f"the sampler cannot draw '{asked}'"):
+        with quiet(), _explain_errors(f"the sampler cannot draw '{asked}'"):
             return self.sampler.sample_independent(self.study, self.frozen, name, distribution)
 
 
 @contextlib.contextmanager
-def _explained(what: str) -> Iterator[None]:
+def _explain_errors(what: str) -> Iterator[None]:
     """A context in which an error of Optuna's sampler becomes CannotDraw."""
     try:
         yield

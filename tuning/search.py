@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("random", "grid", "tpe", "gp", "nsga2", "cmaes")
 PRUNERS = ("none", "median", "asha", "hyperband")
+MOST_WORKERS = 1024
 RETRIES = 1  # of a trial whose process was killed
 SHOWN = 5  # of the best trials
 
@@ -256,6 +257,8 @@ def read_settings(arguments: argparse.Namespace, fixed: frozenset[str]) -> Searc
     limits = {cost: parse_amount(f"--budget-{cost}", text) for cost, text in budgets.items() if text is not None}
     trials = parse_count("--trials", arguments.trials)
     workers = parse_count("--workers", arguments.workers)
+    if workers > MOST_WORKERS:
+        raise BadInput(f"--workers must be at most {MOST_WORKERS:,}, got '{arguments.workers}'")
     objectives = [name.strip() for name in arguments.objective.split(",")] if arguments.objective else []
     sampler = arguments.sampler or ("nsga2" if len(objectives) > 1 else "tpe")
     choose("sampler", sampler, SAMPLERS, flag="--sampler")

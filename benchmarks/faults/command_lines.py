@@ -220,14 +220,15 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 def answer(line: BadLine) -> Answer:
     """Run a line in this process and in its present folder."""
-    out, error = io.StringIO(), io.StringIO()
+    out = io.StringIO()
+    error = io.StringIO()
     code: int | None = None
     trace = ""
     with (
         mock.patch("sys.argv", [line.command, *line.arguments]),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(error),
-        _limited(SECONDS),
+        _limit_time(SECONDS),
     ):
         try:
             code = _call(line)
@@ -253,7 +254,7 @@ class TimeOver(BaseException):
 
 
 @contextlib.contextmanager
-def _limited(seconds: int) -> Iterator[None]:
+def _limit_time(seconds: int) -> Iterator[None]:
     """Within this context TimeOver is raised after so many seconds, where the system has such a signal."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:

@@ -32,11 +32,11 @@ from benchmarks.faults.image_files import (
     PHOTO,
     PILLOW,
     Kind,
-    encoded,
+    encode,
     exif,
     frames,
     over_white,
-    paletted,
+    palette,
     png,
     scanlines,
     usable,
@@ -72,22 +72,22 @@ def exif_of(order: str, kind: int, orientation: int) -> bytes:
     return b"Exif\0\0" + magic + struct.pack(order + "IH", 8, 2) + entries + struct.pack(order + "I", 0)
 
 
-def _turned() -> Iterator[Kind]:
+def _orientations() -> Iterator[Kind]:
     """Orientation by format, and the ways in which files state it."""
     for form, options in FORMATS.items():
         lossy = LOSSY if form in ("JPEG", "MPO") else 0
         name = "a.jpg" if lossy else f"a.{form.lower()}"
         for orientation, upright in ORIENTED.items():
-            content = encoded(PHOTO, form, exif=exif(orientation), **options)
+            content = encode(PHOTO, form, exif=exif(orientation), **options)
             yield usable(f"{form}, orientation {orientation}", name, content, PILLOW, "", upright, lossy)
     for orientation in (1, 6, 9):
         for order, kind in (("<", 3), (">", 4), ("<", 4)):
-            content = encoded(PHOTO, "JPEG", quality=95, exif=exif_of(order, kind, orientation))
+            content = encode(PHOTO, "JPEG", quality=95, exif=exif_of(order, kind, orientation))
             name = f"JPEG, orientation {orientation}, EXIF {order}{kind}"
             yield usable(name, "a.jpg", content, PILLOW, "", ORIENTED.get(orientation, PHOTO), LOSSY)
-    content = encoded(PHOTO, "JPEG", quality=95, xmp=xmp(6))
+    content = encode(PHOTO, "JPEG", quality=95, xmp=xmp(6))
     yield usable("JPEG, orientation 6 in XMP", "a.jpg", content, PILLOW, "", ORIENTED[6], LOSSY)
-    content = encoded(PHOTO, "JPEG", quality=95, xmp=xmp(6), exif=exif(1))
+    content = encode(PHOTO, "JPEG", quality=95, xmp=xmp(6), exif=exif(1))
     yield usable("JPEG, orientation 6 in XMP, 1 in EXIF", "a.jpg", content, PILLOW, "", PHOTO, LOSSY)
     yield usable("two JPEGs in one, orientation 1", "a.jpg", frames("MPO"), PILLOW, "", PHOTO, 30)
 
@@ -97,15 +97,15 @@ SEE_THROUGH = [
            "alpha over white, 16 bits", over_white(NOISE[..., :3], NOISE[..., 3])),
     usable("grey PNG of 16 bits with alpha", "a.png", png(scanlines(NOISE[..., :2].astype(np.uint16) * 257, 16), 16, 4),
            PILLOW, "alpha over white, 16 bits", over_white(np.repeat(NOISE[..., :1], 3, 2), NOISE[..., 1])),
-    usable("still GIF with a transparent colour", "a.gif", encoded(paletted(NOISE[..., 0]), "GIF", transparency=7),
+    usable("still GIF with a transparent colour", "a.gif", encode(palette(NOISE[..., 0]), "GIF", transparency=7),
            PILLOW, "GIF, palette, alpha over white",
            np.where(NOISE[..., :1] == 7, 255, COLOURS[NOISE[..., 0]]).astype(np.uint8)),
-    usable("WebP with alpha", "a.webp", encoded(NOISE, "WEBP", lossless=True, exact=True), PILLOW,
+    usable("WebP with alpha", "a.webp", encode(NOISE, "WEBP", lossless=True, exact=True), PILLOW,
            "WEBP, alpha over white", over_white(NOISE[..., :3], NOISE[..., 3])),
-    usable("TIFF with alpha", "a.tif", encoded(NOISE, "TIFF"), PILLOW, "TIFF, alpha over white",
+    usable("TIFF with alpha", "a.tif", encode(NOISE, "TIFF"), PILLOW, "TIFF, alpha over white",
            over_white(NOISE[..., :3], NOISE[..., 3])),
 ]  # fmt: skip
-FILES = [*(kind for kind in KINDS if not kind.mask), *SEE_THROUGH, *_turned()]
+FILES = [*(kind for kind in KINDS if not kind.mask), *SEE_THROUGH, *_orientations()]
 
 
 class Run:
@@ -161,9 +161,9 @@ class Run:
 
 def _reason(error: tf.errors.InvalidArgumentError) -> str:
     """The assertion's line, or that of TensorFlow's decoder, from a long report."""
-    said = re.search(r"serve_files (.*?)[\]']", str(error))
-    if said:
-        return said[1]
+    message = re.search(r"serve_files (.*?)[\]']", str(error))
+    if message:
+        return message[1]
     decoder = re.search(r"(Invalid [A-Z]+[ .].*|jpeg::.*)", str(error))
     return decoder[1] if decoder else first_line(error)
 
@@ -176,7 +176,7 @@ def read_folder(paths: list[Path], root: Path, channels: int) -> tuple[list[Read
         root: folder to add training images of so many channels to.
         channels: 1 or 3.
     """
-    other = encoded(PHOTO if channels == 3 else PHOTO[..., 0], "PNG")
+    other = encode(PHOTO if channels == 3 else PHOTO[..., 0], "PNG")
     for part in ("train/a", "train/b", "validation/a"):
         (root / part).mkdir(parents=True)
         (root / part / "other.png").write_bytes(other)
@@ -229,13 +229,15 @@ def judge(kind: Kind, readings: dict[str, Reading]) -> dict[str, str]:
         if isinstance(reading, str):
             verdicts[door] = f"refused: {reading}"
             continue
-        wrong = 0.0
+        difference = 0.0
         if kind.pixels is not None:
-            wrong = max(0.0, float(np.abs(reading - _expected(kind.pixels, reading.shape[-1])).max()) - kind.tolerance)
-            wrong -= 1 if reading.shape[-1] == 1 and kind.pixels.ndim == 3 else 0  # luma in floating point
+            difference = max(
+                0.0, float(np.abs(reading - _expected(kind.pixels, reading.shape[-1])).max()) - kind.tolerance
+            )
+            difference -= 1 if reading.shape[-1] == 1 and kind.pixels.ndim == 3 else 0  # luma in floating point
         first = next(each for each in readings.values() if np.shape(each) == reading.shape)
-        wrong = max(wrong, float(np.abs(reading - first).max()))
-        verdicts[door] = "equal" if wrong < 0.01 else f"differs by {wrong:.0f}"
+        difference = max(difference, float(np.abs(reading - first).max()))
+        verdicts[door] = "equal" if difference < 0.01 else f"differs by {difference:.0f}"
     return verdicts
 
 

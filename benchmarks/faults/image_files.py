@@ -61,7 +61,7 @@ class Kind:
     mask: bool = False
 
 
-def encoded(pixels: np.ndarray | Image.Image, form: str, **options: Any) -> bytes:
+def encode(pixels: np.ndarray | Image.Image, form: str, **options: Any) -> bytes:
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     stream = io.BytesIO()
     image.save(stream, form, **options)
@@ -103,7 +103,7 @@ def adam7(samples: np.ndarray) -> bytes:
     return b"".join(scanlines(samples[top::down, left::right]) for top, left, down, right in passes)
 
 
-def paletted(index: np.ndarray) -> Image.Image:
+def palette(index: np.ndarray) -> Image.Image:
     image = Image.fromarray(index)
     image.putpalette(COLOURS.tobytes())
     return image
@@ -121,7 +121,7 @@ def exif(orientation: int) -> Image.Exif:
 
 
 def frames(form: str) -> bytes:
-    return encoded(Image.fromarray(PHOTO), form, save_all=True, append_images=[Image.fromarray(255 - PHOTO)])
+    return encode(Image.fromarray(PHOTO), form, save_all=True, append_images=[Image.fromarray(255 - PHOTO)])
 
 
 def os2(pixels: np.ndarray) -> bytes:
@@ -130,7 +130,7 @@ def os2(pixels: np.ndarray) -> bytes:
     return b"BM" + struct.pack("<IIIIHHHH", 26 + len(rows), 0, 26, 12, WIDTH, HEIGHT, 1, 24) + rows
 
 
-def flipped(data: bytes, place: int) -> bytes:
+def flip_byte(data: bytes, place: int) -> bytes:
     return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
 
 
@@ -171,10 +171,10 @@ def usable(
     return Kind(name, file, writer_of(content), decoder, message, pixels, tolerance, mask)
 
 
-JPEG = encoded(PHOTO, "JPEG", quality=95)
-PROGRESSIVE = encoded(PHOTO, "JPEG", quality=95, progressive=True)
-PNG = encoded(NOISE[..., :3], "PNG")
-WEBP = encoded(NOISE[..., :3], "WEBP", lossless=True)
+JPEG = encode(PHOTO, "JPEG", quality=95)
+PROGRESSIVE = encode(PHOTO, "JPEG", quality=95, progressive=True)
+PNG = encode(NOISE[..., :3], "PNG")
+WEBP = encode(NOISE[..., :3], "WEBP", lossless=True)
 CMYK = Image.frombytes("CMYK", (WIDTH, HEIGHT), np.dstack([PHOTO, GREY // 3]).tobytes())
 INK = np.dstack([PHOTO, GREY // 3]).astype(int)
 LIGHT = np.rint((255 - INK[..., :3]) * (255 - INK[..., 3:]) / 255).astype(np.uint8)
@@ -201,15 +201,15 @@ KINDS = [
     unusable("progressive JPEG, half of it", "a.jpg", PROGRESSIVE[: len(PROGRESSIVE) // 2], "truncated"),
     unusable("PNG, half of it", "a.png", PNG[: len(PNG) // 2], "truncated"),
     unusable("PNG without its last 2 bytes", "a.png", PNG[:-2], "truncated"),
-    unusable("PNG, one bit of its pixels wrong", "a.png", flipped(PNG, 900), "corrupt: "),
-    unusable("PNG, checksum of its pixels wrong", "a.png", flipped(PNG, len(PNG) - 14), "corrupt: "),
-    unusable("PNG, header wrong", "a.png", flipped(PNG, 18), "corrupt: "),
+    unusable("PNG, one bit of its pixels wrong", "a.png", flip_byte(PNG, 900), "corrupt: "),
+    unusable("PNG, checksum of its pixels wrong", "a.png", flip_byte(PNG, len(PNG) - 14), "corrupt: "),
+    unusable("PNG, header wrong", "a.png", flip_byte(PNG, 18), "corrupt: "),
     unusable("PNG, compressed data missing", "a.png", png(b"\0" * 20, 8, 2), "truncated"),
     unusable("PNG of width 0", "a.png", png(b"\0", 8, 2, width=0), "corrupt: "),
-    unusable("GIF, half of it", "a.gif", lambda p: p.write_bytes(encoded(GREY, "GIF")[:-200]), "truncated"),
-    unusable("BMP, half of it", "a.bmp", encoded(PHOTO, "BMP")[:1000], "truncated"),
+    unusable("GIF, half of it", "a.gif", lambda p: p.write_bytes(encode(GREY, "GIF")[:-200]), "truncated"),
+    unusable("BMP, half of it", "a.bmp", encode(PHOTO, "BMP")[:1000], "truncated"),
     unusable("WebP, half of it", "a.webp", WEBP[: len(WEBP) // 2], "corrupt: "),
-    unusable("TIFF, half of it", "a.tif", encoded(PHOTO, "TIFF")[:1000], "truncated"),
+    unusable("TIFF, half of it", "a.tif", encode(PHOTO, "TIFF")[:1000], "truncated"),
     unusable("EPS named .png", "a.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n(x) print\n%%EOF\n",
              "not an image: text"),
     # What is more than one image, too much of one, or of other numbers
@@ -220,9 +220,9 @@ KINDS = [
     unusable("PNG that says 60000×60000", "a.png", png(b"\0", 8, 2, 60000, 60000), "3,600 million pixels; at most 89"),
     unusable("PNG that says 12000×9000", "a.png", png(b"\0", 8, 2, 12000, 9000), "108 million pixels; at most 89"),
     unusable("file of 257 MiB", "a.jpg", sparse, "a file of 256 MiB; at most 256 are read"),
-    unusable("floating-point TIFF", "a.tif", encoded(GREY.astype(np.float32), "TIFF"), "pixels of floating point"),
-    unusable("32-bit TIFF", "a.tif", encoded(GREY.astype(np.int32), "TIFF"), "pixels of Pillow mode I;"),
-    unusable("L*a*b* TIFF", "a.tif", encoded(Image.frombytes("LAB", (WIDTH, HEIGHT), PHOTO.tobytes()), "TIFF"), "LAB"),
+    unusable("floating-point TIFF", "a.tif", encode(GREY.astype(np.float32), "TIFF"), "pixels of floating point"),
+    unusable("32-bit TIFF", "a.tif", encode(GREY.astype(np.int32), "TIFF"), "pixels of Pillow mode I;"),
+    unusable("L*a*b* TIFF", "a.tif", encode(Image.frombytes("LAB", (WIDTH, HEIGHT), PHOTO.tobytes()), "TIFF"), "LAB"),
     # What cannot be opened
     unusable("link to nothing", "a.jpg", lambda path: path.symlink_to("gone.jpg"),
              "a link to a file that is not there"),
@@ -231,29 +231,29 @@ KINDS = [
     unusable("pipe", "a.jpg", lambda path: os.mkfifo(path), "not a regular file"),
     # What can be used as it is
     usable("JPEG", "a.jpg", JPEG, TF_JPEG, "", PHOTO, LOSSY),
-    usable("grey JPEG", "a.JPG", encoded(GREY, "JPEG", quality=95), TF_JPEG, "", GREY, LOSSY),
+    usable("grey JPEG", "a.JPG", encode(GREY, "JPEG", quality=95), TF_JPEG, "", GREY, LOSSY),
     usable("progressive JPEG", "a.jpeg", PROGRESSIVE, TF_JPEG, "", PHOTO, LOSSY),
     usable("JPEG with bytes after its end", "a.jpg", JPEG + b"\0" * 99, TF_JPEG, "", PHOTO, LOSSY),
     usable("JPEG without its Huffman tables", "a.jpg", JPEG.replace(b"\xff\xc4", b"\xff\xe9"), 0, "", PHOTO, LOSSY),
-    usable("JPEG with broken EXIF", "a.jpg", encoded(PHOTO, "JPEG", quality=95, exif=b"Exif\0\0MM\0*\xff\xff\0\0"), 0,
+    usable("JPEG with broken EXIF", "a.jpg", encode(PHOTO, "JPEG", quality=95, exif=b"Exif\0\0MM\0*\xff\xff\0\0"), 0,
            "", PHOTO, LOSSY),
     usable("two JPEGs in one (MPO)", "a.jpg", frames("MPO"), TF_JPEG, "", PHOTO, 30),
-    Kind("JPEG, a byte of its middle wrong", "a.jpg", writer_of(flipped(JPEG, MIDDLE)), TF_JPEG, ""),
+    Kind("JPEG, a byte of its middle wrong", "a.jpg", writer_of(flip_byte(JPEG, MIDDLE)), TF_JPEG, ""),
     usable("PNG", "a.png", PNG, TF_IMAGE, "", NOISE[..., :3]),
-    usable("grey PNG", "a.png", encoded(GREY, "PNG"), TF_IMAGE, "", GREY),
+    usable("grey PNG", "a.png", encode(GREY, "PNG"), TF_IMAGE, "", GREY),
     usable("interlaced PNG", "a.png", png(adam7(NOISE[..., :3]), 8, 2, interlaced=1), TF_IMAGE, "", NOISE[..., :3]),
-    usable("BMP", "a.bmp", encoded(NOISE[..., :3], "BMP"), TF_IMAGE, "", NOISE[..., :3]),
+    usable("BMP", "a.bmp", encode(NOISE[..., :3], "BMP"), TF_IMAGE, "", NOISE[..., :3]),
     # What is converted
-    usable("CMYK JPEG", "a.jpg", encoded(CMYK, "JPEG", quality=95), PILLOW, "CMYK", LIGHT, LOSSY),
-    usable("photograph on its side", "a.jpg", encoded(ORIENTED[8], "JPEG", quality=95, exif=exif(6)), PILLOW,
+    usable("CMYK JPEG", "a.jpg", encode(CMYK, "JPEG", quality=95), PILLOW, "CMYK", LIGHT, LOSSY),
+    usable("photograph on its side", "a.jpg", encode(ORIENTED[8], "JPEG", quality=95, exif=exif(6)), PILLOW,
            "EXIF orientation", PHOTO, LOSSY),
-    usable("PNG with orientation", "a.png", encoded(PHOTO, "PNG", exif=exif(3)), PILLOW, "EXIF orientation",
+    usable("PNG with orientation", "a.png", encode(PHOTO, "PNG", exif=exif(3)), PILLOW, "EXIF orientation",
            ORIENTED[3]),
-    usable("TIFF with orientation", "a.tif", encoded(PHOTO, "TIFF", exif=exif(6)), PILLOW,
+    usable("TIFF with orientation", "a.tif", encode(PHOTO, "TIFF", exif=exif(6)), PILLOW,
            "EXIF orientation, TIFF", ORIENTED[6]),
     usable("PNG named .jpg", "a.jpg", PNG, TF_IMAGE, "extension of another format", NOISE[..., :3]),
     usable("JPEG named .png", "a.png", JPEG, TF_JPEG, "extension of another format", PHOTO, LOSSY),
-    usable("PNG of 1 bit", "a.png", encoded(BITS, "PNG"), TF_IMAGE, "1 bit", BITS * np.uint8(255)),
+    usable("PNG of 1 bit", "a.png", encode(BITS, "PNG"), TF_IMAGE, "1 bit", BITS * np.uint8(255)),
     usable("grey PNG of 2 bits", "a.png", png(scanlines(GREY // 64, 2), 2, 0), TF_IMAGE, "", GREY // 64 * 85),
     usable("grey PNG of 4 bits", "a.png", png(scanlines(GREY // 16, 4), 4, 0), TF_IMAGE, "", GREY // 16 * 17),
     usable("grey PNG of 16 bits", "a.png", png(scanlines(DEEP[..., 0], 16), 16, 0), PILLOW, "16 bits",
@@ -264,21 +264,21 @@ KINDS = [
            np.rint((DEEP[..., 0] >> 4) / 4095 * 255).astype(np.uint8)),
     usable("PNG of 12 in 16 bits", "a.png", png(scanlines(DEEP >> 4, 16), 16, 2), TF_IMAGE,
            "16 bits, 16-bit colour in fewer than 64 levels", (DEEP >> 12).astype(np.uint8)),
-    usable("grey TIFF of 16 bits", "a.tif", encoded(DEEP[..., 0], "TIFF"), PILLOW, "TIFF, 16 bits",
+    usable("grey TIFF of 16 bits", "a.tif", encode(DEEP[..., 0], "TIFF"), PILLOW, "TIFF, 16 bits",
            np.rint(DEEP[..., 0] / 257).astype(np.uint8)),
     usable("grey PGM of 16 bits", "a.pgm", b"P5 36 24 65535\n" + DEEP[..., 0].astype(">u2").tobytes(), PILLOW,
            "PPM, 16 bits", np.rint(DEEP[..., 0] / 257).astype(np.uint8)),
-    usable("palette PNG", "a.png", encoded(paletted(NOISE[..., 0]), "PNG"), TF_IMAGE, "palette",
+    usable("palette PNG", "a.png", encode(palette(NOISE[..., 0]), "PNG"), TF_IMAGE, "palette",
            COLOURS[NOISE[..., 0]]),
     usable("palette PNG with transparency", "a.png",
-           encoded(paletted(NOISE[..., 0]), "PNG", transparency=bytes(range(256))), PILLOW,
+           encode(palette(NOISE[..., 0]), "PNG", transparency=bytes(range(256))), PILLOW,
            "palette, alpha over white", over_white(COLOURS[NOISE[..., 0]], NOISE[..., 0])),
-    usable("PNG with alpha", "a.png", encoded(NOISE, "PNG"), PILLOW, "alpha over white",
+    usable("PNG with alpha", "a.png", encode(NOISE, "PNG"), PILLOW, "alpha over white",
            over_white(NOISE[..., :3], NOISE[..., 3])),
-    usable("PNG with opaque alpha", "a.png", encoded(np.dstack([PHOTO, GREY | 255]), "PNG"), TF_IMAGE, "", PHOTO),
+    usable("PNG with opaque alpha", "a.png", encode(np.dstack([PHOTO, GREY | 255]), "PNG"), TF_IMAGE, "", PHOTO),
     usable("grey PNG with alpha", "a.png", png(scanlines(NOISE[..., :2]), 8, 4), PILLOW, "alpha over white",
            over_white(NOISE[..., :1], NOISE[..., 1])[..., 0]),
-    usable("PNG with a transparent colour", "a.png", encoded(NOISE[..., :3], "PNG", transparency=(*NOISE[5, 5, :3],)),
+    usable("PNG with a transparent colour", "a.png", encode(NOISE[..., :3], "PNG", transparency=(*NOISE[5, 5, :3],)),
            PILLOW, "alpha over white", np.where((NOISE[..., :3] == NOISE[5, 5, :3]).all(-1)[..., None], 255,
                                                 NOISE[..., :3]).astype(np.uint8)),
     usable("grey PNG of 2 bits with a transparent grey", "a.png",
@@ -290,33 +290,33 @@ KINDS = [
            np.where(DEEP[..., 0] == DEEP[5, 5, 0], 255, np.rint(DEEP[..., 0] / 257)).astype(np.uint8)),
     unusable("PNG of 16 bits with a transparent colour", "a.png",
              png(scanlines(DEEP, 16), 16, 2, key=struct.pack(">HHH", *DEEP[5, 5])), "16-bit colours of which one is"),
-    usable("BMP with bytes after its end", "a.bmp", encoded(PHOTO, "BMP") + b"\0\0", PILLOW, "", PHOTO),
+    usable("BMP with bytes after its end", "a.bmp", encode(PHOTO, "BMP") + b"\0\0", PILLOW, "", PHOTO),
     usable("BMP of OS/2", "a.bmp", os2(PHOTO), PILLOW, "", PHOTO),
-    usable("palette BMP", "a.bmp", encoded(paletted(NOISE[..., 0]), "BMP"), PILLOW, "palette",
+    usable("palette BMP", "a.bmp", encode(palette(NOISE[..., 0]), "BMP"), PILLOW, "palette",
            COLOURS[NOISE[..., 0]]),
-    usable("grey BMP", "a.bmp", encoded(GREY, "BMP"), PILLOW, "", GREY),
-    usable("still GIF", "a.gif", encoded(paletted(NOISE[..., 0]), "GIF"), PILLOW, "GIF, palette",
+    usable("grey BMP", "a.bmp", encode(GREY, "BMP"), PILLOW, "", GREY),
+    usable("still GIF", "a.gif", encode(palette(NOISE[..., 0]), "GIF"), PILLOW, "GIF, palette",
            COLOURS[NOISE[..., 0]]),
     usable("WebP", "a.webp", WEBP, PILLOW, "WEBP", NOISE[..., :3]),
-    usable("TIFF", "a.tiff", encoded(NOISE[..., :3], "TIFF", compression="tiff_lzw"), PILLOW, "TIFF",
+    usable("TIFF", "a.tiff", encode(NOISE[..., :3], "TIFF", compression="tiff_lzw"), PILLOW, "TIFF",
            NOISE[..., :3]),
-    usable("CMYK TIFF", "a.tif", encoded(CMYK, "TIFF"), PILLOW, "TIFF, CMYK", LIGHT, 1),
-    usable("PPM", "a.ppm", encoded(NOISE[..., :3], "PPM"), PILLOW, "PPM", NOISE[..., :3]),
+    usable("CMYK TIFF", "a.tif", encode(CMYK, "TIFF"), PILLOW, "TIFF, CMYK", LIGHT, 1),
+    usable("PPM", "a.ppm", encode(NOISE[..., :3], "PPM"), PILLOW, "PPM", NOISE[..., :3]),
     # Masks
-    usable("grey mask", "a.png", encoded(CLASSES, "PNG"), TF_IMAGE, "", CLASSES, mask=True),
-    usable("palette mask", "a.png", encoded(paletted(CLASSES), "PNG"), PILLOW, "palette", CLASSES, mask=True),
-    usable("mask of 1 bit", "a.png", encoded(CLASSES > 3, "PNG"), PILLOW, "1 bit", CLASSES // 4, mask=True),
+    usable("grey mask", "a.png", encode(CLASSES, "PNG"), TF_IMAGE, "", CLASSES, mask=True),
+    usable("palette mask", "a.png", encode(palette(CLASSES), "PNG"), PILLOW, "palette", CLASSES, mask=True),
+    usable("mask of 1 bit", "a.png", encode(CLASSES > 3, "PNG"), PILLOW, "1 bit", CLASSES // 4, mask=True),
     usable("mask of 2 bits", "a.png", png(scanlines(CLASSES // 2, 2), 2, 0), PILLOW, "", CLASSES // 2, mask=True),
     usable("mask of 4 bits", "a.png", png(scanlines(CLASSES, 4), 4, 0), PILLOW, "", CLASSES, mask=True),
-    usable("mask of 16 bits", "a.png", encoded(CLASSES.astype(np.uint16), "PNG"), PILLOW, "16 bits", CLASSES,
+    usable("mask of 16 bits", "a.png", encode(CLASSES.astype(np.uint16), "PNG"), PILLOW, "16 bits", CLASSES,
            mask=True),
-    usable("BMP mask", "a.bmp", encoded(CLASSES, "BMP"), PILLOW, "", CLASSES, mask=True),
-    unusable("mask with class 300", "a.png", encoded(CLASSES.astype(np.uint16) + 293, "PNG"),
+    usable("BMP mask", "a.bmp", encode(CLASSES, "BMP"), PILLOW, "", CLASSES, mask=True),
+    unusable("mask with class 300", "a.png", encode(CLASSES.astype(np.uint16) + 293, "PNG"),
              "class number 300 in a mask", mask=True),
     unusable("mask in colours", "a.png", PNG, "a mask has one channel of class numbers", mask=True),
-    unusable("JPEG mask", "a.jpg", encoded(CLASSES, "JPEG"), "a JPEG, whose compression changes class numbers",
+    unusable("JPEG mask", "a.jpg", encode(CLASSES, "JPEG"), "a JPEG, whose compression changes class numbers",
              mask=True),
-    unusable("mask of fractions", "a.tif", encoded(CLASSES.astype(np.float32), "TIFF"), "pixels of floating point",
+    unusable("mask of fractions", "a.tif", encode(CLASSES.astype(np.float32), "TIFF"), "pixels of floating point",
              mask=True),
 ]  # fmt: skip
 

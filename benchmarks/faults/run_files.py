@@ -38,7 +38,7 @@ def flip_a_bit(content: bytes, draw: random.Random) -> bytes:
     return content[:place] + bytes([content[place] ^ 1 << draw.randrange(8)]) + content[place + 1 :]
 
 
-def cut(content: bytes, draw: random.Random) -> bytes:
+def truncate(content: bytes, draw: random.Random) -> bytes:
     return content[: draw.randrange(max(len(content), 1))]
 
 
@@ -67,7 +67,7 @@ def drop_a_line(content: bytes, draw: random.Random) -> bytes:
 
 DAMAGES = {
     "a bit flipped": flip_a_bit,
-    "cut": cut,
+    "cut": truncate,
     "empty": empty,
     "zeroed": zero,
     "a value changed": change_a_value,
@@ -129,7 +129,9 @@ def sweep(count: int, folder: Path, seed: int = 0) -> None:
     for number in range(count):
         shutil.rmtree(run, ignore_errors=True)
         shutil.copytree(whole, run)
-        file, kind, name = draw.choice(files), draw.choice([*DAMAGES, MISSING, FOLDER]), draw.choice(list(COMMANDS))
+        file = draw.choice(files)
+        kind = draw.choice([*DAMAGES, MISSING, FOLDER])
+        name = draw.choice(list(COMMANDS))
         records = "with files.json" if draw.random() < 0.6 else "without"
         damage(run / file, kind, draw)
         if records == "without" and file.name != "files.json":

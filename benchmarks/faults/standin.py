@@ -9,6 +9,7 @@ STANDIN = """
 import json, os, signal, sys, time
 from pathlib import Path
 from tfcnn.errors import TrainingFailed
+from tfcnn.files import DiskFull
 
 def space(hp):
     return {"lr": hp.Float("lr", 1e-4, 1.0, sampling="log"), "width": hp.Choice("width", [0.5, 1.0, 2.0])}
@@ -39,6 +40,8 @@ def trainer(config, report):
         raise MemoryError("3 GiB")
     if action == "diverge":
         raise TrainingFailed("the loss in step 3 of epoch 1 is not finite")
+    if action == "full":
+        raise DiskFull("'model.keras' cannot be written: No space left on device")
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if action == "kill parent":

@@ -20,10 +20,10 @@ import tensorflow_datasets as tfds
 from scipy.ndimage import find_objects
 
 from pipelines.embedded import scenes
-from pipelines.embedded.generation import Examples, generate_examples
+from pipelines.embedded.generation import DrawnBuilder
 
 
-class Boxes(tfds.core.GeneratorBasedBuilder):
+class Boxes(DrawnBuilder):
     """The scenes with their objects.
 
     image uint8 (96, 96, 3); objects, in drawing order: bbox float32 (figures, 4), which is ymin, xmin, ymax, xmax as
@@ -32,29 +32,16 @@ class Boxes(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = scenes.DIFFICULTIES
+    SIZES = scenes.SIZES
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=__doc__,
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(scenes.SIDE, scenes.SIDE, 3)),
-                    "objects": tfds.features.Sequence(
-                        {
-                            "bbox": tfds.features.BBoxFeature(),
-                            "label": tfds.features.ClassLabel(names=scenes.FIGURES),
-                        }
-                    ),
-                }
-            ),
-            disable_shuffling=True,
-        )
+    def features(self) -> dict[str, Any]:
+        kind = tfds.features.ClassLabel(names=scenes.FIGURES)
+        return {
+            "image": tfds.features.Image(shape=(scenes.SIDE, scenes.SIDE, 3)),
+            "objects": tfds.features.Sequence({"bbox": tfds.features.BBoxFeature(), "label": kind}),
+        }
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
-        return generate_examples(scenes.SPLITS, self._generate_examples)
-
-    def _generate_examples(self, split: int, number: int) -> dict[str, Any]:
+    def draw(self, split: int, number: int) -> dict[str, Any]:
         scene = scenes.scene(self.builder_config, split, number)
         spans = [[side / scenes.SIDE for side in box] for box in bounds(scene)]
         objects = [

@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 SIDE = 96  # pixels
 FIGURES = ("disc", "square", "triangle", "star", "ring", "cross")
-SPLITS = {"train": 800, "validation": 100, "test": 200}
+SIZES = {"train": 800, "validation": 100, "test": 200}
 SEED = 96
 POINTS = 5  # per pixel and axis; odd, so that one of them is the pixel's centre
 TRIES = 20  # places for a figure before it is left out

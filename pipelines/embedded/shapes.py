@@ -19,10 +19,10 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from pipelines.embedded import scenes
-from pipelines.embedded.generation import Examples, generate_examples
+from pipelines.embedded.generation import DrawnBuilder
 
 
-class Shapes(tfds.core.GeneratorBasedBuilder):
+class Shapes(DrawnBuilder):
     """The scenes with two masks each.
 
     image uint8 (96, 96, 3); segmentation_mask uint8 (96, 96, 1): 0 background, 1 ... 6 the classes; instance_mask uint8
@@ -31,27 +31,18 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = scenes.DIFFICULTIES
+    SIZES = scenes.SIZES
+    SUPERVISED = ("image", "segmentation_mask")
 
-    def _info(self) -> tfds.core.DatasetInfo:
+    def features(self) -> dict[str, Any]:
         mask = (scenes.SIDE, scenes.SIDE, 1)
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=__doc__,
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(scenes.SIDE, scenes.SIDE, 3)),
-                    "segmentation_mask": tfds.features.LabeledImage(labels=["background", *scenes.FIGURES], shape=mask),
-                    "instance_mask": tfds.features.Image(shape=mask, use_colormap=True),
-                }
-            ),
-            supervised_keys=("image", "segmentation_mask"),
-            disable_shuffling=True,
-        )
+        return {
+            "image": tfds.features.Image(shape=(scenes.SIDE, scenes.SIDE, 3)),
+            "segmentation_mask": tfds.features.LabeledImage(labels=["background", *scenes.FIGURES], shape=mask),
+            "instance_mask": tfds.features.Image(shape=mask, use_colormap=True),
+        }
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
-        return generate_examples(scenes.SPLITS, self._generate_examples)
-
-    def _generate_examples(self, split: int, number: int) -> dict[str, Any]:
+    def draw(self, split: int, number: int) -> dict[str, Any]:
         scene = scenes.scene(self.builder_config, split, number)
         return {
             "image": scene.image,

@@ -15,18 +15,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from pipelines.embedded.generation import Examples, generate_examples
+from pipelines.embedded.generation import DrawnBuilder
 
 SIDE = 32  # voxels
 CLASSES = ("ball", "cube", "cylinder", "cone", "torus", "pyramid", "tetrahedron", "cross")
-SPLITS = {"train": 800, "validation": 100, "test": 200}
 SEED = 32
 CENTRES = np.indices((SIDE, SIDE, SIDE)).reshape(3, -1) + 0.5  # of the voxels: z, y, x
 
@@ -73,30 +72,21 @@ DIFFICULTIES = (  # the first is the default
 )
 
 
-class Solids(tfds.core.GeneratorBasedBuilder):
+class Solids(DrawnBuilder):
     """volume uint8 (32, 32, 32, 1), 0 or 255, axes z, y, x and channel; label 0 ... 7."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = DIFFICULTIES
+    SIZES: ClassVar[dict[str, int]] = {"train": 800, "validation": 100, "test": 200}
+    SUPERVISED = ("volume", "label")
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=__doc__,
-            features=tfds.features.FeaturesDict(
-                {
-                    "volume": tfds.features.Tensor(shape=(SIDE, SIDE, SIDE, 1), dtype=np.uint8, encoding="zlib"),
-                    "label": tfds.features.ClassLabel(names=CLASSES),
-                }
-            ),
-            supervised_keys=("volume", "label"),
-            disable_shuffling=True,
-        )
+    def features(self) -> dict[str, Any]:
+        return {
+            "volume": tfds.features.Tensor(shape=(SIDE, SIDE, SIDE, 1), dtype=np.uint8, encoding="zlib"),
+            "label": tfds.features.ClassLabel(names=CLASSES),
+        }
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
-        return generate_examples(SPLITS, self._generate_examples)
-
-    def _generate_examples(self, split: int, number: int) -> dict[str, Any]:
+    def draw(self, split: int, number: int) -> dict[str, Any]:
         label = number % len(CLASSES)
         return {"volume": volume(self.builder_config, label, split, number)[..., None], "label": label}
 
@@ -123,7 +113,7 @@ def volume(config: SolidConfig, label: int, split: int, number: int) -> np.ndarr
 
 
 def distance(kind: str, points: np.ndarray) -> np.ndarray:
-    """Signed distance from a solid of radius 1 about the origin, negative inside; beside an edge at most the true one.
+    """Signed distance from a solid of radius 1 about the origin, negative inside; near an edge at most the true one.
 
     Args:
         kind: one of CLASSES.

@@ -18,13 +18,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 from scipy.ndimage import gaussian_filter1d
 
-from pipelines.embedded.generation import Examples, generate_examples
+from pipelines.embedded.generation import DrawnBuilder
 
 RATE = SAMPLES = 8000  # Hz; one second
 CLASSES = (
@@ -39,7 +39,6 @@ CLASSES = (
     "plucked",
     "noise",
 )
-SPLITS = {"train": 1000, "validation": 200, "test": 300}
 SEED = 8000
 
 
@@ -81,31 +80,22 @@ DIFFICULTIES = (  # the first is the default
 )
 
 
-class Tones(tfds.core.GeneratorBasedBuilder):
+class Tones(DrawnBuilder):
     """audio int16 (8000,), label 0 ... 9."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = DIFFICULTIES
+    SIZES: ClassVar[dict[str, int]] = {"train": 1000, "validation": 200, "test": 300}
+    SUPERVISED = ("audio", "label")
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=__doc__,
-            features=tfds.features.FeaturesDict(
-                {
-                    # Not Audio: it keeps a sample as an int64 of up to ten bytes, and compressed it cannot be written.
-                    "audio": tfds.features.Tensor(shape=(SAMPLES,), dtype=np.int16, encoding="zlib"),
-                    "label": tfds.features.ClassLabel(names=CLASSES),
-                }
-            ),
-            supervised_keys=("audio", "label"),
-            disable_shuffling=True,
-        )
+    def features(self) -> dict[str, Any]:
+        return {
+            # Not Audio: it keeps a sample as an int64 of up to ten bytes, and compressed it cannot be written.
+            "audio": tfds.features.Tensor(shape=(SAMPLES,), dtype=np.int16, encoding="zlib"),
+            "label": tfds.features.ClassLabel(names=CLASSES),
+        }
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
-        return generate_examples(SPLITS, self._generate_examples)
-
-    def _generate_examples(self, split: int, number: int) -> dict[str, Any]:
+    def draw(self, split: int, number: int) -> dict[str, Any]:
         label = number % len(CLASSES)
         return {"audio": recording(self.builder_config, label, split, number), "label": label}
 

@@ -17,17 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.errors import BadData, BadFile
-from pipelines.pixels import FULL_SCALE, find_white_level
+from pipelines.pixels import choose_white_level
 from pipelines.readers import folder_layouts, lists
 from pipelines.readers.duplicates import count_duplicates
 from pipelines.readers.image_files import ImageFile
 from pipelines.readers.mask_values import MaskValues, number_values
 from pipelines.readers.scan import scan_files
-from pipelines.readers.splits import SPLITS, cut, cut_by_content
+from pipelines.readers.splits import SPLITS, cut_by_content, cut_by_position
 from pipelines.readers.tree import Example, composed
 from pipelines.targets import IGNORE_LABEL
-
-NARROW = 32  # of 256 levels: 16-bit grey that spans fewer has lost most of its contrast
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,39 +92,23 @@ def read_folder(
         raise BadData(f"bad images are an error or skip, not '{on_bad_image}' (--on-bad-image)")
     root = Path(path).expanduser().absolute()
     notes: collections.Counter[str] = collections.Counter()
-    if root.suffix.lower() == ".csv" and not root.is_dir():
-        examples = lists.read_list(root)
-    elif root.is_dir():
-        examples = folder_layouts.find_examples(root, notes)
-    else:
-        raise BadData(f"no such folder or .csv file: '{path}' (--dataset)")
-    examples = sorted(examples, key=lambda example: (composed(example.name), example.name))
-
+    examples = _find_examples(root, notes)
     scan = _scan_examples(examples, root, cache_dir)
     segmentation = examples[0].mask is not None
+    class_names = tuple(sorted({example.label for example in examples}))
     mask_table = None
     if segmentation:
         class_names, mask_table = _name_mask_classes(root, scan, mask_values, notes)
-    else:
-        class_names = tuple(sorted({example.label for example in examples}))
     bad = sorted(scan.bad.values(), key=lambda file: file.path)
     _check_bad_files(bad, len(examples) * (2 if segmentation else 1), on_bad_image, max_bad)
     missing = [split for split in SPLITS if not any(example.split == split for example in examples)]
-    by_position = _cut_by_position(examples, missing)
     good = [example.path not in scan.bad and example.mask not in scan.bad for example in examples]
-    by_position = list(itertools.compress(by_position, good))
+    by_position = list(itertools.compress(_fill_splits_by_position(examples, missing), good))
     examples = _fill_splits(list(itertools.compress(examples, good)), missing, scan, root)
     _check_classes(class_names, examples, root)
-    for split in SPLITS:
-        if not any(example.split == split for example in examples):
-            raise BadData(f"the {split} split of '{root}' has no image that can be used (--dataset)")
-
     images = [scan.images[example.path] for example in examples]
     channels = max(image.channels for image in images)
-    notes.update(note for image in images for note in image.notes)
-    white_level = _choose_white_level(images, notes)
-    if channels == 3:
-        notes["grey among colour"] = sum(image.channels == 1 for image in images)
+    white_level = _note_conversions(images, channels, notes)
     return Listing(
         task="segmentation" if segmentation else "classification",
         class_names=class_names,
@@ -144,18 +126,23 @@ def read_folder(
     )
 
 
-def _choose_white_level(images: list[ImageFile], notes: collections.Counter[str]) -> int:
-    """The 16-bit grey sample that becomes 255, with a note where it is not 65,535 or where few levels are left."""
-    samples = [image.samples for image in images if image.samples]
-    if not samples:
-        return FULL_SCALE
-    largest = max(high for _, high in samples)
-    white_level = find_white_level(largest)
-    if white_level < FULL_SCALE:
-        notes[f"16-bit grey with {white_level:,} as white"] = len(samples)
-    levels = (largest - min(low for low, _ in samples)) * 255 // white_level + 1
-    if levels < NARROW:
-        notes[f"16-bit grey in {levels} of 256 levels: stretch its contrast"] = len(samples)
+def _find_examples(root: Path, notes: collections.Counter[str]) -> list[Example]:
+    """The examples of a folder or .csv file, in the order of their names. Raises BadData."""
+    if root.suffix.lower() == ".csv" and not root.is_dir():
+        examples = lists.read_list(root, notes)
+    elif root.is_dir():
+        examples = folder_layouts.find_examples(root, notes)
+    else:
+        raise BadData(f"no such folder or .csv file: '{root}' (--dataset)")
+    return sorted(examples, key=lambda example: (composed(example.name), example.name))
+
+
+def _note_conversions(images: list[ImageFile], channels: int, notes: collections.Counter[str]) -> int:
+    """Count what is converted, and return the 16-bit grey sample that becomes 255."""
+    white_level, remarks = choose_white_level([image.samples for image in images if image.samples])
+    notes.update(remarks)
+    notes.update(note for image in images for note in image.notes)
+    notes["grey among colour"] = sum(image.channels < channels for image in images)
     return white_level
 
 
@@ -176,12 +163,12 @@ def _fill_splits(examples: list[Example], missing: list[str], scan: _Scan, root:
     return filled
 
 
-def _cut_by_position(examples: list[Example], missing: list[str]) -> list[Example]:
+def _fill_splits_by_position(examples: list[Example], missing: list[str]) -> list[Example]:
     """As `_fill_splits`, by the rule of earlier versions, which names the runs that they trained."""
     train = [row for row, example in enumerate(examples) if example.split == "train"]
     _, labels = np.unique([examples[row].label for row in train], return_inverse=True)
     filled = list(examples)
-    for split, rows in cut(labels, missing).items():
+    for split, rows in cut_by_position(labels, missing).items():
         for row in rows:
             filled[train[row]] = dataclasses.replace(examples[train[row]], split=split)
     return filled
@@ -265,15 +252,26 @@ def _read_names(file: Path) -> tuple[str, ...] | None:
 
 
 def _check_classes(class_names: tuple[str, ...], examples: list[Example], root: Path) -> None:
-    """Raise unless there are two classes, and a training image of each; few masks may show a class."""
+    """Raise unless there are two classes, a training image of each, and an image in each split.
+
+    Of masks, few may show a class.
+    """
     segmentation = any(example.mask for example in examples)
     if len(class_names) < 2:
         hint = f"; in masks {IGNORE_LABEL} is for pixels to ignore" if segmentation else ""
         raise BadData(f"'{root}' has class '{class_names[0]}' alone; at least two are needed{hint} (--dataset)")
+    spelled: dict[str, str] = {}
+    for name in class_names:
+        other = spelled.setdefault(" ".join(name.split()), name)
+        if other != name:
+            raise BadData(f"classes '{other}' and '{name}' of '{root}' differ in spaces alone: rename one (--dataset)")
     in_training = {example.label for example in examples if example.split == "train"}
     for name in class_names:
         if name not in in_training and not segmentation:
             raise BadData(f"class '{name}' has no image in the training split of '{root}' that can be used (--dataset)")
+    for split in SPLITS:
+        if not any(example.split == split for example in examples):
+            raise BadData(f"the {split} split of '{root}' has no image that can be used (--dataset)")
 
 
 def _check_bad_files(bad: list[BadFile], files: int, on_bad_image: str, max_bad: float) -> None:

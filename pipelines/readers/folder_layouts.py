@@ -43,7 +43,7 @@ def find_examples(root: Path, notes: collections.Counter[str]) -> list[Example]:
 def _split_folders(root: Path, folders: list[str]) -> dict[str, Path]:
     """The folder of each split, if all folders are those of splits."""
     meanings = {folder: tree.meaning(folder) for folder in folders}
-    if not folders or any(told.split is None or told.role == "masks" for told in meanings.values()):
+    if not folders or any(meaning.split is None or meaning.role == "masks" for meaning in meanings.values()):
         return {}
     splits = {}
     for folder in sorted(folders, key=lambda name: meanings[name].split != "train"):

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines.errors import BadData
 from pipelines.readers.npz import Arrays
-from pipelines.readers.splits import SPLITS, cut
+from pipelines.readers.splits import SPLITS, cut_by_position
 
 UINT8 = 8  # the type of the values
 PREFIXES = {"train": "train", "test": "t10k"}
@@ -62,7 +62,7 @@ def read_idx(path: str | Path) -> Arrays:
         raise BadData(f"the images of '{folder}' have the shapes {shapes} in training and test (--dataset)")
     class_names = _read_names(folder, int(max(labels.max() for _, labels in parts.values())))
     images, labels = parts["train"]
-    rows = cut(labels, ["validation"])
+    rows = cut_by_position(labels, ["validation"])
     for split in ("train", "validation"):
         parts[split] = images[rows[split]], labels[rows[split]]
         if not len(rows[split]):

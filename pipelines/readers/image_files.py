@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import re
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -70,7 +70,7 @@ UPRIGHT_BY = {  # the transpose that makes an image upright, by the value of its
 class ImageFile:
     """A file that can be used."""
 
-    path: str
+    path: str  # "" of a record
     height: int  # as `read_image` returns it: upright
     width: int
     channels: int  # 1 for grey, 3 for colour
@@ -91,23 +91,23 @@ def is_image_name(name: str) -> bool:
     return suffix in FORMAT_OF or suffix in UNSUPPORTED
 
 
-def read_image(path: str, channels: int, white_level: int = FULL_SCALE) -> np.ndarray:
+def read_image(file: str | BinaryIO, channels: int, white_level: int = FULL_SCALE) -> np.ndarray:
     """Decode an image file with Pillow.
 
     The image is upright by its EXIF tag. Alpha is laid over white. 16-bit grey is scaled by `white_level`; 16-bit
     colour keeps its upper byte, which is all that Pillow returns and what TensorFlow's decoder keeps.
 
     Args:
-        path: a file that `examine` found usable.
+        file: the path or the content of a file that `examine` found usable.
         channels: 1 or 3. A colour image becomes grey by ITU-R 601-2 luma, grey is repeated.
         white_level: the 16-bit grey sample that becomes 255.
 
     Returns:
         uint8 (height, width, channels).
     """
-    with Image.open(path, formats=FORMATS) as file:
-        raw_mode = _raw_mode(file)
-        image = _upright(file)
+    with Image.open(file, formats=FORMATS) as stored:
+        raw_mode = _raw_mode(stored)
+        image = _upright(stored)
         alpha = read_alpha(image, raw_mode)
         image.info.pop("transparency", None)  # Pillow would warn that it is lost
         if image.mode.startswith("I"):
@@ -123,7 +123,7 @@ def read_image(path: str, channels: int, white_level: int = FULL_SCALE) -> np.nd
     return np.repeat(pixels, channels // pixels.shape[-1], axis=2)
 
 
-def read_mask(path: str) -> np.ndarray:
+def read_mask(file: str | BinaryIO) -> np.ndarray:
     """Decode the class numbers of a mask file, upright: a palette's index or the grey sample as stored.
 
     Returns:
@@ -132,12 +132,12 @@ def read_mask(path: str) -> np.ndarray:
     Raises:
         Unusable: it has more than one channel, fractions, or a number above 255.
     """
-    with Image.open(path, formats=FORMATS) as image:
+    with Image.open(file, formats=FORMATS) as image:
         return _read_class_numbers(image, _raw_mode(image))
 
 
 def examine(path: str, data: bytes, mask: bool) -> tuple[ImageFile | BadFile, bool]:
-    """Examine the bytes of a file.
+    """Examine the bytes of a file; a record of a data set has no path ("").
 
     Returns:
         (ImageFile or BadFile, whether this holds until the file changes: not if memory ran out).
@@ -179,7 +179,7 @@ def _examine(path: str, data: bytes, mask: bool) -> ImageFile:
     form = "JPEG" if image.format == "MPO" else str(image.format)  # several JPEGs in one file, the photograph first
     mode = image.mode
     raw_mode = _raw_mode(image)
-    turned = _orientation(image) in UPRIGHT_BY
+    turned = read_orientation(image) in UPRIGHT_BY
     deep = mode.startswith("I") or (form in ("PNG", "TIFF") and ";16" in raw_mode)
     _check_usable(image, form, deep)
     look = _look(image, form, raw_mode, deep, mask)
@@ -191,7 +191,7 @@ def _examine(path: str, data: bytes, mask: bool) -> ImageFile:
         decoder = TF_IMAGE if _tensorflow_reads(form, mode, raw_mode, data, mask) else PILLOW
     conversions = {
         "EXIF orientation": turned,
-        "extension of another format": FORMAT_OF.get(os.path.splitext(path)[1].lower()) != form,
+        "extension of another format": bool(path) and FORMAT_OF.get(os.path.splitext(path)[1].lower()) != form,
         form: form not in ("JPEG", "PNG", "BMP"),
         "CMYK": mode == "CMYK",
         "palette": mode in ("P", "PA"),
@@ -240,7 +240,7 @@ def _look(image: Image.Image, form: str, raw_mode: str, deep: bool, mask: bool) 
         width, height = image.size
         image.draft("L", (1, 1))
         image.load()
-        if _orientation(image) in UPRIGHT_BY and _orientation(image) >= 5:
+        if read_orientation(image) in UPRIGHT_BY and read_orientation(image) >= 5:
             width, height = height, width
         return _Look(height, width)
     upright = _upright(image)
@@ -278,9 +278,9 @@ def _read_class_numbers(image: Image.Image, raw_mode: str) -> np.ndarray:
     spread = {"L;2": 85, "L;4": 17}.get(raw_mode, 1)  # Pillow spreads fewer bits over 0 ... 255
     numbers = np.asarray(_upright(image))
     if numbers.dtype != bool and not 0 <= numbers.min() <= numbers.max() <= 255:
-        wrong = numbers.min() if numbers.min() < 0 else numbers.max()
+        number = numbers.min() if numbers.min() < 0 else numbers.max()
         raise Unusable(
-            f"class number {wrong} in a mask; 0 ... 254 are allowed, and {IGNORE_LABEL} for pixels to ignore"
+            f"class number {number} in a mask; 0 ... 254 are allowed, and {IGNORE_LABEL} for pixels to ignore"
         )
     return (numbers // spread if spread > 1 else numbers).astype(np.uint8)
 
@@ -293,7 +293,8 @@ def _raw_mode(image: PillowFile) -> str:
     return arguments or ""
 
 
-def _orientation(image: Image.Image) -> int:
+def read_orientation(image: Image.Image) -> int:
+    """The value of the EXIF tag; 1 where there is none."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # broken metadata: the pixels may be good, and are read as they are stored
@@ -303,7 +304,7 @@ def _orientation(image: Image.Image) -> int:
 def _upright(image: Image.Image) -> Image.Image:
     """The image, loaded and turned. ImageOps.exif_transpose would also rewrite all metadata, and fail on some."""
     image.load()  # first: a PNG may state its orientation at the end, and Pillow turns a TIFF as it loads
-    transpose = UPRIGHT_BY.get(_orientation(image))
+    transpose = UPRIGHT_BY.get(read_orientation(image))
     return image if transpose is None else image.transpose(transpose)
 
 

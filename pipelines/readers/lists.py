@@ -23,11 +23,12 @@ from pipelines.readers.tree import SPLIT_OF, Example, composed
 
 VALID = {"true": "val", "1": "val", "yes": "val", "false": "train", "0": "train", "no": "train"}  # of is_valid
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+USED = ("path", "label", "split", "is_valid")
 FEW = 20  # different whole numbers that are taken for classes, however many images each has
 
 
-def read_list(file: Path) -> list[Example]:
-    """The examples of a .csv file. Raises BadData."""
+def read_list(file: Path, notes: collections.Counter[str]) -> list[Example]:
+    """The examples of a .csv file; columns that are not used are added to the notes. Raises BadData."""
     if not file.exists():
         raise BadData(f"no such file: '{file}' (--dataset)")
     try:
@@ -59,6 +60,9 @@ def read_list(file: Path) -> list[Example]:
     if not any(example.split == "train" for example in examples):
         raise BadData(f"'{file}' has no line of the split train (--dataset)")
     _check_labels(file, [example.label for example in examples])
+    for column in columns:
+        if column not in USED:
+            notes[f"lines whose column '{column}' is not used"] = len(examples)
     return examples
 
 
@@ -99,11 +103,11 @@ def _find(root: Path, path: str) -> str:
     """The path of a file on the disk; each part may be written there in the other of Unicode's two forms."""
     if path.isascii() or os.path.lexists(path):
         return path
-    found = str(root)
+    file = str(root)
     for part in Path(os.path.relpath(path, root)).parts:
         forms = [part, composed(part), unicodedata.normalize("NFD", part)]
-        found = os.path.join(found, next((form for form in forms if os.path.lexists(os.path.join(found, form))), part))
-    return found
+        file = os.path.join(file, next((form for form in forms if os.path.lexists(os.path.join(file, form))), part))
+    return file
 
 
 def _check_column_per_class(file: Path, header: list[str], rows: Sequence[list[str]]) -> None:
@@ -127,7 +131,7 @@ def _check_labels(file: Path, labels: list[str]) -> None:
         if example is not None:
             raise BadData(
                 f"'{file}' has several labels a row, as '{example}': an image is of one class here, and labels joined "
-                f"by '{separator}' would be classes of their own; keep one label a row (--dataset)"
+                f"by '{separator}' would be separate classes; keep one label a row (--dataset)"
             )
     if not all(map(NUMBER.fullmatch, counts)):
         return

@@ -78,11 +78,17 @@ def _places_in_splits(splits: dict[str, Path]) -> Places:
 def _places_by_joined_names(root: Path) -> Places:
     """root/SPLIT + root/SPLIT_MASKS; nothing where there are no such names."""
     meanings = {folder: tree.meaning(folder) for folder in tree.folders(root)}
-    masks = {str(told.split): root / folder for folder, told in meanings.items() if told.split and told.role == "masks"}
+    masks = {
+        str(meaning.split): root / folder
+        for folder, meaning in meanings.items()
+        if meaning.split and meaning.role == "masks"
+    }
     if not any(tree.images(folder) for folder in masks.values()):
         return {}
     images = {
-        str(told.split): root / folder for folder, told in meanings.items() if told.split and told.role != "masks"
+        str(meaning.split): root / folder
+        for folder, meaning in meanings.items()
+        if meaning.split and meaning.role != "masks"
     }
     places = {split: (images.get(split, root / split), folder) for split, folder in masks.items()}
     _check_train(root, places)
@@ -97,9 +103,9 @@ def _check_train(root: Path, places: Places) -> None:
 def _find_two_folders(place: Path) -> tuple[Path, Path] | None:
     """The folders of the images and of the masks in a folder; None if there are no two of such names."""
     folders = tree.folders(place)
-    told = {folder: tree.meaning(folder) for folder in folders}
-    images = [folder for folder, meaning in told.items() if meaning == (None, "images")]
-    masks = [folder for folder, meaning in told.items() if meaning == (None, "masks")]
+    meanings = {folder: tree.meaning(folder) for folder in folders}
+    images = [folder for folder, meaning in meanings.items() if meaning == (None, "images")]
+    masks = [folder for folder, meaning in meanings.items() if meaning == (None, "masks")]
     if [folder.lower() for folder in folders] == ["x", "y"] and _hold_same_names(place, *folders):
         first, second = (_mode(tree.images(place / folder)[0]) for folder in folders)
         if first not in ONE_CHANNEL and second in ONE_CHANNEL:  # else x and y are classes: letters, perhaps

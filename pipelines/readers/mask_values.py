@@ -33,13 +33,13 @@ class MaskValues:
     """The values found in masks.
 
     Args:
-        held: for each mask the values in it.
+        values_of_masks: for each mask the values in it.
     """
 
-    def __init__(self, held: Iterable[Iterable[int]]) -> None:
+    def __init__(self, values_of_masks: Iterable[Iterable[int]]) -> None:
         self.counts: collections.Counter[int] = collections.Counter()
         self.masks = 0
-        for values in held:
+        for values in values_of_masks:
             self.counts.update(values)
             self.masks += 1
 
@@ -65,23 +65,26 @@ def number_values(
     Raises:
         BadData: values that are not listed, or that are no class numbers.
     """
-    found = set(values.counts)
+    distinct = set(values.counts)
+    ignored = ""
+    if IGNORE_LABEL in distinct:
+        ignored = f"masks, of which {values.counts[IGNORE_LABEL]:,} have pixels of {IGNORE_LABEL}, which are ignored"
     if listed is not None:
-        unknown = found - set(listed) - {IGNORE_LABEL}
+        unknown = distinct - set(listed) - {IGNORE_LABEL}
         if unknown:
             raise BadData(
                 f"the masks of {where} hold {values}, but --mask-values lists {', '.join(map(str, listed))}: list all "
                 f"values, or write masks without grey edges (--mask-values)"
             )
-        return Numbering(len(listed), table_of(listed))
-    if found == {0, IGNORE_LABEL} and names in (None, 2):
-        return Numbering(2, table_of((0, IGNORE_LABEL)), BINARY)
+        return Numbering(len(listed), number_listed(listed), "" if IGNORE_LABEL in listed else ignored)
+    if distinct == {0, IGNORE_LABEL} and names in (None, 2):
+        return Numbering(2, number_listed((0, IGNORE_LABEL)), BINARY)
     if names is not None:
-        return Numbering(names, None)
-    count = max(found - {IGNORE_LABEL}, default=0) + 1
-    if len(found - {IGNORE_LABEL}) == count <= MOST_UNNAMED or not found - {IGNORE_LABEL}:
-        return Numbering(count, None)
-    many = len(found) > MOST_UNNAMED
+        return Numbering(names, None, ignored)
+    count = max(distinct - {IGNORE_LABEL}, default=0) + 1
+    if len(distinct - {IGNORE_LABEL}) == count <= MOST_UNNAMED or not distinct - {IGNORE_LABEL}:
+        return Numbering(count, None, ignored)
+    many = len(distinct) > MOST_UNNAMED
     kind = f"more than {MOST_UNNAMED} values, as grey edges give" if many else "values with gaps"
     raise BadData(
         f"the masks of {where} hold {kind}: {values}; classes are 0 ... k, with {IGNORE_LABEL} to ignore: list the "
@@ -89,7 +92,7 @@ def number_values(
     )
 
 
-def table_of(listed: Sequence[int], first: int = 0) -> tuple[int, ...]:
+def number_listed(listed: Sequence[int], first: int = 0) -> tuple[int, ...]:
     """The class of each of the 256 values: its place in `listed`, counted from `first`; IGNORE_LABEL for the others."""
     table = np.full(256, IGNORE_LABEL)
     table[list(listed)] = np.arange(first, first + len(listed))

@@ -13,11 +13,10 @@ import numpy as np
 
 from pipelines.errors import BadData
 from pipelines.pixels import FULL_SCALE, find_white_level
+from pipelines.readers.array_labels import Keys, Targets, read_targets
 from pipelines.readers.channels import CHANNELS, shows_channels_first
 from pipelines.readers.duplicates import count_duplicates
-from pipelines.readers.mask_values import MaskValues, apply_table, number_values
-from pipelines.readers.splits import PERIOD, SPLITS, cut
-from pipelines.targets import IGNORE_LABEL
+from pipelines.readers.splits import PERIOD, SPLITS, cut_by_position
 
 KEYS: dict[str, tuple[tuple[str, str], ...]] = {  # names of inputs and labels; the first pair in the file counts
     "train": (("x_train", "y_train"), ("x", "y"), ("images", "labels")),
@@ -48,8 +47,8 @@ def read_npz(path: str | Path, channels: str = "auto", mask_values: Sequence[int
         channels: "last" or "first" in an example, or "auto": see below.
         mask_values: the value of each class in the masks, in order; default: see `mask_values.number_values`.
 
-    Its keys are x_train, y_train and perhaps x_val, y_val, x_test, y_test; or x, y; or images, labels. `splits.cut`
-    takes a missing split from the training examples. `class_names` is optional. Nothing is unpickled.
+    Its keys are x_train, y_train and perhaps x_val, y_val, x_test, y_test; or x, y; or images, labels. A missing split
+    is taken from the training examples by `splits.cut_by_position`. `class_names` is optional. Nothing is unpickled.
 
     Inputs, by their shape; booleans become uint8 0 and 1, other types stay:
 
@@ -78,46 +77,43 @@ def read_npz(path: str | Path, channels: str = "auto", mask_values: Sequence[int
     where = f"'{path}'"
     keys = _choose_keys(arrays, where)
     inputs = _collect_inputs(arrays, keys, where, channels)
-    labels = {split: _check_labels(arrays[y], inputs[split], where, y) for split, (_, y) in keys.items()}
-    segmentation = labels["train"].ndim > 1
-    for split, (_, y) in keys.items():
-        if (labels[split].ndim > 1) != segmentation:
-            raise BadData(f"{y} of {where} has shape {arrays[y].shape}, unlike {keys['train'][1]} (--dataset)")
-    notes = {}
-    if segmentation:
-        labels, note = _number_masks(labels, keys, arrays.get("class_names"), mask_values, where)
-        notes = {note: sum(map(len, labels.values()))} if note else {}
-    class_names = _name_classes(arrays.get("class_names"), labels, keys, where)
-    labels = {split: _number_labels(labels[split], class_names, where, y) for split, (_, y) in keys.items()}
-
-    missing = [split for split in SPLITS if split not in keys]
-    parts = {split: (inputs[split], labels[split]) for split in keys}
-    if missing:
-        classes = np.zeros(len(inputs["train"]), np.int64) if segmentation else labels["train"]
-        for split, rows in cut(classes, missing).items():
-            parts[split] = inputs["train"][rows], labels["train"][rows]
-    parts = {split: parts[split] for split in SPLITS}
-    x_key = keys["train"][0]
-    for split, (x, _) in parts.items():
-        if len(x) == 0:
-            count = f"{x_key} of {where} has {len(inputs['train'])} examples"
-            hint = f", too few to cut it from: at least {PERIOD}" if split in missing else ""
-            raise BadData(f"the {split} split is empty; {count}{hint} (--dataset)")
+    targets = read_targets(arrays, keys, inputs, mask_values, where)
+    parts = _cut_splits(inputs, targets, keys, where)
     present = np.unique(parts["train"][1])
-    for number, name in enumerate(class_names):
-        if number not in present and not segmentation:
+    for number, name in enumerate(targets.class_names):
+        if number not in present and not targets.segmentation:
             raise BadData(f"class '{name}' of {where} has no training example (--dataset)")
+    x_key = keys["train"][0]
     value_range = _value_range(arrays[x_key].dtype, parts["train"][0], f"{x_key} of {where}")
     return Arrays(
-        task="segmentation" if segmentation else "classification",
-        class_names=class_names,
+        task="segmentation" if targets.segmentation else "classification",
+        class_names=targets.class_names,
         splits=parts,
         value_range=value_range,
         white_level=int(value_range[1]) if arrays[x_key].dtype == np.uint16 else FULL_SCALE,
-        fingerprint=_fingerprint(class_names, parts),
-        duplicates=count_duplicates({split: _contents(*arrays) for split, arrays in parts.items()}),
-        notes=notes,
+        fingerprint=_fingerprint(targets.class_names, parts),
+        duplicates=count_duplicates({split: _contents(*pair) for split, pair in parts.items()}),
+        notes=targets.notes,
     )
+
+
+def _cut_splits(
+    inputs: dict[str, np.ndarray], targets: Targets, keys: Keys, where: str
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(inputs, labels) of each split, the missing ones cut from the training examples. Raises BadData."""
+    missing = [split for split in SPLITS if split not in keys]
+    parts = {split: (inputs[split], targets.labels[split]) for split in keys}
+    x, labels = parts["train"]
+    if missing:
+        classes = np.zeros(len(x), np.int64) if targets.segmentation else labels
+        for split, rows in cut_by_position(classes, missing).items():
+            parts[split] = x[rows], labels[rows]
+    for split in SPLITS:
+        if len(parts[split][0]) == 0:
+            count = f"{keys['train'][0]} of {where} has {len(x)} examples"
+            hint = f", too few to cut it from: at least {PERIOD}" if split in missing else ""
+            raise BadData(f"the {split} split is empty; {count}{hint} (--dataset)")
+    return {split: parts[split] for split in SPLITS}
 
 
 def _load_arrays(path: Path) -> dict[str, Any]:
@@ -157,7 +153,7 @@ def _begins(path: Path) -> bytes:
         raise BadData(f"'{path}' cannot be read: {error.strerror} (--dataset)") from None
 
 
-def _choose_keys(arrays: dict[str, Any], where: str) -> dict[str, tuple[str, str]]:
+def _choose_keys(arrays: dict[str, Any], where: str) -> Keys:
     """The names of the inputs and labels of each split that the file has."""
     keys = {}
     for split, pairs in KEYS.items():
@@ -174,9 +170,7 @@ def _choose_keys(arrays: dict[str, Any], where: str) -> dict[str, tuple[str, str
     return keys
 
 
-def _collect_inputs(
-    arrays: dict[str, np.ndarray], keys: dict[str, tuple[str, str]], where: str, channels: str
-) -> dict[str, np.ndarray]:
+def _collect_inputs(arrays: dict[str, np.ndarray], keys: Keys, where: str, channels: str) -> dict[str, np.ndarray]:
     """The inputs of each split, of one type and shape."""
     inputs = {split: _check_inputs(arrays[x], where, x, channels) for split, (x, _) in keys.items()}
     x_key = keys["train"][0]
@@ -214,106 +208,6 @@ def _check_inputs(x: np.ndarray, where: str, key: str, channels: str) -> np.ndar
         return np.ascontiguousarray(np.moveaxis(x, 1, -1))
     sound = sounds and x.shape[2] <= CHANNELS and x.shape[1] >= 8 * x.shape[2]
     return x[..., None] if x.ndim == 2 or (x.ndim == 3 and not sound) else x
-
-
-def _check_labels(y: np.ndarray, x: np.ndarray, where: str, key: str) -> np.ndarray:
-    """The labels as (n,) or, of masks, as the inputs without channels, their values as in the file. Raises BadData."""
-    if len(y.shape) > 0 and len(y) != len(x):
-        raise BadData(f"{key} of {where} has {len(y)} labels for {len(x)} inputs (--dataset)")
-    if y.dtype.kind not in "biuUS":
-        raise BadData(f"{key} of {where} is {y.dtype}; labels are whole numbers or names (--dataset)")
-    if y.ndim > 1 and y.shape[-1] == 1 and y.shape[:-1] in ((len(x),), x.shape[:-1]):
-        y = y[..., 0]
-    if y.ndim == 1:
-        return y
-    if y.ndim == x.ndim - 1 >= 3 and y.dtype.kind in "biu":
-        if y.shape != x.shape[:-1]:
-            sizes = ["×".join(map(str, reversed(shape))) for shape in (y.shape[1:], x.shape[1:-1])]
-            units = ("pixels", "images") if x.ndim == 4 else ("voxels", "volumes")
-            raise BadData(
-                f"{key} of {where} has masks of {sizes[0]} {units[0]}, but its {units[1]} {sizes[1]} (--dataset)"
-            )
-        return y
-    hint = ""
-    if y.ndim == 2 and y.dtype.kind in "biu":
-        one_hot = bool((y != 0).sum(1).max(initial=0) <= 1)
-        hint = "; of one-hot rows take argmax(1)" if one_hot else "; several labels an example are not possible"
-    raise BadData(
-        f"{key} of {where} has shape {y.shape}; labels are (n,), masks of images (n, h, w), of volumes "
-        f"(n, d, h, w){hint} (--dataset)"
-    )
-
-
-def _number_masks(
-    masks: dict[str, np.ndarray],
-    keys: dict[str, tuple[str, str]],
-    class_names: np.ndarray | None,
-    mask_values: Sequence[int] | None,
-    where: str,
-) -> tuple[dict[str, np.ndarray], str]:
-    """The masks as class numbers, and what the user should know. Raises BadData."""
-    for split, y in masks.items():
-        if y.size and (y.min() < 0 or y.max() > IGNORE_LABEL):
-            wrong = y.min() if y.min() < 0 else y.max()
-            raise BadData(
-                f"{keys[split][1]} of {where} has class {wrong}; classes of masks are 0 ... 254, and {IGNORE_LABEL} to "
-                f"ignore (--dataset)"
-            )
-    values = MaskValues(np.unique(mask).astype(int).tolist() for y in masks.values() for mask in y)
-    names = None if class_names is None else class_names.size
-    if mask_values is not None and names not in (None, len(mask_values)):
-        raise BadData(
-            f"class_names of {where} holds {names} names, but {len(mask_values)} values are listed (--mask-values)"
-        )
-    numbering = number_values(values, where, listed=mask_values, names=names)
-    return {split: apply_table(y, numbering.table) for split, y in masks.items()}, numbering.note
-
-
-def _name_classes(
-    class_names: np.ndarray | None, labels: dict[str, np.ndarray], keys: dict[str, tuple[str, str]], where: str
-) -> tuple[str, ...]:
-    """The names in order: those of the file, or those in the training labels, or numbers up to the largest."""
-    if class_names is not None:
-        names = tuple(map(_text, class_names.ravel()))
-        if len(set(names)) < len(names):
-            raise BadData(f"class_names of {where} has a name twice (--dataset)")
-    elif labels["train"].dtype.kind in "US":
-        names = tuple(sorted(set(map(_text, labels["train"]))))
-    else:
-        masks = labels["train"].ndim > 1
-        most = IGNORE_LABEL if masks else len(labels["train"])
-        count = 0
-        for split, y in labels.items():
-            numbers = y[y != IGNORE_LABEL] if masks else y
-            if numbers.size and y.dtype.kind in "biu":
-                count = max(count, int(numbers.max()) + 1)
-            if count > most:
-                limit = "of masks are 0 ... 254" if masks else f"have examples, and there are {most} to train on"
-                raise BadData(f"{keys[split][1]} of {where} has class {count - 1}; classes {limit} (--dataset)")
-        names = tuple(str(number) for number in range(count))
-    if len(names) < 2:
-        raise BadData(f"{keys['train'][1]} of {where} has {len(names)} class; at least two are needed (--dataset)")
-    return names
-
-
-def _number_labels(y: np.ndarray, class_names: tuple[str, ...], where: str, key: str) -> np.ndarray:
-    """The class numbers, int64 (n,) or uint8 (n, h, w), the latter perhaps IGNORE_LABEL. Raises BadData."""
-    if y.dtype.kind in "US":
-        numbers = {name: number for number, name in enumerate(class_names)}
-        unknown = next((name for name in map(_text, y) if name not in numbers), None)
-        if unknown is not None:
-            raise BadData(f"{key} of {where} has '{unknown}', which is no class of the training labels (--dataset)")
-        return np.array([numbers[_text(name)] for name in y], np.int64)
-    y = y.astype(np.int64)
-    wrong = y[((y < 0) | (y >= len(class_names))) & ((y != IGNORE_LABEL) | (y.ndim == 1))]
-    if wrong.size:
-        ignore = f" or {IGNORE_LABEL}, ignore" if y.ndim > 1 else ""
-        raise BadData(f"{key} of {where} has class {wrong[0]}; 0 ... {len(class_names) - 1}{ignore} (--dataset)")
-    return y if y.ndim == 1 else y.astype(np.uint8)
-
-
-def _text(name: str | bytes) -> str:
-    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 
 def _value_range(dtype: np.dtype, x: np.ndarray, what: str) -> tuple[float, float]:

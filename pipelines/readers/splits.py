@@ -1,6 +1,7 @@
 """Cutting missing validation and test examples from the training examples.
 
-`cut_by_content` serves files, which come and go: the split of one does not depend on the others. `cut` serves arrays.
+`cut_by_content` serves files, which come and go: the split of one does not depend on the others. `cut_by_position`
+serves arrays.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ BEGINS = {"test": 0.0, "validation": 0.1}
 LEAST = 5  # different contents from which a class has some in each split
 
 
-def cut(labels: np.ndarray, missing: Sequence[str]) -> dict[str, np.ndarray]:
+def cut_by_position(labels: np.ndarray, missing: Sequence[str]) -> dict[str, np.ndarray]:
     """Divide training examples among "train" and the splits in `missing`: 90/10, or 80/10/10 for two.
 
     The rule depends on the order and the labels alone: a fixed seed shuffles the examples of each class, the classes

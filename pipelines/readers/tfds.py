@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import functools
 import hashlib
-import io
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from PIL import Image
 
 from pipelines.catalogue import CHARACTERS
 from pipelines.errors import BadData
-from pipelines.readers import image_files
-from pipelines.readers.mask_values import MaskValues, Numbering, apply_table, number_values, table_of
+from pipelines.pixels import FULL_SCALE, choose_white_level
+from pipelines.readers import records
+from pipelines.readers.features import Columns, choose_columns, is_picture, read_dataset, shape_of
+from pipelines.readers.image_files import ImageFile
+from pipelines.readers.mask_values import MaskValues, Numbering, number_values
 from pipelines.sources import Contents, Decoded, Encoded, Source, Stream
 
-MASKS = ("segmentation_mask", "segmentation_label")
-# Masks without names for their values: the names of the classes, and the value of the first.
-MASK_CLASSES = {"oxford_iiit_pet": (("pet", "background", "outline"), 1)}
-SECOND = 16_000  # samples: sounds of various lengths are cut or padded to a second of speech
 READ_AT_ONCE = 256  # examples
-
-
-@dataclasses.dataclass(frozen=True)
-class Columns:
-    """Which features of a data set are used; "image" is the network's input, also if it is a sound or a volume."""
-
-    task: str
-    names: dict[str, str]  # image, label, mask -> feature; boxes -> the feature with bbox and label
-    class_names: tuple[str, ...]
-    mask_table: tuple[int, ...] | None = None  # the class of each value of the masks; None: the value
 
 
 def read_builder(
@@ -55,9 +44,10 @@ def read_builder(
         mask_values: the value of each class in the masks, in order; default: see `mask_values.number_values`.
 
     Raises:
-        BadData: it does not serve the task, has no training split or an empty one, or labels that are no class.
+        BadData: it does not serve the task, has no training split or an empty one, labels that are no class, or images
+            that cannot be used.
     """
-    columns = _columns(builder, name, task)
+    columns = choose_columns(builder, name, task)
     splits = _splits(builder, name)
     notes = {}
     if columns.task == "segmentation" and (mask_values is not None or not columns.class_names):
@@ -69,145 +59,140 @@ def read_builder(
     for split, size in sizes.items():
         if not size:
             raise BadData(f"data set '{name}' has no example in {splits[split]}, its {split} split (--dataset)")
-    feature = builder.info.features[columns.names["image"]]
-    shape = _shape(feature)
-    dtype = np.dtype(feature.np_dtype)
-    bases = {spec.split("[")[0] for spec in splits.values()}
-    stored = sum(builder.info.splits[base].num_bytes for base in bases)
-    value_range: tuple[float, float] = (0, 255) if dtype == np.uint8 else (0, 32768)
-    source: Source
-    if _decoded_bytes(shape, dtype, sum(sizes.values())) <= memory:
-        source = _read_decoded(builder, splits, columns)
-        if dtype not in (np.uint8, np.int16):
-            images = source.columns["train"]["image"].numpy()
-            value_range = (float(images.min()), float(images.max()))
-    elif dtype != np.uint8:
-        raise BadData(
-            f"data set '{name}' has examples of {dtype} that take more than the {memory >> 20:,} MiB "
-            f"allowed in memory (--data-memory)"
-        )
-    elif stored <= memory:
-        source = _read_encoded(builder, splits, columns)
-    else:
-        datasets = {
-            split: _dataset(builder, spec, columns, encoded=True).map(_with_decoder) for split, spec in splits.items()
-        }
-        source = Stream(datasets, sizes, stored / sum(sizes.values()), memory)
+    prepared = _Prepared(builder, name, splits, sizes, columns)
+    inputs = _read_images(prepared, memory) if prepared.pictures else _read_arrays(prepared, memory)
     if columns.task == "classification":
-        _check_labels(source, columns, name)
+        _check_labels(inputs.source, prepared)
     return Contents(
         task=columns.task,
         class_names=columns.class_names,
-        shape=shape,
-        source=source,
-        value_range=value_range,
+        shape=inputs.shape,
+        source=inputs.source,
+        value_range=inputs.value_range,
+        white_level=inputs.white_level,
         fingerprint=_fingerprint(builder, splits),
         characters=name.split("/")[0] in CHARACTERS,
         mask_table=columns.mask_table,
-        notes=notes,
+        notes=notes | inputs.notes,
     )
 
 
-def _decoded_bytes(shape: tuple[int | None, ...], dtype: np.dtype, examples: int) -> float:
-    """The memory that all examples take decoded, in bytes; infinite if their shapes differ."""
-    lengths = [length for length in shape if length is not None]
-    return float(examples * np.prod(lengths) * dtype.itemsize) if len(lengths) == len(shape) else math.inf
+@dataclasses.dataclass(frozen=True)
+class _Prepared:
+    """A data set on the disk, and what is used of it."""
+
+    builder: tfds.core.DatasetBuilder
+    name: str
+    splits: dict[str, str]  # split -> TFDS slice
+    sizes: dict[str, int]
+    columns: Columns
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Of an example, channels last; alpha is no channel."""
+        shape = shape_of(self.builder.info.features[self.columns.names["image"]])
+        return (*shape[:-1], min(shape[-1] or 3, 3)) if self.pictures else shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(self.builder.info.features[self.columns.names["image"]].np_dtype)
+
+    @property
+    def pictures(self) -> bool:
+        """Whether the inputs are image files of 8 bits a channel or of 16-bit grey."""
+        return is_picture(self.builder.info.features[self.columns.names["image"]])
+
+    @property
+    def placed(self) -> bool:
+        """Whether the targets are places in the image: boxes, masks."""
+        return bool({"boxes", "mask"} & set(self.columns.names))
+
+    @property
+    def stored(self) -> int:
+        """Bytes of the records."""
+        bases = {spec.split("[")[0] for spec in self.splits.values()}
+        return sum(self.builder.info.splits[base].num_bytes for base in bases)
+
+    @property
+    def decoded(self) -> float:
+        """The memory that all examples take decoded, in bytes; infinite if their shapes differ."""
+        lengths = [length for length in self.shape if length is not None]
+        size = 1 if self.pictures else self.dtype.itemsize
+        examples = sum(self.sizes.values())
+        return float(examples * np.prod(lengths) * size) if len(lengths) == len(self.shape) else math.inf
+
+    def datasets(self) -> dict[str, tf.data.Dataset]:
+        """The examples of each split, image files encoded."""
+        return {split: read_dataset(self.builder, spec, self.columns) for split, spec in self.splits.items()}
+
+    def where(self, split: str) -> str:
+        return f"the {split} split of data set '{self.name}'"
 
 
-def _read_decoded(builder: tfds.core.DatasetBuilder, splits: dict[str, str], columns: Columns) -> Decoded:
-    arrays = {split: _arrays(_dataset(builder, spec, columns)) for split, spec in splits.items()}
-    for values in arrays.values():
-        if "mask" in values:
-            values["mask"] = apply_table(values["mask"], columns.mask_table)
-    return Decoded(arrays)
+class _Inputs(NamedTuple):
+    """The examples, and what their values mean."""
+
+    source: Source
+    shape: tuple[int | None, ...]
+    value_range: tuple[float, float]
+    white_level: int
+    notes: dict[str, int]  # images that are converted, by what is odd about them
 
 
-def _read_encoded(builder: tfds.core.DatasetBuilder, splits: dict[str, str], columns: Columns) -> Encoded:
-    arrays = {split: _arrays(_dataset(builder, spec, columns, encoded=True)) for split, spec in splits.items()}
-    arrays = {split: _with_decoders(values) for split, values in arrays.items()}
-    shapes = [Image.open(io.BytesIO(image)).size[::-1] for image in arrays["train"]["image"]]
-    return Encoded(arrays, np.array(shapes), files=False)
-
-
-def _columns(builder: tfds.core.DatasetBuilder, name: str, task: str | None) -> Columns:
-    """The features for `task`, or for the first task that the data set serves."""
-    features = dict(builder.info.features)
-    served = {}
-    picture = "image" if "image" in features else next((key for key in features if key.startswith("image_")), None)
-    label = features.get("label")
-    if isinstance(label, tfds.features.ClassLabel):
-        for key in ("image", "audio", "volume"):
-            if key in features:
-                served["classification"] = Columns(
-                    "classification", {"image": key, "label": "label"}, tuple(label.names)
-                )
-                break
-    mask = next((key for key in MASKS if key in features), None)
-    if picture and mask:
-        names = tuple(getattr(features[mask], "names", None) or ())
-        table = None
-        if not names and name.split("/")[0] in MASK_CLASSES:
-            names, first = MASK_CLASSES[name.split("/")[0]]
-            table = table_of(range(first, first + len(names)))
-        served["segmentation"] = Columns("segmentation", {"image": picture, "mask": mask}, names, table)
-    objects = next((key for key in features if {"bbox", "label"} <= set(_inner(features[key]))), None)
-    if picture and objects:
-        names = tuple(_inner(features[objects])["label"].names)
-        served["detection"] = Columns("detection", {"image": picture, "boxes": objects}, names)
-    if picture:
-        served["reconstruction"] = Columns("reconstruction", {"image": picture}, ())
-    if not served or (task is None and list(served) == ["reconstruction"]):
-        raise BadData(
-            f"data set '{name}' has {', '.join(features)}: no image, audio or volume with a label, "
-            f"a mask or boxes (--dataset)"
+def _read_images(prepared: _Prepared, memory: int) -> _Inputs:
+    """Images in files of 8 bits a channel or of 16-bit grey: encoded in memory, or a stream."""
+    channels = prepared.shape[-1]
+    assert channels is not None
+    datasets = prepared.datasets()
+    if min(prepared.stored, prepared.decoded) > memory:
+        white_level, notes = choose_white_level(_find_samples(datasets))
+        add = functools.partial(records.with_decoders, channels=channels, as_stored=prepared.placed)
+        streams = {split: dataset.map(add, tf.data.AUTOTUNE) for split, dataset in datasets.items()}
+        stream = Stream(streams, prepared.sizes, prepared.stored / sum(prepared.sizes.values()), memory)
+        return _Inputs(stream, prepared.shape, (0, 255), white_level, notes)
+    encoded = {}
+    examined = {}
+    for split, dataset in datasets.items():
+        encoded[split], examined[split] = records.examine_split(
+            _arrays(dataset), channels, prepared.placed, prepared.where(split)
         )
-    if task is not None and task not in served:
-        raise BadData(f"data set '{name}' serves {', '.join(served)}, not {task} (--dataset, --arch)")
-    return served[task or next(iter(served))]
+    white_level, remarks = choose_white_level([pair for images in examined.values() for pair in images.samples])
+    notes = collections.Counter(remarks)
+    for images in examined.values():
+        notes.update(images.notes)
+    shape = prepared.shape
+    if any((images.shapes != shape[:2]).any() for images in examined.values()):  # None is no size; or one lies turned
+        shape = (None, None, channels)
+    return _Inputs(Encoded(encoded, examined["train"].shapes, files=False), shape, (0, 255), white_level, dict(notes))
 
 
-def _inner(feature: tfds.features.FeatureConnector) -> dict[str, Any]:
-    """The features of each element of a sequence of dicts; none for any other feature."""
-    inner = getattr(feature, "feature", None)
-    return dict(inner) if isinstance(inner, tfds.features.FeaturesDict) else {}
+def _find_samples(datasets: dict[str, tf.data.Dataset]) -> list[tuple[int, ...]]:
+    """The least and largest sample of each image of 16-bit grey in a stream, which is read for it if it begins so."""
+
+    def samples(dataset: tf.data.Dataset) -> list[tuple[int, ...]]:
+        images = dataset.map(lambda example: example["image"]).as_numpy_iterator()
+        files = map(records.examine_record, images)
+        return [file.samples for file in files if isinstance(file, ImageFile) and file.samples]
+
+    if not samples(datasets["train"].take(READ_AT_ONCE)):
+        return []
+    return [pair for dataset in datasets.values() for pair in samples(dataset)]
 
 
-def _shape(feature: tfds.features.FeatureConnector) -> tuple[int | None, ...]:
-    """The shape of an example, channels last."""
-    shape = tuple(feature.shape)
-    if len(shape) == 1:  # a sound, of one channel
-        return (shape[0] or SECOND, 1)
-    return (*shape[:-1], shape[-1] or 3)
-
-
-def _dataset(builder: tfds.core.DatasetBuilder, spec: str, columns: Columns, encoded: bool = False) -> tf.data.Dataset:
-    """The examples of a TFDS slice in their order, as dicts with "image", "label", "mask", "boxes", "labels"."""
-    pictures = [columns.names[name] for name in ("image", "mask") if name in columns.names] if encoded else []
-    dataset = builder.as_dataset(
-        split=spec,
-        read_config=tfds.ReadConfig(try_autocache=False),
-        decoders={name: tfds.decode.SkipDecoding() for name in pictures},
-    )
-    shape = _shape(builder.info.features[columns.names["image"]])
-
-    def select(example: dict[str, Any]) -> dict[str, tf.Tensor]:
-        names = [name for name in ("image", "label", "mask") if name in columns.names]
-        result: dict[str, Any] = {name: example[columns.names[name]] for name in names}
-        if "boxes" in columns.names:
-            objects = example[columns.names["boxes"]]
-            yxyx = objects["bbox"]  # ymin, xmin, ymax, xmax in shares of the image
-            result |= {"boxes": tf.gather(yxyx, [1, 0, 3, 2], axis=-1), "labels": objects["label"]}
-        if len(shape) == 2:
-            result["image"] = _cut_or_pad(result["image"], shape)
-        return result
-
-    return dataset.map(select, tf.data.AUTOTUNE)
-
-
-def _cut_or_pad(sound: tf.Tensor, shape: tuple[int | None, ...]) -> tf.Tensor:
-    """Cut a sound (samples,) or (samples, channels), or pad it with silence, to `shape`."""
-    sound = tf.reshape(sound, (-1, shape[1]))[: shape[0]]
-    return tf.ensure_shape(tf.pad(sound, [(0, shape[0] - tf.shape(sound)[0]), (0, 0)]), shape)
+def _read_arrays(prepared: _Prepared, memory: int) -> _Inputs:
+    """Sounds, volumes and images of other numbers, which must fit in memory."""
+    dtype = prepared.dtype
+    if prepared.decoded > memory:
+        raise BadData(
+            f"data set '{prepared.name}' has examples of {dtype} that take more than the {memory >> 20:,} MiB "
+            f"allowed in memory (--data-memory)"
+        )
+    arrays = {split: _arrays(dataset) for split, dataset in prepared.datasets().items()}
+    value_range: tuple[float, float] = (0, 255) if dtype == np.uint8 else (0, 32768)
+    if dtype not in (np.uint8, np.int16):
+        images = arrays["train"]["image"]
+        value_range = (float(images.min()), float(images.max()))
+    return _Inputs(Decoded(arrays), prepared.shape, value_range, FULL_SCALE, {})
 
 
 def _arrays(dataset: tf.data.Dataset) -> dict[str, np.ndarray]:
@@ -227,41 +212,20 @@ def _arrays(dataset: tf.data.Dataset) -> dict[str, np.ndarray]:
     return {name: np.concatenate(values) for name, values in columns.items()}
 
 
-def _with_decoders(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The columns of encoded images with "decoder" and "mask_decoder"."""
-    jpeg = [image.startswith(b"\xff\xd8\xff") for image in columns["image"]]
-    decoders = {"decoder": np.where(jpeg, image_files.TF_JPEG, image_files.TF_IMAGE).astype("uint8")}
-    if "mask" in columns:
-        decoders["mask_decoder"] = np.full(len(jpeg), image_files.TF_IMAGE, "uint8")
-    return columns | decoders
-
-
-def _with_decoder(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """An encoded example with "decoder" and "mask_decoder"."""
-    jpeg = tf.io.is_jpeg(example["image"])
-    decoders = {
-        "decoder": tf.where(
-            jpeg, tf.constant(image_files.TF_JPEG, tf.uint8), tf.constant(image_files.TF_IMAGE, tf.uint8)
-        )
-    }
-    if "mask" in example:
-        decoders["mask_decoder"] = tf.constant(image_files.TF_IMAGE, tf.uint8)
-    return example | decoders
-
-
-def _check_labels(source: Source, columns: Columns, name: str) -> None:
+def _check_labels(source: Source, prepared: _Prepared) -> None:
     """Raise if a label is no class. TFDS writes none but -1, unknown; of a stream the first examples are checked."""
-    for split in source.sizes:
+    classes = len(prepared.columns.class_names)
+    for split, dataset in prepared.datasets().items():
         if isinstance(source, Stream):
-            labels = source.splits[split].take(READ_AT_ONCE).map(lambda example: example["label"])
-            labels = np.array(list(labels.as_numpy_iterator()))
+            first = dataset.take(READ_AT_ONCE).map(lambda example: example["label"])
+            labels = np.array(list(first.as_numpy_iterator()))
         else:
             labels = source.columns[split]["label"].numpy()
-        wrong = labels[(labels < 0) | (labels >= len(columns.class_names))]
-        if len(wrong):
+        outside = labels[(labels < 0) | (labels >= classes)]
+        if len(outside):
             raise BadData(
-                f"data set '{name}': {len(wrong):,} of {len(labels):,} labels in its {split} split are no class: "
-                f"{wrong[0]}, allowed 0 ... {len(columns.class_names) - 1} (--dataset)"
+                f"data set '{prepared.name}': {len(outside):,} of {len(labels):,} labels in its {split} split are no "
+                f"class: {outside[0]}, allowed 0 ... {classes - 1} (--dataset)"
             )
 
 
@@ -273,16 +237,14 @@ def _number_mask_values(
     mask_values: Sequence[int] | None,
 ) -> tuple[Numbering, int]:
     """The class of each value of the masks, and the number of masks. Raises BadData."""
-
-    def held(example: dict[str, tf.Tensor]) -> tf.Tensor:
-        return tf.math.bincount(tf.cast(example["mask"], tf.int32), minlength=256, maxlength=256) > 0
-
-    presence = [
-        row
+    unnumbered = dataclasses.replace(columns, mask_table=None)
+    values = MaskValues(
+        records.find_mask_values(mask, f"mask {number} of {spec} in data set '{name}'")
         for spec in splits.values()
-        for row in _dataset(builder, spec, columns).map(held, tf.data.AUTOTUNE).as_numpy_iterator()
-    ]
-    values = MaskValues(np.flatnonzero(row).tolist() for row in presence)
+        for number, mask in enumerate(
+            read_dataset(builder, spec, unnumbered).map(lambda example: example["mask"]).as_numpy_iterator()
+        )
+    )
     names = len(columns.class_names) or None
     if mask_values is not None and names not in (None, len(mask_values)):
         raise BadData(

@@ -30,7 +30,7 @@ SPLIT_OF = {
     "testing": "test",
     "tst": "test",
 }
-FILLERS = ("set", "data", "dataset", "seg", "split")  # seg_train, training_set: words beside a split's name
+FILLERS = ("set", "data", "dataset", "seg", "split")  # seg_train, training_set: words next to a split's name
 IMAGES = ("images", "image", "imgs", "img", "jpegimages", "pictures")
 VOC_MASKS = "segmentationclass"
 MASKS = (

@@ -17,7 +17,7 @@ import numpy as np
 from pipelines.errors import BadData
 from pipelines.readers import tree
 from pipelines.readers.npz import Arrays
-from pipelines.readers.splits import SPLITS, cut
+from pipelines.readers.splits import SPLITS, cut_by_position
 
 LAYOUTS = "CLASS/*.wav, or train/CLASS/*.wav and test/CLASS/*.wav"
 
@@ -107,7 +107,7 @@ def _divide(splits: list[str], labels: np.ndarray) -> dict[str, np.ndarray]:
     rows = {split: np.flatnonzero([name == split for name in splits]) for split in SPLITS}
     train = rows["train"]
     missing = [split for split in SPLITS if not len(rows[split])]
-    return rows | {split: train[part] for split, part in cut(labels[train], missing).items()}
+    return rows | {split: train[part] for split, part in cut_by_position(labels[train], missing).items()}
 
 
 def _read_all(root: Path, names: list[str], length: int) -> tuple[np.ndarray, np.ndarray, collections.Counter[int]]:

@@ -51,7 +51,7 @@ def test_interval_of_equal_values():
     assert interval([3.0] * 5) == (3, 3)
 
 
-class Listed:
+class ListOracle:
     """An oracle that proposes what a list holds, and stops a trial after `stop` epochs.
 
     `reports` has (epoch, accuracy) of each update, and the status of each end.
@@ -90,14 +90,14 @@ def full():
 
 def test_a_search_spends_epochs_and_counts(full):
     table, points = full
-    oracle = Listed([points[0], *[points[3]] * 9, points[-1], points[-1]])
+    oracle = ListOracle([points[0], *[points[3]] * 9, points[-1], points[-1]])
     run = search.search(table, oracle, seed=0)
     last = len(points) - 1
     assert run.regrets == pytest.approx([(last - 3) / 1000, 0, 0, 0])  # ten trials, of which the last is the tenth
     assert (run.proposals, run.repeats) == (12, 9)
     assert oracle.reports.count("COMPLETED") == 12
-    seen = np.random.default_rng(0).integers(2, size=len(points))
-    assert oracle.reports[5] == (6, pytest.approx(0.06 + 0.0005 * seen[0]))
+    draws = np.random.default_rng(0).integers(2, size=len(points))
+    assert oracle.reports[5] == (6, pytest.approx(0.06 + 0.0005 * draws[0]))
 
 
 def test_what_was_trained_longer_goes_before_what_was_stopped(full):
@@ -105,7 +105,7 @@ def test_what_was_trained_longer_goes_before_what_was_stopped(full):
     table, points = full
     promoted = {**points[2], "tuner/epochs": 6, "tuner/initial_epoch": 2, "tuner/trial_id": "0"}
     short = [{**points[n], "tuner/epochs": 2, "tuner/initial_epoch": 0} for n in (2, 200)]
-    oracle = Listed([*short, promoted])
+    oracle = ListOracle([*short, promoted])
     run = search.search(table, oracle, seed=0)
     assert [report[0] for report in oracle.reports if report != "COMPLETED"] == [1, 2, 1, 2, 3, 4, 5, 6]
     assert run.regrets[-1] == pytest.approx((len(points) - 1 - 2) / 1000)
@@ -114,10 +114,10 @@ def test_what_was_trained_longer_goes_before_what_was_stopped(full):
 
 def test_a_stopped_trial_ends_after_its_epoch(full):
     table, points = full
-    stopped = Listed(points[:3], stop=1)
-    search.search(table, stopped, seed=0)
-    assert stopped.reports.count("STOPPED") == 3
-    assert len(stopped.reports) == 6
+    oracle = ListOracle(points[:3], stop=1)
+    search.search(table, oracle, seed=0)
+    assert oracle.reports.count("STOPPED") == 3
+    assert len(oracle.reports) == 6
 
 
 def test_a_table_that_lacks_trainings_says_so(tmp_path):

@@ -52,7 +52,11 @@ def test_weights_of_one_neuron_of_an_mlp():
     assert costs.standard((5, 5), 3, 1, 1).parameters == 75 + 1
 
 
-SIZE, DEPTH, FILTERS, SIDE = 28, 128, 32, 3  # the example, without padding, stride 1
+# The example, without padding, stride 1.
+SIZE = 28
+DEPTH = 128
+FILTERS = 32
+SIDE = 3
 PLACES = conv_output_size(SIZE, SIDE) ** 2
 
 
@@ -73,6 +77,9 @@ def test_number_of_parameters_and_operations():
     assert layer.accumulations == slices.accumulations + (DEPTH - 1) * PLACES * FILTERS == 24_898_432
     assert layer.operations == layer.multiplications + layer.bias_sums + layer.accumulations
 
+
+def test_the_costs_of_keras_layer_are_those_of_the_example():
+    layer = costs.standard((SIDE, SIDE), DEPTH, FILTERS, PLACES)
     keras_layer = keras.layers.Conv2D(FILTERS, SIDE)
     inputs = keras.Input((SIZE, SIZE, DEPTH))
     table = cost.cost_table(keras.Model(inputs, keras_layer(inputs)))
@@ -92,7 +99,12 @@ def test_exercise_1_a_bottleneck():
 
     The gain: 11.0 times fewer parameters, 10.6 times fewer multiplications.
     """
-    n, m, d, k, f, b = SIZE**2, PLACES, DEPTH, FILTERS, SIDE**2, 8
+    n = SIZE**2
+    m = PLACES
+    d = DEPTH
+    k = FILTERS
+    f = SIDE**2
+    b = 8
     block = costs.total(costs.standard((1, 1), d, b, n), costs.standard((SIDE, SIDE), b, k, m))
     assert block == LayerCost(
         parameters=(d + 1) * b + (f * b + 1) * k,
@@ -119,7 +131,10 @@ def test_exercise_2_depthwise_separable():
 
     The gain in multiplications is F F K / (F F + K) = 288 / 41 = 7.0, the same in parameters but for the biases.
     """
-    m, d, k, f = PLACES, DEPTH, FILTERS, SIDE**2
+    m = PLACES
+    d = DEPTH
+    k = FILTERS
+    f = SIDE**2
     block = costs.separable((SIDE, SIDE), d, k, m)
     assert block == LayerCost(
         parameters=f * d + (d + 1) * k,
@@ -273,6 +288,9 @@ def test_mobilenet_row_by_row(mobilenet):
                 expected = costs.depthwise(filters[:2], filters[2], places, bias=False)
         assert (row.params, row.multiplications) == (expected.parameters, expected.multiplications)
         assert row.additions == expected.accumulations + expected.bias_sums
+
+
+def test_the_pooling_of_mobilenet(mobilenet):
     pooling = next(layer for layer in mobilenet.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D))
     assert pooling.input.shape[1:] == (7, 7, 1024)  # "Avg Pool / s1, Pool 7x7", which leaves the 1 x 1 of the next row
     assert pool_output_size(7, 7, 1) == 1

@@ -174,9 +174,9 @@ def test_sigmoid_cross_entropy():
 
     p = float(ops.sigmoid(2.0))
     slide = -0 * np.log(p) + (1 - 0) * np.log(1 - p)
-    right = float(loss(np.zeros((1, 1)), np.array([[2.0]])))
-    assert slide < 0 < right
-    assert right == pytest.approx(-slide, rel=1e-6)
+    corrected = float(loss(np.zeros((1, 1)), np.array([[2.0]])))
+    assert slide < 0 < corrected
+    assert corrected == pytest.approx(-slide, rel=1e-6)
 
 
 def test_softmax_cross_entropy():
@@ -196,7 +196,8 @@ def test_softmax_cross_entropy():
 def test_multiclass_hinge():
     """Slide "Multiclass Classification": the sum over the wrong classes of max(0, score - score of the true + 1)."""
     loss = MulticlassHinge(dtype="float64")
-    dog, ship = 437.9 + 100.4 + 1, 60.75 + 100.4 + 1
+    dog = 437.9 + 100.4 + 1
+    ship = 60.75 + 100.4 + 1
     assert float(loss(CAT, SCORES)) == pytest.approx(dog + ship)
     assert float(loss(DOG, SCORES)) == 0
 
@@ -207,7 +208,8 @@ def test_regression_losses():
     Its L2 equates norm and square. Its smooth L1, "0.5 where |d| >= 0.5, otherwise half of L2", is garbled: it jumps at
     0.5 and is flat beyond; Huber's is d^2 / 2 up to 1 and |d| - 1/2 beyond.
     """
-    true, predicted = np.array([[438.4], [0.0]]), np.array([[437.9], [60.75]])
+    true = np.array([[438.4], [0.0]])
+    predicted = np.array([[437.9], [60.75]])
     l2, l1, smooth = (
         kind(reduction=None, dtype="float64")
         for kind in (losses.MeanSquaredError, losses.MeanAbsoluteError, losses.Huber)

@@ -69,7 +69,8 @@ def test_neurons_that_share_no_weights(depth, parameters):
 def test_sobel_as_a_layer():
     """UCL, slide "Depthwise separable kernels": [1, 2, 1]^T [1, 0, -1] has 6 numbers and filters as the 9 do."""
     image = np.random.default_rng(0).integers(0, 9, (7, 8))
-    column, row = np.array([1, 2, 1]), np.array([1, 0, -1])
+    column = np.array([1, 2, 1])
+    row = np.array([1, 0, -1])
     layer = layers.SpatiallySeparableConv2D(1, 3, use_bias=False)
     layer(batch(image))
     layer.set_weights([column.reshape(3, 1, 1, 1), row.reshape(1, 3, 1, 1)])
@@ -85,7 +86,7 @@ def test_dilated_context_sees_67_pixels():
     """Lecture 5, slide "Dilation in Segmentation": the field of Yu & Koltun's module, measured by its gradient."""
     kernels = [3, 3, 3, 3, 3, 3, 3, 1]
     dilations = [1, 1, 2, 4, 8, 16, 1, 1]
-    for depth, printed in enumerate([3, 5, 9, 17, 33, 65, 67, 67], start=1):
+    for depth, size in enumerate([3, 5, 9, 17, 33, 65, 67, 67], start=1):
         stack = list(zip(kernels[:depth], dilations[:depth], strict=True))
         model = keras.Sequential(
             [keras.layers.Conv2D(1, k, dilation_rate=d, kernel_initializer="ones", use_bias=False) for k, d in stack]
@@ -95,8 +96,8 @@ def test_dilated_context_sees_67_pixels():
             tape.watch(image)
             output = model(image)
             first = output[:, 0, 0]
-        seen = np.argwhere(tape.gradient(first, image)[0, ..., 0].numpy())
-        assert seen.min(0).tolist() == [0, 0]
-        assert (seen.max(0) + 1).tolist() == [printed, printed]
-        assert output.shape[1] == 71 - printed + 1
-        assert receptive_field([(k, 1, 0, d) for k, d in stack]).size == printed
+        places = np.argwhere(tape.gradient(first, image)[0, ..., 0].numpy())
+        assert places.min(0).tolist() == [0, 0]
+        assert (places.max(0) + 1).tolist() == [size, size]
+        assert output.shape[1] == 71 - size + 1
+        assert receptive_field([(k, 1, 0, d) for k, d in stack]).size == size

@@ -130,11 +130,13 @@ def test_batch_normalisation_keeps_96_of_each():
     """Slide "2D Batchnorm": 96 means, deviations, gammas and betas, of the whole map and not of a position."""
     layer = keras.layers.BatchNormalization(epsilon=0.0)
     x = np.random.default_rng(0).normal(2, 3, size=(4, 5, 6, 96)).astype("float32")
-    gamma, beta = np.linspace(1, 2, 96, dtype="float32"), np.linspace(-1, 1, 96, dtype="float32")
+    gamma = np.linspace(1, 2, 96, dtype="float32")
+    beta = np.linspace(-1, 1, 96, dtype="float32")
     layer.build(x.shape)
     assert [w.shape for w in layer.weights] == [(96,)] * 4
     layer.set_weights([gamma, beta, *layer.get_weights()[2:]])
     output = ops.convert_to_numpy(layer(x, training=True))
-    mean, deviation = x.mean((0, 1, 2)), x.std((0, 1, 2))
+    mean = x.mean((0, 1, 2))
+    deviation = x.std((0, 1, 2))
     assert mean.shape == (96,)
     np.testing.assert_allclose(output, gamma / deviation * (x - mean) + beta, rtol=1e-4, atol=1e-4)

@@ -26,7 +26,8 @@ G = np.array([[43.0, 47.0], [53.0, 59.0]])
 def test_kernel_flipping():
     """Slide "Recall: convolution": commutative with it, not without."""
     np.testing.assert_array_equal(convolution(V, K, padding="full"), convolution(K, V, padding="full"))
-    there, back = cross_correlation(V, K, padding="full"), cross_correlation(K, V, padding="full")
+    there = cross_correlation(V, K, padding="full")
+    back = cross_correlation(K, V, padding="full")
     assert not np.array_equal(there, back)
 
 
@@ -62,7 +63,8 @@ def test_backward_by_flipped_kernel_and_by_transposed_matrix():
     dk11 = g11 * V[0, 0] + g12 * V[0, 1] + g21 * V[1, 0] + g22 * V[1, 1]
     assert kernel_gradient(V, G, K.shape)[0, 0] == dk11
 
-    kernel, image = tf.constant(K[..., None, None]), tf.constant(V[None, ..., None])
+    kernel = tf.constant(K[..., None, None])
+    image = tf.constant(V[None, ..., None])
     with tf.GradientTape() as tape:
         tape.watch((kernel, image))
         output = ops.conv(image, kernel)
@@ -74,7 +76,8 @@ def test_backward_by_flipped_kernel_and_by_transposed_matrix():
 
 def test_the_backward_pass_of_a_transposed_convolution_is_the_convolution():
     """Slides "More formally": C^T forward, (C^T)^T = C backward."""
-    kernel, small = tf.constant(K[..., None, None]), tf.constant(G[None, ..., None])
+    kernel = tf.constant(K[..., None, None])
+    small = tf.constant(G[None, ..., None])
     with tf.GradientTape() as tape:
         tape.watch(small)
         output = ops.conv_transpose(small, kernel, strides=1)
@@ -93,14 +96,16 @@ def test_1x1_convolution_multiplies():
 def test_1x1_convolution_is_a_dense_layer_at_every_place():
     """Slide "Depth adjustment": 2 x 2 x 3 by two 1 x 1 x 3 filters, 2 x 2 = 4 applications of a layer from 3 to 2."""
     x = np.random.default_rng(0).normal(size=(1, 2, 2, 3)).astype("float32")
-    conv, dense = keras.layers.Conv2D(2, 1), keras.layers.Dense(2)
+    conv = keras.layers.Conv2D(2, 1)
+    dense = keras.layers.Dense(2)
     conv.build(x.shape)
     dense.build(x.shape)
     weights = np.arange(6.0).reshape(3, 2), np.array([1.0, -1.0])
     conv.set_weights([weights[0][None, None], weights[1]])
     dense.set_weights(weights)
     np.testing.assert_allclose(conv(x), dense(x), rtol=1e-6)
-    once, everywhere = costs.dense(3, 2), costs.standard((1, 1), 3, 2, 2 * 2)
+    once = costs.dense(3, 2)
+    everywhere = costs.standard((1, 1), 3, 2, 2 * 2)
     assert everywhere.parameters == once.parameters
     assert everywhere.multiplications == 4 * once.multiplications
 
@@ -137,7 +142,8 @@ def test_dilated_convolution():
 def test_spatially_separable():
     """Slide "Separable convolution"."""
     sobel = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
-    column, row = np.array([[1], [2], [1]]), np.array([[-1, 0, 1]])
+    column = np.array([[1], [2], [1]])
+    row = np.array([[-1, 0, 1]])
     np.testing.assert_array_equal(column @ row, sobel)
     image = np.random.default_rng(0).integers(0, 9, (7, 7))
     np.testing.assert_array_equal(

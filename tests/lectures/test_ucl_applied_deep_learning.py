@@ -42,14 +42,16 @@ def test_convolution_as_a_matrix_with_shared_and_sparse_weights():
 
 def test_convolution_commutes():
     """Slide "Convolution": (I * K) and (K * I) are the same sum."""
-    image, kernel = np.arange(12).reshape(3, 4), np.array([[1, -2], [0, 3]])
+    image = np.arange(12).reshape(3, 4)
+    kernel = np.array([[1, -2], [0, 3]])
     there = convolution(image, kernel, padding="full")
     np.testing.assert_array_equal(there, convolution(kernel, image, padding="full"))
 
 
 def test_the_transposed_convolution_is_no_inverse():
     """Slide "Transpose convolution" calls it the reverse of convolution, W^T y = x: of sizes, not of values."""
-    image, kernel = np.arange(9).reshape(3, 3), np.array([[1, 2], [2, 1]])
+    image = np.arange(9).reshape(3, 3)
+    kernel = np.array([[1, 2], [2, 1]])
     back = transposed(cross_correlation(image, kernel), kernel, image.shape)
     assert back.shape == image.shape
     assert not np.array_equal(back, image)
@@ -74,7 +76,8 @@ def test_sobel_is_separable():
 
     "Test the number of non-singular values" means the non-zero singular values.
     """
-    column, row = np.array([[1], [2], [1]]), np.array([[1, 0, -1]])
+    column = np.array([[1], [2], [1]])
+    row = np.array([[1, 0, -1]])
     np.testing.assert_array_equal(convolution(column, row, padding="full"), SOBEL)
     np.testing.assert_array_equal(column @ row, SOBEL)
     u, s, vt = np.linalg.svd(SOBEL)

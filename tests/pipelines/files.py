@@ -6,19 +6,19 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks.faults.image_files import encoded
+from benchmarks.faults.image_files import encode
 from pipelines.errors import BadData
 from pipelines.readers.folder import read_folder
 
 
 def picture(number=0, height=6, width=8):
-    """A small colour image, of its own for each number."""
+    """A small colour image, another one for each number."""
     return np.full((height, width, 3), [number % 256, number // 256, 99], np.uint8)
 
 
 def put(path, content=None, number=0):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content or encoded(picture(number), "PNG"))
+    path.write_bytes(content or encode(picture(number), "PNG"))
 
 
 def classes(root, counts, folder=""):
@@ -33,7 +33,7 @@ def two_classes(root, pixels, count=10):
     for label in ("one", "other"):
         for number in range(count):
             split = {8: "validation", 9: "test"}.get(number % 10, "train")
-            put(root / split / label / f"{number}.png", encoded(pixels(label, number), "PNG"))
+            put(root / split / label / f"{number}.png", encode(pixels(label, number), "PNG"))
 
 
 def names(listing, root):

@@ -31,7 +31,7 @@ def test_unknown_names(name, message):
 
 
 def test_a_difficulty_is_prepared_by_its_name(monkeypatch, tmp_path):
-    monkeypatch.setattr(solids, "SPLITS", {"train": 2, "validation": 1, "test": 1})
+    monkeypatch.setattr(solids.Solids, "SIZES", {"train": 2, "validation": 1, "test": 1})
     builder = prepare_builder("solids/easy", str(tmp_path))
     assert (builder.name, builder.builder_config.name) == ("solids", "easy")
     volume = next(builder.as_dataset(split="train").as_numpy_iterator())["volume"][..., 0]
@@ -84,6 +84,32 @@ def test_a_builder_of_the_users_module(tmp_path, monkeypatch):
     file.write_text(BUILDER.format(name="StripesOfMine"))
     data = pipelines.load("stripes_of_mine", dataset_module=str(file), data_dir=str(tmp_path), batch_size=4)
     assert (data.class_names, data.sizes["test"]) == (("a", "b"), 40)
+
+
+def test_a_builder_of_an_installed_package(tmp_path, monkeypatch):
+    """Found by its entry point, as pip writes it, without a flag."""
+    site = tmp_path / "site-packages"
+    (site / "waves_package").mkdir(parents=True)
+    (site / "waves_package" / "builders.py").write_text(BUILDER.format(name="WavesOfMine"))
+    facts = site / "waves_package-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: waves-package\nVersion: 1.0\n")
+    with pytest.raises(pipelines.BadData, match="unknown data set 'waves_of_mine'"):
+        check_name("waves_of_mine")
+    (facts / "entry_points.txt").write_text("[tfcnn.datasets]\nwaves = waves_package.builders\n")
+    monkeypatch.syspath_prepend(str(site))
+    data = pipelines.load("waves_of_mine", data_dir=str(tmp_path), batch_size=4)
+    assert (data.class_names, data.sizes["test"]) == (("a", "b"), 40)
+
+
+def test_an_entry_point_that_fails_is_named(tmp_path, monkeypatch):
+    facts = tmp_path / "broken_waves-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-waves\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[tfcnn.datasets]\nwaves = no_such_package\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(pipelines.BadData, match=r"entry point 'waves' of tfcnn\.datasets: .* uninstall its package"):
+        check_name("mnist")
 
 
 def test_a_prepared_data_set_without_its_code(tmp_path):

@@ -67,7 +67,8 @@ def test_splits_hold_every_scan_once_and_are_stratified(plain):
 
 
 def test_an_epoch_is_a_permutation_and_the_next_is_another(plain):
-    first, second = rows(plain, 0), rows(plain, 1)
+    first = rows(plain, 0)
+    second = rows(plain, 1)
     assert len(first) == plain.steps_per_epoch * 32 == 1248
     flat = {image.tobytes() for image in first}
     everything = {image.tobytes() for images, _ in plain.evaluation("train").as_numpy_iterator() for image in images}
@@ -79,7 +80,8 @@ def test_an_epoch_is_a_permutation_and_the_next_is_another(plain):
 @pytest.mark.parametrize("policy", [Policy(), Policy(mixup=0.2, cutmix=1.0)], ids=["single", "mixed"])
 def test_order_augmentation_and_mixing_do_not_depend_on_what_was_before(policy):
     data = pipelines.load("digits", batch_size=32, augmentation=policy)
-    whole, steps = batches(data, 2), data.steps_per_epoch
+    whole = batches(data, 2)
+    steps = data.steps_per_epoch
     assert len(whole) == 2 * steps
     for resumed, expected in zip(batches(data, 1, first_epoch=1, first_step=3), whole[steps + 3 :], strict=True):
         np.testing.assert_array_equal(resumed[0], expected[0])
@@ -253,14 +255,15 @@ def test_a_window_of_fixed_scale(photographs, tmp_path):
         np.testing.assert_allclose(slope.mean(1), 300 / 64 / 2, rtol=0.05)
         assert 10 < inputs[:, 24, 0, 0].std() < 40  # 0 ... 86 of the image's 200 grey levels
     assert data.preparation.cache.table.size() == 16
-    kept = tf.io.parse_tensor(data.preparation.cache.table.lookup(tf.constant(0, tf.int64)), tf.uint8)
-    assert kept.shape == (64, 85, 3)
+    image = tf.io.parse_tensor(data.preparation.cache.table.lookup(tf.constant(0, tf.int64)), tf.uint8)
+    assert image.shape == (64, 85, 3)
 
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory):
     """Sixteen training images of 400 x 600, one of them 500 x 600, and two each of the other splits."""
-    root, rng = tmp_path_factory.mktemp("noise"), np.random.default_rng(0)
+    root = tmp_path_factory.mktemp("noise")
+    rng = np.random.default_rng(0)
 
     def pixels(label, number):
         return rng.integers(0, 256, (500 if (label, number) == ("one", 5) else 400, 600, 3), np.uint8)
@@ -307,7 +310,8 @@ def test_a_window_is_at_every_place(tmp_path):
 def test_kept_images_are_not_read_again(noise, tmp_path):
     root = shutil.copytree(noise, tmp_path / "copy")
     data = pipelines.load(str(root), image_size=64, batch_size=16, data_dir=str(tmp_path))
-    validation, test = data.evaluation("validation"), data.evaluation("test")
+    validation = data.evaluation("validation")
+    test = data.evaluation("test")
     ((before, _),) = validation.as_numpy_iterator()
     list(test)
     batches(data, 1)

@@ -19,4 +19,4 @@ def test_jpegs_are_decoded_small_where_that_is_enough():
 def test_resizing_a_crop_is_smooth():
     """A crop that shrinks to less than half has every pixel in its result: a fine checkerboard becomes grey."""
     board = (np.indices((300, 300)).sum(0) % 2 * 255).astype("uint8")[..., None]
-    assert decoding.resize(board, 100).numpy()[5:-5, 5:-5].std() < 10
+    assert decoding.resize_crop(board, 100).numpy()[5:-5, 5:-5].std() < 10

@@ -1,5 +1,8 @@
 """Fitting against keras.layers.Resizing, which pads before it resizes."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -12,7 +15,11 @@ TARGETS = [(32, 32), (48, 24)]
 
 
 def resizing(height, width, fit, **how):
-    return keras.layers.Resizing(height, width, dtype="float32", **{f"{fit}_to_aspect_ratio": True}, **how)
+    crop = fit == "crop"
+    pad = fit == "pad"
+    return keras.layers.Resizing(
+        height, width, crop_to_aspect_ratio=crop, pad_to_aspect_ratio=pad, dtype="float32", **how
+    )
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad"])
@@ -46,7 +53,39 @@ def test_a_window_is_that_of_the_resized_image(size):
     shape = decoding.shape_of_shorter_side(pixels, 40)
     whole = tf.round(tf.image.resize(pixels, shape, antialias=True)).numpy()
     y, x = (shape.numpy() - 32) // 2
-    kept = decoding.shrink_shorter_side(pixels, 40)
-    window = decoding.crop_resized(kept, shape, tf.constant([y, x]), 32)
+    smaller = decoding.shrink_shorter_side(pixels, 40)
+    window = decoding.crop_resized(smaller, shape, tf.constant([y, x]), 32)
     np.testing.assert_allclose(window, whole[y : y + 32, x : x + 32], atol=1)
-    assert kept.shape[0] <= size[0]
+    assert smaller.shape[0] <= size[0]
+
+
+STRIP = """
+import resource
+import tensorflow as tf
+from pipelines import decoding, fitting
+
+@tf.function
+def fit(strip):
+    return [fitting.fit_images(strip, 224, 224, "pad"), fitting.fit_images(strip, 224, 224, "crop")]
+
+@tf.function
+def crop(strip):
+    shape = decoding.shape_of_shorter_side(strip, 280)  # --crop-margin 0.25
+    return decoding.crop_resized(decoding.shrink_shorter_side(strip, 280), shape, (shape - 224) // 2, 224)
+
+def peak(height, width):
+    strip = tf.zeros((height, width, 3), tf.uint8)
+    fit(strip), crop(strip)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+peak(300, 400)
+before = peak(600, 50)
+print(peak(60000, 50) - before)
+"""
+
+
+@pytest.mark.slow
+def test_a_strip_takes_memory_like_the_image():
+    """9 MiB, and four times that as float32. Enlarged it would take 1,076 MiB, and padded before the resize 41 GiB."""
+    process = subprocess.run([sys.executable, "-c", STRIP], capture_output=True, text=True, check=True)
+    assert float(process.stdout) < 300

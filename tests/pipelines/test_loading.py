@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pipelines
-from benchmarks.faults.image_files import encoded
+from benchmarks.faults.image_files import encode
 from tests.pipelines.files import two_classes
 
 pytestmark = pytest.mark.usefixtures("own_data_dir")
@@ -25,8 +25,8 @@ def test_masks_of_0_and_255_are_classes_in_the_batches(tmp_path):
             (tmp_path / kind).mkdir(exist_ok=True)
         mask = np.zeros((32, 32), np.uint8)
         mask[number:] = 255
-        (tmp_path / "images" / f"{number}.png").write_bytes(encoded(mask[..., None].repeat(3, 2), "PNG"))
-        (tmp_path / "masks" / f"{number}.png").write_bytes(encoded(mask, "PNG"))
+        (tmp_path / "images" / f"{number}.png").write_bytes(encode(mask[..., None].repeat(3, 2), "PNG"))
+        (tmp_path / "masks" / f"{number}.png").write_bytes(encode(mask, "PNG"))
     data = pipelines.load(str(tmp_path), batch_size=2, augmentation="none")
     images, masks = next(iter(data.evaluation("test")))
     np.testing.assert_array_equal(masks, images.numpy()[..., 0] > 0)

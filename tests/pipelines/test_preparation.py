@@ -13,8 +13,8 @@ SHADE = 100  # grey levels a class
 
 
 @pytest.fixture(scope="module")
-def shaded(tmp_path_factory):
-    """Twelve images of 90x120 in three classes, each of rows and columns of its own, with a mask that says so."""
+def shaded_folder(tmp_path_factory):
+    """Twelve images of 90x120 in three classes, each with its own rows and columns, and a mask that shows them."""
     root = tmp_path_factory.mktemp("shaded")
     for part in ("images", "masks"):
         (root / part).mkdir()
@@ -32,21 +32,21 @@ def shaded(tmp_path_factory):
     [Augmentation(hflip=0.5, scale=(0.1, 0.5)), Augmentation(hflip=0.5, margin=0.5)],
     ids=["resized", "window"],
 )
-def test_a_mask_is_cropped_as_its_image_is(shaded, augmentation, tmp_path):
+def test_a_mask_is_cropped_as_its_image_is(shaded_folder, augmentation, tmp_path):
     data = pipelines.load(
-        str(shaded),
+        str(shaded_folder),
         image_size=48,
         batch_size=8,
         augmentation=augmentation,
         data_dir=str(tmp_path),
     )
-    seen = set()
+    shares = set()
     for inputs, masks in data.train(6).as_numpy_iterator():
-        shown = np.round((inputs * data.std + data.mean)[..., 0] * 255 / SHADE)
-        for image, mask in zip(shown, masks, strict=True):
+        shades = np.round((inputs * data.std + data.mean)[..., 0] * 255 / SHADE)
+        for image, mask in zip(shades, masks, strict=True):
             assert (image == mask).mean() > 0.9  # all but the blurred edges of the classes
-            seen.add((mask == 1).mean().round(2))
-    assert len(seen) > 10  # and the crops differ
+            shares.add((mask == 1).mean().round(2))
+    assert len(shares) > 10  # and the crops differ
 
 
 def test_an_object_that_is_cut_off_has_no_label():

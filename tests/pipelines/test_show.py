@@ -1,3 +1,6 @@
+import errno
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,7 +10,7 @@ from pipelines import show
 
 
 @pytest.fixture
-def drawn(tmp_path):
+def draw_batch(tmp_path):
     """Runs the command with a picture to draw; returns its pixels."""
 
     def draw(*arguments):
@@ -26,7 +29,7 @@ def colours(pixels):
 
 @pytest.fixture
 def scenes(tmp_path):
-    """Grey squares on black: images beside masks."""
+    """Grey squares on black: images and masks in two folders."""
     for i in range(12):
         folder = tmp_path / "scenes" / {10: "validation", 11: "test"}.get(i, "train")
         for kind in ("images", "masks"):
@@ -39,8 +42,10 @@ def scenes(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_batch_of_digits(drawn):
-    first, augmented, plain = drawn("--count", "8"), drawn("--count", "8", "--epoch", "1"), drawn("--split", "test")
+def test_a_batch_of_digits(draw_batch):
+    first = draw_batch("--count", "8")
+    augmented = draw_batch("--count", "8", "--epoch", "1")
+    plain = draw_batch("--split", "test")
     assert colours(first) == 0
     assert first.shape == augmented.shape
     assert (first != augmented).any()
@@ -48,15 +53,20 @@ def test_a_batch_of_digits(drawn):
 
 
 @pytest.mark.slow
-def test_masks_are_drawn_over_their_images(drawn, scenes):
-    assert colours(drawn("--dataset", scenes, "--count", "4", "--image-size", "40")) > 0.1
+def test_masks_are_drawn_over_their_images(draw_batch, scenes):
+    assert colours(draw_batch("--dataset", scenes, "--count", "4", "--image-size", "40")) > 0.1
 
 
 def test_boxes_are_drawn_and_named(tmp_path):
     """One box on a black image, for each of two examples."""
 
     class Two:
-        task, name, class_names, num_classes, mean, std = "detection", "two", ("cat", "dog"), 2, (0.0,), (1.0,)
+        task = "detection"
+        name = "two"
+        class_names = ("cat", "dog")
+        num_classes = 2
+        mean = (0.0,)
+        std = (1.0,)
 
         def evaluation(self, split):
             import tensorflow as tf
@@ -75,12 +85,12 @@ def test_boxes_are_drawn_and_named(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(400, 1), (8, 8, 8, 1)])
-def test_sounds_and_volumes(drawn, tmp_path, shape):
+def test_sounds_and_volumes(draw_batch, tmp_path, shape):
     rng = np.random.default_rng(0)
     values = rng.integers(-9999, 9999, (30, *shape)).astype(np.int16)
     inputs = values if len(shape) == 2 else (values > 0).astype(np.uint8) * 255
     np.savez(tmp_path / "few.npz", x=inputs, y=np.arange(30) % 3)
-    assert drawn("--dataset", str(tmp_path / "few.npz"), "--count", "6").std() > 10
+    assert draw_batch("--dataset", str(tmp_path / "few.npz"), "--count", "6").std() > 10
 
 
 @pytest.mark.slow
@@ -109,7 +119,11 @@ def test_names_are_drawn_as_they_are(task, tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
     class Two:
-        name, class_names, num_classes, mean, std = "a$$b", ("$5_to_$9", "c" * 50), 2, (0.0,), (1.0,)
+        name = "a$$b"
+        class_names = ("$5_to_$9", "c" * 50)
+        num_classes = 2
+        mean = (0.0,)
+        std = (1.0,)
 
         def evaluation(self, split):
             import tensorflow as tf
@@ -135,12 +149,18 @@ def test_names_are_drawn_as_they_are(task, tmp_path, monkeypatch):
     assert figure.get_suptitle() == r"a\$\$b, test: not augmented"
 
 
-def test_signs_that_the_font_lacks_are_named_once(capsys, tmp_path):
-    import matplotlib
+@pytest.mark.slow
+def test_a_picture_on_a_full_disk(capsys, tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"font.family": "DejaVu Sans"}):
-        figure = Figure()
-        figure.suptitle("\u0939\u0926\u0939")
-        show.save(figure, tmp_path / "a.png")
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    def fill(figure, path, **options):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Figure, "savefig", fill)
+    path = tmp_path / "batch.png"
+    assert show.main(["--out", str(path)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: '{path}': No space left on device; make room, then run the same command again\n"
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -126,6 +126,7 @@ def test_the_command(make_run, tmp_path, monkeypatch, capsys):
     [
         (["a", "nowhere"], r"'nowhere' is not a run directory"),
         (["a", "--format", "html"], r"unknown format 'html'; choose from text, markdown, csv \(--format\)"),
+        (["a", "--out", "c.jpg"], r"--out must be a \.png file, got 'c\.jpg'"),
         ([], r"the following arguments are required: RUN"),
     ],
 )

@@ -72,6 +72,11 @@ def test_round_trip():
         ({"arch": 3}, "'3'", "text", "--arch"),
         ({"tensorboard": "yes"}, "'yes'", "true or false", "--tensorboard"),
         ({"warmup_epochs": 9, "epochs": 3}, "9", "lower one", "--warmup-epochs"),
+        ({"layer_decay": 0}, "'0'", "above 0", "--layer-decay"),
+        ({"layer_decay": "1.5"}, "'1.5'", "at most 1", "--layer-decay"),
+        ({"head_epochs": -1, "weights": "imagenet"}, "'-1'", "at least 0", "--head-epochs"),
+        ({"head_epochs": 1}, "--head-epochs 1", "give --weights", "--weights"),
+        ({"head_epochs": 3, "weights": "imagenet", "epochs": 3}, "3", "lower one", "--head-epochs"),
         ({"resume": True}, "--resume", "--out", "--resume"),
         ({"arch_args": {"input_shape": (8, 8, 1)}}, "input_shape", "--image-size", "--arch-args"),
     ],
@@ -101,3 +106,24 @@ def test_a_call_is_one_step_where_each_step_is_read(flags, steps_per_execution):
 def test_bad_arch_args(argument):
     with pytest.raises(BadInput, match="key=value"):
         parse("--arch-args", argument)
+
+
+def test_one_number_of_mean_or_std_is_for_all_channels():
+    assert Config(mean="0.5", std="0.1, 0.2,0.3").standardisation == ((0.5, 0.5, 0.5), (0.1, 0.2, 0.3))
+    assert Config().standardisation is None
+
+
+@pytest.mark.parametrize("mean", ["", "a", "0.5,0.5", "0.5;0.5;0.5", "123.68", "-0.1", "nan", "0.1,0.2,0.3,0.4"])
+def test_what_is_no_mean_is_refused(mean):
+    with pytest.raises(BadInput, match="--mean "):
+        Config(mean=mean, std="0.5")
+
+
+def test_a_std_of_zero_is_refused():
+    with pytest.raises(BadInput, match=r"--std must be one number, or three as .*, from above 0 to 1, got '0'"):
+        Config(mean="0.5", std="0")
+
+
+def test_a_mean_without_std_is_refused():
+    with pytest.raises(BadInput, match="--mean and --std standardise the images together"):
+        Config(mean="0.5")

@@ -79,9 +79,9 @@ def test_memory(run_describe):
 @pytest.mark.slow
 def test_stdout_is_json_alone(run_command, run_describe):
     flags = ("--arch", "lenet5", "--format", "json")
-    done = run_command("tfcnn.describe", *flags)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == run_describe(*flags)
+    process = run_command("tfcnn.describe", *flags)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout == run_describe(*flags)
 
 
 def test_json(run_describe):
@@ -177,6 +177,6 @@ def test_a_layer_that_cannot_be_drawn(layer, message, run_describe, tmp_path):
 def test_bad_input_is_answered_in_one_line_without_tensorflow(flags, message, run_command, tmp_path):
     (tmp_path / "tensorflow.py").write_text("raise RuntimeError('TensorFlow was imported')")
     path = f"{tmp_path}{os.pathsep}{os.getcwd()}"
-    done = run_command("tfcnn.describe", *flags.split(), cwd=tmp_path, PYTHONPATH=path)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert message in done.stderr
+    process = run_command("tfcnn.describe", *flags.split(), cwd=tmp_path, PYTHONPATH=path)
+    assert (process.returncode, process.stdout, process.stderr.count("\n")) == (2, "", 1)
+    assert message in process.stderr

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.faults import doors
-from benchmarks.faults.image_files import GREY, KINDS, PHOTO, encoded
+from benchmarks.faults.image_files import GREY, KINDS, PHOTO, encode
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +73,6 @@ def test_a_sample_above_the_white_of_the_training_is_refused(tmp_path):
 
 def test_serve_files_takes_a_batch_of_formats(tmp_path):
     run = doors.Run(tmp_path / "run", 3, 65535)
-    files = [encoded(PHOTO, form) for form in ("PNG", "BMP", "PNG")]
+    files = [encode(PHOTO, form) for form in ("PNG", "BMP", "PNG")]
     images = run.served.serve_files(files)["image"].numpy()
     np.testing.assert_array_equal(images[0], images[1])

@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 import pipelines
-from tests.pipelines.files import encoded
+from tests.pipelines.files import encode
 from tfcnn.errors import BadInput
 from tfcnn.evaluate import evaluate, evaluation_files
 from tfcnn.run_directory import RunDirectory
@@ -27,13 +27,13 @@ def test_the_numbers_are_those_of_scikit_learn(run_copy):
 
 
 def test_the_command(run_copy, run_command):
-    done = run_command("tfcnn.evaluate", run_copy.path)
-    assert (done.returncode, done.stderr) == (0, "")
+    process = run_command("tfcnn.evaluate", run_copy.path)
+    assert (process.returncode, process.stderr) == (0, "")
     accuracy = run_copy.read_metrics()["test_accuracy"]
-    assert f"accuracy  {accuracy:.2%} of 360 test images" in done.stdout
+    assert f"accuracy  {accuracy:.2%} of 360 test images" in process.stdout
     written = json.loads((run_copy.path / "evaluation-test.json").read_text())
     assert np.trace(written["confusion"]) == round(accuracy * 360)
-    lines = done.stdout.split("\n")
+    lines = process.stdout.split("\n")
     assert lines[0].split() == ["true", "\\", "predicted", *map(str, range(10))]
     assert [int(n.replace(".", "0")) for n in lines[4].split()[1:]] == written["confusion"][3]
     with Image.open(run_copy.path / "confusion-test.png") as picture:
@@ -57,11 +57,11 @@ def write_images(root, classes=CLASSES, count=20, seed=0):
             pixels = random.integers(0, 40, (32, 32, 3)).astype(np.uint8)
             if name in ("red", "green"):
                 pixels[8:24, 8:24, ("red", "green").index(name)] = 220
-            (root / name / f"{seed}-{number:02}.png").write_bytes(encoded(pixels, "PNG"))
+            (root / name / f"{seed}-{number:02}.png").write_bytes(encode(pixels, "PNG"))
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def workspace(tmp_path_factory):
     from tfcnn import train
     from tfcnn.config import Config
 
@@ -73,10 +73,10 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def run(trained, tmp_path):
+def run(workspace, tmp_path):
     """A copy of the run, whose own data are a copy, too."""
-    shutil.copytree(trained / "data", tmp_path / "data")
-    copy = RunDirectory(shutil.copytree(trained / "run", tmp_path / "run"))
+    shutil.copytree(workspace / "data", tmp_path / "data")
+    copy = RunDirectory(shutil.copytree(workspace / "run", tmp_path / "run"))
     facts = copy.read_config()
     facts["data"]["name"] = str(tmp_path / "data")
     copy.config.write_text(json.dumps(facts))
@@ -182,11 +182,11 @@ def test_a_run_whose_splits_were_cut_by_position(run):
 
 def test_the_command_on_other_data(run, tmp_path, run_command):
     write_images(tmp_path / "new", ("dark", "red"), seed=1)
-    done = run_command("tfcnn.evaluate", run.path, "--dataset", tmp_path / "new")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "absent    'green': no test image" in done.stdout
+    process = run_command("tfcnn.evaluate", run.path, "--dataset", tmp_path / "new")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "absent    'green': no test image" in process.stdout
     (data_of(run) / "red" / "0-00.png").unlink()
-    done = run_command("tfcnn.evaluate", run.path)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: the data of the run in")
-    assert len(done.stderr.splitlines()) == 1
+    process = run_command("tfcnn.evaluate", run.path)
+    assert process.returncode == 2
+    assert process.stderr.startswith("error: the data of the run in")
+    assert len(process.stderr.splitlines()) == 1

@@ -21,15 +21,15 @@ def test_models_inside_are_opened_with_the_tensors_of_each_application():
     inputs = keras.Input((9, 3))
     first, second = inner(inputs)
     third, _ = inner(first)
-    read = graph.read(keras.Model(inputs, [third, ops.concatenate([second, second], axis=-1)]))
-    kinds = [type(step.operation).__name__ for step in read.steps]
+    flat = graph.read(keras.Model(inputs, [third, ops.concatenate([second, second], axis=-1)]))
+    kinds = [type(step.operation).__name__ for step in flat.steps]
     assert sorted(kinds) == ["Concatenate", "Conv1D", "Conv1D", "ReLU", "ReLU"]
-    convs = [step for step in read.steps if step.operation is conv]
+    convs = [step for step in flat.steps if step.operation is conv]
     assert [step.outputs[0].shape for step in convs] == [(None, 7, 3), (None, 5, 3)]
-    assert convs[0].inputs[0] is read.inputs[0]
+    assert convs[0].inputs[0] is flat.inputs[0]
     assert convs[1].inputs[0] is convs[0].outputs[0]
-    assert read.outputs[0] is convs[1].outputs[0]
-    assert read.outputs[1].shape == (None, 9, 6)
+    assert flat.outputs[0] is convs[1].outputs[0]
+    assert flat.outputs[1].shape == (None, 9, 6)
 
 
 def test_a_model_without_a_graph_is_named():

@@ -44,7 +44,8 @@ def test_the_gradient_of_the_hinge():
 
 def test_the_hinge_differs_from_that_of_keras():
     """Which takes the worst class alone, and 0 for it where every wrong score is negative."""
-    y_true, scores = np.array([[1, 0, 0]]), np.array([[-1.0, -5.0, -6.0]])
+    y_true = np.array([[1, 0, 0]])
+    scores = np.array([[-1.0, -5.0, -6.0]])
     assert float(MulticlassHinge()(y_true, scores)) == 0
     assert float(keras.losses.CategoricalHinge()(y_true, scores)) == 2
     scores = np.array([[0.0, 2.0, 1.0]])
@@ -77,7 +78,7 @@ def log_softmax(row):
     return row - np.log(np.exp(row - row.max()).sum()) - row.max()
 
 
-def smoothed(target, smoothing):
+def smooth(target, smoothing):
     return target * (1 - smoothing) + smoothing / len(target)
 
 
@@ -137,7 +138,7 @@ def policy(request):
 @pytest.mark.parametrize("targets", [ONE_HOT, SOFT], ids=["one-hot", "soft"])
 @pytest.mark.parametrize(("name", "of_row"), [("cross_entropy", cross_entropy), ("bce", bce), ("focal", focal)])
 def test_losses_of_classification(name, of_row, targets, smoothing):
-    expected = np.mean([of_row(smoothed(t, smoothing), row) for t, row in zip(targets, SCORES, strict=True)])
+    expected = np.mean([of_row(smooth(t, smoothing), row) for t, row in zip(targets, SCORES, strict=True)])
     loss = losses.loss("classification", name, smoothing)(targets.astype("float32"), SCORES.astype("float32"))
     assert loss.dtype == "float32"
     assert float(loss) == pytest.approx(expected, rel=1e-5)
@@ -169,7 +170,8 @@ def test_ignored_positions_have_no_gradient_and_the_others_have_the_right_one(na
     assert not gradient[MASKS == 255].any()
     call = losses.loss("segmentation", name)
     for place in [(0, 3, 1, 0), (2, 0, 0, 2), (2, 4, 3, 3)]:
-        above, below = LOGITS.copy(), LOGITS.copy()
+        above = LOGITS.copy()
+        below = LOGITS.copy()
         above[place] += 1e-2
         below[place] -= 1e-2
         slope = (float(call(MASKS, above)) - float(call(MASKS, below))) / 2e-2
@@ -189,7 +191,8 @@ def test_losses_of_images(name, of_pixel):
 
 def test_an_example_that_is_very_wrong_still_teaches():
     """Keras' focal loss has no gradient below a probability of 1e-7."""
-    target, scores = np.array([[0.0, 1.0]], "float32"), tf.Variable([[20.0, 0.0]])
+    target = np.array([[0.0, 1.0]], "float32")
+    scores = tf.Variable([[20.0, 0.0]])
     with tf.GradientTape(persistent=True) as tape:
         ours = losses.Focal()(target, scores)
         theirs = keras.losses.CategoricalFocalCrossentropy(from_logits=True)(target, scores)
@@ -208,7 +211,8 @@ def test_a_class_that_is_absent_does_not_count():
 def test_dice_of_the_paper():
     """Two pixels, one of each class, predicted with 0.8 and 0.6: by hand from the formula of V-Net's section 3."""
     p = np.array([[0.8, 0.2], [0.4, 0.6]])
-    first, second = 2 * 0.8 / (0.64 + 0.16 + 1), 2 * 0.6 / (0.04 + 0.36 + 1)
+    first = 2 * 0.8 / (0.64 + 0.16 + 1)
+    second = 2 * 0.6 / (0.04 + 0.36 + 1)
     loss = losses.Dice()(np.array([[0, 1]]), np.log(p)[None])
     assert float(loss) == pytest.approx(1 - (first + second) / 2, rel=1e-5)
 

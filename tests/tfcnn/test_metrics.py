@@ -29,11 +29,11 @@ def test_mean_iou_is_scikit_learns(predicts_the_absent_class):
     logits = LOGITS - (0 if predicts_the_absent_class else 100 * np.eye(CLASSES, dtype="float32")[4])
     metric = update(MeanIoU(CLASSES), (MASKS[:2], logits[:2]), (MASKS[2:], logits[2:]))
     predicted = logits.argmax(-1)[KEPT]
-    seen = sorted(set(MASKS[KEPT]) | set(predicted))
-    assert (4 in seen) is predicts_the_absent_class
-    each = jaccard_score(MASKS[KEPT], predicted, labels=seen, average=None)
-    np.testing.assert_allclose(metric.per_class()[seen], each, rtol=1e-6)
-    assert np.isnan(metric.per_class()).sum() == CLASSES - len(seen)
+    classes = sorted(set(MASKS[KEPT]) | set(predicted))
+    assert (4 in classes) is predicts_the_absent_class
+    each = jaccard_score(MASKS[KEPT], predicted, labels=classes, average=None)
+    np.testing.assert_allclose(metric.per_class()[classes], each, rtol=1e-6)
+    assert np.isnan(metric.per_class()).sum() == CLASSES - len(classes)
     assert float(metric.result()) == pytest.approx(each.mean(), rel=1e-5)
     metric.reset_state()
     assert np.isnan(metric.per_class()).all()
@@ -58,7 +58,8 @@ def test_the_pixel_accuracy_of_an_ignored_batch_is_0_after_a_reset():
 
 
 def test_psnr_is_of_pixels():
-    std, mean = np.array([0.2, 0.5, 0.3]), np.array([0.4, 0.5, 0.6])
+    std = np.array([0.2, 0.5, 0.3])
+    mean = np.array([0.4, 0.5, 0.6])
     images, outputs = (RNG.uniform(size=(3, 6, 5, 3)) for _ in range(2))
     metric = update(PSNR(tuple(std)), ((images - mean) / std, (outputs - mean) / std))
     expected = tf.image.psnr(images, outputs, max_val=1.0).numpy().mean()

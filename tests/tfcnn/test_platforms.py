@@ -25,8 +25,8 @@ assert not run.lock.exists()
 @pytest.mark.slow
 def test_a_run_without_the_modules_of_unix(tmp_path):
     command = [sys.executable, "-c", WITHOUT_UNIX, str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
 
 
 def test_the_peak_of_memory_without_the_module_resource(monkeypatch):

@@ -20,9 +20,9 @@ def test_the_scans_that_the_readme_uses_are_of_the_data_set():
 
 @pytest.mark.slow
 def test_the_command(finished_run, run_command):
-    done = run_command("tfcnn.predict", finished_run.path, *SCANS, "--top", "2")
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+    process = run_command("tfcnn.predict", finished_run.path, *SCANS, "--top", "2")
+    assert (process.returncode, process.stderr) == (0, "")
+    lines = process.stdout.splitlines()
     assert len(lines) == 3
     for path, line in zip(SCANS, lines, strict=True):
         name, best, share, _second, other = line.split()
@@ -42,9 +42,9 @@ def test_probabilities(finished_run):
 @pytest.mark.slow
 def test_the_command_refuses_a_file_that_is_no_image(finished_run, tmp_path, run_command):
     (tmp_path / "text.png").write_text("no image")
-    done = run_command("tfcnn.predict", finished_run.path, SCANS[0], tmp_path / "text.png")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: bad image '{tmp_path / 'text.png'}': not an image: text (IMAGE)\n"
+    process = run_command("tfcnn.predict", finished_run.path, SCANS[0], tmp_path / "text.png")
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr == f"error: bad image '{tmp_path / 'text.png'}': not an image: text (IMAGE)\n"
 
 
 @pytest.mark.slow

@@ -106,14 +106,14 @@ def test_the_lock_is_removed_with_its_context(tmp_path):
 
 def test_two_runs_of_one_second_get_two_directories(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    taken = RunDirectory(tmp_path / "runs" / "a")  # free when its name was chosen
-    taken.make()
-    taken.config.write_text("{}")
-    directory = train.make_directory(Config(arch="lenet5"), taken)
+    first = RunDirectory(tmp_path / "runs" / "a")  # free when its name was chosen
+    first.make()
+    first.config.write_text("{}")
+    directory = train.make_directory(Config(arch="lenet5"), first)
     assert directory.path.is_dir()
-    assert directory.path != taken.path
+    assert directory.path != first.path
     with pytest.raises(BadInput, match="exists already"):
-        train.make_directory(Config(arch="lenet5", out=str(taken.path)), taken)
+        train.make_directory(Config(arch="lenet5", out=str(first.path)), first)
 
 
 def test_a_directory_that_another_process_makes_meanwhile_is_not_shared(tmp_path, monkeypatch):
@@ -141,3 +141,13 @@ def test_an_export_killed_between_its_renames_is_undone(tmp_path):
     with run.locked():
         assert (run.saved_model / "saved_model.pb").read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["saved_model"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_a_full_disk_names_the_lock(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.holder.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        run.locked().__enter__()
+    assert caught.value.filename == str(run.holder)
+    assert list(tmp_path.iterdir()) == []

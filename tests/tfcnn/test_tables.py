@@ -19,7 +19,7 @@ def test_words_are_flush_left_and_numbers_flush_right():
 
 
 @pytest.mark.parametrize(
-    ("cell", "shown"),
+    ("cell", "text"),
     [
         ("<script>alert(1)</script>", "&lt;script>alert(1)&lt;/script>"),
         ("a|b\\|c", "a\\|b\\\\\\|c"),
@@ -30,15 +30,15 @@ def test_words_are_flush_left_and_numbers_flush_right():
         ("`python -m x 'a<b'`", "`python -m x 'a<b'`"),
     ],
 )
-def test_a_cell_of_markdown_is_text(cell, shown):
-    assert as_markdown(("a",), [(cell,)], words=[0]).splitlines()[2:] == [f"| {shown} |"]
+def test_a_cell_of_markdown_is_text(cell, text):
+    assert as_markdown(("a",), [(cell,)], words=[0]).splitlines()[2:] == [f"| {text} |"]
 
 
 @pytest.mark.parametrize("cell", ["=HYPERLINK(1)", "+cmd", "@SUM(1)", "-2+3", "\t=1", "\r=1", "\n=1"])
 def test_a_cell_of_csv_is_no_formula(cell):
-    ((head, *_), (read, *_)) = csv.reader(io.StringIO(as_csv((cell,), [(cell, 1)]), newline=""))
+    ((head, *_), (row, *_)) = csv.reader(io.StringIO(as_csv((cell,), [(cell, 1)]), newline=""))
     text = cell.replace("\r", "\n")
-    assert (head, read) == (f"'{text}", f"'{text}")
+    assert (head, row) == (f"'{text}", f"'{text}")
 
 
 @pytest.mark.parametrize("cell", [-3, -0.5, "-0.5", "+1e3", "plain"])

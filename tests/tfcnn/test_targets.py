@@ -88,7 +88,20 @@ def test_show_replaces_nothing_else(path, place, capsys):
     assert contents(place) == before
 
 
-@pytest.mark.parametrize("path", ["", ".", "..", "a/..", "a" * 300 + ".png", "notes.png/a.png", "loop/a.png", "a\0b"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        ".",
+        "..",
+        "a/..",
+        "nowhere/../thesis",
+        "a" * 300 + ".png",
+        "notes.png/a.png",
+        "loop/a.png",
+        "a\0b",
+    ],
+)
 def test_a_path_that_cannot_be_used(path, place):
     (place / "loop").symlink_to("loop")
     with pytest.raises(BadInput, match=r"^--figure '"):

@@ -41,7 +41,8 @@ class Arrays:
 
     def __init__(self, task):
         rng = np.random.default_rng(0)
-        pixels, masks = rng.uniform(0, 0.3, (24, 16, 16, 1)), np.zeros((24, 16, 16), "int32")
+        pixels = rng.uniform(0, 0.3, (24, 16, 16, 1))
+        masks = np.zeros((24, 16, 16), "int32")
         corners = rng.integers(1, 8, (24, 2))
         for image, mask, (y, x) in zip(pixels, masks, corners, strict=True):
             image[y : y + 7, x : x + 7] += 0.6
@@ -99,17 +100,17 @@ AUTOENCODER = {"arch": "conv_autoencoder", "width": 0.25, "lr": 0.01, "epochs": 
 @pytest.fixture(scope="module")
 def segmentation(tmp_path_factory):
     """A finished run, and what it printed."""
-    with contextlib.redirect_stdout(io.StringIO()) as shown:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         directory = train_on_arrays(tmp_path_factory.mktemp("unet") / "run", "segmentation", loss="dice_ce", **UNET)
-    return directory, shown.getvalue()
+    return directory, output.getvalue()
 
 
 @pytest.fixture(scope="module")
 def reconstruction(tmp_path_factory):
     """A finished run, and what it printed."""
-    with contextlib.redirect_stdout(io.StringIO()) as shown:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         directory = train_on_arrays(tmp_path_factory.mktemp("autoencoder") / "run", "reconstruction", **AUTOENCODER)
-    return directory, shown.getvalue()
+    return directory, output.getvalue()
 
 
 def test_segmentation_learns(segmentation):
@@ -120,18 +121,22 @@ def test_segmentation_learns(segmentation):
 
 
 def test_segmentation_prints_its_headline_metric(segmentation):
-    directory, shown = segmentation
-    metrics, rows = directory.read_metrics(), directory.read_history()
-    assert f"test mean IoU      {metrics['test_mean_iou']:.2%} of 4 images" in shown
-    assert f"validation mean IoU {metrics['val_mean_iou']:.2%}" in shown
-    assert f"val_mean_iou {rows[0]['val_mean_iou']:.4f}" in shown
-    assert ", 2 classes" in shown
+    directory, output = segmentation
+    metrics = directory.read_metrics()
+    rows = directory.read_history()
+    assert f"test mean IoU      {metrics['test_mean_iou']:.2%} of 4 images" in output
+    assert f"validation mean IoU {metrics['val_mean_iou']:.2%}" in output
+    assert f"val_mean_iou {rows[0]['val_mean_iou']:.4f}" in output
+    assert ", 2 classes" in output
 
 
 def test_metrics_of_segmentation_are_those_of_numpy(segmentation):
     directory, _ = segmentation
-    metrics, data, model = directory.read_metrics(), Arrays("segmentation"), directory.load_model()
-    labels, predicted = data.targets[20:], model.predict(data.images[20:], verbose=0).argmax(-1)
+    metrics = directory.read_metrics()
+    data = Arrays("segmentation")
+    model = directory.load_model()
+    labels = data.targets[20:]
+    predicted = model.predict(data.images[20:], verbose=0).argmax(-1)
     valid = labels != 255
     correct = (labels == predicted) & valid
     ious = [(correct & (labels == c)).sum() / (((labels == c) | (predicted == c)) & valid).sum() for c in (0, 1)]
@@ -165,14 +170,15 @@ def test_reconstruction_learns(reconstruction):
 
 
 def test_reconstruction_prints_its_headline_metric(reconstruction):
-    directory, shown = reconstruction
-    assert f"test PSNR          {directory.read_metrics()['test_psnr']:.2f} dB of 4 images" in shown
-    assert "classes" not in shown
+    directory, output = reconstruction
+    assert f"test PSNR          {directory.read_metrics()['test_psnr']:.2f} dB of 4 images" in output
+    assert "classes" not in output
 
 
 def test_metrics_of_reconstruction_are_those_of_numpy(reconstruction):
     directory, _ = reconstruction
-    metrics, images = directory.read_metrics(), Arrays("reconstruction").images[20:]
+    metrics = directory.read_metrics()
+    images = Arrays("reconstruction").images[20:]
     errors = ((images - directory.load_model().predict(images, verbose=0)) * 0.5).reshape(4, -1)
     assert metrics["test_psnr"] == pytest.approx(-10 * np.log10((errors**2).mean(1)).mean(), rel=1e-4)
     assert metrics["test_mae"] == pytest.approx(np.abs(errors).mean() * 2, rel=1e-4)
@@ -206,32 +212,36 @@ def smoothed_cross_entropy(model, images, targets):
 
 
 @pytest.fixture(scope="module")
-def averaged(tmp_path_factory):
+def averaged_run(tmp_path_factory):
     """A finished run with a moving average."""
     return train_on_arrays(tmp_path_factory.mktemp("average") / "run", "classification", **LENET | {"l2": 0})
 
 
-def test_the_average_is_validated_and_kept(averaged):
-    data, rows, model = Arrays("classification"), averaged.read_history(), averaged.load_model()
+def test_the_average_is_validated_and_kept(averaged_run):
+    data = Arrays("classification")
+    rows = averaged_run.read_history()
+    model = averaged_run.load_model()
     validation = smoothed_cross_entropy(model, data.images[16:20], data.targets[16:20])
     assert validation == pytest.approx(min(row["val_loss"] for row in rows), rel=1e-5)
     test = smoothed_cross_entropy(model, data.images[20:], data.targets[20:])
-    assert averaged.read_metrics()["test_loss"] == pytest.approx(test, rel=1e-5)
+    assert averaged_run.read_metrics()["test_loss"] == pytest.approx(test, rel=1e-5)
 
 
-def test_the_average_is_exported(averaged):
-    images, model = Arrays("classification").images, averaged.load_model()
-    served = tf.saved_model.load(averaged.saved_model)
+def test_the_average_is_exported(averaged_run):
+    images = Arrays("classification").images
+    model = averaged_run.load_model()
+    served = tf.saved_model.load(averaged_run.saved_model)
     probabilities = served.serve_ready(tf.constant(images))["probabilities"]
     np.testing.assert_allclose(probabilities, tf.nn.softmax(model(images)), atol=1e-5)
 
 
-def test_a_checkpoint_has_the_average_and_the_weights_of_training(averaged):
-    data, rows = Arrays("classification"), averaged.read_history()
+def test_a_checkpoint_has_the_average_and_the_weights_of_training(averaged_run):
+    data = Arrays("classification")
+    rows = averaged_run.read_history()
     validation = data.images[16:20], data.targets[16:20]
-    model, _ = build_model(Config(**averaged.read_config()["config"]), data)
+    model, _ = build_model(Config(**averaged_run.read_config()["config"]), data)
     average = WeightAverage(model, 0.9)
-    assert Checkpoints(model, averaged.checkpoints, average.averages).restore()[0] == 3
+    assert Checkpoints(model, averaged_run.checkpoints, average.averages).restore()[0] == 3
     assert abs(smoothed_cross_entropy(model, *validation) - rows[-1]["val_loss"]) > 1e-4
     with average.in_place():
         assert smoothed_cross_entropy(model, *validation) == pytest.approx(rows[-1]["val_loss"], rel=1e-5)
@@ -272,11 +282,11 @@ def test_dense_convolutions_train_in_bfloat16_where_the_cpu_multiplies_in_it(run
 @pytest.fixture(scope="module")
 def fast(tmp_path_factory):
     """A finished run of --recipe fast --epochs 2, and what it printed."""
-    with contextlib.redirect_stdout(io.StringIO()) as shown, pytest.MonkeyPatch.context() as patch:
+    with contextlib.redirect_stdout(io.StringIO()) as output, pytest.MonkeyPatch.context() as patch:
         patch.setattr(savedmodel, "export_savedmodel", lambda *args: None)
         out = tmp_path_factory.mktemp("fast") / "run"
         directory = train_on_arrays(out, "classification", arch="lenet5", recipe="fast", epochs="2")
-    return directory, shown.getvalue()
+    return directory, output.getvalue()
 
 
 def test_config_json_keeps_the_recipe_and_its_values(fast):
@@ -288,8 +298,8 @@ def test_config_json_keeps_the_recipe_and_its_values(fast):
 
 
 def test_the_recipe_is_printed(fast):
-    _, shown = fast
-    assert "recipe     fast: adamw" in shown
+    _, output = fast
+    assert "recipe     fast: adamw" in output
 
 
 def test_columns_of_the_history(fast):

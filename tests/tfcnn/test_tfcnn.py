@@ -7,7 +7,7 @@ import pytest
 
 import tfcnn
 
-PUBLIC = ["build", "cost", "feature_info", "layers", "list_archs", "load", "receptive_field", "weights"]
+PUBLIC = ["build", "cost", "feature_info", "layers", "list_archs", "load", "load_model", "receptive_field", "weights"]
 
 
 def test_the_public_names_are_shown_and_nothing_else():

@@ -40,51 +40,51 @@ ROOT = Path(__file__).parents[2]
 def main_job(tmp_path_factory):
     """`python -m tfcnn.train --arch mobilenet` and no other flag, in an empty folder: the process and the run."""
     folder = tmp_path_factory.mktemp("main")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "tfcnn.train", "--arch", "mobilenet"],
         cwd=folder,
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     (path,) = (folder / "runs").iterdir()
-    return done, RunDirectory(path)
+    return process, RunDirectory(path)
 
 
 def test_the_main_job_leaves_a_complete_run(main_job):
-    done, run = main_job
+    process, run = main_job
     assert {file.name for file in run.path.iterdir()} == FILES
-    assert f"run directory      runs/{run.path.name}" in done.stdout
-    assert done.stderr == ""
+    assert f"run directory      runs/{run.path.name}" in process.stdout
+    assert process.stderr == ""
 
 
 def test_the_main_job_learns(main_job):
-    done, run = main_job
-    accuracy = float(re.search(r"test accuracy +([\d.]+)%", done.stdout).group(1)) / 100
+    process, run = main_job
+    accuracy = float(re.search(r"test accuracy +([\d.]+)%", process.stdout).group(1)) / 100
     assert accuracy >= 0.97  # mean of three seeds: 99.3 %; see benchmarks/digits.py
     assert run.read_metrics()["test_accuracy"] == pytest.approx(accuracy, abs=1e-4)
 
 
 def test_the_main_job_measures_its_speed(main_job):
-    done, run = main_job
+    process, run = main_job
     assert run.read_metrics()["images_per_second"] > 0
-    assert re.search(r"images per second +\d", done.stdout)
+    assert re.search(r"images per second +\d", process.stdout)
 
 
 def test_the_main_job_names_the_stem_that_it_chose(main_job):
-    done, run = main_job
-    assert "stem       cifar" in done.stdout
+    process, run = main_job
+    assert "stem       cifar" in process.stdout
     assert run.read_config()["arguments"]["stem"] == "cifar"
 
 
 def test_the_main_job_shows_plain_lines_of_progress(main_job):
-    done, _ = main_job
-    lines = [line for line in done.stdout.splitlines() if line.startswith("epoch")]
+    process, _ = main_job
+    lines = [line for line in process.stdout.splitlines() if line.startswith("epoch")]
     assert len(lines) >= 12
     pattern = r"epoch +\d+/12  step \d+/39  loss [\d.]+  accuracy [\d.]+.*  [\d,]+ images/s  [\d:]+( s)? left"
     assert all(re.fullmatch(pattern, line) for line in lines)
-    assert not {"\r", "\x1b", "\b"} & set(done.stdout)
+    assert not {"\r", "\x1b", "\b"} & set(process.stdout)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,8 @@ def test_history_csv(finished_run):
 
 
 def test_metrics_json(finished_run):
-    rows, metrics = finished_run.read_history(), finished_run.read_metrics()
+    rows = finished_run.read_history()
+    metrics = finished_run.read_metrics()
     best = min(rows, key=lambda row: row["val_loss"])
     assert metrics["best_epoch"] == best["epoch"]
     assert metrics["val_accuracy"] == best["val_accuracy"]
@@ -133,7 +134,8 @@ def test_curves_png(finished_run):
 
 
 def test_the_model_kept_is_the_one_that_was_measured(finished_run):
-    model, data = finished_run.load_model(), pipelines.load("digits")
+    model = finished_run.load_model()
+    data = pipelines.load("digits")
     predicted = model.predict(data.evaluation("test"), verbose=0).argmax(-1)
     labels = np.concatenate([targets.numpy().argmax(-1) for _, targets in data.evaluation("test")])
     assert (predicted == labels).mean() == pytest.approx(finished_run.read_metrics()["test_accuracy"])
@@ -155,23 +157,27 @@ def test_early_stop(tmp_path):
     assert 3 <= epochs < 30
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_precision_by_flag(precision, tmp_path):
-    small = {"arch": "resnet20", "width": 0.5, "depth": 0.34, "epochs": 2}
-    run = train.run(Config(**small, precision=precision, out=str(tmp_path / "run")))
+@pytest.fixture(scope="module", params=["mixed_float16", "mixed_bfloat16"])
+def mixed_run(request, tmp_path_factory):
+    """A precision, and LeNet-5 on digits for four epochs in it. A CPU takes ten times as long in float16."""
+    path = tmp_path_factory.mktemp(request.param) / "run"
+    return request.param, train.run(Config(arch="lenet5", epochs=4, precision=request.param, out=str(path)))
+
+
+def test_precision_by_flag(mixed_run):
+    precision, run = mixed_run
     assert run.read_config()["recipe"]["precision"] == precision
     assert run.load_model().layers[2].compute_dtype == precision.removeprefix("mixed_")
+
+
+def test_a_run_leaves_the_policy_of_keras_alone(mixed_run):
     assert keras.config.dtype_policy().name == "float32"
-    assert run.read_metrics()["test_accuracy"] > 0.2
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_reaches_the_accuracy_of_float32(precision, finished_run, tmp_path):
-    """Within noise: over seeds each precision has a standard deviation of 0.6 % (benchmarks.digits, lenet5)."""
-    flags = finished_run.read_config()["config"] | {"precision": precision, "out": str(tmp_path / "run")}
-    run = train.run(Config(**flags))
-    noise = 3 * 2**0.5 * 0.006
-    assert run.read_metrics()["test_accuracy"] > finished_run.read_metrics()["test_accuracy"] - noise
+def test_mixed_precision_learns(mixed_run):
+    """`python -m benchmarks.digits --precisions` compares the accuracies over seeds."""
+    _, run = mixed_run
+    assert run.read_metrics()["test_accuracy"] >= 0.96
 
 
 def test_steps_compiled_by_xla_are_those_of_fused_kernels(tmp_path):
@@ -217,9 +223,9 @@ def test_resume_gives_the_uninterrupted_run(tmp_path, monkeypatch):
 
 def test_resuming_a_finished_run_changes_nothing(finished_run, run_command):
     before = finished_run.metrics.read_bytes()
-    done = run_command("tfcnn.train", "--resume", "--out", finished_run.path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "is finished" in done.stdout
+    process = run_command("tfcnn.train", "--resume", "--out", finished_run.path)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "is finished" in process.stdout
     assert finished_run.metrics.read_bytes() == before
 
 

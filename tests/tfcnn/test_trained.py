@@ -44,8 +44,8 @@ def test_the_training_arrays_are_standardised_by_their_range(low, high):
 def test_a_file_is_mapped_to_a_range_that_names_its_white(low, high, tmp_path):
     grey = (np.arange(64).reshape(8, 8, 1) * 4).astype(np.uint8)
     keras.utils.save_img(tmp_path / "a.png", grey, scale=False)
-    (seen,) = trained_on(low, high).predict([tmp_path / "a.png"])
-    np.testing.assert_allclose((seen - low) / (high - low), grey / 255, atol=1e-5)
+    (values,) = trained_on(low, high).predict([tmp_path / "a.png"])
+    np.testing.assert_allclose((values - low) / (high - low), grey / 255, atol=1e-5)
 
 
 def test_a_file_is_refused_where_no_value_is_known_as_white(tmp_path):

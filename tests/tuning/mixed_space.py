@@ -7,7 +7,7 @@ import keras_tuner
 SCORE = keras_tuner.Objective("score", "max")
 
 
-def mixed(hp):
+def mixed_space(hp):
     """One of each kind; `units` and `style` are others under each of two conditions."""
     kind = hp.Choice("kind", ["a", "b", "c"])
     with hp.conditional_scope("kind", ["a"]):
@@ -37,7 +37,8 @@ def run_trials(oracle, most=10**6, score=score_of):
             break
         value = score(trial.hyperparameters.values)
         if value is None:
-            trial.status, trial.message = "FAILED", "diverged: it has no score"
+            trial.status = "FAILED"
+            trial.message = "diverged: it has no score"
         else:
             oracle.update_trial(trial.trial_id, {"score": value})
             trial.status = "COMPLETED"

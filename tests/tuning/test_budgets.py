@@ -28,7 +28,8 @@ def counts():
     """By values, the parameters of each of the sixteen networks by hand: kernels and biases of five layers."""
     counts = {}
     for width, kernel, units in itertools.product(WIDTHS, KERNELS, UNITS):
-        f, u = int(32 * width), int(units * width)
+        f = int(32 * width)
+        u = int(units * width)
         layers = [(kernel**2, f), (kernel**2 * f, 2 * f), (kernel**2 * 2 * f, 4 * f), (2 * 2 * 4 * f, u), (u, 10)]
         counts[width, kernel, units] = sum((inputs + 1) * outputs for inputs, outputs in layers)
     return counts
@@ -59,16 +60,16 @@ def test_exactly_the_feasible_points_are_proposed(counts, least):
 
 def test_each_network_is_built_once(counts, monkeypatch):
     build = factory.build
-    built = []
+    builds = []
 
     def count(arch, **arguments):
-        built.append(arguments)
+        builds.append(arguments)
         return build(arch, **arguments)
 
     monkeypatch.setattr(factory, "build", count)
     _, oracle = propose_all(Budgets({"parameters": sorted(counts.values())[3]}, (32, 32, 1), 10))
     assert oracle.infeasible > 16
-    assert len(built) == 16
+    assert len(builds) == 16
 
 
 def test_a_space_with_no_feasible_point_names_the_tightest_limit(counts):
@@ -76,8 +77,8 @@ def test_a_space_with_no_feasible_point_names_the_tightest_limit(counts):
     budgets = Budgets({"parameters": least - 1, "macs": 1e12}, (32, 32, 1), 10)
     points, _ = propose_all(budgets)
     assert points == []
-    shown = re.escape(f"{least / 1000:.3g}K")
-    message = rf"--budget-parameters {shown} is the tightest, broken by 1,000; .* {shown}$"
+    pattern = re.escape(f"{least / 1000:.3g}K")
+    message = rf"--budget-parameters {pattern} is the tightest, broken by 1,000; .* {pattern}$"
     assert re.search(message, budgets.explain_refusal())
 
 

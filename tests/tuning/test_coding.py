@@ -6,7 +6,7 @@ import optuna
 import pytest
 from keras_tuner.engine import hyperparameters as kinds
 
-from tests.tuning.mixed_space import SCORE, mixed, run_trials
+from tests.tuning.mixed_space import SCORE, mixed_space, run_trials
 from tuning.coding import as_drawn, coding_of, stepped_values
 from tuning.oracle import OptunaOracle
 from tuning.sampling import SAMPLERS
@@ -43,12 +43,12 @@ def test_a_name_may_have_other_values_in_each_branch(sampler):
     if sampler == "gp":
         pytest.importorskip("torch")
     storage = optuna.storages.InMemoryStorage()
-    for trials in (20, 25):  # the second time the study is continued
-        oracle = OptunaOracle(SCORE, sampler, max_trials=trials, space=branching, storage=storage)
-        seen = run_trials(oracle, score=lambda values: values["size"])
-    assert len(seen) == 25
-    assert all(map(is_of_its_branch, seen.values()))
-    assert {values["net"] for values in seen.values()} == {"small", "large"}
+    for most in (20, 25):  # the second time the study is continued
+        oracle = OptunaOracle(SCORE, sampler, max_trials=most, space=branching, storage=storage)
+        trials = run_trials(oracle, score=lambda values: values["size"])
+    assert len(trials) == 25
+    assert all(map(is_of_its_branch, trials.values()))
+    assert {values["net"] for values in trials.values()} == {"small", "large"}
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_a_step_reaches_its_end(low, high, step, values):
 @pytest.mark.parametrize("sampler", ["random", "tpe", "grid"])
 def test_every_step_is_drawn(sampler):
     oracle = OptunaOracle(SCORE, sampler, max_trials=6, space=lambda hp: hp.Float("x", 0.0, 0.5, step=0.1))
-    seen = run_trials(oracle, score=lambda values: values["x"])
-    assert sorted(values["x"] for values in seen.values()) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    trials = run_trials(oracle, score=lambda values: values["x"])
+    assert sorted(values["x"] for values in trials.values()) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
 
 
 def everything(hp):
-    mixed(hp)
+    mixed_space(hp)
     hp.Int("power", 1, 8, step=2, sampling="log")
     hp.Float("drop", 0.0, 0.5, step=0.1)
     hp.Float("late", 0.1, 10.0, sampling="reverse_log")
@@ -105,8 +105,8 @@ def test_a_sampler_sees_an_order_where_there_is_one():
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes", "nsga2", "random"])
 def test_proposals_are_those_of_a_study_that_has_indices(sampler):
     """As studies from before have: what the database has does not change what is proposed."""
-    with_values = OptunaOracle(SCORE, sampler, max_trials=25, space=mixed)
-    with_indices = OptunaOracle(SCORE, sampler, max_trials=25, space=mixed)
+    with_values = OptunaOracle(SCORE, sampler, max_trials=25, space=mixed_space)
+    with_indices = OptunaOracle(SCORE, sampler, max_trials=25, space=mixed_space)
     with_indices.stores_indices = True
     assert run_trials(with_values) == run_trials(with_indices)
     assert {trial.params["wide"] for trial in with_indices.study.trials} == {0, 1, 2}
@@ -114,7 +114,7 @@ def test_proposals_are_those_of_a_study_that_has_indices(sampler):
 
 
 def test_metrics_have_their_names():
-    oracle = OptunaOracle([SCORE, keras_tuner.Objective("cost", "min")], "random", space=mixed)
+    oracle = OptunaOracle([SCORE, keras_tuner.Objective("cost", "min")], "random", space=mixed_space)
     assert oracle.study.metric_names == ["score", "cost"]
 
 

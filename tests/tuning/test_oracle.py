@@ -9,7 +9,7 @@ import keras_tuner
 import optuna
 import pytest
 
-from tests.tuning.mixed_space import SCORE, mixed, run_trials, score_of
+from tests.tuning.mixed_space import SCORE, mixed_space, run_trials, score_of
 from tuning.oracle import OptunaOracle
 from tuning.proposals import DRAWS
 from tuning.study import storage
@@ -18,23 +18,25 @@ from tuning.study.trials import NO_HEARTBEAT, record_of
 
 
 def test_conditions_decide_what_is_asked():
-    seen = run_trials(OptunaOracle(SCORE, "random", max_trials=40, space=mixed)).values()
-    for values in seen:
+    trials = run_trials(OptunaOracle(SCORE, "random", max_trials=40, space=mixed_space)).values()
+    for values in trials:
         assert values["units"] in (range(1, 5) if values["kind"] == "a" else range(10, 41, 10))
         assert values["style"] in (("thin", "flat") if values["kind"] == "a" else ("bold", "round"))
         assert values["fixed"] == "always"
-    assert {values["kind"] for values in seen} == {"a", "b", "c"}
+    assert {values["kind"] for values in trials} == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2", "cmaes", "grid"])
 def test_a_study_that_was_stopped_is_the_one_that_was_not(sampler):
-    whole = run_trials(OptunaOracle(SCORE, sampler, max_trials=30, seed=5, space=mixed))
+    whole = run_trials(OptunaOracle(SCORE, sampler, max_trials=30, seed=5, space=mixed_space))
     storage = optuna.storages.InMemoryStorage()
     for most in (3, 9, 10**6):
-        stopped = run_trials(OptunaOracle(SCORE, sampler, max_trials=30, seed=5, space=mixed, storage=storage), most)
-    assert stopped == whole
+        continued = run_trials(
+            OptunaOracle(SCORE, sampler, max_trials=30, seed=5, space=mixed_space, storage=storage), most
+        )
+    assert continued == whole
     assert len(whole) == 30
-    assert whole != run_trials(OptunaOracle(SCORE, sampler, max_trials=30, seed=6, space=mixed))
+    assert whole != run_trials(OptunaOracle(SCORE, sampler, max_trials=30, seed=6, space=mixed_space))
 
 
 def test_a_killed_process_loses_the_running_trial_only(tmp_path):
@@ -43,9 +45,9 @@ def test_a_killed_process_loses_the_running_trial_only(tmp_path):
     def oracle():
         backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal.log"))
         storage = optuna.storages.JournalStorage(backend)
-        return OptunaOracle(SCORE, "tpe", max_trials=14, space=mixed, storage=storage, is_dead=lambda trial: True)
+        return OptunaOracle(SCORE, "tpe", max_trials=14, space=mixed_space, storage=storage, is_dead=lambda trial: True)
 
-    whole = run_trials(OptunaOracle(SCORE, "tpe", max_trials=14, space=mixed))
+    whole = run_trials(OptunaOracle(SCORE, "tpe", max_trials=14, space=mixed_space))
     first = oracle()
     run_trials(first, 4)
     begun = first.create_trial("tuner")
@@ -59,12 +61,12 @@ def test_a_killed_process_loses_the_running_trial_only(tmp_path):
 
 
 def test_a_killed_trial_that_runs_again_leaves_no_trace():
-    whole = run_trials(OptunaOracle(SCORE, "tpe", max_trials=14, space=mixed))
+    whole = run_trials(OptunaOracle(SCORE, "tpe", max_trials=14, space=mixed_space))
     storage = optuna.storages.InMemoryStorage()
-    first = OptunaOracle(SCORE, "tpe", max_trials=14, space=mixed, storage=storage)
+    first = OptunaOracle(SCORE, "tpe", max_trials=14, space=mixed_space, storage=storage)
     run_trials(first, 11)
     first.create_trial("tuner")
-    again = OptunaOracle(SCORE, "tpe", max_trials=14, space=mixed, storage=storage, is_dead=lambda trial: True)
+    again = OptunaOracle(SCORE, "tpe", max_trials=14, space=mixed_space, storage=storage, is_dead=lambda trial: True)
     assert run_trials(again) == whole
 
 
@@ -81,7 +83,7 @@ def test_a_trial_of_a_dead_machine_is_begun_again_by_another(tmp_path, monkeypat
             "random",
             max_trials=trials,
             storage=study.storage(),
-            space=mixed,
+            space=mixed_space,
             is_dead=study.owns,
             labels={"owner": study.owner},
         )
@@ -146,7 +148,7 @@ def test_a_range_that_has_become_smaller_is_kept():
 
 
 def test_the_least_is_the_best_where_it_is_sought():
-    oracle = OptunaOracle(keras_tuner.Objective("score", "min"), "random", max_trials=5, space=mixed)
+    oracle = OptunaOracle(keras_tuner.Objective("score", "min"), "random", max_trials=5, space=mixed_space)
     run_trials(oracle)
     scores = [trial.score for trial in oracle.get_best_trials(5)]
     assert scores == sorted(scores)
@@ -154,7 +156,7 @@ def test_the_least_is_the_best_where_it_is_sought():
 
 
 def test_scores_that_are_not_finite_and_failures_end_nothing():
-    oracle = OptunaOracle(SCORE, "tpe", max_trials=12, space=mixed)
+    oracle = OptunaOracle(SCORE, "tpe", max_trials=12, space=mixed_space)
     scores = itertools.cycle([math.nan, None, math.inf, 1.0])
     run_trials(oracle, score=lambda values: next(scores))
     states = [trial.state.name for trial in oracle.study.trials]
@@ -175,31 +177,31 @@ def test_what_diverges_is_avoided():
     for sampler in ("random", "tpe"):
         diverged = 0
         for seed in range(3):
-            trials = run_trials(OptunaOracle(SCORE, sampler, max_trials=40, seed=seed, space=mixed), score=score)
+            trials = run_trials(OptunaOracle(SCORE, sampler, max_trials=40, seed=seed, space=mixed_space), score=score)
             diverged += sum(values["rate"] > 0.01 for number, values in trials.items() if number >= 20)
         share[sampler] = diverged / 60
     assert share["tpe"] < 0.2 < 0.35 < share["random"]
 
 
 def test_infeasible_proposals_cost_no_trial():
-    asked = []
+    proposals = []
 
     def accept(proposal):
-        asked.append(proposal["units"])
+        proposals.append(proposal["units"])
         return proposal["units"] <= 10
 
     storage = optuna.storages.InMemoryStorage()
-    oracle = OptunaOracle(SCORE, "random", max_trials=20, space=mixed, accept=accept, storage=storage)
-    seen = run_trials(oracle)
-    assert len(seen) == 20
-    assert all(values["units"] <= 10 for values in seen.values())
-    assert oracle.infeasible == sum(units > 10 for units in asked) > 0
+    oracle = OptunaOracle(SCORE, "random", max_trials=20, space=mixed_space, accept=accept, storage=storage)
+    trials = run_trials(oracle)
+    assert len(trials) == 20
+    assert all(values["units"] <= 10 for values in trials.values())
+    assert oracle.infeasible == sum(units > 10 for units in proposals) > 0
     assert OptunaOracle(SCORE, storage=storage).infeasible == oracle.infeasible
 
 
 @pytest.mark.slow
 def test_a_space_without_a_feasible_proposal_is_exhausted():
-    none = OptunaOracle(SCORE, "random", space=mixed, accept=lambda proposal: False)
+    none = OptunaOracle(SCORE, "random", space=mixed_space, accept=lambda proposal: False)
     assert none.create_trial("tuner").status == "STOPPED"
     assert none.infeasible == DRAWS
 
@@ -207,7 +209,7 @@ def test_a_space_without_a_feasible_proposal_is_exhausted():
 @pytest.mark.parametrize("pruner", ["median", "asha", "hyperband"])
 def test_pruners_end_the_bad_trials(pruner):
     """Trial n comes to n % 5 in nine epochs: what is let to the end is better than what is ended."""
-    oracle = OptunaOracle(SCORE, "random", pruner, max_trials=40, space=mixed)
+    oracle = OptunaOracle(SCORE, "random", pruner, max_trials=40, space=mixed_space)
     while (trial := oracle.create_trial("tuner")).status == "RUNNING":
         level = int(trial.trial_id) % 5
         for epoch in range(1, 10):
@@ -226,10 +228,10 @@ def test_pruners_end_the_bad_trials(pruner):
 def test_a_keras_tuner_tuner_runs_on_it(tmp_path):
     class Tuner(keras_tuner.Tuner):
         def run_trial(self, trial, **kwargs):
-            return {"score": score_of(mixed(trial.hyperparameters))}
+            return {"score": score_of(mixed_space(trial.hyperparameters))}
 
     def hypermodel(hp):
-        mixed(hp)
+        mixed_space(hp)
 
     oracle = OptunaOracle(SCORE, "tpe", max_trials=10, seed=0)
     tuner = Tuner(oracle=oracle, hypermodel=hypermodel, directory=str(tmp_path), project_name="p")
@@ -242,7 +244,7 @@ def test_a_keras_tuner_tuner_runs_on_it(tmp_path):
 
 def test_a_front_is_that_of_brute_force():
     objectives = [SCORE, keras_tuner.Objective("cost", "min")]
-    oracle = OptunaOracle(objectives, "nsga2", max_trials=60, space=mixed)
+    oracle = OptunaOracle(objectives, "nsga2", max_trials=60, space=mixed_space)
     points = {}
     while (trial := oracle.create_trial("tuner")).status == "RUNNING":
         values = trial.hyperparameters.values

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.tuning.made_trials import ONE, POINTS, TWO, trial
+from tests.tuning.trial_records import ONE, POINTS, TWO, trial
 from tfcnn.config import Config
 from tuning.report import ENOUGH_TRIALS, Section, best_sections, to_csv, to_html, to_markdown
 from tuning.study import plots

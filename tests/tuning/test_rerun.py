@@ -15,7 +15,7 @@ def trainer(config, report):
 
 
 @pytest.fixture
-def compared(standin):
+def comparison(standin):
     """(study, its only trial, what comes out of a trainer whose scores are others)."""
     standin.search("again", 1)
     study = standin.study("again")
@@ -25,16 +25,16 @@ def compared(standin):
 
 
 @pytest.mark.slow
-def test_scores_and_curves_are_compared(compared):
-    _, trial, comparisons = compared
+def test_scores_and_curves_are_compared(comparison):
+    _, trial, comparisons = comparison
     values = {name: (before, now) for name, before, now in comparisons}
     assert values["val_accuracy"] == (trial.scores[0], 0.5)
     assert values["val_accuracy after epoch 2"] == (trial.curve[2], 0.5)
 
 
 @pytest.mark.slow
-def test_a_score_that_came_out_otherwise_is_an_error(compared, monkeypatch, capsys):
-    study, _, comparisons = compared
+def test_a_score_that_came_out_otherwise_is_an_error(comparison, monkeypatch, capsys):
+    study, _, comparisons = comparison
     monkeypatch.setattr(rerun, "rerun", lambda trial, objective: comparisons)
     monkeypatch.setattr(sys, "argv", ["rerun", str(study.path), "0"])
     with pytest.raises(rerun.Differs, match="trial 0 came out with another val_accuracy"):

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from keras_tuner.engine import hyperparameters as kinds
 
-from tests.tuning.mixed_space import SCORE, mixed, run_trials
+from tests.tuning.mixed_space import SCORE, mixed_space, run_trials
 from tfcnn.errors import BadInput
 from tuning import search
 from tuning.coding import coding_of
@@ -60,11 +60,11 @@ def test_a_sampler_fits_once_a_trial_and_all_values_come_once(sampler, monkeypat
     kind = type(SAMPLERS[sampler](0))
     real = kind.sample_relative
 
-    def counted(self, study, trial, space):
+    def count_fit(self, study, trial, space):
         fits.append(trial.number)
         return real(self, study, trial, space)
 
-    monkeypatch.setattr(kind, "sample_relative", counted)
+    monkeypatch.setattr(kind, "sample_relative", count_fit)
     hp = keras_tuner.HyperParameters()
     for name in "ab":
         hp.Choice(name, [1, 2, 3, 4, 5, 6], ordered=True)
@@ -75,16 +75,16 @@ def test_a_sampler_fits_once_a_trial_and_all_values_come_once(sampler, monkeypat
 
 
 def test_one_draw_is_enough_where_values_are_many(monkeypatch):
-    drawn = []
+    numbers = []
     real = Draw.__init__
 
-    def counted(self, oracle, frozen, *more):
-        drawn.append(frozen.number)
+    def count_draw(self, oracle, frozen, *more):
+        numbers.append(frozen.number)
         real(self, oracle, frozen, *more)
 
-    monkeypatch.setattr(Draw, "__init__", counted)
-    run_trials(OptunaOracle(SCORE, "random", max_trials=20, space=mixed))
-    assert drawn == list(range(20))
+    monkeypatch.setattr(Draw, "__init__", count_draw)
+    run_trials(OptunaOracle(SCORE, "random", max_trials=20, space=mixed_space))
+    assert numbers == list(range(20))
 
 
 def test_further_draws_keep_less_and_less_of_the_first():
@@ -98,14 +98,14 @@ def test_further_draws_keep_less_and_less_of_the_first():
     first = Draw(oracle, frozen)
     first.merge(hp.space)
 
-    def kept(number):
+    def count_kept(number):
         other = Draw(oracle, frozen, number, first)
         other.merge(hp.space)
         return sum(other.values[name] == value for name, value in first.values.items())
 
-    assert 80 < kept(2) < 99
-    assert 35 < kept(LOOSE // 2) < 65
-    assert kept(LOOSE) == kept(LOOSE + 5) == 0
+    assert 80 < count_kept(2) < 99
+    assert 35 < count_kept(LOOSE // 2) < 65
+    assert count_kept(LOOSE) == count_kept(LOOSE + 5) == 0
 
 
 @pytest.mark.parametrize(

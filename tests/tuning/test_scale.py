@@ -57,5 +57,5 @@ def test_help_needs_no_tensorflow():
         "import sys; from tuning import scale; sys.argv = ['scale', '--help']\n"
         "try: scale.main()\nexcept SystemExit: assert not {'tensorflow', 'keras', 'numpy', 'optuna'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "--tradeoff" in done.stdout
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--tradeoff" in process.stdout

@@ -118,11 +118,11 @@ def test_the_winner_is_the_best_trial(real):
     ],
 )
 def test_bad_input_is_one_line_without_tensorflow(run_command, tmp_path, flags, message):
-    done = run_command("tuning.search", *flags, "--study", tmp_path / "study", PYTHONPROFILEIMPORTTIME="1")
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
-    assert (done.returncode, len(lines)) == (2, 1)
+    process = run_command("tuning.search", *flags, "--study", tmp_path / "study", PYTHONPROFILEIMPORTTIME="1")
+    lines = [line for line in process.stderr.splitlines() if not line.startswith("import time:")]
+    assert (process.returncode, len(lines)) == (2, 1)
     assert lines[0].startswith(f"error: {message}")
-    assert "tensorflow" not in done.stderr
+    assert "tensorflow" not in process.stderr
     assert not (tmp_path / "study").exists()
 
 
@@ -183,3 +183,9 @@ def test_a_value_that_the_space_searches_cannot_be_given(tmp_path, config, fixed
     with pytest.raises(BadInput, match=message):
         search(Study(tmp_path / "study"), config, SearchSettings(1, fixed=frozenset(fixed)))
     assert not (tmp_path / "study").exists()
+
+
+def test_more_workers_than_any_machine_has_are_refused(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["search", "--arch", "lenet5", "--workers", "999999999"])
+    with pytest.raises(BadInput, match="--workers must be at most 1,024, got '999999999'"):
+        main()

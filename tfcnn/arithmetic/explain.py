@@ -52,12 +52,7 @@ def explain(
     ]
     covered = effective_kernel(kernel, dilation)
     name = "effective kernel" if dilation > 1 else "kernel"
-    if dilation > 1:
-        lines += _term(
-            "dilation",
-            f"{name} = kernel + (kernel - 1) (dilation - 1)",
-            f"= {kernel} + {kernel - 1} * {dilation - 1} = {covered}",
-        )
+    lines += _explain_dilation(kernel, dilation)
     if transposed:
         rest = walk.output - (stride * (size - 1) + covered - before - after)
         lines += _term(
@@ -67,18 +62,36 @@ def explain(
         )
         lines += _term("equals", *_direct(transposed_conv(size, kernel, stride, padding, dilation, output_padding)))
     else:
-        rest = (walk.length - covered) % stride
         lines += _term(
             "output size",
             f"floor((input + before + after - {name}) / stride) + 1",
             f"= floor(({size} + {before} + {after} - {covered}) / {stride}) + 1 = {walk.output}",
         )
-        if rest:
-            lines += _term("left over", f"{_count(rest, 'place')} at the end, which no window reaches")
-        with_rest = f", with output padding {rest}" if rest else ""
+        rest = (walk.length - covered) % stride
         direct = transposed_conv(walk.output, kernel, stride, (before, after), dilation, rest)
-        lines += _term("transposed", f"from {walk.output} back to {size}{with_rest}; it equals", *_direct(direct))
+        lines += _explain_way_back(size, walk.output, rest, direct)
     return "\n".join([*lines, "", *draw(walk)])
+
+
+def _explain_dilation(kernel: int, dilation: int) -> list[str]:
+    """The effective kernel; nothing without dilation."""
+    if dilation == 1:
+        return []
+    return _term(
+        "dilation",
+        "effective kernel = kernel + (kernel - 1) (dilation - 1)",
+        f"= {kernel} + {kernel - 1} * {dilation - 1} = {effective_kernel(kernel, dilation)}",
+    )
+
+
+def _explain_way_back(size: int, output: int, rest: int, direct: DirectConv) -> list[str]:
+    """The `rest` places that no window reaches, and the transposed convolution from the output back to the input."""
+    lines = []
+    if rest:
+        lines += _term("left over", f"{_count(rest, 'place')} at the end, which no window reaches")
+    with_rest = f", with output padding {rest}" if rest else ""
+    lines += _term("transposed", f"from {output} back to {size}{with_rest}; it equals", *_direct(direct))
+    return lines
 
 
 def _term(name: str, first: str, *others: str) -> list[str]:

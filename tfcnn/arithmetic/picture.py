@@ -13,7 +13,10 @@ from matplotlib.patches import ConnectionPatch, Patch, Rectangle
 
 from tfcnn.arithmetic.walk import Walk
 
-PIXEL, ZERO, OUTPUT, EDGE = "#c6dbef", "#ffffff", "#e4e4e4", "#999999"
+PIXEL = "#c6dbef"
+ZERO = "#ffffff"
+OUTPUT = "#e4e4e4"
+EDGE = "#999999"
 ENDS = {"first": "#cc5522", "last": "#117755"}  # distinct without colour vision, too
 MOST_NUMBERS = 16  # places a side up to which the cells show their numbers
 

@@ -158,7 +158,8 @@ def transposed_conv(
         output_padding = max(stride - effective, 0)
     crop = padding_amounts(stride * size, kernel, stride, padding, dilation)
     stretched = stride * (size - 1) + 1
-    before, after = effective - 1 - crop[0], effective - 1 - crop[1] + output_padding
+    before = effective - 1 - crop[0]
+    after = effective - 1 - crop[1] + output_padding
     output = stretched + before + after - effective + 1
     if output < 1:
         raise ValueError(f"padding={padding} leaves nothing of the output")
@@ -247,7 +248,7 @@ def receptive_field(layers: Iterable[tuple[int, ...]]) -> ReceptiveField:
     step = 1
     start = 0
     for row in layers:
-        kernel, stride, padding, dilation = (*row, *(1, 1, 0, 1)[len(row) :])
+        kernel, stride, padding, dilation = tuple(row) + (1, 1, 0, 1)[len(row) :]
         _check(kernel=kernel, stride=stride, dilation=dilation)
         if padding < 0:
             raise ValueError(f"padding must be 0 or more, got {padding}")

@@ -1,8 +1,8 @@
 """The parser, the one-line errors and the exit codes of every command.
 
 Standard library only. Exit codes: 0 done, 2 bad input, 3 training failed, 130 / 143 interrupted. An exception with an
-`exit_code` is the user's to mend and becomes one line on stderr, and so does an OSError that names a file; any other is
-a defect of this package and keeps its traceback.
+`exit_code` is the user's to mend and becomes one line on stderr, and so do a full disk and an OSError that names a
+file; any other is a defect of this package and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from tfcnn.cli.signals import Interrupted, RaisedSignals, Terminated, raise_received
 from tfcnn.errors import BadInput, shorten
+from tfcnn.files import DiskFull, full_disk
 from tfcnn.tables import printable
 
 LARGEST_DIGITS = 9  # of a count
@@ -68,6 +69,9 @@ def parse_count(flag: str, text: str) -> int:
 
 def run_main(main: Callable[[], None]) -> int:
     """Call a command's main function, print its error in one line on stderr, and return the exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller, as for a daemon
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold bytes that are no text
     with RaisedSignals() as signals:
@@ -77,11 +81,20 @@ def run_main(main: Callable[[], None]) -> int:
             raise_received()
             return 0
         except BrokenPipeError:  # the pipe's reader has ended, as in `... | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard_output()
             return 0
         except (Exception, KeyboardInterrupt) as error:
             signals.end_at_once()
+            try:
+                sys.stdout.flush()
+            except OSError:  # stdout is a file on a full disk
+                _discard_output()
             return report_error(error, signals.received)
+
+
+def _discard_output() -> None:
+    """Drop what stdout holds, which Python would try to write once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report_error(error: Exception | KeyboardInterrupt, received: KeyboardInterrupt | None = None) -> int:
@@ -95,6 +108,11 @@ def report_error(error: Exception | KeyboardInterrupt, received: KeyboardInterru
     if stop is not None and not isinstance(error, Interrupted):
         print("\ninterrupted", file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
+    problem = None if hasattr(error, "exit_code") else full_disk(error)
+    if problem is not None:
+        file = getattr(error, "filename", None)
+        what = f"'{os.fsdecode(file)}'" if isinstance(file, str | bytes) else "a file or the output"
+        error = DiskFull(f"{what} cannot be written: {problem}")
     if hasattr(error, "exit_code"):
         message = str(error)
     elif isinstance(error, OSError) and error.filename is not None:

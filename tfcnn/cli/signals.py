@@ -6,6 +6,7 @@ import _thread
 import contextlib
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -99,7 +100,11 @@ class RaisedSignals:
 
 def _send_again(number: signal.Signals) -> None:
     time.sleep(SECONDS_UNTIL_AGAIN)
-    _thread.interrupt_main(number)
+    main_thread = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main_thread is not None:
+        signal.pthread_kill(main_thread, number)  # interrupt_main would not wake a main thread that sleeps
+    else:
+        _thread.interrupt_main(number)
 
 
 def raise_received() -> None:

@@ -36,8 +36,8 @@ def decode_image(file: tf.Tensor, channels: int, white_level: int) -> tf.Tensor:
     is_png = _begins(file, b"\x89PNG\r\n\x1a\n")
     is_bmp = _begins(file, b"BM") & (tf.strings.length(file) > 54)
     is_gif = _begins(file, b"GIF8") & (tf.strings.length(file) > 13)
-    known = is_jpeg | is_png | is_bmp | is_gif
-    with tf.control_dependencies([_check(known, f"reads JPEG, PNG, BMP and GIF, and this is none: {INSTEAD}")]):
+    is_supported = is_jpeg | is_png | is_bmp | is_gif
+    with tf.control_dependencies([_check(is_supported, f"reads JPEG, PNG, BMP and GIF, and this is none: {INSTEAD}")]):
         file = tf.identity(file)
 
     def decode_png() -> tf.Tensor:
@@ -163,19 +163,19 @@ def _find_png_chunks(file: tf.Tensor, data: tf.Tensor) -> dict[str, tf.Tensor]:
         return (places[0] + 12 <= tf.size(data)) & (places[-1] == 0)
 
     def next_chunk(*places: tf.Tensor) -> list[tf.Tensor]:
-        found = dict(zip(names, places, strict=True))
-        at = found["at"]
+        state = dict(zip(names, places, strict=True))
+        at = state["at"]
         kind = tf.strings.substr(file, at + 4, 4)
         for name in ("tRNS", "eXIf", "IEND"):
-            found[name] = tf.where(kind == name, at + 8, found[name])
-        found["xmp"] = tf.where(tf.strings.substr(file, at + 4, 21) == b"iTXtXML:com.adobe.xmp", at + 8, found["xmp"])
+            state[name] = tf.where(kind == name, at + 8, state[name])
+        state["xmp"] = tf.where(tf.strings.substr(file, at + 4, 21) == b"iTXtXML:com.adobe.xmp", at + 8, state["xmp"])
         is_raw = tf.strings.substr(file, at + 8, 21) == b"Raw profile type exif"
-        found["raw"] = tf.where(is_raw & (tf.strings.substr(file, at + 5, 3) != b"DAT"), at + 8, found["raw"])
+        state["raw"] = tf.where(is_raw & (tf.strings.substr(file, at + 5, 3) != b"DAT"), at + 8, state["raw"])
         count = tf.cast(tf.minimum(_number(data, at + 8, 4), 2), tf.int32)
-        found["frames"] = tf.where(kind == b"acTL", count, found["frames"])
+        state["frames"] = tf.where(kind == b"acTL", count, state["frames"])
         length = tf.minimum(_number(data, at, 4), 2**30)
-        found["at"] = tf.cast(tf.minimum(tf.cast(at, tf.int64) + length + 12, 2**31 - 20), tf.int32)
-        return [found[name] for name in names]
+        state["at"] = tf.cast(tf.minimum(tf.cast(at, tf.int64) + length + 12, 2**31 - 20), tf.int32)
+        return [state[name] for name in names]
 
     start = [tf.constant(8), *(tf.constant(0) for _ in names[1:])]
     return dict(zip(names, tf.while_loop(inside, next_chunk, start), strict=True))
@@ -227,7 +227,8 @@ def _decode_bmp(file: tf.Tensor) -> tf.Tensor:
 
 def _decode_gif(file: tf.Tensor) -> tf.Tensor:
     data = tf.io.decode_raw(file, tf.uint8)
-    width, height = _number(data, 6, 2, little=True), _number(data, 8, 2, little=True)
+    width = _number(data, 6, 2, little=True)
+    height = _number(data, 8, 2, little=True)
     flags = tf.cast(data[10], tf.int32)
     palette = tf.where(flags >= 128, 3 * tf.bitwise.left_shift(1, flags % 8 + 1), 0)
 

@@ -9,7 +9,8 @@ endpoints for images:
     serve_ready  float32 (batch, *image_shape), resized and standardised by the caller
 
 For sounds and volumes `serve` takes float32 (batch, *image_shape) in the range of the data; there is no serve_files.
-Values far outside the range of the training data, and files that cannot be read equally, fail with a line that says so.
+Values far outside the range of the training data, and files that cannot be read equally, fail with a line that says so;
+0 ... 1 given to a network of -1 ... 1 lies inside its range, and is taken as bright images.
 The outputs, by task:
 
     classification   probabilities, class, class_name
@@ -84,7 +85,8 @@ def check_range(examples: tf.Tensor, low: float, high: float) -> tf.Tensor:
     if examples.dtype == tf.uint8 and (low, high) == (0, 255):
         return examples
     values = tf.cast(examples, tf.float32)
-    least, largest = tf.reduce_min(values), tf.reduce_max(values)
+    least = tf.reduce_min(values)
+    largest = tf.reduce_max(values)
     slack = (high - low) / 2
     inside = (least >= low - slack) & (largest <= high + slack)
     if examples.dtype.is_floating and high - low > 20:
@@ -119,16 +121,16 @@ def _add_image_endpoints(
     height, width, channels = facts["image_shape"]
     low, high = facts["value_range"]
 
-    def resize(images: tf.Tensor) -> tf.Tensor:
+    def fit(images: tf.Tensor) -> tf.Tensor:
         return fitting.fit_images(images, height, width, facts["fit"])
 
     def serve_images(images: tf.Tensor) -> Outputs:
         above_black = tf.cast(check_range(images, low, high), tf.float32) - low  # so that black is padded
-        return serve(resize(above_black), 0.0, high - low)
+        return serve(fit(above_black), 0.0, high - low)
 
     def serve_files(files: tf.Tensor) -> Outputs:
         def decode(file: tf.Tensor) -> tf.Tensor:
-            return resize(decode_image(file, channels, facts.get("white_level", 65535)))
+            return fit(decode_image(file, channels, facts.get("white_level", 65535)))
 
         pixels = tf.map_fn(decode, files, fn_output_signature=tf.TensorSpec((height, width, channels), tf.float32))
         return serve(pixels, 0.0, 255.0)

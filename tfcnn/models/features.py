@@ -17,8 +17,8 @@ def features(model: keras.Model, names: Sequence[str], out_indices: Sequence[int
     Raises:
         BadInput: the model has none of them, or an index is out of range.
     """
-    known = {layer.name for layer in model.layers}
-    present = [name for name in names if name in known]
+    layer_names = {layer.name for layer in model.layers}
+    present = [name for name in names if name in layer_names]
     if not present:
         raise BadInput(f"{model.name} has no maps to return (features_only)")
     for index in out_indices or ():

@@ -46,7 +46,7 @@ FAMILIES = (
     Family("mobilenet_v2", "classification", 16, ("mobilenet_v2",)),
     Family("mobilenet_v3", "classification", 16, ("mobilenet_v3_small", "mobilenet_v3_large")),
     Family("xception", "classification", 16, ("xception",)),
-    Family("efficientnet", "classification", 16, tuple(f"efficientnet_b{n}" for n in range(8))),
+    Family("efficientnet", "classification", 16, (*(f"efficientnet_b{n}" for n in range(8)), "efficientnet_lite0")),
     Family(
         "alexnet",
         "classification",

@@ -37,11 +37,11 @@ def empirical_receptive_field(
     """
     import tensorflow as tf  # the rest of the house's networks runs without it
 
-    read = graph.read(model)
-    shape = tuple(read.inputs[0].shape[1:])
-    if len(read.inputs) != 1 or len(shape) != 3 or None in shape:
+    model_graph = graph.read(model)
+    shape = tuple(model_graph.inputs[0].shape[1:])
+    if len(model_graph.inputs) != 1 or len(shape) != 3 or None in shape:
         raise ValueError(f"the model must have one input, images of a known size; got {model.input_shape}")
-    step, field = find_step(read, layer, windows_only=True)
+    step, field = find_step(model_graph, layer, windows_only=True)
     place = centre(step, field)
     if isinstance(images, int):
         images = np.random.default_rng(seed).standard_normal((images, *shape))
@@ -50,20 +50,20 @@ def empirical_receptive_field(
         with tf.GradientTape() as tape:
             pixels = tf.constant(image)
             tape.watch(pixels)
-            unit = tf.reduce_sum(_value(read, pixels, step.outputs[0])[(slice(None), *place)])
+            unit = tf.reduce_sum(_value(model_graph, pixels, step.outputs[0])[(slice(None), *place)])
         gradient = tape.gradient(unit, pixels, unconnected_gradients="zero")
         total += np.abs(gradient.numpy()).mean((0, 3))
     return (total / (total.max() or 1)).astype("float32")
 
 
-def _value(read: graph.Graph, image: Any, target: keras.KerasTensor) -> Any:
+def _value(model_graph: graph.Graph, image: Any, target: keras.KerasTensor) -> Any:
     """The value of the tensor `target` for an image."""
-    values = {id(read.inputs[0]): image}
+    values = {id(model_graph.inputs[0]): image}
 
     def value_of(argument: Any) -> Any:
         return values[id(argument)] if isinstance(argument, keras.KerasTensor) else argument
 
-    for step in read.steps:
+    for step in model_graph.steps:
         if id(target) in values:
             break
         args, kwargs = keras.tree.map_structure(value_of, (step.args, step.kwargs))

@@ -40,7 +40,7 @@ def compose(intervals: Intervals, reads: Reads) -> Intervals:
     if None not in intervals.period:  # what lies between two taps is seen as well
         taps = tuple(each and (min(each), max(each)) for each in taps)
     hulls = [hull(intervals.at(turn * reads.shift + tap) for tap in each) for turn in range(turns) for each in taps]
-    return shorten(Intervals(reads.shift * turns // period * intervals.shift, tuple(hulls)))
+    return reduce_period(Intervals(reads.shift * turns // period * intervals.shift, tuple(hulls)))
 
 
 def hull(intervals: Iterable[Interval | None]) -> Interval | None:
@@ -61,10 +61,10 @@ def join(maps: Iterable[Intervals]) -> Intervals | None:
     period = math.lcm(*(len(intervals.period) for intervals in seen))
     hulls = tuple(hull(intervals.at(place) for intervals in seen) for place in range(period))
     one = seen.pop()
-    return shorten(Intervals(one.shift * period // len(one.period), hulls))
+    return reduce_period(Intervals(one.shift * period // len(one.period), hulls))
 
 
-def shorten(intervals: Intervals) -> Intervals:
+def reduce_period(intervals: Intervals) -> Intervals:
     """The same with the shortest period."""
     period = len(intervals.period)
     for length in range(1, period):

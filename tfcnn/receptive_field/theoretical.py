@@ -123,10 +123,10 @@ def centre(step: Step, field: Field) -> tuple[int, ...]:
     if not field.positions:
         raise ValueError(f"{name} has no positions: give a layer before global pooling or Flatten (layer=)")
     sides = step.output_shape[1 : len(field.axes) + 1]
-    known = tuple(side for side in sides if side is not None)
-    if len(known) < len(sides):
+    lengths = tuple(side for side in sides if side is not None)
+    if len(lengths) < len(sides):
         raise ValueError(f"the size of {name} is not known: build the model with one, or give the position")
-    return tuple(side // 2 for side in known)
+    return tuple(side // 2 for side in lengths)
 
 
 class Field(NamedTuple):
@@ -159,26 +159,26 @@ def _size_stride_padding(intervals: Intervals) -> tuple[int | float, int | Fract
     return size, int(stride) if stride.denominator == 1 else stride, padding
 
 
-def find_step(read: Graph, layer: str | keras.layers.Layer | None, windows_only: bool) -> tuple[Step, Field]:
+def find_step(model_graph: Graph, layer: str | keras.layers.Layer | None, windows_only: bool) -> tuple[Step, Field]:
     """The application of `layer` that is meant, and its field. Raises ValueError as `receptive_field` does."""
-    fields = _fields(read, windows_only)
+    fields = _fields(model_graph, windows_only)
     if layer is None:
-        number = _last_map(read, fields)
+        number = _last_map(model_graph, fields)
     else:
-        names = [step.operation.name for step in read.steps]
+        names = [step.operation.name for step in model_graph.steps]
         name = choose("layer", getattr(layer, "name", layer), names, flag="layer=")
         number = len(names) - 1 - names[::-1].index(name)
     field = fields[number]
     if isinstance(field, Unknown):
         raise ValueError(field.reason)
-    return read.steps[number], field
+    return model_graph.steps[number], field
 
 
-def _last_map(read: Graph, fields: list[Field | Unknown]) -> int:
+def _last_map(model_graph: Graph, fields: list[Field | Unknown]) -> int:
     """The last step on the way to the (first) output whose result still has positions."""
-    needed = {id(read.outputs[0])}
-    for number in range(len(read.steps) - 1, -1, -1):
-        step = read.steps[number]
+    needed = {id(model_graph.outputs[0])}
+    for number in range(len(model_graph.steps) - 1, -1, -1):
+        step = model_graph.steps[number]
         if needed.isdisjoint(map(id, step.outputs)):
             continue
         field = fields[number]
@@ -188,16 +188,18 @@ def _last_map(read: Graph, fields: list[Field | Unknown]) -> int:
     raise ValueError("no layer's output has positions of the image")
 
 
-def _fields(read: Graph, windows_only: bool) -> list[Field | Unknown]:
+def _fields(model_graph: Graph, windows_only: bool) -> list[Field | Unknown]:
     """The field of each step's outputs, which read the same windows."""
-    image = read.inputs[0]
+    image = model_graph.inputs[0]
     rank = len(image.shape) - 2
     if rank < 1:
         raise ValueError(f"the input has no spatial axes: its shape is {tuple(image.shape)}")
-    field_of: dict[int, Field | Unknown] = {id(tensor): Field((NOTHING,) * rank, False) for tensor in read.inputs}
+    field_of: dict[int, Field | Unknown] = {
+        id(tensor): Field((NOTHING,) * rank, False) for tensor in model_graph.inputs
+    }
     field_of[id(image)] = Field((PIXEL,) * rank)
     fields = []
-    for step in read.steps:
+    for step in model_graph.steps:
         field = _field(step, [field_of[id(tensor)] for tensor in step.inputs], rank, windows_only)
         fields.append(field)
         field_of.update((id(tensor), field) for tensor in step.outputs)

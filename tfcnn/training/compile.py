@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 
 import keras
 
@@ -11,6 +12,9 @@ from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.graph import in_order, is_head
 from tfcnn.models.registry import ARCHS, builder_of, family_of
+from tfcnn.training import recipes
+from tfcnn.training.class_weights import ClassWeighted
+from tfcnn.training.fine_tuning import divide_by_depth, scale_rates, set_momentum
 from tfcnn.training.optimizers import build_optimizer, peak_learning_rate
 from tfcnn.training.penalties import penalise
 from tfcnn.training.schedules import build_schedule
@@ -23,8 +27,8 @@ def check_drop_path(config: Config) -> None:
         return "drop_path" in inspect.signature(builder_of(arch)).parameters
 
     if config.drop_path is not None and not has_drop_path(config.arch):
-        known = ", ".join(name for name in ARCHS if has_drop_path(name))
-        raise BadInput(f"{config.arch} leaves no blocks out in training; those that can: {known} (--drop-path)")
+        archs = ", ".join(name for name in ARCHS if has_drop_path(name))
+        raise BadInput(f"{config.arch} leaves no blocks out in training; those that can: {archs} (--drop-path)")
 
 
 def freeze(model: keras.Model, arch: str, what: str) -> int:
@@ -65,6 +69,8 @@ def compile_model(
     steps_per_epoch: int,
     task: str = "classification",
     std: tuple[float, ...] = (1.0,),
+    class_weights: Sequence[float] | None = None,
+    new_layers: int = 1,
 ) -> float:
     """Give a network its optimiser, its penalties, and the loss and metrics of its task.
 
@@ -75,6 +81,8 @@ def compile_model(
         task: "classification" (one-hot or soft targets), "segmentation" (masks of whole numbers, 255 ignored) or
             "reconstruction" (images).
         std: divisor of each channel of pixels in 0 ... 1, for the PSNR of a reconstruction.
+        class_weights: of each class in the loss; None: all alike.
+        new_layers: how many of the last layers learn alone at first, where the recipe has it.
 
     Returns:
         The peak learning rate.
@@ -92,10 +100,18 @@ def compile_model(
             f"(--grad-accum-steps, --batch-size)"
         )
     loss = losses.loss(task, config.loss, config.smoothing)
+    if class_weights is not None:
+        loss = ClassWeighted(loss, class_weights)
     penalise(model, config.l2, config.max_norm)
     peak = peak_learning_rate(config)
+    schedule = build_schedule(config, peak, steps_per_epoch)
+    optimizer = build_optimizer(config, schedule)
+    if schedule.head or config.layer_decay is not None:
+        scale_rates(optimizer, schedule, divide_by_depth(model, config.arch, config.layer_decay or 1.0, new_layers))
+    if recipes.fine_tunes(config):
+        set_momentum(model, recipes.batch_norm_momentum(steps_per_epoch))
     model.compile(
-        optimizer=build_optimizer(config, build_schedule(config, peak, steps_per_epoch)),
+        optimizer=optimizer,
         loss=loss,
         metrics=metrics.metrics(task, model.output_shape[-1], std),
         jit_compile={"auto": "auto", "on": True, "off": False}[config.jit],

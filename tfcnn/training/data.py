@@ -16,6 +16,7 @@ from tfcnn.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from pipelines.dataset import Data
+    from tfcnn.weights.expectations import Standardisation
 
 # `tfcnn.train` imports this file before TensorFlow, so what needs NumPy, TensorFlow or Matplotlib is imported in the
 # functions.
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
 
 def load_data(config: Config) -> Data:
     """The data set that `config` names, standardised as the weights that the run starts from expect it."""
-    from tfcnn.weights.expectations import expected_standardisation
-
-    standardisation = expected_standardisation(config.arch, config.weights)
+    standardisation = standardisation_of(config)
     return pipelines.load(
         config.dataset,
         task=registry.family_of(config.arch).task,
@@ -52,7 +51,25 @@ def load_data(config: Config) -> Data:
         mask_values=config.listed_mask_values,
         dataset_module=config.dataset_module,
         sound_length=config.sound_length,
+        class_sampling=config.class_sampling,
     )
+
+
+def standardisation_of(config: Config) -> Standardisation | None:
+    """What --mean and --std say, or a resumed run's config.json, or what the weights expect; None: the data decide.
+
+    Raises:
+        BadInput: no such file of weights, or one that cannot be read.
+    """
+    from tfcnn.weights.expectations import Standardisation, expected_standardisation
+
+    if config.resume and config.out is not None:
+        facts = RunDirectory(config.out).read_config()["data"]
+        return Standardisation(tuple(facts["mean"]), tuple(facts["std"]), source="as the run was started")
+    if config.standardisation is not None:
+        mean, std = config.standardisation
+        return Standardisation(mean, std, source="--mean and --std")
+    return expected_standardisation(config.arch, config.weights)
 
 
 def check_same_data(config: Config, directory: RunDirectory, data: Data) -> None:

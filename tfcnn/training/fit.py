@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -19,11 +21,14 @@ from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import writing
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import HEADLINES
-from tfcnn.training import fused_kernels
+from tfcnn.training import fused_kernels, recipes
+from tfcnn.training.batch_statistics import BatchStatistics
 from tfcnn.training.callbacks import Keeper, Plateau, uncompiled
+from tfcnn.training.chance import ChanceWarning
 from tfcnn.training.checkpoint import Checkpoints
+from tfcnn.training.class_weights import balanced_weights
 from tfcnn.training.compile import check_drop_path, compile_model, freeze
-from tfcnn.training.data import describe_fault, picture_of_batch
+from tfcnn.training.data import describe_fault, picture_of_batch, standardisation_of
 from tfcnn.training.distribution import Devices
 from tfcnn.training.history import best_epoch, out_of_patience
 from tfcnn.training.loop import Loop, build_metrics
@@ -47,35 +52,74 @@ USUAL_NUMBER = 8  # in --arch-args
 def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]]:
     """The compiled network, and the facts for config.json: every decision that was taken, automatic ones included."""
     check_drop_path(config)
-    check_memory(config, factory.arguments_of(config, data.image_shape, data.num_classes, config.weights))
+    arguments = _builder_arguments(config, data)
+    check_memory(config, arguments)
     keras.utils.set_random_seed(config.seed)
     with use_dtype_policy(config) as dtype_policy:
-        arguments = factory.arguments_of(config, data.image_shape, data.num_classes, config.weights)
         model = factory.build(config.arch, **arguments)
     loaded = None
     if config.weights is not None and not _has_checkpoint(config):
-        loaded = str(loading.load(model, config.arch, config.weights, arguments, rgb=True))
+        loaded = loading.load(model, config.arch, config.weights, arguments, rgb=True)
+    new_layers = _count_new_layers(config, loaded)
     frozen = freeze(model, config.arch, config.freeze)
     fused = fused_kernels.accelerate(model, config.distribution == "none") if config.kernels == "fused" else {}
-    peak = compile_model(model, config, data.steps_per_epoch, data.task, data.std)
+    counts = _class_counts(config, data)
+    weights = balanced_weights(counts) if counts and config.class_weights == "balanced" else None
+    peak = compile_model(model, config, data.steps_per_epoch, data.task, data.std, weights, new_layers)
     table = cost.cost_table(model)
     match = match_of(model, data)
+    standardisation = standardisation_of(config)
+    if standardisation is not None:  # averaged where the data have another number of channels
+        standardisation = standardisation._replace(mean=tuple(data.mean), std=tuple(data.std))
     return model, {
         "config": config.to_dict() | {"resume": False},
+        "standardisation": None if standardisation is None else str(standardisation),
         "arguments": arguments,
         "targets": None if match is None else match.words,
-        "weights": {"loaded": loaded, "frozen_layers": frozen},
+        "weights": {"loaded": loaded and str(loaded), "new_layers": new_layers, "frozen_layers": frozen},
         "recipe": {
             "precision": dtype_policy,
             "learning_rate": peak,
+            "fine_tuning": recipes.fine_tunes(config),
+            "head_epochs": recipes.head_epochs(config),
             "steps_per_epoch": data.steps_per_epoch,
             "fused_kernels": fused,
             "jit": bool(model.jit_compile),
             "onednn": fused_kernels.onednn(),
         },
         "cost": {"parameters": table.params, "macs": table.macs},
+        "classes": {"counts": counts, "weights": weights},
         "data": data.facts(),
     }
+
+
+def _class_counts(config: Config, data: Data) -> list[int] | None:
+    """The training examples of each class, or its pixels; None: the task has none, or counting would take long."""
+    if config.class_weights == "none" and data.labels("train") is None:
+        return None
+    return data.counts("train").tolist()
+
+
+def _builder_arguments(config: Config, data: Data) -> dict[str, Any]:
+    """The arguments of the network's builder; a resumed run has the form and stem that it was started with."""
+    if config.resume and config.out is not None:
+        saved = RunDirectory(config.out).read_config()["arguments"]
+        started = {name: saved[name] for name in ("form", "stem") if name in saved}
+        config = dataclasses.replace(config, arch_args=started | config.arch_args)
+        return factory.arguments_of(config, data.image_shape, data.num_classes)
+    return factory.arguments_of(config, data.image_shape, data.num_classes, config.weights)
+
+
+def _count_new_layers(config: Config, loaded: loading.Loaded | None) -> int:
+    """How many of the last layers learn first in fine-tuning: those that the weights left fresh, or the last layer.
+
+    Of a run that is resumed from a checkpoint config.json tells.
+    """
+    if loaded is not None:
+        return max(len(loaded.fresh), 1)
+    if config.out is not None and _has_checkpoint(config) and recipes.head_epochs(config):
+        return RunDirectory(config.out).read_config()["weights"]["new_layers"]
+    return 1
 
 
 def check_memory(config: Config, arguments: dict[str, Any]) -> None:
@@ -83,7 +127,8 @@ def check_memory(config: Config, arguments: dict[str, Any]) -> None:
 
     Networks of usual sizes are not looked at.
     """
-    scale = max(config.overrides["width"], config.overrides["depth"])
+    scales = [config.overrides["width"], config.overrides["depth"]]  # --arch-args may set a text
+    scale = max((value for value in scales if isinstance(value, int | float)), default=USUAL_SCALE)
     side = max(filter(None, arguments["input_shape"][:-1]), default=0)
     numbers = [value for value in keras.tree.flatten(config.arch_args) if isinstance(value, int | float)]
     if scale <= USUAL_SCALE and side <= USUAL_SIDE and max(numbers, default=0) <= USUAL_NUMBER:
@@ -242,10 +287,13 @@ def _watchers(
     ]
     if average:
         callbacks.append(average)
+    callbacks.append(BatchStatistics(data, average.replace if average else None))
+    if data.task == "classification":
+        callbacks.append(ChanceWarning(data, rows, average.in_place if average else contextlib.nullcontext))
     if config.sched == "plateau":
         callbacks.append(Plateau(schedule_of(model).share, rows, config.patience_epochs))
     if config.tensorboard:
-        callbacks.append(TensorBoard(directory.path / "tensorboard", steps, picture_of_batch(data)))
+        callbacks.append(TensorBoard(directory.path / "tensorboard", steps, partial(picture_of_batch, data)))
     if config.profiled_steps:
         first, last = config.profiled_steps
         callbacks.append(Profile(directory.path / "tensorboard", first, last, steps))

@@ -10,6 +10,7 @@ import keras
 
 from tfcnn.config import Config
 from tfcnn.models.registry import family_of
+from tfcnn.training import recipes
 from tfcnn.training.fused_kernels import accelerate_optimizer
 
 # Peak learning rates at batch size 32, found on `digits`; lower for families without normalisation. Those of
@@ -55,11 +56,12 @@ OPTIMISERS = {
 
 
 def peak_learning_rate(config: Config) -> float:
-    """`config.lr`, or a rate that suits the architecture's family and the optimiser."""
+    """`config.lr`, or a rate that suits the architecture's family and the optimiser, lower in fine-tuning."""
     if config.lr is not None:
         return config.lr
     row = OPTIMISERS[config.opt]
-    return LEARNING_RATE_OF.get(family_of(config.arch).module, LEARNING_RATE)[row.like] * row.factor
+    rate = LEARNING_RATE_OF.get(family_of(config.arch).module, LEARNING_RATE)[row.like] * row.factor
+    return rate * recipes.FINE_TUNING_RATE if recipes.fine_tunes(config) else rate
 
 
 def build_optimizer(

@@ -10,6 +10,22 @@ of these papers is a term of the gradient, `l2` here, and their SGD has no Neste
 out are families whose schedule has no counterpart here (GoogLeNet, SqueezeNet, Inception-v3, Xception, MobileNetV2 and
 V3, EfficientNet) and those whose paper gives no recipe.
 
+Where --weights loads weights, "default" and "fast" are recipes of fine-tuning:
+
+1. The layers that the weights leave fresh learn first, alone, for a tenth of the epochs at the rate for fresh weights:
+   through a random head gradients distort the loaded features (Kumar et al. 2022, arXiv:2202.10054). fastai's
+   `fine_tune` trains the head for one epoch, then all (Howard & Gugger 2020, arXiv:2002.04688, section 2.1).
+2. Then all layers learn at a fifth of that rate, by the whole schedule with its warm-up. Lower layers, whose features
+   are general, learn more slowly: ULMFiT divides the rate by 2.6 from layer to layer (Howard & Ruder 2018,
+   arXiv:1801.06146, section 3.1); ELECTRA and BEiT multiply it by 0.65 to 0.9 from block to block (Clark et al. 2020,
+   arXiv:2003.10555; Bao et al. 2021, arXiv:2106.08254). Here it is 0.75 from stage to stage: the first of five stages
+   learns at a twentieth of the rate for fresh weights. Less than that favours data like those of the weights and costs
+   accuracy on other data in the few hundred steps of a short run, more does the opposite (docs/fine_tuning.md).
+3. Batch norms use the statistics of the new images from the first step, and their moving statistics forget at
+   max(1 - 10 / s, 0.9) for s steps an epoch (Kornblith et al. 2019, arXiv:1805.08974, appendix).
+
+With --freeze backbone a classification network learns its head alone, at the rate for fresh weights.
+
 Imports neither Keras nor a backend.
 """
 
@@ -22,7 +38,13 @@ from tfcnn.errors import BadInput
 from tfcnn.models.registry import ARCHS, family_of
 
 FAST = {"epochs": 4, "width": 0.5, "warmup_epochs": 0.5}
+CHOOSING = ("recipe", "arch", "weights", "freeze", "class_weights")  # flags that decide the recipe's values
 QUICK = {"epochs": 4, "warmup_epochs": 0.5}  # a trial of a search, unless its flags say otherwise
+
+FINE_TUNING = {"layer_decay": 0.75}
+FINE_TUNING_RATE = 0.2  # peak rate of loaded weights, as a share of that of fresh ones
+HEAD_SHARE = 0.1  # of the epochs, in which the new layers learn alone
+HEAD_RATE = 5  # their rate then, as a multiple of the peak rate
 
 # By name, family or task, the first of them that is here. Peak rates: tfcnn.training.optimizers. Validation mean IoU of
 # U-Net (width 0.125, shapes/easy, batch norm, no dropout, batches of 8; an empty mask has 12 %): with cross-entropy at
@@ -94,16 +116,44 @@ def resolve(flags: dict[str, Any]) -> Config:
     """The configuration of `flags`, with the recipe's values for those that they leave out.
 
     Args:
-        flags: fields of Config by name, as text or as values; "recipe" and "arch" choose the recipe. Of `arch_args`
-            each argument replaces the recipe's, and the others stay.
+        flags: fields of Config by name, as text or as values; those of `CHOOSING` choose the recipe. Of
+            `arch_args` each argument replaces the recipe's, and the others stay.
 
     Raises:
         BadInput: a value that is not allowed, an unknown architecture, or one without a published recipe.
     """
-    choice = Config(**{name: flags[name] for name in ("recipe", "arch") if name in flags})
-    recipe = values(choice.recipe, choice.arch)
+    choice = Config(**{name: flags[name] for name in CHOOSING if name in flags})
+    recipe = values(choice.recipe, choice.arch) | (FINE_TUNING if _suits_fine_tuning(choice) else {})
+    if choice.class_weights != "none":  # which weigh pixels, not the areas of Dice losses
+        recipe.pop("loss", None)
     arguments = recipe.get("arch_args", {}) | flags.get("arch_args", {})
     return Config(**recipe | flags | {"arch_args": arguments})
+
+
+def _suits_fine_tuning(config: Config) -> bool:
+    head_alone = config.freeze == "backbone" and family_of(config.arch).task == "classification"
+    return config.weights is not None and config.recipe != "paper" and not head_alone
+
+
+def fine_tunes(config: Config) -> bool:
+    """Whether a run follows the recipe of fine-tuning: `resolve` sets its layer decay, which older runs do not have."""
+    return _suits_fine_tuning(config) and config.layer_decay is not None
+
+
+def head_epochs(config: Config) -> float:
+    """Epochs at the start in which the new layers learn alone."""
+    if config.head_epochs is not None:
+        return config.head_epochs
+    return HEAD_SHARE * config.epochs if fine_tunes(config) else 0.0
+
+
+def batch_norm_momentum(steps_per_epoch: int) -> float:
+    """The share of the old value in the moving statistics of a batch norm in fine-tuning.
+
+    >>> batch_norm_momentum(39), batch_norm_momentum(1000)
+    (0.9, 0.99)
+    """
+    return max(1 - 10 / steps_per_epoch, 0.9)
 
 
 def values(recipe: str, arch: str) -> dict[str, Any]:

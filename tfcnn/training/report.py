@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from tfcnn.config import Config
 from tfcnn.files import writing
 from tfcnn.run_directory import BAD_FILES, RunDirectory
 from tfcnn.tasks import HEADLINES
+from tfcnn.training import recipes
+from tfcnn.training.class_weights import describe_classes
 from tfcnn.training.cluster import Worker
 from tfcnn.training.data import describe_duplicates
 from tfcnn.training.progress import duration
@@ -18,15 +19,17 @@ from tfcnn.visualize.curves import draw_curves
 
 def introduce(config: Config, facts: dict[str, Any], devices: int = 1) -> None:
     """Print what is about to be trained, and which decisions were taken automatically."""
-    lines = [*_data(facts["data"]), *_network(config, facts)]
+    lines = _data(facts["data"])
+    if classes := describe_classes(config, facts):
+        lines.append(f"classes    {classes}")
+    lines += _network(config, facts)
     if config.distribution != "none":
         lines.append(
             f"devices    {devices} ({config.distribution}), which share the {config.batch_size} images of a step: "
             f"{config.batch_size // devices} each"
         )
-    lines += [_recipe(config, facts["recipe"]), *_kernels(facts["recipe"]), _steps(config)]
-    print("\n".join(lines))
-    sys.stdout.flush()
+    lines += [_recipe(config, facts["recipe"]), *_phases(config, facts), *_kernels(facts["recipe"]), _steps(config)]
+    print("\n".join(lines), flush=True)
 
 
 def _data(data: dict[str, Any]) -> list[str]:
@@ -52,6 +55,8 @@ def _network(config: Config, facts: dict[str, Any]) -> list[str]:
     ]
     if weights["loaded"]:
         lines.append(f"weights    {weights['loaded']}")
+    if facts["standardisation"]:
+        lines.append(f"images     standardised with {facts['standardisation']}")
     if config.freeze != "none":
         lines.append(f"frozen     {weights['frozen_layers']} layers (--freeze {config.freeze})")
     if facts["targets"]:
@@ -63,7 +68,9 @@ def _network(config: Config, facts: dict[str, Any]) -> list[str]:
 
 
 def _recipe(config: Config, recipe: dict[str, Any]) -> str:
-    name = "" if config.recipe == "default" else f"{config.recipe}: "
+    names = [config.recipe] if config.recipe != "default" else []
+    names += ["fine-tuning"] if recipe["fine_tuning"] else []
+    name = f"{', '.join(names)}: " if names else ""
     automatic = config.precision == "auto" and recipe["precision"] != "float32"
     loss = f", loss {config.loss}" if config.loss else ""
     arguments = ", ".join(f"{key}={value}" for key, value in config.arch_args.items())
@@ -73,6 +80,21 @@ def _recipe(config: Config, recipe: dict[str, Any]) -> str:
         f"{' (--precision float32 for full precision)' if automatic else ''}{', XLA' if recipe['jit'] else ''}{loss}"
         f"{f'; {arguments} (--arch-args)' if arguments else ''}"
     )
+
+
+def _phases(config: Config, facts: dict[str, Any]) -> list[str]:
+    """One line, or none where all layers learn at one rate from the start."""
+    recipe = facts["recipe"]
+    phases = []
+    if epochs := recipe["head_epochs"]:
+        count = facts["weights"]["new_layers"]
+        layers = "the last layer" if count == 1 else f"the last {count} layers"
+        rate = recipes.HEAD_RATE * recipe["learning_rate"]
+        span = f"{epochs:g} epoch{'' if epochs == 1 else 's'}"
+        phases.append(f"{layers} alone for {span} at {rate:g} (--head-epochs), then all")
+    if config.layer_decay is not None and config.layer_decay < 1:
+        phases.append(f"each stage at {config.layer_decay:g} times the rate of the next (--layer-decay)")
+    return [f"phases     {', '.join(phases)}"] if phases else []
 
 
 def _kernels(recipe: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from tfcnn.config import Config
+from tfcnn.training import recipes
 
 # Schedules: from the share of the run that is done, and the same of the run without its warm-up, to a share of the peak
 # rate.
@@ -37,7 +38,8 @@ SCHEDULES = {
 
 @keras.saving.register_keras_serializable(package="tfcnn")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up from a hundredth of the peak, then one of `SCHEDULES`.
+    """A constant rate while new layers learn alone, if they do, then a linear warm-up from a hundredth of the peak and
+    one of `SCHEDULES`.
 
     Of Keras' schedules CosineDecay alone has a warm-up. Where gradients are accumulated, Keras' optimisers ask for the
     rate of a batch and not of an update: `every` gives all batches of an update the rate of its first, as one large
@@ -49,36 +51,45 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         warmup: length of the warm-up in batches.
         total: length of the run in batches, warm-up included.
         every: batches for one update.
+        head: batches at the start in which new layers learn alone, at `recipes.HEAD_RATE` times the peak.
 
     Attributes:
         share: of a plateau, a keras.Variable that `callbacks.Plateau` sets from the history before each epoch;
             no part of a checkpoint.
     """
 
-    def __init__(self, name: str, peak: float, warmup: int, total: int, every: int = 1):
+    def __init__(self, name: str, peak: float, warmup: int, total: int, every: int = 1, head: int = 0):
         super().__init__()
         self.name = name
         self.peak = peak
         self.warmup = warmup
         self.total = total
         self.every = every
+        self.head = head
         self.share = keras.Variable(1.0, dtype="float32", trainable=False) if name == "plateau" else 1.0
 
     def __call__(self, step: Any) -> Any:
-        step = ops.cast(step // self.every * self.every, "float32")
-        rest = ops.clip((step - self.warmup) / max(self.total - self.warmup, 1), 0.0, 1.0)
-        rate = SCHEDULES[self.name](step / self.total, rest) * self.share
-        return self.peak * ops.where(step < self.warmup, 0.01 + 0.99 * step / max(self.warmup, 1), rate)
+        step = ops.cast(step // self.every * self.every - self.head, "float32")
+        total = max(self.total - self.head, 1)
+        rest = ops.clip((step - self.warmup) / max(total - self.warmup, 1), 0.0, 1.0)
+        rate = SCHEDULES[self.name](step / total, rest) * self.share
+        rate = ops.where(step < self.warmup, 0.01 + 0.99 * step / max(self.warmup, 1), rate)
+        return self.peak * ops.where(step < 0, float(recipes.HEAD_RATE), rate)
+
+    def in_head_phase(self, step: Any) -> Any:
+        """Whether new layers learn alone in the update that a batch belongs to."""
+        return step // self.every * self.every < self.head
 
     def get_config(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("name", "peak", "warmup", "total", "every")}
+        return {name: getattr(self, name) for name in ("name", "peak", "warmup", "total", "every", "head")}
 
 
 def build_schedule(config: Config, peak: float, steps_per_epoch: int) -> Schedule:
-    """The learning rate by batch: warm-up, then `config.sched`."""
+    """The learning rate by batch: new layers alone, if the recipe has it, then warm-up, then `config.sched`."""
+    head = round(recipes.head_epochs(config) * steps_per_epoch)
     warmup = round(config.warmup_epochs * steps_per_epoch)
     total = config.epochs * steps_per_epoch
-    return Schedule(config.sched, peak, warmup, total, every=config.grad_accum_steps)
+    return Schedule(config.sched, peak, warmup, total, every=config.grad_accum_steps, head=head)
 
 
 def schedule_of(model: keras.Model) -> Schedule:

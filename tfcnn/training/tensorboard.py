@@ -48,14 +48,14 @@ class TensorBoard(keras.callbacks.TensorBoard):
     Args:
         folder: where to write: train/ and validation/ within it.
         steps: in an epoch.
-        batch: a picture of a training batch, as PNG; None: none.
+        draw_batch: gives a picture of a training batch, as PNG; None: none.
     """
 
-    def __init__(self, folder: Path, steps: int, batch: bytes | None = None):
+    def __init__(self, folder: Path, steps: int, draw_batch: Callable[[], bytes] | None = None):
         super().__init__(folder)
         self.folder = folder
         self.steps = steps
-        self.batch = batch
+        self.draw_batch = draw_batch
         self.failed = False
 
     @optional
@@ -71,8 +71,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
             # The page "Graphs" opens with the graph of operations; Keras writes only that of layers.
             examples = tf.TensorSpec(self.model.input_shape, self.model.inputs[0].dtype, "examples")
             tf.summary.graph(tf.function(self.model).get_concrete_function(examples, training=False).graph)
-            if self.batch:
-                tf.summary.image("training batch, augmented", tf.io.decode_png(self.batch)[None], step=0)
+            if self.draw_batch:
+                tf.summary.image("training batch, augmented", tf.io.decode_png(self.draw_batch())[None], step=0)
 
     @optional
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 
-from tfcnn.config import Config, seconds_of
+from tfcnn.config import Config
 from tfcnn.errors import BadInput
+from tfcnn.flag_values import seconds_of
+from tfcnn.training import batch_statistics
 from tfcnn.training.fit import build_model
 from tfcnn.training.targets import match_masks
 from tfcnn.training.weight_average import WeightAverage
@@ -74,15 +76,20 @@ def settle_epochs(config: Config, data: Data, started: float) -> Config:
     keras.config.set_dtype_policy(dtype_policy)
     epoch = speed.epoch(data.steps_per_epoch, -(-data.sizes["validation"] // config.batch_size))
     left = budget - (time.monotonic() - started)
-    epochs = epochs_within(left, epoch, building + speed.compiling)
+    compiling = building + speed.compiling
+    early = min(epochs_within(left, epoch, compiling), batch_statistics.FEW_STEPS // data.steps_per_epoch)
+    estimating = early * batch_statistics.BATCHES * speed.step / 2  # forward alone
+    epochs = epochs_within(left, epoch, compiling + estimating)
     print(
         f"time       {config.time}: {epochs} epoch{'s' if epochs > 1 else ''} of {epoch:.3g} s each in the "
         f"remaining {max(left, 0):,.0f} s; a step takes {1000 * speed.step:,.3g} ms"
     )
-    if config.warmup_epochs > epochs:
+    head_epochs = config.head_epochs or 0
+    if head_epochs + config.warmup_epochs > epochs:
+        flags = "--head-epochs and --warmup-epochs" if head_epochs else "--warmup-epochs"
         raise BadInput(
-            f"--time {config.time} allows {epochs} epochs, fewer than --warmup-epochs {config.warmup_epochs:g}: "
-            f"raise --time or lower --warmup-epochs"
+            f"--time {config.time} allows {epochs} epochs, fewer than {flags} {head_epochs + config.warmup_epochs:g}: "
+            f"raise --time or lower {flags}"
         )
     return dataclasses.replace(config, epochs=epochs)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -37,7 +37,7 @@ class WeightAverage(keras.callbacks.Callback):
         ]
         self.decay = decay
         # One call for all weights: a hundred single ones take as long as a small step.
-        self.update = tf.function(self._update)
+        self.update = tf.function(self._update, autograph=False)
 
     def _update(self, share: tf.Tensor) -> None:
         for weight, average in zip(self.weights, self.averages, strict=True):
@@ -59,6 +59,13 @@ class WeightAverage(keras.callbacks.Callback):
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         self._in_place.__exit__(None, None, None)
+
+    def replace(self, weights: Sequence[keras.Variable]) -> None:
+        """The averages of these weights become their present values."""
+        changed = {id(weight) for weight in weights}
+        for weight, average in zip(self.weights, self.averages, strict=True):
+            if id(weight) in changed:
+                average.assign(weight)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:

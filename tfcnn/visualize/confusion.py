@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfcnn.visualize.text import plain, plain_names, save
+from pipelines.text import plain, plain_names, save
 
 MOST_NUMBERS = 20  # up to this many classes each cell shows its count
 CHARACTERS = 10  # of the title, to an inch of the picture

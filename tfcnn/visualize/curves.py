@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
+from pipelines.text import plain, plain_names, save
 from tfcnn.tasks import HEADLINES, Headline
-from tfcnn.visualize.text import plain, plain_names, save
 
 # Lines differ in lightness and in dashes: readable without colour vision and on a grey printer.
 Style = dict[str, Any]

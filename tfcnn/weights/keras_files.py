@@ -8,18 +8,22 @@ import math
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import keras
+import numpy as np
 
 from tfcnn import cost
 from tfcnn.errors import BadInput, first_line
 from tfcnn.graph import in_order
+from tfcnn.model_files import explain, in_lower_case
 from tfcnn.models import registry
+from tfcnn.weights.formats import suffix_of
 from tfcnn.weights.limits import check_archive, check_h5, check_size, limit_of
+from tfcnn.weights.packages import PACKAGES
 from tfcnn.weights.stored import StoredLayer, misfit, shape_text
 
 # keras.applications' function for each of our names, and the arguments with which ours is the same network.
@@ -40,6 +44,8 @@ KERAS: dict[str, tuple[str, dict[str, str]]] = {
     "mobilenet_v3_large": ("MobileNetV3Large", {"form": "keras"}),
     **{f"efficientnet_b{n}": (f"EfficientNetB{n}", {"form": "keras"}) for n in range(8)},
 }
+LONGEST_CONFIG = 1 << 26  # bytes
+PUBLISHED_VARIANCE = (0.229, 0.224, 0.225)  # of keras.applications' EfficientNet, which means ImageNet's deviations
 HEADS = ("logits", "predictions", "conv_preds", "Logits")  # names of the last layer, ours and keras.applications'
 Shapes = dict[tuple[str, str], tuple[int, ...] | None]  # (layer, tensor) -> shape
 
@@ -64,7 +70,10 @@ def load_application(arch: str, arguments: dict[str, Any]) -> keras.Model:
 def _application(arch: str, arguments: dict[str, Any]) -> Callable[..., keras.Model]:
     """keras.applications' function for the same network. Raises BadInput where there is none."""
     if arch not in KERAS:
-        raise BadInput(f"keras.applications has no {arch}, only {', '.join(KERAS)} (--weights)")
+        raise BadInput(
+            f"keras.applications has no {arch}, only {', '.join(KERAS)}, and packages have {' and '.join(PACKAGES)} "
+            f"(--weights)"
+        )
     name, needed = KERAS[arch]
     for key, value in needed.items():
         if arguments.get(key, value) != value:
@@ -88,20 +97,32 @@ def load_archive(path: str, limit: int) -> keras.Model:
     try:
         check_archive(path, limit)
         check_size(path, _size_of_network(path), limit)
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with in_lower_case(path) as file:
+            return keras.saving.load_model(file, compile=False, safe_mode=True)
     except BadInput:
         raise
     except Exception as error:  # whatever Keras raises for a file that says what it cannot be
-        raise BadInput(f"'{path}' cannot be read: {first_line(error)} (--weights)") from error
+        raise _unreadable(path, explain(error)) from error
 
 
 def _size_of_network(path: str) -> int:
     """The bytes of the weights of the network that a `.keras` file describes, none of which is allocated."""
-    with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read("config.json"))
     with cost.weightless():
-        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        model = keras.saving.deserialize_keras_object(_read_config(path), safe_mode=True)
     return sum(4 * math.prod(weight.shape) for weight in model.weights)
+
+
+def _read_config(path: str) -> dict[str, Any]:
+    """The description of the network in a `.keras` file. Raises BadInput if it is too long."""
+    with zipfile.ZipFile(path) as archive, archive.open("config.json") as file:
+        text = file.read(LONGEST_CONFIG + 1)
+    if len(text) > LONGEST_CONFIG:
+        raise _unreadable(path, f"its config.json has more than {LONGEST_CONFIG:,} bytes")
+    return json.loads(text)
+
+
+def _unreadable(path: str, problem: str) -> BadInput:
+    return BadInput(f"'{path}' cannot be read: {problem} (--weights)")
 
 
 def load_h5_weights(path: str, arch: str, model: keras.Model, arguments: dict[str, Any]) -> keras.Model:
@@ -116,15 +137,15 @@ def load_h5_weights(path: str, arch: str, model: keras.Model, arguments: dict[st
     except BadInput:
         raise
     except Exception as error:  # h5py raises whatever its C library meets
-        raise BadInput(f"'{path}' cannot be read: {first_line(error)} (--weights)") from error
+        raise _unreadable(path, first_line(error)) from error
     sizes = [arguments["input_shape"][:-1], registry.arguments(arch)["input_shape"][:-1]]
     donor = None
     problems: list[Exception] = []
     for sides in dict.fromkeys(sizes):  # the dense layers of AlexNet and VGG depend on the size of the image
         try:
             donor = _donor(arch, model, arguments, sides, shapes)
-            with warnings.catch_warnings(action="error", category=UserWarning):  # Keras warns of what it leaves out
-                donor.load_weights(path)
+            with warnings.catch_warnings(action="error", category=UserWarning), in_lower_case(path) as file:
+                donor.load_weights(file)  # Keras warns of what it leaves out
             return donor
         except (ValueError, KeyError, UserWarning) as error:
             problems.append(error)
@@ -136,9 +157,9 @@ def _donor(
     arch: str, model: keras.Model, arguments: dict[str, Any], sides: tuple[int, ...], shapes: Shapes
 ) -> keras.Model:
     """The network that a file of these shapes was saved from, with fresh weights, for images of `sides` pixels."""
-    names = {layer for layer, _ in shapes}
+    names = [layer for layer, _ in shapes]
     heads = [shape[-1] for (layer, _), shape in shapes.items() if layer in HEADS and shape]
-    if arch not in KERAS or names & set(registry.family_of(arch).features):  # keras.applications has no `stage1`
+    if not _are_of_application(names, arch):
         channels = arguments["input_shape"][-1]
         first = tuple(in_order(model)[0].weights[0].shape)
         if channels == 1 and first not in shapes.values() and (*first[:-2], 3, first[-1]) in shapes.values():
@@ -151,6 +172,65 @@ def _donor(
     if not heads:
         return build(weights=None, include_top=False)
     return build(weights=None, classes=heads[0], classifier_activation=None, input_shape=(*sides, 3))
+
+
+def is_application(path: str, arch: str) -> bool:
+    """Whether a `.keras` or `.h5` file holds keras.applications' network, not ours. Raises BadInput: unreadable."""
+    try:
+        if suffix_of(path) == ".keras":
+            names = [layer["config"].get("name", "") for layer in _read_config(path)["config"]["layers"]]
+        else:
+            names = [layer for layer, _ in _h5_shapes(path)]
+    except BadInput:
+        raise
+    except Exception as error:  # json, zipfile and h5py have one for each kind of damage
+        raise _unreadable(path, first_line(error)) from error
+    return _are_of_application(names, arch)
+
+
+def _are_of_application(names: Iterable[str], arch: str) -> bool:
+    """Whether a network of keras.applications has these layers: none there is called `stage1`."""
+    return arch in KERAS and not set(names) & set(registry.family_of(arch).features)
+
+
+def read_normalisation(path: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and std of red, green and blue as 0 ... 1, in the first layers of keras.applications' EfficientNet.
+
+    The published networks have PUBLISHED_VARIANCE in `Normalization`, and divide once more by its square root in a
+    `Rescaling`, which an `.h5` file does not show. Those built with weights=None have mean 0 and variance 1, unless
+    they were adapted to their data. None: the file has no such layer.
+    """
+    scale = np.ones(3)
+    if suffix_of(path) == ".keras":
+        for layer in _read_config(path)["config"]["layers"]:
+            if layer["class_name"] == "Rescaling" and np.size(layer["config"]["scale"]) == 3:
+                scale = scale * layer["config"]["scale"]
+        with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as file:
+            values = _normalisation_values(file)
+    else:
+        values = _normalisation_values(path)
+    if values is None:
+        return None
+    mean, variance = values
+    if suffix_of(path) == ".h5" and np.allclose(variance, PUBLISHED_VARIANCE):
+        scale = 1 / np.sqrt(variance)
+    std = np.sqrt(variance) / scale
+    return tuple(mean.round(4).tolist()), tuple(std.round(4).tolist())
+
+
+def _normalisation_values(file: str | IO[bytes]) -> list[np.ndarray] | None:
+    """Mean and variance: of the layers' tensors, a group of two with three values and a count is theirs alone."""
+    groups: list[list[np.ndarray]] = []
+
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Group):
+            arrays = [value for _, value in sorted(item.items()) if isinstance(value, h5py.Dataset)]
+            if sorted(array.shape for array in arrays) == [(), (3,), (3,)]:
+                groups.append([array[()].astype("float64") for array in arrays if array.shape])
+
+    with h5py.File(file, "r") as content:
+        content.visititems(visit)
+    return groups[0] if groups else None
 
 
 def _h5_shapes(path: str) -> Shapes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Iterable
+from pathlib import Path
 from typing import IO
 
 import h5py
@@ -73,13 +74,26 @@ def check_h5(path: str, file: str | IO[bytes], limit: int) -> None:
     check_size(path, size, limit)
 
 
+def check_safetensors(path: str, limit: int) -> None:
+    """Raises BadInput if a .safetensors file has more than `limit` bytes.
+
+    Nothing in it is compressed, and safetensors refuses a header whose tensors do not fill the file.
+    """
+    size = Path(path).stat().st_size
+    if size > limit:
+        raise BadInput(
+            f"'{path}' has {size:,} bytes, and no weights of this network take more than {limit:,}; nothing was loaded "
+            f"(--weights)"
+        )
+
+
 def check_finite(path: str, stored: Iterable[StoredLayer]) -> None:
     """Raises BadInput, with the name of the first tensor, if a value is NaN or infinite."""
     for layer in stored:
         for name, array in layer.arrays.items():
-            wrong = array.size - np.count_nonzero(np.isfinite(array))
-            if wrong:
-                values = "1 value that is" if wrong == 1 else f"{wrong:,} values that are"
+            count = array.size - np.count_nonzero(np.isfinite(array))
+            if count:
+                values = "1 value that is" if count == 1 else f"{count:,} values that are"
                 raise BadInput(
                     f"'{path}': {name} of {layer.name} has {values} NaN or infinite; nothing was loaded (--weights)"
                 )

@@ -7,20 +7,20 @@ the first value is written: a file that does not fit leaves the network as it wa
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import layers
 
-from tfcnn.errors import BadInput
 from tfcnn.graph import in_order, is_head
 from tfcnn.weights.expectations import expected_standardisation
+from tfcnn.weights.formats import check_weights, suffix_of
 from tfcnn.weights.keras_files import extract_layers, load_application, load_archive, load_h5_weights
 from tfcnn.weights.limits import check_finite, limit_of
+from tfcnn.weights.packages import PACKAGES, load_package
 from tfcnn.weights.state_dict import read_state_dict
-from tfcnn.weights.stored import FORMATS, StoredLayer, misfit, shape_text
+from tfcnn.weights.stored import StoredLayer, averaged_part, misfit, shape_text
 
 
 class Loaded(NamedTuple):
@@ -42,9 +42,9 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
     Args:
         model: the network; with or without its head.
         arch: its name.
-        weights: "imagenet" (keras.applications' file, by Keras' download cache), or the path of a `.keras` or `.h5`
-            file of ours or of keras.applications, or of a torchvision or timm `state_dict` saved as `.safetensors` or
-            `.npz`.
+        weights: "imagenet" (of a package, or keras.applications' file by Keras' download cache), or the path of a
+            `.keras` or `.h5` file of ours or of keras.applications, or of a torchvision or timm `state_dict` saved as
+            `.safetensors` or `.npz`.
         arguments: the arguments it was built with: `tfcnn.factory.arguments(...)`.
         rgb: turn the first convolution of weights for blue, green, red (`expected_standardisation`) into one for red,
             green, blue.
@@ -57,23 +57,22 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
         BadInput: no such file, another network's, or nothing to download; it names the first tensor that does not fit
             or is not finite. The model is unchanged.
     """
+    check_weights(weights)
     ours = in_order(model)
-    suffix = Path(weights).suffix
-    if weights == "imagenet":
+    source = weights
+    if weights == "imagenet" and arch in PACKAGES:
+        theirs = load_package(arch, ours)
+        source += f" (package {PACKAGES[arch].distribution})"
+    elif weights == "imagenet":
         theirs = extract_layers(load_application(arch, arguments))
-    elif not Path(weights).is_file():
-        raise BadInput(f"no weights at '{weights}': give imagenet, or a file {FORMATS} (--weights)")
-    elif suffix == ".keras":
+    elif suffix_of(weights) == ".keras":
         theirs = extract_layers(load_archive(weights, limit_of(ours)))
-    elif suffix == ".h5":
+    elif suffix_of(weights) == ".h5":
         theirs = extract_layers(load_h5_weights(weights, arch, model, arguments))
-    elif suffix in (".safetensors", ".npz"):
-        theirs = read_state_dict(weights, arch, ours, arguments)
     else:
-        raise BadInput(
-            f"'{weights}' is no {FORMATS} file; a PyTorch checkpoint becomes one by "
-            f"safetensors.torch.save_file(model.state_dict(), 'model.safetensors') (--weights)"
-        )
+        theirs = read_state_dict(weights, arch, ours, arguments)
+        averages = averaged_part(weights)
+        source += f" (the averaged weights, {averages}*)" if averages else ""
     check_finite(weights, theirs)
     standardisation = expected_standardisation(arch, weights)
     if rgb and standardisation is not None and standardisation.bgr:
@@ -82,7 +81,7 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
     for layer, arrays in pairs:
         for variable in layer.weights:
             variable.assign(arrays[variable.name])
-    return Loaded(weights, len(pairs), [layer.name for layer in ours[len(pairs) :]], problem)
+    return Loaded(source, len(pairs), [layer.name for layer in ours[len(pairs) :]], problem)
 
 
 Pair = tuple[layers.Layer, dict[str, np.ndarray]]

@@ -12,21 +12,25 @@ from keras import layers
 from tfcnn import graph
 from tfcnn.errors import BadInput
 from tfcnn.models import registry
-from tfcnn.weights.limits import check_archive, limit_of
+from tfcnn.weights.formats import suffix_of
+from tfcnn.weights.limits import check_archive, check_safetensors, limit_of
 from tfcnn.weights.stored import StoredLayer, misfit, read_tensors, shape_text
 from tfcnn.weights.torch_names import NAMES
 
 
 def read_state_dict(path: str, arch: str, ours: list[layers.Layer], arguments: dict[str, Any]) -> list[StoredLayer]:
     """The layers of a torchvision or timm `state_dict`, as far as the file goes."""
-    if path.endswith(".npz"):
+    if suffix_of(path) == ".npz":
         with contextlib.suppress(OSError, zipfile.BadZipFile):  # read_tensors tells of it
             check_archive(path, limit_of(ours))
+    else:
+        with contextlib.suppress(OSError):
+            check_safetensors(path, limit_of(ours))
     tensors = read_tensors(path)
     names = _module_names(path, arch, arguments, tensors)
     stored = []
     for layer, name in zip(ours, names, strict=False):
-        arrays = _from_torch(layer, name, tensors)
+        arrays = from_torch(layer, name, tensors)
         if not arrays:
             if graph.is_head(layer):
                 break
@@ -52,7 +56,7 @@ def _module_names(path: str, arch: str, arguments: dict[str, Any], tensors: dict
     return names
 
 
-def _from_torch(layer: layers.Layer, name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def from_torch(layer: layers.Layer, name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays of PyTorch's module `name` by Keras' names and in its layout; empty where the file has none."""
     if isinstance(layer, layers.SeparableConv2D):  # timm's two modules
         kinds = {"depthwise_kernel": "conv1.weight", "pointwise_kernel": "pointwise.weight"}

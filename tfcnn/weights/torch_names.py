@@ -152,7 +152,7 @@ def _mobilenet_v2_groups(arguments: dict) -> Groups:
 def _efficientnet_groups(arguments: dict) -> Groups:
     rows = enumerate((1, 2, 2, 3, 3, 4, 1))
     depth = arguments["depth"] * arguments["depth_coefficient"]
-    return [[Block(row > 0, True)] * scale_depth(n, depth) for row, n in rows]
+    return [[Block(row > 0, not arguments["lite"])] * scale_depth(n, depth) for row, n in rows]
 
 
 def _mobilenet_v3_groups(arguments: dict) -> Groups:

@@ -92,7 +92,7 @@ def draw_tradeoff(points: list[Point], path: Path, title: str) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, PercentFormatter
 
-    from tfcnn.visualize.text import plain, save
+    from pipelines.text import plain, save
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()

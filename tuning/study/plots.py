@@ -24,7 +24,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter, PercentF
 from optuna import distributions
 from optuna.trial import FrozenTrial, TrialState
 
-from tfcnn.visualize.text import plain, plain_names, save
+from pipelines.text import plain, plain_names, save
 from tuning.budgets import COSTS
 from tuning.study.storage import quiet
 from tuning.study.trials import Objective, TrialRecord, best_first
@@ -42,7 +42,7 @@ LONGEST = 16  # characters of a name between two axes of parallel coordinates
 def best_so_far(trials: list[TrialRecord], objectives: Sequence[Objective]) -> Figure:
     """The score of each trial, and the best up to it, for each objective."""
     figure, panels = _figure(len(objectives))
-    completed = _completed(trials)
+    completed = _completed_trials(trials)
     for index, (axes, (name, direction)) in enumerate(zip(panels, objectives, strict=True)):
         numbers = [trial.number for trial in completed]
         scores = [trial.scores[index] for trial in completed]
@@ -66,7 +66,7 @@ def best_so_far(trials: list[TrialRecord], objectives: Sequence[Objective]) -> F
 
 def front(trials: list[TrialRecord], objectives: Sequence[Objective]) -> Figure:
     """All completed trials by their first two objectives, with a line through the Pareto front."""
-    completed = _completed(trials)
+    completed = _completed_trials(trials)
     best = sorted(best_first(trials, objectives), key=lambda trial: trial.scores[1])
     figure, (axes,) = _figure(1)
     axes.scatter(*_coordinates(completed), s=24, facecolor="white", edgecolor="#777777", label="other trials")
@@ -129,10 +129,16 @@ def parallel(trials: list[TrialRecord], objectives: Sequence[Objective]) -> Figu
         assert isinstance(figure, Figure)
         for lines in figure.findobj(LineCollection):
             lines.set_cmap("viridis_r" if objectives[0].direction == "max" else "viridis")  # dark is good
-        figure.set_size_inches(max(9, 1.5 * len({name for t in trials for name in t.values})), 4.5)
+        width = max(9.0, 2.2 * len({name for t in trials for name in t.values}))
+        figure.set_size_inches(width, 4.5)
         figure.subplots_adjust(bottom=0.2)
         for panel in figure.axes:
             panel.tick_params(axis="x", labelrotation=20)
+            box = panel.get_position()
+            if panel.get_label() == "<colorbar>":  # right of the names at the last axis
+                panel.set_position((1 - 0.9 / width, box.y0, 0.2 / width, box.height))
+            else:
+                panel.set_position((box.x0, box.y0, 1 - 3.3 / width - box.x0, box.height))
         return figure
 
 
@@ -190,7 +196,7 @@ def as_optuna(trials: list[TrialRecord], objectives: Sequence[Objective]) -> opt
     """
     with quiet():
         study = optuna.create_study(directions=["maximize" if way == "max" else "minimize" for _, way in objectives])
-    completed = _completed(trials)
+    completed = _completed_trials(trials)
     by_name: dict[str, list[Any]] = {}
     for trial in completed:
         for name, value in trial.values.items():
@@ -221,7 +227,7 @@ def hypervolume(trials: list[TrialRecord], objectives: Sequence[Objective]) -> H
     from optuna._hypervolume import compute_hypervolume
 
     signs = np.array([-1.0 if objective.direction == "max" else 1.0 for objective in objectives])
-    losses = np.array([trial.scores for trial in _completed(trials)]) * signs
+    losses = np.array([trial.scores for trial in _completed_trials(trials)]) * signs
     bound = losses.max(axis=0)
     return Hypervolume(float(compute_hypervolume(losses, bound)), [float(value) for value in bound * signs])
 
@@ -234,7 +240,7 @@ def svg(figure: Figure) -> str:
     return re.sub(r"^.*?(?=<svg)", "", file.getvalue(), flags=re.DOTALL)
 
 
-def _completed(trials: list[TrialRecord]) -> list[TrialRecord]:
+def _completed_trials(trials: list[TrialRecord]) -> list[TrialRecord]:
     return [trial for trial in trials if trial.state == "COMPLETED"]
 
 

@@ -45,5 +45,11 @@ class Failed(NamedTuple):
     reason: str  # "kind: what exactly", in one line
 
 
-Outcome = Completed | Pruned | Stopped | Failed
+class NoRoom(NamedTuple):
+    """From a worker that ends: the disk is full, and the trial can be resumed."""
+
+    problem: str  # which file cannot be written, in words
+
+
+Outcome = Completed | Pruned | Stopped | Failed | NoRoom
 Message = EpochEnded | Outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import multiprocessing
 import multiprocessing.connection
@@ -14,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 from tfcnn.cli.signals import DeferredSignals, Interrupted
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
+from tfcnn.files import DiskFull
 from tfcnn.tables import printable
 from tuning.budgets import Budgets
 from tuning.study.folder import Study
-from tuning.study.hparams import write_hparams
+from tuning.study.hparams import HParams
 from tuning.study.patience import StorageFailed
 from tuning.study.storage import HEARTBEAT
 from tuning.study.trials import format_score, format_values
-from tuning.workers.messages import Completed, EpochEnded, Failed, Job, Message, Pruned, Stopped, Verdict
+from tuning.workers.messages import Completed, EpochEnded, Failed, Job, Message, NoRoom, Pruned, Stopped, Verdict
 from tuning.workers.worker import explain_exit, work
 
 if TYPE_CHECKING:  # imports Keras
@@ -88,6 +90,7 @@ class WorkerPool:
         self.workers: dict[str, Worker | None] = {f"worker{number}": None for number in range(workers)}
         self.seconds: list[float] = []  # of each start of a trial in this call
         self.next_heartbeat = time.monotonic()
+        self.hparams = HParams(study.path / "tensorboard")
 
     def run(self) -> None:
         """Train until all trials are done. A signal waits until what is being stored is stored.
@@ -95,7 +98,7 @@ class WorkerPool:
         Raises:
             BadInput: the space fails again and again.
             Interrupted: by a signal.
-            TrainingFailed: nothing can be stored.
+            TrainingFailed: nothing can be stored, or the disk is full.
         """
         try:
             with DeferredSignals() as signals:
@@ -111,6 +114,9 @@ class WorkerPool:
             self._stop()
             message = f"interrupted; continue with the same command and --study {self.study.path}"
             raise Interrupted(message, stop) from stop
+        except DiskFull as error:
+            self._stop()
+            raise DiskFull(error.what, f"continue with the same command and --study {self.study.path}") from error
         except StorageFailed as error:
             self._abandon()
             message = f"{error}; when it can be, continue with the same command and --study {self.study.path}"
@@ -204,6 +210,11 @@ class WorkerPool:
             case Failed(reason):
                 self._end_trial(worker, "FAILED", reason)
                 self._dismiss(name, worker)
+            case NoRoom(problem):
+                self.oracle.release(worker.trial)
+                worker.trial = None
+                self._dismiss(name, worker)
+                raise DiskFull(problem)
 
     def _judge(self, trial: Trial, epoch: EpochEnded) -> Verdict:
         """Report the score of an epoch to the pruner, which compares one objective."""
@@ -250,7 +261,7 @@ class WorkerPool:
         if ended.status == "COMPLETED":
             names = [objective.name for objective in self.oracle.objectives]
             scores = dict(zip(names, _as_list(ended.score), strict=True))
-            write_hparams(self.study.path / "tensorboard", trial.trial_id, trial.hyperparameters.values, scores)
+            self.hparams.write(trial.trial_id, trial.hyperparameters.values, scores)
 
     def _print(self, trial: Trial) -> None:
         """Print the line of a trial that has ended."""
@@ -285,7 +296,8 @@ class WorkerPool:
                     self.oracle.release(worker.trial)
                     worker.trial = None
                 else:
-                    self._handle(name, worker, message)
+                    with contextlib.suppress(DiskFull):  # its trial is released
+                        self._handle(name, worker, message)
 
 
 def describe_trial(trial: Trial, oracle: OptunaOracle, trials: int, seconds: float) -> str:

@@ -26,9 +26,10 @@ from tfcnn.cli.signals import Interrupted, Terminated
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
+from tfcnn.files import DiskFull, full_disk
 from tfcnn.run_directory import RunDirectory
 from tuning import spaces
-from tuning.workers.messages import Completed, EpochEnded, Failed, Job, Outcome, Pruned, Stopped, Verdict
+from tuning.workers.messages import Completed, EpochEnded, Failed, Job, NoRoom, Outcome, Pruned, Stopped, Verdict
 
 OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError")
 
@@ -66,7 +67,7 @@ def work(connection: Connection, trainer: str | None = None) -> None:
         while (job := connection.recv()) is not None:
             outcome = _run_job(job, run, report)
             connection.send(outcome)
-            if isinstance(outcome, Failed | Stopped):
+            if isinstance(outcome, Failed | NoRoom | Stopped):
                 break
     connection.close()
     sys.stdout.flush()
@@ -102,16 +103,26 @@ def train(config: Config, report: Report) -> dict[str, Any]:
 
 def _run_job(job: Job, run: Trainer, report: Report) -> Outcome:
     """Train, with the output written to the job's log."""
-    with Path(job.log).open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-        try:
-            return Completed(run(Config(**job.fields), report))
-        except TrialPruned:
-            return Pruned()
-        except (KeyboardInterrupt, Interrupted):
-            return Stopped()
-        except Exception as error:
-            traceback.print_exc()
-            return Failed(explain_error(error))
+    try:
+        with Path(job.log).open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+            return _train_job(job, run, report)
+    except OSError as error:  # of the log
+        problem = full_disk(error)
+        return NoRoom(f"'{job.log}' cannot be written: {problem}") if problem else Failed(explain_error(error))
+
+
+def _train_job(job: Job, run: Trainer, report: Report) -> Outcome:
+    try:
+        return Completed(run(Config(**job.fields), report))
+    except TrialPruned:
+        return Pruned()
+    except (KeyboardInterrupt, Interrupted):
+        return Stopped()
+    except Exception as error:
+        traceback.print_exc()
+        if full_disk(error):
+            return NoRoom(error.what if isinstance(error, DiskFull) else explain_error(error))
+        return Failed(explain_error(error))
 
 
 def explain_error(error: Exception) -> str:

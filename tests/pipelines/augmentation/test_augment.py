@@ -41,8 +41,10 @@ def test_the_smallest_images(side):
 
 
 def test_nothing_asked_for_is_the_input_itself():
-    images, masks = tf.constant(images_of(3)), tf.zeros([3, SIDE, SIDE, 1], tf.uint8)
-    boxes, draws = tf.constant([[[1.0, 2.0, 9.0, 9.0], [-1, -1, -1, -1]]] * 3), draw_epoch(0, 0, 3)
+    images = tf.constant(images_of(3))
+    masks = tf.zeros([3, SIDE, SIDE, 1], tf.uint8)
+    boxes = tf.constant([[[1.0, 2.0, 9.0, 9.0], [-1, -1, -1, -1]]] * 3)
+    draws = draw_epoch(0, 0, 3)
     nothing = choose_augmentation("none", side=SIDE, characters=False)
     assert augment(images, draws, nothing, fill_mode="REFLECT") is images
     together = augment(images, draws, nothing, fill_mode="REFLECT", masks=masks, boxes=boxes)
@@ -75,7 +77,8 @@ def test_every_field_is_tried():
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_every_field_changes_something(name):
-    images, draws = tf.constant(images_of(16)), draw_epoch(0, 0, 16)
+    images = tf.constant(images_of(16))
+    draws = draw_epoch(0, 0, 16)
     base = Augmentation(scale=(0.2, 0.9)) if name == "ratio" else Augmentation()
     a = dataclasses.replace(base, **{name: CHANGES[name]})
     if name in ("scale", "ratio"):
@@ -90,7 +93,7 @@ def test_every_field_changes_something(name):
         assert 0.2 < changed.mean() <= (0.8 if name in ("hflip", "vflip", "erase") else 1)
 
 
-def mirrored(a, fill_mode="REFLECT", count=2000):
+def share_mirrored(a, fill_mode="REFLECT", count=2000):
     gradient = tf.tile(tf.linspace(0.0, 255.0, 16)[None, None, :, None], [count, 16, 1, 1])
     images = augment(gradient, draw_epoch(0, 0, count), a, fill_mode=fill_mode).numpy()
     return (images[:, :, 4].mean((1, 2)) > images[:, :, 11].mean((1, 2))).mean()
@@ -98,30 +101,34 @@ def mirrored(a, fill_mode="REFLECT", count=2000):
 
 @pytest.mark.parametrize("rest", [{}, {"degrees": 12.0, "zoom": 0.15, "translate": 0.09}])
 def test_shares_of_mirrored_images(rest):
-    assert mirrored(Augmentation(hflip=0.0, **rest)) == 0
-    assert mirrored(Augmentation(hflip=0.5, **rest)) == pytest.approx(0.5, abs=0.04)
-    assert mirrored(Augmentation(hflip=1.0, **rest)) == 1
+    assert share_mirrored(Augmentation(hflip=0.0, **rest)) == 0
+    assert share_mirrored(Augmentation(hflip=0.5, **rest)) == pytest.approx(0.5, abs=0.04)
+    assert share_mirrored(Augmentation(hflip=1.0, **rest)) == 1
 
 
 def test_photographs_are_mirrored_and_written_characters_are_not():
-    assert mirrored(choose_augmentation("light", side=16, characters=False)) == pytest.approx(0.5, abs=0.04)
-    assert mirrored(choose_augmentation("light", side=16, characters=True), "CONSTANT") == 0
+    assert share_mirrored(choose_augmentation("light", side=16, characters=False)) == pytest.approx(0.5, abs=0.04)
+    assert share_mirrored(choose_augmentation("light", side=16, characters=True), "CONSTANT") == 0
 
 
 def test_erased_boxes_are_as_timms():
     """The probability; area of 0.02 ... 1/3, ratio 0.3 ... 1/0.3; here in the mean colour."""
-    count, side = 3000, 40
+    count = 3000
+    side = 40
     gradient = np.linspace(0, 200, side * side * 3, dtype=np.float32).reshape(1, side, side, 3)
     images = tf.tile(tf.constant(gradient), [count, 1, 1, 1])
     result = augment(images, draw_epoch(1, 0, count), Augmentation(erase=0.4), fill_mode="REFLECT").numpy()
     erased = (result != gradient).any(axis=3)
     touched = erased.any(axis=(1, 2))
     assert touched.mean() == pytest.approx(0.4, abs=0.03)
-    erased, result = erased[touched], result[touched]
-    heights, widths = erased.any(axis=2).sum(1), erased.any(axis=1).sum(1)
+    erased = erased[touched]
+    result = result[touched]
+    heights = erased.any(axis=2).sum(1)
+    widths = erased.any(axis=1).sum(1)
     np.testing.assert_array_equal(heights * widths, erased.sum((1, 2)))
     np.testing.assert_allclose(result[erased], np.tile(gradient.mean((0, 1, 2)), (erased.sum(), 1)), atol=0.01)
-    areas, ratios = heights * widths / side**2, np.log(widths / heights)
+    areas = heights * widths / side**2
+    ratios = np.log(widths / heights)
     assert 0.015 < areas.min() < 0.03
     assert 0.3 < areas.max() < 0.36
     assert areas.mean() == pytest.approx((0.02 + 1 / 3) / 2, abs=0.01)
@@ -134,7 +141,8 @@ def test_erased_boxes_are_as_timms():
 @pytest.mark.parametrize("fill_mode", ["CONSTANT", "REFLECT"])
 def test_image_mask_and_box_stay_together_under_every_operation(fill_mode):
     """A bright square: the mask's class 1 lies where the image is bright, and the box around it."""
-    count, side = 200, 48
+    count = 200
+    side = 48
     masks = np.zeros((count, side, side, 1), np.int32)
     masks[:, 17:29, 20:32] = 1
     a = dataclasses.replace(RAND, color_jitter=0.0, erase=0.0, randaugment=(2, 4.0))
@@ -146,7 +154,7 @@ def test_image_mask_and_box_stay_together_under_every_operation(fill_mode):
     labels = result["masks"].numpy()[..., 0]
     assert labels.dtype == np.int32
     assert set(np.unique(labels)) == ({0, 1, 255} if fill_mode == "CONSTANT" else {0, 1})
-    compared = 0
+    comparisons = 0
     for image, label, box, keep in zip(
         result["images"].numpy()[..., 0], labels, result["boxes"].numpy(), result["keep"].numpy(), strict=True
     ):
@@ -155,16 +163,18 @@ def test_image_mask_and_box_stay_together_under_every_operation(fill_mode):
             assert keep[0]
             hull = [x.min(), y.min(), x.max() + 1, y.max() + 1]
             np.testing.assert_allclose(box[0], hull, atol=2)
-        inside, outside = image[label == 1], image[label == 0]
+        inside = image[label == 1]
+        outside = image[label == 0]
         if abs(np.median(inside) - np.median(outside)) > 60:  # not equalized, solarized or washed out
             bright = np.abs(image - np.median(inside)) < np.abs(image - np.median(outside))
             assert (bright == (label == 1))[label != 255].mean() > 0.96
-            compared += 1
-    assert compared > 100
+            comparisons += 1
+    assert comparisons > 100
 
 
 def test_erasing_leaves_masks_and_boxes():
-    masks, boxes = tf.ones([4, SIDE, SIDE, 1], tf.uint8), tf.constant([[[2.0, 2.0, 20.0, 20.0]]] * 4)
+    masks = tf.ones([4, SIDE, SIDE, 1], tf.uint8)
+    boxes = tf.constant([[[2.0, 2.0, 20.0, 20.0]]] * 4)
     result = augment(
         images_of(4), draw_epoch(0, 0, 4), Augmentation(erase=1.0), fill_mode="CONSTANT", masks=masks, boxes=boxes
     )
@@ -176,7 +186,8 @@ def test_erasing_leaves_masks_and_boxes():
 @pytest.mark.parametrize("name", [*NAMES, "everything"])
 def test_an_example_does_not_depend_on_its_batch(name):
     a = RAND if name == "everything" else choose_augmentation(name, side=SIDE, characters=False)
-    images, draws = images_of(30), draw_epoch(4, 2, 30)
+    images = images_of(30)
+    draws = draw_epoch(4, 2, 30)
     together = augment(tf.constant(images), draws, a, fill_mode="REFLECT").numpy()
     dataset = tf.data.Dataset.from_tensor_slices((images, draws))
     dataset = dataset.map(lambda x, row: augment(x[None], row[None], a, fill_mode="REFLECT")[0], num_parallel_calls=4)
@@ -189,20 +200,22 @@ def test_the_same_draws_give_the_same_bytes_and_another_epoch_gives_others(large
     """Twice through one graph with parallel calls: nothing keeps a state, nothing depends on which comes first."""
     images = tf.constant(images_of(8))
 
-    def changed(epoch, i):
+    def augment_example(epoch, i):
         if large:
             return augment(tf.gather(images, [i]), draw_example(3, epoch, i)[None], RAND, fill_mode="REFLECT")
         return augment(images, draw_epoch(3, epoch, 8), RAND, fill_mode="REFLECT")
 
-    epochs, examples = np.repeat([0, 7], 8 if large else 1), np.tile(np.arange(8 if large else 1), 2)
-    dataset = tf.data.Dataset.from_tensor_slices((epochs, examples)).map(changed, num_parallel_calls=4)
+    epochs = np.repeat([0, 7], 8 if large else 1)
+    examples = np.tile(np.arange(8 if large else 1), 2)
+    dataset = tf.data.Dataset.from_tensor_slices((epochs, examples)).map(augment_example, num_parallel_calls=4)
     first, again = (np.concatenate(list(dataset.as_numpy_iterator())) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert (first[:8] != first[8:]).any(axis=(1, 2, 3)).all()
 
 
 def test_waveforms_are_shifted_into_silence_and_scaled():
-    count, length = 300, 50
+    count = 300
+    length = 50
     waves = np.random.default_rng(0).uniform(1, 2, (count, length, 2)).astype(np.float32)
     draws = draw_epoch(0, 0, count)
     assert augment_waveforms(waves, draws, Augmentation()) is waves
@@ -223,9 +236,11 @@ def test_waveforms_are_shifted_into_silence_and_scaled():
 
 
 def test_volumes_are_mirrored_and_shifted_by_whole_voxels():
-    count, shape = 400, (6, 7, 8)
+    count = 400
+    shape = (6, 7, 8)
     volume = np.arange(1, np.prod(shape) + 1, dtype=np.float32).reshape(*shape, 1)
-    volumes, draws = tf.constant(np.tile(volume[None], (count, 1, 1, 1, 1))), draw_epoch(0, 0, count)
+    volumes = tf.constant(np.tile(volume[None], (count, 1, 1, 1, 1)))
+    draws = draw_epoch(0, 0, count)
     assert augment_volumes(volumes, draws, Augmentation()) is volumes
     ways = {
         flips: np.flip(volume, [axis for axis, flip in enumerate(flips) if flip]).tobytes()
@@ -240,18 +255,18 @@ def test_volumes_are_mirrored_and_shifted_by_whole_voxels():
     shifts = set()
     for each in moved:
         z, y, x, _ = np.argwhere(each > 0).min(axis=0)
-        seen = np.unravel_index(int(each[z, y, x, 0]) - 1, shape)
-        by = tuple(int(at - was) for at, was in zip((z, y, x), seen, strict=True))
+        origin = np.unravel_index(int(each[z, y, x, 0]) - 1, shape)
+        shift = tuple(int(place - start) for place, start in zip((z, y, x), origin, strict=True))
         expected = np.zeros_like(volume)
         to, source = (
-            tuple(slice(max(sign * b, 0), n + min(sign * b, 0)) for b, n in zip(by, shape, strict=True))
+            tuple(slice(max(sign * b, 0), n + min(sign * b, 0)) for b, n in zip(shift, shape, strict=True))
             for sign in (1, -1)
         )
         expected[to] = volume[source]
         np.testing.assert_array_equal(each, expected)
-        shifts.add(by)
+        shifts.add(shift)
     for axis, most in enumerate((2, 2, 2)):
-        assert {by[axis] for by in shifts} == set(range(-most, most + 1))
+        assert {shift[axis] for shift in shifts} == set(range(-most, most + 1))
 
 
 def test_draws_have_the_promised_shape():

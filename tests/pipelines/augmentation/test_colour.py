@@ -45,7 +45,8 @@ def test_enhancers_are_pillows(operation, enhancer, channels):
 
 @pytest.mark.parametrize("operation", [colour.brightness, colour.contrast, colour.saturation, colour.sharpness])
 def test_each_image_has_its_own_factor(operation):
-    batch, factors = tf.constant(pictures(3), tf.float32), tf.constant([0.3, 1.0, 1.7])
+    batch = tf.constant(pictures(3), tf.float32)
+    factors = tf.constant([0.3, 1.0, 1.7])
     together = operation(batch, factors)
     for i in range(3):
         np.testing.assert_allclose(together[i], operation(batch[i : i + 1], factors[i : i + 1])[0], atol=1e-3)
@@ -85,9 +86,12 @@ def test_four_channels():
 @pytest.mark.parametrize(
     "operation",
     [
-        *(lambda images, f=f: f(images, tf.zeros(0)) for f in (colour.brightness, colour.contrast, colour.sharpness)),
+        lambda images: colour.brightness(images, tf.zeros(0)),
+        lambda images: colour.contrast(images, tf.zeros(0)),
+        lambda images: colour.sharpness(images, tf.zeros(0)),
         lambda images: colour.saturation(images, tf.zeros(0)),
-        *(colour.auto_contrast, colour.equalize),
+        colour.auto_contrast,
+        colour.equalize,
     ],
 )
 def test_a_batch_of_none(operation):
@@ -102,7 +106,8 @@ def test_jitter_is_bounded_by_its_strength():
     assert 116 < result.max() <= 120
     batch = tf.tile(tf.constant(pictures(3)[:1], tf.float32), [64, 1, 1, 1])
     jittered = colour.jitter(batch, draws, 0.2).numpy()
-    levels, spreads = jittered.mean(axis=(1, 2, 3)), jittered.std(axis=(1, 2)).mean(axis=1)
+    levels = jittered.mean(axis=(1, 2, 3))
+    spreads = jittered.std(axis=(1, 2)).mean(axis=1)
     hues = jittered.std(axis=3).mean(axis=(1, 2))
     for measure in (levels, spreads / levels, hues / spreads):
         assert measure.std() / measure.mean() > 0.01

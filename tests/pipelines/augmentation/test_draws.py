@@ -11,13 +11,13 @@ def test_the_columns_do_not_overlap():
         for name, value in vars(draws).items()
         if name.isupper() and name not in ("TRIES", "MOST_OPERATIONS", "STRETCH")
     ]
-    used = []
+    columns = []
     for value in names:
         if isinstance(value, slice):
-            used += range(value.start, value.stop)
+            columns += range(value.start, value.stop)
         else:
-            used += value if isinstance(value, range) else [value]
-    assert sorted(used) == list(range(draws.DRAWS + 1))  # and DRAWS itself
+            columns += value if isinstance(value, range) else [value]
+    assert sorted(columns) == list(range(draws.DRAWS + 1))  # and DRAWS itself
 
 
 def test_uniform_and_independent():

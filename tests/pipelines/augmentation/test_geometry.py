@@ -19,24 +19,24 @@ def random_draws(count, seed=0):
 
 
 def inverse_in_numpy(row, a):
-    """Where each point (x, y) from the centre of the given image goes, step by step; the inverse is what is read."""
+    """Where each point (x, y) from the centre of the image goes, step by step; the inverse is what is read."""
     signed = 2 * row.astype(float) - 1
-    x_axis, y_axis, origin = np.eye(2)[0], np.eye(2)[1], np.zeros(2)
     images = []
-    for point in (origin, x_axis, y_axis):
-        x, y = point
+    for x, y in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)):  # the origin, and one step along each axis
         x -= a.translate * WIDTH * signed[column.SHIFT_X]
         y -= a.translate * HEIGHT * signed[column.SHIFT_Y]
-        x, y = (-x if row[column.FLIP_X] < a.hflip else x), (-y if row[column.FLIP_Y] < a.vflip else y)
+        x = -x if row[column.FLIP_X] < a.hflip else x
+        y = -y if row[column.FLIP_Y] < a.vflip else y
         turn = complex(x, y) * np.exp(-1j * math.radians(a.degrees) * signed[column.ANGLE])
         images.append(np.array([turn.real, turn.imag]) * math.exp(a.zoom * signed[column.ZOOM]))
     forward = np.eye(3)
     forward[:2, 2] = images[0]
-    forward[:2, 0], forward[:2, 1] = images[1] - images[0], images[2] - images[0]
+    forward[:2, 0] = images[1] - images[0]
+    forward[:2, 1] = images[2] - images[0]
     return np.linalg.inv(forward)
 
 
-def scipy_resampled(image, inverse, order, mode, cval):
+def resample_in_scipy(image, inverse, order, mode, cval):
     """One image (height, width, channels) by SciPy, whose coordinates are (row, column) from the corner."""
     swapped = inverse[:2, :2][::-1, ::-1]
     centre = np.array([HEIGHT - 1, WIDTH - 1]) / 2
@@ -48,7 +48,8 @@ def scipy_resampled(image, inverse, order, mode, cval):
 
 @pytest.mark.parametrize(("fill_mode", "mode"), [("CONSTANT", "grid-constant"), ("REFLECT", "reflect")])
 def test_resampling_is_that_of_scipy(fill_mode, mode):
-    rng, draws = np.random.default_rng(1), random_draws(12)
+    rng = np.random.default_rng(1)
+    draws = random_draws(12)
     images = rng.uniform(0, 255, (12, HEIGHT, WIDTH, 3)).astype(np.float32)
     masks = rng.integers(0, 9, (12, HEIGHT, WIDTH, 1))
     matrices = geometry.matrices(tf.constant(draws), EVERYTHING, HEIGHT, WIDTH)
@@ -60,13 +61,14 @@ def test_resampling_is_that_of_scipy(fill_mode, mode):
         assert labels.dtype == dtype
     for i, row in enumerate(draws):
         inverse = inverse_in_numpy(row, EVERYTHING)
-        np.testing.assert_allclose(moved[i], scipy_resampled(images[i], inverse, 1, mode, 0), atol=0.02)
-        oracle = scipy_resampled(masks[i], inverse, 0, mode, 255)
+        np.testing.assert_allclose(moved[i], resample_in_scipy(images[i], inverse, 1, mode, 0), atol=0.02)
+        oracle = resample_in_scipy(masks[i], inverse, 0, mode, 255)
         assert (labels[i].numpy() == oracle).mean() > 0.995  # rounding at the very middle between two pixels
 
 
 def test_mirroring_alone_is_what_the_matrices_say():
-    a, draws = Augmentation(hflip=0.5, vflip=0.5), random_draws(16)
+    a = Augmentation(hflip=0.5, vflip=0.5)
+    draws = random_draws(16)
     images = np.random.default_rng(0).uniform(0, 255, (16, HEIGHT, WIDTH, 3)).astype(np.float32)
     mirrored = geometry.mirror(tf.constant(images), draws, a).numpy()
     for row, image, result in zip(draws, images, mirrored, strict=True):
@@ -79,7 +81,8 @@ def test_mirroring_alone_is_what_the_matrices_say():
 
 @pytest.mark.parametrize("degrees", [0, 10, 45, 90, 133, 180])
 def test_image_mask_and_box_move_together(degrees):
-    side, count = 64, 8
+    side = 64
+    count = 8
     draws = random_draws(count, seed=degrees)
     draws[:, column.ANGLE] = 1.0 - 1e-7  # the whole angle
     a = Augmentation(hflip=0.5, vflip=0.5, degrees=degrees, translate=0.1, zoom=0.2)
@@ -90,13 +93,13 @@ def test_image_mask_and_box_move_together(degrees):
     masks = geometry.resample(
         (images > 0).astype(np.uint8), matrices, interpolation="NEAREST", fill_mode="CONSTANT", fill_value=255
     ).numpy()
-    shown = geometry.resample(images, matrices, interpolation="BILINEAR", fill_mode="CONSTANT").numpy()
+    results = geometry.resample(images, matrices, interpolation="BILINEAR", fill_mode="CONSTANT").numpy()
     moved, keep = geometry.move_boxes(tf.constant(boxes), matrices, side, side)
     np.testing.assert_array_equal(keep, [[True, False]] * count)
     np.testing.assert_array_equal(moved[:, 1], -np.ones((count, 4)))
     for i in range(count):
-        for drawn in (masks[i, :, :, 0] == 1, shown[i, :, :, 0] > 127):
-            y, x = np.nonzero(drawn)
+        for mask in (masks[i, :, :, 0] == 1, results[i, :, :, 0] > 127):
+            y, x = np.nonzero(mask)
             hull = [x.min(), y.min(), x.max() + 1, y.max() + 1]
             np.testing.assert_allclose(moved[i, 0], hull, atol=1.3)
 
@@ -115,10 +118,10 @@ def test_boxes_are_cropped_as_the_image_is():
     image = np.zeros((50, 60, 1), np.float32)
     image[10:30, 12:40] = 1
     window = tf.constant([5, 20, 40, 30])
-    shown = tf.image.resize(image[5:45, 20:50], (80, 90), "nearest").numpy()[..., 0]
+    result = tf.image.resize(image[5:45, 20:50], (80, 90), "nearest").numpy()[..., 0]
     boxes = tf.constant([[12.0, 10, 40, 30], [0, 0, 10, 10], [-1, -1, -1, -1]])
     cropped, keep = geometry.crop_boxes(boxes, window, 80, 90)
-    y, x = np.nonzero(shown)
+    y, x = np.nonzero(result)
     np.testing.assert_allclose(cropped[0], [x.min(), y.min(), x.max() + 1, y.max() + 1])
     np.testing.assert_array_equal(keep, [True, False, False])
     np.testing.assert_array_equal(cropped[1:], -np.ones((2, 4)))
@@ -128,9 +131,11 @@ def torchvision_rule(height, width, scale, ratio, uniform):
     """RandomResizedCrop.get_params of torchvision, one number of `uniform()` at a time."""
     for _ in range(10):
         area = height * width * (scale[0] + (scale[1] - scale[0]) * uniform("area"))
-        low, high = math.log(ratio[0]), math.log(ratio[1])
+        low = math.log(ratio[0])
+        high = math.log(ratio[1])
         aspect = math.exp(low + (high - low) * uniform("ratio"))
-        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        w = round(math.sqrt(area * aspect))
+        h = round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:
             return int(uniform("y") * (height - h + 1)), int(uniform("x") * (width - w + 1)), h, w
     w, h = width, height
@@ -151,7 +156,8 @@ def windows(height, width, draws, a):
 @pytest.mark.parametrize("size", [(300, 400), (50, 50), (31, 400), (400, 31), (2, 900)])
 @pytest.mark.parametrize("scale", [(0.08, 1.0), (0.6, 0.9)])
 def test_each_crop_is_torchvisions(size, scale):
-    a, draws = Augmentation(scale=scale), random_draws(200)
+    a = Augmentation(scale=scale)
+    draws = random_draws(200)
     expected = []
     for row in draws:
         queues = {"area": iter(row[column.CROP_AREA]), "ratio": iter(row[column.CROP_RATIO])}
@@ -163,7 +169,8 @@ def test_each_crop_is_torchvisions(size, scale):
 
 
 def test_crops_are_distributed_as_torchvisions():
-    a, rng = Augmentation(scale=(0.25, 1.0)), np.random.default_rng(5)
+    a = Augmentation(scale=(0.25, 1.0))
+    rng = np.random.default_rng(5)
     crops = windows(300, 400, random_draws(2000), a)
     oracle = np.array([torchvision_rule(300, 400, a.scale, a.ratio, lambda _: rng.uniform()) for _ in range(4000)])
     assert (crops[:, :2] >= 0).all()

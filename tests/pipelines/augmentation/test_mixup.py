@@ -6,13 +6,15 @@ import tensorflow as tf
 from pipelines.augmentation.mixup import mix
 from pipelines.augmentation.policy import Augmentation
 
-BATCH, HEIGHT, WIDTH = 8, 12, 20
+BATCH = 8
+HEIGHT = 12
+WIDTH = 20
 # Image i is i everywhere, and its class is i: what was mixed can be read off.
 IMAGES = np.tile(np.arange(BATCH, dtype=np.float32)[:, None, None, None], (1, HEIGHT, WIDTH, 3))
 TARGETS = np.eye(BATCH, dtype=np.float32)
 
 
-def mixed(a, seed=0, epoch=0, batch_number=0):
+def mix_batch(a, seed=0, epoch=0, batch_number=0):
     images, targets = mix(tf.constant(IMAGES), tf.constant(TARGETS), seed, epoch, batch_number, a)
     return images.numpy(), targets.numpy()
 
@@ -50,7 +52,8 @@ def test_mixup_is_the_weighted_mean_of_two():
 
 
 def test_the_weight_of_cutmix_is_what_is_seen():
-    shares, boxes_at = [], np.zeros((HEIGHT, WIDTH))
+    shares = []
+    boxes_at = np.zeros((HEIGHT, WIDTH))
     for images, targets in many(Augmentation(cutmix=1.0), 80):
         own, partner = partners(targets)
         for i in range(BATCH):
@@ -58,14 +61,16 @@ def test_the_weight_of_cutmix_is_what_is_seen():
             assert (images[i][pasted] == partner[i]).all()
             assert (images[i] == images[i, :, :, :1]).all()
             assert 1 - own[i] == pytest.approx(pasted.mean(), abs=1e-6)
-            rows, columns = pasted.any(axis=1), pasted.any(axis=0)
+            rows = pasted.any(axis=1)
+            columns = pasted.any(axis=0)
             assert pasted.sum() == rows.sum() * columns.sum()  # one box
             assert abs(np.diff(np.flatnonzero(rows))).max(initial=1) == 1
             boxes_at += pasted
             shares.append(pasted.mean())
     # The share of the uncut box is uniform and its centre is anywhere: simulated in NumPy.
     rng = np.random.default_rng(0)
-    side, y, x = np.sqrt(rng.uniform(size=20000)), *rng.uniform(size=(2, 20000))
+    side = np.sqrt(rng.uniform(size=20000))
+    y, x = rng.uniform(size=(2, 20000))
     cut = [np.minimum(c + side / 2, 1) - np.maximum(c - side / 2, 0) for c in (y, x)]
     assert scipy.stats.ks_2samp(shares, cut[0] * cut[1]).statistic < 0.08
     everywhere = boxes_at / len(shares)
@@ -83,12 +88,12 @@ def test_both_are_drawn_evenly():
 @pytest.mark.slow
 def test_a_function_of_seed_epoch_and_batch():
     a = Augmentation(mixup=1.0, cutmix=1.0)
-    first = mixed(a, 1, 2, 3)
+    first = mix_batch(a, 1, 2, 3)
     again = tf.function(mix)(IMAGES, TARGETS, *(tf.constant(n, tf.int64) for n in (1, 2, 3)), a)
     for x, y in zip(first, again, strict=True):
         np.testing.assert_allclose(x, y, atol=1e-6)
     for other in ((0, 2, 3), (1, 0, 3), (1, 2, 4)):
-        assert (mixed(a, *other)[1] != first[1]).any()
+        assert (mix_batch(a, *other)[1] != first[1]).any()
     result = {tuple(partners(targets)[1]) for _, targets in many(a, 40)}
     assert len(result) >= BATCH - 1
 

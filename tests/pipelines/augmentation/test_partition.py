@@ -7,7 +7,8 @@ from pipelines.augmentation import partition
 
 @pytest.mark.parametrize("choice", [[0, 2, 1, 1, 0, 2], [0] * 6, [2] * 6])
 def test_each_example_is_changed_by_its_own_choice(choice):
-    examples, amounts = np.arange(24, dtype=np.float32).reshape(6, 2, 2), np.arange(6, dtype=np.float32)
+    examples = np.arange(24, dtype=np.float32).reshape(6, 2, 2)
+    amounts = np.arange(6, dtype=np.float32)
 
     def add(some, by):
         return some + by[:, None, None]

@@ -17,8 +17,8 @@ def test_none_is_nothing():
 
 
 def test_an_augmentation_is_left_as_it_is():
-    asked = Augmentation(hflip=1.0, scale=(0.5, 1.0))
-    assert choose_augmentation(asked, side=32, characters=True) is asked
+    augmentation = Augmentation(hflip=1.0, scale=(0.5, 1.0))
+    assert choose_augmentation(augmentation, side=32, characters=True) is augmentation
 
 
 def test_an_unknown_name_is_refused():
@@ -28,10 +28,10 @@ def test_an_unknown_name_is_refused():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_policy_changes_the_named_augmentation(name):
-    named = choose_augmentation(name, side=500, characters=False)
-    changed = Policy(name, color_jitter=0.3, erase=0.2, mixup=0.4, cutmix=1.0)
-    expected = dataclasses.replace(named, color_jitter=0.3, erase=0.2, mixup=0.4, cutmix=1.0)
-    assert choose_augmentation(changed, side=500, characters=False) == expected
+    augmentation = choose_augmentation(name, side=500, characters=False)
+    policy = Policy(name, color_jitter=0.3, erase=0.2, mixup=0.4, cutmix=1.0)
+    expected = dataclasses.replace(augmentation, color_jitter=0.3, erase=0.2, mixup=0.4, cutmix=1.0)
+    assert choose_augmentation(policy, side=500, characters=False) == expected
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.25])

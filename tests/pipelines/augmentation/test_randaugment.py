@@ -28,11 +28,11 @@ def affine(*numbers):
     )
 
 
-def enhanced(enhancer):
+def enhance(enhancer):
     return lambda sign: lambda image: enhancer(image).enhance(1 + sign * 0.72)
 
 
-def turned(sign):
+def rotate(sign):
     angle = sign * math.radians(24)
     return affine(math.cos(angle), -math.sin(angle), 0, math.sin(angle), math.cos(angle), 0)
 
@@ -42,12 +42,12 @@ WITH_PILLOW = {
     "shear_y": lambda sign: affine(1, 0, 0, sign * 0.24, 1, 0),
     "translate_x": lambda sign: affine(1, 0, sign * 14.4, 0, 1, 0),
     "translate_y": lambda sign: affine(1, 0, 0, 0, 1, sign * 14.4),
-    "rotate": turned,
+    "rotate": rotate,
     "identity": lambda sign: lambda image: image,
-    "brightness": enhanced(ImageEnhance.Brightness),
-    "saturation": enhanced(ImageEnhance.Color),
-    "contrast": enhanced(ImageEnhance.Contrast),
-    "sharpness": enhanced(ImageEnhance.Sharpness),
+    "brightness": enhance(ImageEnhance.Brightness),
+    "saturation": enhance(ImageEnhance.Color),
+    "contrast": enhance(ImageEnhance.Contrast),
+    "sharpness": enhance(ImageEnhance.Sharpness),
     "posterize": lambda sign: lambda image: ImageOps.posterize(image, 5),
     "solarize": lambda sign: lambda image: ImageOps.solarize(image, 51),
     "auto_contrast": lambda sign: ImageOps.autocontrast,
@@ -61,10 +61,10 @@ def picture():
     return np.stack(waves, axis=-1).astype(np.uint8)
 
 
-def row_for(*drawn):
-    """Draws in which the operations are those named, each with the sign given."""
+def row_for(*operations):
+    """Draws in which the operations are those named, each with its sign."""
     row = np.full(column.DRAWS, 0.5, np.float32)
-    for k, (name, sign) in enumerate(drawn):
+    for k, (name, sign) in enumerate(operations):
         row[column.OPERATION[k]] = (OPERATIONS.index(name) + 0.5) / len(OPERATIONS)
         row[column.DIRECTION[k]] = 0.25 if sign < 0 else 0.75
     return row
@@ -76,11 +76,11 @@ def test_the_fourteen_operations_of_the_paper():
 
 
 def test_each_operation_is_pillows():
-    drawn = [(name, sign) for name in OPERATIONS for sign in (-1, 1)]
-    draws = np.stack([row_for(each) for each in drawn])
-    images = np.tile(picture()[None].astype(np.float32), (len(drawn), 1, 1, 1))
+    operations = [(name, sign) for name in OPERATIONS for sign in (-1, 1)]
+    draws = np.stack([row_for(each) for each in operations])
+    images = np.tile(picture()[None].astype(np.float32), (len(operations), 1, 1, 1))
     result = augment(tf.constant(images), draws, Augmentation(randaugment=(1, MAGNITUDE)), fill_mode="CONSTANT").numpy()
-    for (name, sign), image in zip(drawn, result, strict=True):
+    for (name, sign), image in zip(operations, result, strict=True):
         expected = np.asarray(WITH_PILLOW[name](sign)(Image.fromarray(picture())), np.float32)
         # Pillow cuts the border of a moved image off, here it fades out.
         inside = scipy.ndimage.binary_erosion(expected.min(axis=-1) > 0)

@@ -5,7 +5,10 @@ import functools
 import pytest
 
 from pipelines.catalogue import prepare_builder
-from pipelines.embedded import scenes, solids, tones
+from pipelines.embedded.boxes import Boxes
+from pipelines.embedded.shapes import Shapes
+from pipelines.embedded.solids import Solids
+from pipelines.embedded.tones import Tones
 from tests.pipelines.embedded.difficulties import SMALL
 
 
@@ -17,14 +20,14 @@ def small(tmp_path_factory):
     @functools.cache
     def prepare(name):
         with pytest.MonkeyPatch.context() as patch:
-            for module in (scenes, tones, solids):
-                patch.setattr(module, "SPLITS", SMALL)
+            for builder in (Boxes, Shapes, Solids, Tones):
+                patch.setattr(builder, "SIZES", SMALL)
             return prepare_builder(name, folder)
 
     return prepare
 
 
 @pytest.fixture(scope="session")
-def stored(small):
-    """stored(name, split): the examples on the disk."""
+def examples_of(small):
+    """examples_of(name, split): the examples on the disk."""
     return functools.cache(lambda name, split: list(small(name).as_dataset(split=split).as_numpy_iterator()))

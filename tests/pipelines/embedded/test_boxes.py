@@ -1,10 +1,11 @@
 import numpy as np
 
 
-def test_boxes_bound_the_instances_of_the_same_scene_in_shapes(stored):
-    for shape, box in zip(stored("shapes", "validation"), stored("boxes", "validation"), strict=True):
+def test_boxes_bound_the_instances_of_the_same_scene_in_shapes(examples_of):
+    for shape, box in zip(examples_of("shapes", "validation"), examples_of("boxes", "validation"), strict=True):
         np.testing.assert_array_equal(shape["image"], box["image"])
-        instances, classes = shape["instance_mask"][..., 0], shape["segmentation_mask"][..., 0]
+        instances = shape["instance_mask"][..., 0]
+        classes = shape["segmentation_mask"][..., 0]
         assert set(np.unique(instances)) - {0} == set(range(1, len(box["objects"]["label"]) + 1))
         np.testing.assert_array_equal(instances == 0, classes == 0)
         for number, (bbox, label) in enumerate(zip(*map(box["objects"].get, ("bbox", "label")), strict=True), 1):

@@ -9,7 +9,6 @@ import pytest
 
 from pipelines.catalogue import prepare_builder
 from pipelines.embedded import scenes, solids, tones
-from pipelines.embedded.generation import generate_examples
 from tests.pipelines.embedded.difficulties import SMALL
 
 FIGURES = ["disc", "square", "triangle", "star", "ring", "cross"]
@@ -51,13 +50,10 @@ def test_class_names(small):
     assert features["solids"]["label"].num_classes == 8
 
 
-def test_examples_are_drawn_by_split_and_number():
-    splits = generate_examples({"train": 2, "test": 1}, lambda split, number: {"drawn": (split, number)})
-    examples = {name: list(generated) for name, generated in splits.items()}
-    assert examples == {
-        "train": [(0, {"drawn": (0, 0)}), (1, {"drawn": (0, 1)})],
-        "test": [(0, {"drawn": (1, 0)})],
-    }
+def test_examples_are_drawn_by_split_and_number(small, examples_of):
+    for split, name in enumerate(small("tones").SIZES):
+        for number, example in enumerate(examples_of("tones", name)):
+            np.testing.assert_array_equal(example["audio"], small("tones").draw(split, number)["audio"])
 
 
 @pytest.mark.slow
@@ -88,9 +84,9 @@ def test_sizes_and_balance(monkeypatch, tmp_path, name, sizes, classes):
 
 @pytest.mark.parametrize("number", [0, 7, 9])
 @pytest.mark.parametrize("name", ["shapes", "boxes"])
-def test_a_second_drawing_gives_the_stored_scene(stored, name, number):
+def test_a_second_drawing_gives_the_stored_scene(examples_of, name, number):
     drawn = scenes.scene(MEDIUM_SCENE, 1, number)
-    example = stored(name, "validation")[number]
+    example = examples_of(name, "validation")[number]
     np.testing.assert_array_equal(example["image"], drawn.image)
     if name == "shapes":
         np.testing.assert_array_equal(example["segmentation_mask"][..., 0], drawn.classes)
@@ -98,14 +94,14 @@ def test_a_second_drawing_gives_the_stored_scene(stored, name, number):
 
 
 @pytest.mark.parametrize("number", [0, 7, 9])
-def test_a_second_synthesis_gives_the_stored_tone(stored, number):
-    tone = stored("tones", "validation")[number]
+def test_a_second_synthesis_gives_the_stored_tone(examples_of, number):
+    tone = examples_of("tones", "validation")[number]
     np.testing.assert_array_equal(tone["audio"], tones.recording(MEDIUM_TONE, tone["label"], 1, number))
 
 
 @pytest.mark.parametrize("number", [0, 7, 9])
-def test_a_second_drawing_gives_the_stored_solid(stored, number):
-    solid = stored("solids", "validation")[number]
+def test_a_second_drawing_gives_the_stored_solid(examples_of, number):
+    solid = examples_of("solids", "validation")[number]
     np.testing.assert_array_equal(solid["volume"][..., 0], solids.volume(MEDIUM_SOLID, solid["label"], 1, number))
 
 
@@ -132,7 +128,7 @@ def test_the_bytes_are_those_of_every_other_machine(draw, checksum):
 
 
 def test_reading_is_quiet(small, monkeypatch):
-    """TFDS would warn of its own code once a process; here it warns each time, if nothing stops it."""
+    """TFDS warns about its code once a process; here it would warn each time, if nothing stopped it."""
     monkeypatch.setattr(absl.logging, "log_first_n", lambda level, text, n, *args: absl.logging.log(level, text, *args))
     messages = []
     handler = logging.Handler()

@@ -22,7 +22,8 @@ def corners(kind):
     if kind == "square":
         return [(s, t) for s, t in ((1, 1), (-1, 1), (-1, -1), (1, -1))], math.sqrt(0.5)
     if kind == "cross":
-        arm, end = 0.3, math.sqrt(1 - 0.09)
+        arm = 0.3
+        end = math.sqrt(1 - 0.09)
         quarter = [(end, -arm), (end, arm), (arm, arm)]
         turns = [(1, 0), (0, 1), (-1, 0), (0, -1)]
         return [(x * c - y * s, x * s + y * c) for c, s in turns for x, y in quarter], 1
@@ -70,7 +71,8 @@ def test_masks_are_the_figures_painted_one_over_another(name):
     kinds = set()
     for number in range(25):
         scene = scenes.scene(config, 0, number)
-        painted, areas = np.zeros((96, 96), int), []
+        painted = np.zeros((96, 96), int)
+        areas = []
         for place, figure in enumerate(scene.figures, 1):
             covered = covers(figure, CENTRES[:, None], CENTRES)
             painted[covered] = place
@@ -94,7 +96,8 @@ def test_the_picture_shows_what_the_mask_says():
         scene = scenes.scene(plain, 0, number)
         (figure,) = scene.figures
         image = scene.image.astype(float)
-        ground, colour = image[0, 0], np.median(image[scene.instances == 1], axis=0)
+        ground = image[0, 0]
+        colour = np.median(image[scene.instances == 1], axis=0)
         assert 119 <= np.linalg.norm(colour - ground) <= 201
         coverage = (image - ground) @ (colour - ground) / ((colour - ground) @ (colour - ground))
         np.testing.assert_allclose(image, ground + coverage[..., None] * (colour - ground), atol=1.5)
@@ -122,7 +125,8 @@ def figure_pixels(image):
     """What stands out from the median colour, by Otsu's threshold."""
     distance = ndimage.gaussian_filter(np.linalg.norm(image - np.median(image, axis=(0, 1)), axis=-1), 1)
     counts, edges = np.histogram(distance, 64)
-    below, total = np.cumsum(counts)[:-1], counts.sum()
+    below = np.cumsum(counts)[:-1]
+    total = counts.sum()
     sums = np.cumsum(counts * (edges[:-1] + edges[1:]) / 2)
     between = (sums[-1] * below - sums[:-1] * total) ** 2 / (below * (total - below))
     return distance > edges[1 + between.argmax()]
@@ -131,9 +135,9 @@ def figure_pixels(image):
 def test_scenes_are_ordered_by_difficulty():
     overlaps = {}
     for config in scenes.DIFFICULTIES:
-        drawn = [scenes.scene(config, 2, number) for number in range(30)]
-        predicted = np.array([figure_pixels(scene.image) for scene in drawn])
-        true = np.array([scene.instances > 0 for scene in drawn])
+        examples = [scenes.scene(config, 2, number) for number in range(30)]
+        predicted = np.array([figure_pixels(scene.image) for scene in examples])
+        true = np.array([scene.instances > 0 for scene in examples])
         overlaps[config.name] = (predicted & true).sum() / (predicted | true).sum()
     assert overlaps["easy"] > 0.9 > overlaps["hard"] + 0.15
     assert overlaps["easy"] > overlaps["medium"] > overlaps["hard"]

@@ -61,7 +61,8 @@ def test_tilt_bounds_the_direction_and_180_degrees_reach_all_of_them():
             up = axis * np.sign((along**3).sum())
             yield math.degrees(math.acos(up[0]))
 
-    slight, any_direction = list(tilts(25)), list(tilts(180))
+    slight = list(tilts(25))
+    any_direction = list(tilts(180))
     assert max(slight) < 28
     assert max(slight) > 15
     assert min(any_direction) < 50 < 130 < max(any_direction)

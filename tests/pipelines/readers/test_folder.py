@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.faults.image_files import CMYK, JPEG, encoded, exif
+from benchmarks.faults.image_files import CMYK, JPEG, encode, exif
 from pipelines.errors import BadFile
 from pipelines.readers import image_files
 from pipelines.readers.folder import read_folder
-from pipelines.readers.splits import cut
+from pipelines.readers.splits import cut_by_position
 from tests.pipelines.files import classes, names, picture, put, refusal
 
 pytestmark = pytest.mark.usefixtures("own_data_dir")
@@ -20,21 +20,37 @@ pytestmark = pytest.mark.usefixtures("own_data_dir")
 # One folder a class
 
 
-def test_one_folder_a_class(tmp_path):
+@pytest.fixture
+def pets(tmp_path):
+    """The listing of one folder a class."""
     classes(tmp_path, {"dog": 20, "Cat": 30, "cat": 10})
-    listing = read_folder(tmp_path)
-    assert (listing.task, listing.channels, listing.bad, listing.notes) == ("classification", 3, (), {})
-    assert listing.class_names == ("Cat", "cat", "dog")
-    assert sum(len(files.paths) for files in listing.splits.values()) == 60
-    for files in listing.splits.values():
-        assert set(files.labels) == {0, 1, 2}
+    return read_folder(tmp_path)
+
+
+def test_facts_of_one_folder_a_class(pets):
+    assert (pets.task, pets.channels, pets.bad, pets.notes) == ("classification", 3, (), {})
+    assert pets.class_names == ("Cat", "cat", "dog")
+
+
+def test_paths_of_one_folder_a_class(pets):
+    assert sum(len(files.paths) for files in pets.splits.values()) == 60
+    for files in pets.splits.values():
         assert files.paths == sorted(files.paths)
-        assert [listing.class_names[label] for label in files.labels] == [Path(p).parent.name for p in files.paths]
+        assert all(os.path.isabs(path) for path in files.paths)
+
+
+def test_a_label_is_the_number_of_the_folder(pets):
+    for files in pets.splits.values():
+        assert set(files.labels) == {0, 1, 2}
+        assert [pets.class_names[label] for label in files.labels] == [Path(p).parent.name for p in files.paths]
+
+
+def test_shapes_and_decoders_of_one_folder_a_class(pets):
+    for files in pets.splits.values():
         assert (files.labels.dtype, files.shapes.dtype, files.decoders.dtype) == (np.int64, np.int32, np.uint8)
         assert files.shapes.tolist() == [[6, 8]] * len(files.paths)
         assert set(files.decoders) == {image_files.TF_IMAGE}
         assert files.masks is files.mask_decoders is None
-        assert all(os.path.isabs(path) for path in files.paths)
 
 
 def split_of_each(root):
@@ -59,10 +75,12 @@ def test_an_image_that_gets_another_name_stays_in_its_split(tmp_path):
 
 
 def test_the_cut_of_earlier_versions_is_known_by_its_fingerprint(tmp_path):
-    """As versions 0.1 cut sorted names: `splits.cut`."""
+    """As versions 0.1 cut sorted names: `splits.cut_by_position`."""
     classes(tmp_path, {"b": 14, "a": 9})
     everything = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png"))
-    cut_then = cut(np.array([path.startswith("b/") for path in everything]).astype(int), ("validation", "test"))
+    cut_then = cut_by_position(
+        np.array([path.startswith("b/") for path in everything]).astype(int), ("validation", "test")
+    )
     split_of = {everything[row]: split for split, rows in cut_then.items() for row in rows}
     content = hashlib.blake2b(repr(("a", "b")).encode(), digest_size=16)
     for path in everything:
@@ -124,11 +142,11 @@ def test_splits(tmp_path, validation):
 def test_validation_is_cut_from_train_and_never_from_test(tmp_path):
     classes(tmp_path, {"a": 20, "b": 10}, "train")
     classes(tmp_path, {"a": 5, "b": 5}, "test")
-    found = names(read_folder(tmp_path), tmp_path)
-    assert len(found["test"]) == 10
-    assert len(found["train"]) > 20 > len(found["validation"])
-    assert all(path.startswith("train/") for path in found["train"] + found["validation"])
-    assert all(path.startswith("test/") for path in found["test"])
+    paths = names(read_folder(tmp_path), tmp_path)
+    assert len(paths["test"]) == 10
+    assert len(paths["train"]) > 20 > len(paths["validation"])
+    assert all(path.startswith("train/") for path in paths["train"] + paths["validation"])
+    assert all(path.startswith("test/") for path in paths["test"])
 
 
 def test_copies_in_two_splits_or_classes_are_counted(tmp_path):
@@ -168,10 +186,10 @@ def test_notes_decoders_shapes_and_channels(tmp_path):
     classes(tmp_path, {"a": 2, "b": 2}, "validation")
     odd = {
         "0.jpg": (JPEG, image_files.TF_JPEG, [24, 36]),
-        "1.jpg": (encoded(CMYK, "JPEG"), image_files.PILLOW, [24, 36]),
-        "2.jpg": (encoded(picture(), "JPEG", exif=exif(6)), image_files.PILLOW, [8, 6]),
-        "3.jpg": (encoded(picture(), "JPEG", exif=exif(3)), image_files.PILLOW, [6, 8]),
-        "4.png": (encoded(picture()[..., 0], "PNG"), image_files.TF_IMAGE, [6, 8]),
+        "1.jpg": (encode(CMYK, "JPEG"), image_files.PILLOW, [24, 36]),
+        "2.jpg": (encode(picture(), "JPEG", exif=exif(6)), image_files.PILLOW, [8, 6]),
+        "3.jpg": (encode(picture(), "JPEG", exif=exif(3)), image_files.PILLOW, [6, 8]),
+        "4.png": (encode(picture()[..., 0], "PNG"), image_files.TF_IMAGE, [6, 8]),
     }
     for name, (content, _, _) in odd.items():
         put(tmp_path / "test" / "a" / name, content)
@@ -186,7 +204,7 @@ def test_notes_decoders_shapes_and_channels(tmp_path):
 def test_grey_images_alone_have_one_channel(tmp_path):
     for name in ("a", "b"):
         for number in range(10):
-            put(tmp_path / name / f"{number}.png", encoded(picture(number)[..., 0], "PNG"))
+            put(tmp_path / name / f"{number}.png", encode(picture(number)[..., 0], "PNG"))
     listing = read_folder(tmp_path)
     assert (listing.channels, listing.notes) == (1, {})
 
@@ -199,9 +217,9 @@ def test_the_fingerprint_is_of_names_labels_and_content(tmp_path):
         copy = tmp_path / "copy"
         shutil.copytree(tmp_path / "one", copy)
         change(copy)
-        found = read_folder(copy).fingerprint
+        fingerprint = read_folder(copy).fingerprint
         shutil.rmtree(copy)
-        return found
+        return fingerprint
 
     assert changed(lambda copy: None) == one
     assert changed(lambda copy: os.utime(copy / "a" / "000.png", (0, 0))) == one
@@ -331,3 +349,8 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", deny)  # permissions do not bind the superuser
     assert "b' cannot be read: Permission denied" in refusal(tmp_path)
+
+
+def test_classes_that_differ_in_spaces_alone(tmp_path):
+    classes(tmp_path, {"a cat": 9, "a  cat": 9})
+    assert "classes 'a  cat' and 'a cat'" in refusal(tmp_path)

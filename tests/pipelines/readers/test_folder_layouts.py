@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.faults.image_files import encoded
+from benchmarks.faults.image_files import encode
 from pipelines.readers.folder import read_folder
 from tests.pipelines.files import classes, names, put, refusal
 
@@ -17,7 +17,7 @@ def mask_file(top, palette=False):
     image = Image.fromarray(pixels)
     if palette:
         image.putpalette(bytes(range(256)) * 3)
-    return encoded(image, "PNG")
+    return encode(image, "PNG")
 
 
 def pairs(root, images, masks, count=20, first=0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.faults.image_files import JPEG, encoded
+from benchmarks.faults.image_files import JPEG, encode
 from pipelines.readers import image_files
 from pipelines.readers.folder import read_folder
 from tests.pipelines.files import classes, names, picture, put, refusal
@@ -16,7 +16,7 @@ def mask(top, height=6, width=8, bottom=0):
     """A mask file: class `top` in its upper half."""
     pixels = np.full((height, width), bottom, np.uint8)
     pixels[: height // 2] = top
-    return encoded(pixels, "PNG")
+    return encode(pixels, "PNG")
 
 
 def scenes(root, count=20, images="images", masks="masks", top=lambda number: number % 3):
@@ -41,9 +41,9 @@ def test_images_and_masks(tmp_path):
 def test_masks_in_splits(tmp_path, places):
     for split, count in {"train": 6, "val": 3, "test": 2}.items():
         scenes(tmp_path, count, *places.format(split=split).split())
-    found = names(read_folder(tmp_path), tmp_path)
-    assert {split: len(paths) for split, paths in found.items()} == {"train": 6, "validation": 3, "test": 2}
-    assert all("test" in path for path in found["test"])
+    splits = names(read_folder(tmp_path), tmp_path)
+    assert {split: len(paths) for split, paths in splits.items()} == {"train": 6, "validation": 3, "test": 2}
+    assert all("test" in path for path in splits["test"])
 
 
 def test_images_beside_the_splits_are_counted(tmp_path):
@@ -58,7 +58,7 @@ def test_images_beside_the_splits_are_counted(tmp_path):
 
 def test_masks_pair_by_name_without_extension_at_any_depth(tmp_path):
     scenes(tmp_path)
-    put(tmp_path / "images" / "deep" / "000.jpg", encoded(picture(), "JPEG"))
+    put(tmp_path / "images" / "deep" / "000.jpg", encode(picture(), "JPEG"))
     put(tmp_path / "masks" / "deep" / "000.png", mask(1))
     listing = read_folder(tmp_path)
     pairs = [pair for files in listing.splits.values() for pair in zip(files.paths, files.masks, strict=True)]
@@ -81,7 +81,7 @@ def test_palette_masks_are_decoded_with_pillow(tmp_path):
     scenes(tmp_path)
     image = Image.fromarray(np.ones((6, 8), np.uint8))
     image.putpalette(bytes(range(256)) * 3)
-    put(tmp_path / "masks" / "000.png", encoded(image, "PNG"))
+    put(tmp_path / "masks" / "000.png", encode(image, "PNG"))
     listing = read_folder(tmp_path)
     decoders = {
         path: decoder
@@ -233,3 +233,11 @@ def test_as_many_names_as_listed_values(tmp_path):
     scenes(tmp_path, top=lambda number: 255)
     (tmp_path / "classes.txt").write_text("a\nb\nc")
     assert "names 3 classes, but 2 values are listed (--mask-values)" in refusal(tmp_path, mask_values=(0, 255))
+
+
+def test_pixels_that_are_ignored_are_counted(tmp_path):
+    """Where some masks hold 0 and 1 and others 0 and 255, the latter show no class 1."""
+    scenes(tmp_path, top=lambda number: 1 if number % 2 else 255)
+    listing = read_folder(tmp_path)
+    assert listing.class_names == ("0", "1")
+    assert listing.notes == {"masks, of which 10 have pixels of 255, which are ignored": 20}

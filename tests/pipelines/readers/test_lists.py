@@ -10,7 +10,7 @@ from tests.pipelines.files import names, put, refusal
 pytestmark = pytest.mark.usefixtures("own_data_dir")
 
 
-def listed(root, text, count=12):
+def write_list(root, text, count=12):
     for number in range(count):
         put(root / "in" / f"{number}.png", number=number)
     file = root / "list.csv"
@@ -26,18 +26,18 @@ SPLIT_ROWS = "".join(
 
 @pytest.mark.parametrize("head", ["", "path,label\n", "Path, Label\n\n", "\ufeffpath,label\n"])
 def test_a_list_of_paths_and_labels(tmp_path, head):
-    listing = read_folder(listed(tmp_path, head + ROWS))
+    listing = read_folder(write_list(tmp_path, head + ROWS))
     assert listing.class_names == ("a", "b")
-    found = {}
+    labels = {}
     for files in listing.splits.values():
-        found |= dict(zip(files.paths, files.labels.tolist(), strict=True))
-    assert found == {f"{tmp_path}/in/{number}.png": number % 2 for number in range(12)}
+        labels |= dict(zip(files.paths, files.labels.tolist(), strict=True))
+    assert labels == {f"{tmp_path}/in/{number}.png": number % 2 for number in range(12)}
 
 
 @pytest.mark.parametrize("head", ["", "path,label,split\n"])
 def test_a_list_with_splits(tmp_path, head):
-    found = names(read_folder(listed(tmp_path, head + SPLIT_ROWS)), tmp_path)
-    assert {split: sorted(paths) for split, paths in found.items()} == {
+    splits = names(read_folder(write_list(tmp_path, head + SPLIT_ROWS)), tmp_path)
+    assert {split: sorted(paths) for split, paths in splits.items()} == {
         "train": [f"in/{number}.png" for number in range(6)],
         "validation": ["in/6.png", "in/7.png", "in/8.png"],
         "test": ["in/10.png", "in/11.png", "in/9.png"],
@@ -46,13 +46,14 @@ def test_a_list_with_splits(tmp_path, head):
 
 def test_columns_are_found_by_name(tmp_path):
     rows = "".join(f"x,{'ab'[number % 2]},in/{number}.png\n" for number in range(12))
-    listing = read_folder(listed(tmp_path, "note,label,path\n" + rows))
+    listing = read_folder(write_list(tmp_path, "note,label,path\n" + rows))
     assert sum(len(files.paths) for files in listing.splits.values()) == 12
+    assert listing.notes == {"lines whose column 'note' is not used": 12}
 
 
 def test_a_list_moves_with_its_images(tmp_path):
     (tmp_path / "one").mkdir()
-    one = read_folder(listed(tmp_path / "one", ROWS)).fingerprint
+    one = read_folder(write_list(tmp_path / "one", ROWS)).fingerprint
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     assert read_folder(tmp_path / "two" / "list.csv").fingerprint == one
 
@@ -60,7 +61,7 @@ def test_a_list_moves_with_its_images(tmp_path):
 def test_a_quoted_name_may_hold_a_comma(tmp_path):
     (tmp_path / "in").mkdir()
     put(tmp_path / "in" / "x, y.png")
-    listing = read_folder(listed(tmp_path, ROWS + '"in/x, y.png","a"\n'))
+    listing = read_folder(write_list(tmp_path, ROWS + '"in/x, y.png","a"\n'))
     assert any(path.endswith("x, y.png") for files in listing.splits.values() for path in files.paths)
 
 
@@ -85,7 +86,7 @@ def test_a_quoted_name_may_hold_a_comma(tmp_path):
     ],
 )
 def test_lists_that_cannot_be_used(tmp_path, text, says):
-    assert says in refusal(listed(tmp_path, text))
+    assert says in refusal(write_list(tmp_path, text))
 
 
 def test_a_list_of_another_encoding(tmp_path):
@@ -111,29 +112,29 @@ def rows(labels):
     ],
 )
 def test_lists_of_other_kinds(tmp_path, text, says):
-    assert says in refusal(listed(tmp_path, text))
+    assert says in refusal(write_list(tmp_path, text))
 
 
 def test_many_whole_numbers_are_no_classes(tmp_path):
-    assert "30 of 30 of one image alone" in refusal(listed(tmp_path, rows(range(100, 130)), count=30))
+    assert "30 of 30 of one image alone" in refusal(write_list(tmp_path, rows(range(100, 130)), count=30))
 
 
 @pytest.mark.parametrize("labels", [["0", "1"], ["-1", "1"], ["1.0", "2.0"], ["Boston; MA", "Rome; IT"]])
 def test_labels_that_are_names_of_classes(tmp_path, labels):
-    assert read_folder(listed(tmp_path, rows(labels * 6))).class_names == tuple(labels)
+    assert read_folder(write_list(tmp_path, rows(labels * 6))).class_names == tuple(labels)
 
 
 def test_a_comma_in_names_of_one_class_each(tmp_path):
     labels = ["Boston, MA", "Salem, MA"]
-    assert read_folder(listed(tmp_path, rows(f'"{label}"' for label in labels * 6))).class_names == tuple(labels)
+    assert read_folder(write_list(tmp_path, rows(f'"{label}"' for label in labels * 6))).class_names == tuple(labels)
 
 
 @pytest.mark.parametrize("yes", ["1", "True", "yes"])
 def test_is_valid_names_the_validation_images(tmp_path, yes):
     text = "path,label,is_valid\n" + rows(f"{'ab'[n % 2]},{yes if n >= 8 else 0}" for n in range(12))
-    found = names(read_folder(listed(tmp_path, text)), tmp_path)
-    assert sorted(found["validation"]) == ["in/10.png", "in/11.png", "in/8.png", "in/9.png"]
-    assert len(found["train"]) + len(found["test"]) == 8
+    splits = names(read_folder(write_list(tmp_path, text)), tmp_path)
+    assert sorted(splits["validation"]) == ["in/10.png", "in/11.png", "in/8.png", "in/9.png"]
+    assert len(splits["train"]) + len(splits["test"]) == 8
 
 
 @pytest.mark.parametrize(("on_disk", "in_list"), [("NFC", "NFD"), ("NFD", "NFC")])

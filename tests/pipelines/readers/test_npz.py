@@ -8,10 +8,10 @@ import pytest
 
 from pipelines.errors import BadData
 from pipelines.readers.npz import read_npz
-from pipelines.readers.splits import cut
+from pipelines.readers.splits import cut_by_position
 
 
-def saved(tmp_path, name="set.npz", **arrays):
+def save(tmp_path, name="set.npz", **arrays):
     np.savez(tmp_path / name, **arrays)
     return tmp_path / name
 
@@ -36,29 +36,30 @@ def test_splits_as_keras_names_them(tmp_path):
     parts = {"train": images(40), "val": images(8, 1), "test": images(12, 2)}
     arrays = {f"x_{split}": x for split, x in parts.items()}
     arrays |= {f"y_{split}": np.arange(len(x), dtype=np.uint8)[:, None] % 4 for split, x in parts.items()}
-    found = read_npz(saved(tmp_path, **arrays))
-    assert (found.task, found.class_names, found.value_range) == ("classification", ("0", "1", "2", "3"), (0, 255))
+    data = read_npz(save(tmp_path, **arrays))
+    assert (data.task, data.class_names, data.value_range) == ("classification", ("0", "1", "2", "3"), (0, 255))
     for split, x in zip(("train", "validation", "test"), parts.values(), strict=True):
-        np.testing.assert_array_equal(found.splits[split][0], x)
-        np.testing.assert_array_equal(found.splits[split][1], np.arange(len(x)) % 4)
-        assert (found.splits[split][0].dtype, found.splits[split][1].dtype) == (np.uint8, np.int64)
+        np.testing.assert_array_equal(data.splits[split][0], x)
+        np.testing.assert_array_equal(data.splits[split][1], np.arange(len(x)) % 4)
+        assert (data.splits[split][0].dtype, data.splits[split][1].dtype) == (np.uint8, np.int64)
 
 
 @pytest.mark.parametrize("names", [("x", "y"), ("images", "labels"), ("x_train", "y_train")])
 def test_what_lacks_is_cut_from_the_training_examples(tmp_path, names):
     x = images(40)
-    found = read_npz(saved(tmp_path, **dict(zip(names, (x, LABELS), strict=True)), comment=np.array("hello")))
-    for split, rows in cut(LABELS, ("validation", "test")).items():
-        np.testing.assert_array_equal(found.splits[split][0], x[rows])
-        np.testing.assert_array_equal(found.splits[split][1], LABELS[rows])
-    assert [len(found.splits[split][1]) for split in ("train", "validation", "test")] == [32, 4, 4]
+    data = read_npz(save(tmp_path, **dict(zip(names, (x, LABELS), strict=True)), comment=np.array("hello")))
+    for split, rows in cut_by_position(LABELS, ("validation", "test")).items():
+        np.testing.assert_array_equal(data.splits[split][0], x[rows])
+        np.testing.assert_array_equal(data.splits[split][1], LABELS[rows])
+    assert [len(data.splits[split][1]) for split in ("train", "validation", "test")] == [32, 4, 4]
 
 
 def test_test_examples_stay_test_examples(tmp_path):
-    x, test = images(40), images(6, 1)
-    found = read_npz(saved(tmp_path, x_train=x, y_train=LABELS, x_test=test, y_test=np.arange(6) % 4))
-    np.testing.assert_array_equal(found.splits["test"][0], test)
-    assert (len(found.splits["train"][0]), len(found.splits["validation"][0])) == (36, 4)
+    x = images(40)
+    test = images(6, 1)
+    data = read_npz(save(tmp_path, x_train=x, y_train=LABELS, x_test=test, y_test=np.arange(6) % 4))
+    np.testing.assert_array_equal(data.splits["test"][0], test)
+    assert (len(data.splits["train"][0]), len(data.splits["validation"][0])) == (36, 4)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +86,9 @@ def test_test_examples_stay_test_examples(tmp_path):
 )
 def test_images_sounds_and_volumes_by_their_shape(tmp_path, shape, dtype, expected):
     x = np.random.RandomState(0).randint(0, 2, (40, *shape)).astype(dtype)
-    train = read_npz(saved(tmp_path, x=x, y=LABELS)).splits["train"][0]
+    train = read_npz(save(tmp_path, x=x, y=LABELS)).splits["train"][0]
     assert train.shape == (32, *expected)
-    rows = cut(LABELS, ("validation", "test"))["train"]
+    rows = cut_by_position(LABELS, ("validation", "test"))["train"]
     np.testing.assert_array_equal(train.ravel(), x[rows].ravel())
     assert train.dtype == (np.uint8 if dtype is bool else dtype)
 
@@ -111,30 +112,32 @@ def test_images_sounds_and_volumes_by_their_shape(tmp_path, shape, dtype, expect
 )
 def test_the_range_of_the_values(tmp_path, values, expected):
     x = np.resize(values, (40, 5, 4, 3))
-    assert read_npz(saved(tmp_path, x=x, y=LABELS)).value_range == expected
+    assert read_npz(save(tmp_path, x=x, y=LABELS)).value_range == expected
 
 
 def test_the_range_is_that_of_the_training_examples(tmp_path):
-    x, test = np.resize(np.float32([-2, 3]), (40, 5, 4, 3)), np.full((2, 5, 4, 3), 9, np.float32)
-    found = read_npz(saved(tmp_path, x_train=x, y_train=LABELS, x_test=test, y_test=np.array([0, 1])))
-    assert found.value_range == (-2, 3)
+    x = np.resize(np.float32([-2, 3]), (40, 5, 4, 3))
+    test = np.full((2, 5, 4, 3), 9, np.float32)
+    data = read_npz(save(tmp_path, x_train=x, y_train=LABELS, x_test=test, y_test=np.array([0, 1])))
+    assert data.value_range == (-2, 3)
 
 
 @pytest.mark.parametrize("kind", ["U", "S"])
 def test_labels_may_be_names(tmp_path, kind):
     names = np.array(["dog", "Cat", "cat", "emu"])[LABELS].astype(kind)
-    found = read_npz(saved(tmp_path, x=images(40), y=names))
-    assert found.class_names == ("Cat", "cat", "dog", "emu")
+    data = read_npz(save(tmp_path, x=images(40), y=names))
+    assert data.class_names == ("Cat", "cat", "dog", "emu")
     numbers = np.array([2, 0, 1, 3])[LABELS]
-    rows = cut(numbers, ("validation", "test"))
-    np.testing.assert_array_equal(found.splits["test"][1], numbers[rows["test"]])
+    rows = cut_by_position(numbers, ("validation", "test"))
+    np.testing.assert_array_equal(data.splits["test"][1], numbers[rows["test"]])
 
 
 def test_names_may_be_given(tmp_path):
-    x, names = images(40), np.array(["d", "c", "b", "a"])
-    by_number = read_npz(saved(tmp_path, x=x, y=LABELS, class_names=names))
+    x = images(40)
+    names = np.array(["d", "c", "b", "a"])
+    by_number = read_npz(save(tmp_path, x=x, y=LABELS, class_names=names))
     assert by_number.class_names == ("d", "c", "b", "a")
-    by_name = read_npz(saved(tmp_path, x=x, y=names[LABELS], class_names=names))
+    by_name = read_npz(save(tmp_path, x=x, y=names[LABELS], class_names=names))
     assert by_name.class_names == ("d", "c", "b", "a")
     np.testing.assert_array_equal(by_name.splits["train"][1], by_number.splits["train"][1])
 
@@ -142,24 +145,25 @@ def test_names_may_be_given(tmp_path):
 @pytest.mark.parametrize("last", [(), (1,)])
 def test_masks(tmp_path, last):
     y = np.random.RandomState(0).choice([0, 1, 2, 255], (40, 5, 4)).astype(np.int32)
-    found = read_npz(saved(tmp_path, x=images(40), y=y.reshape(40, 5, 4, *last)))
-    assert (found.task, found.class_names) == ("segmentation", ("0", "1", "2"))
-    rows = cut(np.zeros(40, int), ("validation", "test"))
-    for split, (_, masks) in found.splits.items():
+    data = read_npz(save(tmp_path, x=images(40), y=y.reshape(40, 5, 4, *last)))
+    assert (data.task, data.class_names) == ("segmentation", ("0", "1", "2"))
+    rows = cut_by_position(np.zeros(40, int), ("validation", "test"))
+    for split, (_, masks) in data.splits.items():
         np.testing.assert_array_equal(masks, y[rows[split]])
         assert masks.dtype == np.uint8
 
 
 def test_the_fingerprint_is_of_the_values(tmp_path):
-    x, y = images(40), LABELS
-    one = read_npz(saved(tmp_path, x=x, y=y)).fingerprint
+    x = images(40)
+    y = LABELS
+    one = read_npz(save(tmp_path, x=x, y=y)).fingerprint
     np.savez_compressed(tmp_path / "other.npz", images=x, labels=y)
     assert read_npz(tmp_path / "other.npz").fingerprint == one
     others = {
-        read_npz(saved(tmp_path, x=255 - x, y=y)).fingerprint,
-        read_npz(saved(tmp_path, x=x, y=y[::-1])).fingerprint,
-        read_npz(saved(tmp_path, x=x, y=y, class_names=np.array(list("abcd")))).fingerprint,
-        read_npz(saved(tmp_path, x=x.reshape(40, 4, 5, 3), y=y)).fingerprint,
+        read_npz(save(tmp_path, x=255 - x, y=y)).fingerprint,
+        read_npz(save(tmp_path, x=x, y=y[::-1])).fingerprint,
+        read_npz(save(tmp_path, x=x, y=y, class_names=np.array(list("abcd")))).fingerprint,
+        read_npz(save(tmp_path, x=x.reshape(40, 4, 5, 3), y=y)).fingerprint,
     }
     assert len(others | {one}) == 5
 
@@ -221,7 +225,7 @@ MASKS = np.resize([0, 1, 2], (40, 5, 4))
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
 def test_arrays_that_cannot_be_used(tmp_path, arrays, says):
-    path = saved(tmp_path, **arrays)
+    path = save(tmp_path, **arrays)
     assert says.replace("'S'", f"'{path}'") in refusal(path)
 
 
@@ -230,7 +234,7 @@ def test_objects_are_not_unpickled(tmp_path):
         def __reduce__(self):
             return (print, ("unpickled",))
 
-    path = saved(tmp_path, x=np.array([Trap()] * 40), y=LABELS)
+    path = save(tmp_path, x=np.array([Trap()] * 40), y=LABELS)
     assert f"'{path}' cannot be read: x holds Python objects" in refusal(path)
     (tmp_path / "trap.npz").write_bytes(pickle.dumps(Trap()))
     assert "is no .npz file" in refusal(tmp_path / "trap.npz")
@@ -238,7 +242,7 @@ def test_objects_are_not_unpickled(tmp_path):
 
 @pytest.mark.parametrize("spoil", ["gone", "folder", "text", "npy", "half", "zip", "bits"])
 def test_files_that_are_no_arrays(tmp_path, spoil):
-    path = saved(tmp_path, x=X, y=LABELS)
+    path = save(tmp_path, x=X, y=LABELS)
     data = path.read_bytes()
     if spoil in ("gone", "folder"):
         path.unlink()
@@ -309,70 +313,13 @@ def test_arrays_with_a_wrong_head_are_read_or_refused_in_one_line(tmp_path):
         assert "\n" not in outcome(path)
 
 
-FIRST = [
-    ((3, 32, 48), np.uint8),
-    ((1, 28, 28), np.uint8),
-    ((4, 64, 64), np.uint8),
-    ((13, 64, 64), np.float32),
-    ((200, 16, 16), np.float32),
-    ((6, 48, 64), np.float32),
-    ((20, 32, 48), np.float32),
-    ((60, 96, 128), np.uint8),
-    ((2, 20, 30), np.float32),
-    ((3, 100, 1200), np.uint8),
-    ((3, 17, 32, 32), np.float32),
-    ((1, 16, 16, 16), np.uint8),
-    ((2, 1600), np.float32),
-    ((1, 64), np.int16),
-]
-LAST = [
-    ((32, 48, 3), np.uint8),
-    ((28, 28, 1), np.uint8),
-    ((64, 64, 13), np.float32),
-    ((48, 64, 200), np.float32),
-    ((4, 100, 3), np.uint8),
-    ((1, 128, 9), np.float32),
-    ((3, 128, 2), np.float32),
-    ((7, 7, 512), np.float32),
-    ((7, 10, 512), np.float32),
-    ((17, 32, 32, 3), np.float32),
-    ((4, 32, 32, 3), np.uint8),
-    ((16, 16, 16, 1), np.uint8),
-    ((1600, 2), np.float32),
-    ((28, 28), np.uint8),
-    ((8, 64), np.float32),
-    ((2, 64), np.uint8),
-]
-
-
-@pytest.mark.parametrize(("shape", "dtype"), FIRST, ids=str)
-def test_channels_first_are_refused_or_turned(tmp_path, shape, dtype):
-    path = saved(tmp_path, x=(np.arange(20 * np.prod(shape)) % 251).reshape(20, *shape).astype(dtype), y=LABELS[:20])
-    assert "channels first" in refusal(path)
-    turned = read_npz(path, channels="first")
-    assert turned.splits["test"][0].shape[1:] == (*shape[1:], shape[0])
-    with np.load(path) as arrays:
-        rows = cut(LABELS[:20], ("validation", "test"))["test"]
-        np.testing.assert_array_equal(turned.splits["test"][0][..., 0], arrays["x"][rows][:, 0])
-
-
-@pytest.mark.parametrize(("shape", "dtype"), LAST, ids=str)
-def test_channels_last_are_not_taken_for_first(tmp_path, shape, dtype):
-    x = (np.arange(20 * np.prod(shape)) % 251).reshape(20, *shape).astype(dtype)
-    assert len(read_npz(saved(tmp_path, x=x, y=LABELS[:20])).splits["train"][0]) == 16
-
-
-def test_a_shape_that_is_as_meant(tmp_path):
-    path = saved(tmp_path, x=images(40, shape=(3, 32, 48)), y=LABELS)
-    assert read_npz(path, channels="last").splits["train"][0].shape[1:] == (3, 32, 48)
-
-
 def test_copies_in_two_splits_or_classes_are_counted(tmp_path):
-    x, test = images(40), images(6, 1)
+    x = images(40)
+    test = images(6, 1)
     test[:2] = x[[4, 8]]
     arrays = {"x_train": x, "y_train": LABELS, "x_val": images(4, 2), "y_val": LABELS[:4]}
-    found = read_npz(saved(tmp_path, **arrays, x_test=test, y_test=np.array([0, 1, 2, 3, 0, 1])))
-    assert found.duplicates == {"test in train": 2, "two targets": 1}
+    data = read_npz(save(tmp_path, **arrays, x_test=test, y_test=np.array([0, 1, 2, 3, 0, 1])))
+    assert data.duplicates == {"test in train": 2, "two targets": 1}
 
 
 @pytest.mark.parametrize("last", [(), (1,)])
@@ -380,7 +327,7 @@ def test_copies_in_two_splits_or_classes_are_counted(tmp_path):
 def test_volumes_with_masks(tmp_path, channels, last):
     volumes = np.random.default_rng(0).random((20, 5, 6, 7, *(channels or (1,)))).astype("float32")
     masks = np.arange(20 * 5 * 6 * 7).reshape(20, 5, 6, 7) % 3
-    arrays = read_npz(saved(tmp_path, x=volumes, y=masks.reshape(*masks.shape, *last)))
+    arrays = read_npz(save(tmp_path, x=volumes, y=masks.reshape(*masks.shape, *last)))
     assert (arrays.task, arrays.class_names) == ("segmentation", ("0", "1", "2"))
     x, y = arrays.splits["train"]
     assert x.shape == (16, 5, 6, 7, 2 if channels else 1)
@@ -389,7 +336,7 @@ def test_volumes_with_masks(tmp_path, channels, last):
 
 def test_masks_of_0_and_255(tmp_path):
     x = images(20)
-    arrays = read_npz(saved(tmp_path, x=x, y=np.where(x[..., 0] > 99, 255, 0)))
+    arrays = read_npz(save(tmp_path, x=x, y=np.where(x[..., 0] > 99, 255, 0)))
     assert arrays.class_names == ("0", "1")
     assert set(np.unique(arrays.splits["train"][1])) == {0, 1}
     assert arrays.notes == {"masks of 0 and 255: 255 is class 1, nothing is ignored": 20}
@@ -397,18 +344,18 @@ def test_masks_of_0_and_255(tmp_path):
 
 def test_masks_of_truth_values(tmp_path):
     x = images(20)
-    assert read_npz(saved(tmp_path, x=x, y=x[..., 0] > 99)).class_names == ("0", "1")
+    assert read_npz(save(tmp_path, x=x, y=x[..., 0] > 99)).class_names == ("0", "1")
 
 
 def test_grey_edges_of_masks(tmp_path):
     x = images(20)
-    path = saved(tmp_path, x=x, y=np.minimum(x[..., 0], 254) // 2 * 2)
+    path = save(tmp_path, x=x, y=np.minimum(x[..., 0], 254) // 2 * 2)
     assert f"the masks of '{path}' hold more than 64 values" in refusal(path)
 
 
 def test_values_of_masks_may_be_listed(tmp_path):
     x = images(20)
-    path = saved(tmp_path, x=x, y=np.where(x[..., 0] > 99, 7, 3))
+    path = save(tmp_path, x=x, y=np.where(x[..., 0] > 99, 7, 3))
     arrays = read_npz(path, mask_values=(3, 7))
     assert set(np.unique(arrays.splits["test"][1])) == {0, 1}
     assert "hold values with gaps: 3 in 20, 7 in 20 of 20 masks" in refusal(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.faults.image_files import JPEG, PNG, encoded
+from benchmarks.faults.image_files import JPEG, PNG, encode
 from pipelines.errors import BadFile
 from pipelines.readers import image_files, scan
 
@@ -39,7 +39,7 @@ def test_results_are_in_the_order_of_the_paths(tmp_path):
     paths = []
     for number in range(40):
         path = tmp_path / f"{number}.png"
-        content = b"no" if number % 7 == 3 else encoded(np.zeros((number + 1, 2), np.uint8), "PNG")
+        content = b"no" if number % 7 == 3 else encode(np.zeros((number + 1, 2), np.uint8), "PNG")
         path.write_bytes(content)
         paths.append(str(path))
     paths = paths[::-1]
@@ -66,30 +66,30 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def examined(monkeypatch):
+def examinations(monkeypatch):
     """The names of the files that are examined."""
     names = []
     examine = image_files.examine
 
-    def counted(path, data, mask):
+    def note_name(path, data, mask):
         names.append(os.path.basename(path))
         return examine(path, data, mask)
 
-    monkeypatch.setattr(image_files, "examine", counted)
+    monkeypatch.setattr(image_files, "examine", note_name)
     return names
 
 
-def test_a_file_is_read_once(folder, examined):
+def test_a_file_is_read_once(folder, examinations):
     first = folder()
-    assert sorted(examined) == ["a.jpg", "b.png", "c.jpg"]
+    assert sorted(examinations) == ["a.jpg", "b.png", "c.jpg"]
     assert folder() == first
-    assert len(examined) == 3
+    assert len(examinations) == 3
 
 
 @pytest.mark.parametrize("change", ["size", "time"])
-def test_a_file_that_changed_is_read_again(folder, examined, tmp_path, change):
+def test_a_file_that_changed_is_read_again(folder, examinations, tmp_path, change):
     folder()
-    examined.clear()
+    examinations.clear()
     path = tmp_path / "b.png"
     if change == "size":
         status = path.stat()
@@ -98,16 +98,16 @@ def test_a_file_that_changed_is_read_again(folder, examined, tmp_path, change):
     else:
         os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
     files = folder()
-    assert examined == ["b.png"]
+    assert examinations == ["b.png"]
     assert ("extension of another format" in files[1].notes) == (change == "size")
 
 
-def test_images_and_masks_are_kept_apart(folder, examined):
+def test_images_and_masks_are_kept_apart(folder, examinations):
     images = folder()
     masks = folder(masks=True)
     assert isinstance(images[1], image_files.ImageFile)
     assert isinstance(masks[1], BadFile)
-    assert (folder(), folder(masks=True), len(examined)) == (images, masks, 6)
+    assert (folder(), folder(masks=True), len(examinations)) == (images, masks, 6)
 
 
 @pytest.mark.parametrize(
@@ -124,28 +124,28 @@ def test_images_and_masks_are_kept_apart(folder, examined):
     ],
     ids=str,
 )
-def test_a_broken_cache_is_none(folder, examined, tmp_path, content):
+def test_a_broken_cache_is_none(folder, examinations, tmp_path, content):
     first = folder()
     (cache,) = (tmp_path / "cache").iterdir()
     if isinstance(content, str):
-        held = json.loads(gzip.decompress(cache.read_bytes()))
+        entries = json.loads(gzip.decompress(cache.read_bytes()))
         if content == "rows":
-            held["files"] = {path: row[:2] for path, row in held["files"].items()}
+            entries["files"] = {path: row[:2] for path, row in entries["files"].items()}
         else:
-            held["written_by"] = [held["written_by"][0], "Pillow 1.0"]
-        content = gzip.compress(json.dumps(held).encode())
+            entries["written_by"] = [entries["written_by"][0], "Pillow 1.0"]
+        content = gzip.compress(json.dumps(entries).encode())
     cache.write_bytes(content)
     assert folder() == first
-    assert len(examined) == 6
+    assert len(examinations) == 6
     assert folder() == first
-    assert len(examined) == 6
+    assert len(examinations) == 6
     assert list((tmp_path / "cache").iterdir()) == [cache]
 
 
-def test_without_a_place_for_a_cache_there_is_none(folder, examined, tmp_path):
+def test_without_a_place_for_a_cache_there_is_none(folder, examinations, tmp_path):
     (tmp_path / "file").write_text("no folder")
     assert folder(str(tmp_path / "file")) == folder(str(tmp_path / "file"))
-    assert len(examined) == 6
+    assert len(examinations) == 6
 
 
 def test_a_cache_that_cannot_be_written_leaves_nothing(folder, tmp_path, monkeypatch):
@@ -169,21 +169,21 @@ def test_the_cache_lies_with_the_data_of_tensorflow_datasets(tmp_path, monkeypat
     assert len(list((tmp_path / "home" / "tensorflow_datasets" / "scans").iterdir())) == 1
 
 
-def test_an_interrupted_scan_is_continued(folder, examined, monkeypatch):
-    counted = image_files.examine
+def test_an_interrupted_scan_is_continued(folder, examinations, monkeypatch):
+    examine = image_files.examine
 
-    def interrupted(path, data, mask):
+    def interrupt(path, data, mask):
         if path.endswith("c.jpg"):
             raise KeyboardInterrupt
-        return counted(path, data, mask)
+        return examine(path, data, mask)
 
     with monkeypatch.context() as patch:
-        patch.setattr(image_files, "examine", interrupted)
+        patch.setattr(image_files, "examine", interrupt)
         with pytest.raises(KeyboardInterrupt):
             folder()
-    examined.clear()
+    examinations.clear()
     folder()
-    assert examined == ["c.jpg"]
+    assert examinations == ["c.jpg"]
 
 
 def test_a_long_scan_says_how_far_it_is(folder, tmp_path, capsys, monkeypatch):

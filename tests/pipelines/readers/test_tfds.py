@@ -31,35 +31,16 @@ def jpeg(height, width, quality=95):
     return io.BytesIO(file.getvalue())
 
 
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory):
-    """Prepares a data set with the examples of a test and returns its folder; each name once."""
-    folders = {}
-
-    def prepare(name, **splits):
-        if name not in folders:
-            folders[name] = str(tmp_path_factory.mktemp("data"))
-            tfds.disable_progress_bar()
-            cls = tfds.builder_cls(name.split("/")[0])
-            with pytest.MonkeyPatch.context() as patch:
-                generators = {split: iter(enumerate(examples)) for split, examples in splits.items()}
-                patch.setattr(cls, "_split_generators", lambda self, *args, **kwargs: generators)
-                tfds.builder(name, data_dir=folders[name]).download_and_prepare()
-        return folders[name]
-
-    return prepare
-
-
 @pytest.fixture
-def flowers(prepared):
+def flowers(prepare_data):
     def some(count):
         return [{"image": jpeg(40 + i, 60), "label": i % 102, "file_name": str(i)} for i in range(count)]
 
-    return prepared("oxford_flowers102", train=some(24), validation=some(6), test=some(9))
+    return prepare_data("oxford_flowers102", train=some(24), validation=some(6), test=some(9))
 
 
 @pytest.fixture
-def pets(prepared):
+def pets(prepare_data):
     def some(count):
         box = tfds.features.BBox(0.0, 0.0, 1.0, 1.0)
         for i in range(count):
@@ -69,11 +50,11 @@ def pets(prepared):
             rest = {"species": 0, "file_name": str(i), "head_bbox": box}
             yield {"image": jpeg(50, 60), "label": i % 37, "segmentation_mask": mask} | rest
 
-    return prepared("oxford_iiit_pet", train=some(20), test=some(5))
+    return prepare_data("oxford_iiit_pet", train=some(20), test=some(5))
 
 
 @pytest.fixture
-def voc(prepared):
+def voc(prepare_data):
     def some(count):
         for i in range(count):
             box = tfds.features.BBox(ymin=0.1, xmin=0.2, ymax=0.5, xmax=0.6)
@@ -84,21 +65,22 @@ def voc(prepared):
                 "labels_no_difficult": [0],
             }
 
-    return prepared("voc/2007", train=some(20), validation=some(4), test=some(6))
+    return prepare_data("voc/2007", train=some(20), validation=some(4), test=some(6))
 
 
 @pytest.fixture
-def cifar(prepared):
+def cifar(prepare_data):
     def some(count, first):
         shade = [np.full((32, 32, 3), first + i, np.uint8) for i in range(count)]
         return [{"id": str(i), "image": image, "label": i % 10} for i, image in enumerate(shade)]
 
-    return prepared("cifar10", train=some(100, 0), test=some(20, 150))
+    return prepare_data("cifar10", train=some(100, 0), test=some(20, 150))
 
 
 def test_images_of_one_size_are_decoded_in_memory(cifar):
     data = pipelines.load("cifar10", batch_size=10, data_dir=cifar)
-    train, test = batches(data, 2), list(data.evaluation("test").as_numpy_iterator())
+    train = batches(data, 2)
+    test = list(data.evaluation("test").as_numpy_iterator())
     assert (data.name, data.image_shape, data.num_classes) == ("cifar10", (32, 32, 3), 10)
     assert "120 examples decoded in memory" in data.storage
     assert len(train) == 2 * data.steps_per_epoch == 18
@@ -126,7 +108,8 @@ def test_images_of_many_sizes(flowers, memory, storage):
         "oxford_flowers102", image_size=48, batch_size=8, data_dir=flowers, data_memory=memory, augmentation="rand"
     )
     assert storage in data.storage
-    train, test = batches(data, 2), list(data.evaluation("test").as_numpy_iterator())
+    train = batches(data, 2)
+    test = list(data.evaluation("test").as_numpy_iterator())
     assert (data.image_shape, data.num_classes, data.steps_per_epoch) == ((48, 48, 3), 102, 3)
     assert [images.shape for images, _ in train] == [(8, 48, 48, 3)] * 6
     assert all(np.isfinite(images).all() for images, _ in train)
@@ -157,19 +140,23 @@ def test_epochs_and_steps_can_be_left_out(flowers, memory):
 @pytest.mark.slow
 def test_what_is_kept_in_memory_changes_nothing(flowers):
     options = {"image_size": 24, "batch_size": 6, "data_dir": flowers, "seed": 5}
-    kept = pipelines.load("oxford_flowers102", **options)
-    uncached = dataclasses.replace(kept.preparation, cache=Cache(0))
-    read = dataclasses.replace(kept, preparation=uncached)
-    assert "24 of 24 training images kept once decoded" in kept.storage
-    for (a, _), (b, _) in zip(batches(kept, 3), batches(read, 3), strict=True):
+    cached = pipelines.load("oxford_flowers102", **options)
+    preparation = dataclasses.replace(cached.preparation, cache=Cache(0))
+    streamed = dataclasses.replace(cached, preparation=preparation)
+    assert "24 of 24 training images kept once decoded" in cached.storage
+    for (a, _), (b, _) in zip(batches(cached, 3), batches(streamed, 3), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert kept.preparation.cache.table.size() == 24
+    assert cached.preparation.cache.table.size() == 24
+
+
+def load_masks(pets):
+    return pipelines.load("oxford_iiit_pet", task="segmentation", image_size=60, batch_size=4, data_dir=pets)
 
 
 @pytest.mark.slow
-def test_masks_move_with_their_images(pets):
+def test_masks_are_padded_as_their_images(pets):
     """The pet is the left part; of the fitted image the mask is 255 where the image was padded."""
-    data = pipelines.load("oxford_iiit_pet", task="segmentation", image_size=60, batch_size=4, data_dir=pets)
+    data = load_masks(pets)
     assert data.class_names == ("pet", "background", "outline")
     inputs, masks = next(iter(data.evaluation("test").unbatch().batch(5)))
     assert (masks.shape, masks.dtype) == ((5, 60, 60), tf.int32)
@@ -181,6 +168,11 @@ def test_masks_move_with_their_images(pets):
         assert (mask[6:-5, 30 + i :] == 1).all()
     black = inputs.numpy() * data.std + data.mean
     assert np.abs(black[:, :4]).max() < 0.02  # the padding
+
+
+@pytest.mark.slow
+def test_masks_are_mirrored_with_their_images(pets):
+    data = load_masks(pets)
     augmented = np.concatenate([masks for _, masks in batches(data, 2)])
     assert set(np.unique(augmented)) <= {0, 1, 2, 255}
     flipped = [(mask[30, 0], mask[30, -1]) for mask in augmented]
@@ -209,7 +201,8 @@ def test_boxes(voc, memory):
     boxes = targets["boxes"].numpy()[targets["labels"].numpy() >= 0]
     np.testing.assert_allclose(boxes[boxes.sum(1) > 0], np.tile(box, (12, 1)), atol=1e-3)
     for _, targets in batches(data, 2):
-        boxes, labels = targets["boxes"], targets["labels"]
+        boxes = targets["boxes"]
+        labels = targets["labels"]
         assert ((boxes == -1).all(-1) == (labels == -1)).all()
         assert boxes.max() <= 100
         kept = boxes[labels >= 0]
@@ -230,11 +223,11 @@ def test_boxes_that_leave_the_image_take_their_labels_with_them(voc, augmentatio
     assert any((kept != -1).any() for kept in labels)
 
 
-def test_sounds_get_one_length(prepared):
+def test_sounds_get_one_length(prepare_data):
     def some(count):
         return [{"audio": np.full(8000 + 3000 * i, 1000, np.int16), "label": i % 12} for i in range(count)]
 
-    folder = prepared("speech_commands", train=some(12), validation=some(2), test=some(2))
+    folder = prepare_data("speech_commands", train=some(12), validation=some(2), test=some(2))
     data = pipelines.load("speech_commands", batch_size=4, data_dir=folder, mean=(0,), std=(1,))
     assert (data.image_shape, data.value_range) == ((16000, 1), (0, 32768))
     sounds = next(iter(data.evaluation("train").unbatch().batch(12)))[0].numpy()[..., 0]
@@ -244,38 +237,38 @@ def test_sounds_get_one_length(prepared):
         pipelines.load("speech_commands", image_size=20, data_dir=folder)
 
 
-def test_labels_that_are_no_class(prepared):
+def test_labels_that_are_no_class(prepare_data):
     def some(count, label):
         return [{"image": np.zeros((28, 28, 1), np.uint8), "label": label} for i in range(count)]
 
-    folder = prepared("kmnist", train=some(40, 1), test=some(5, -1))
+    folder = prepare_data("kmnist", train=some(40, 1), test=some(5, -1))
     with pytest.raises(
         pipelines.BadData, match=r"5 of 5 labels in its test split are no class: -1, allowed 0 \.\.\. 9"
     ):
         pipelines.load("kmnist", data_dir=folder)
 
 
-def test_labels_of_a_stream_that_are_no_class(prepared):
+def test_labels_of_a_stream_that_are_no_class(prepare_data):
     def some(count, label):
         return [{"image": jpeg(20, 24), "label": label} for _ in range(count)]
 
-    folder = prepared("food101", train=some(20, 1), validation=some(5, -1))
+    folder = prepare_data("food101", train=some(20, 1), validation=some(5, -1))
     with pytest.raises(
         pipelines.BadData, match=r"5 of 5 labels in its test split are no class: -1, allowed 0 \.\.\. 100"
     ):
         pipelines.load("food101", data_dir=folder, data_memory=0)
 
 
-def test_an_empty_split(prepared):
+def test_an_empty_split(prepare_data):
     one = [{"image": np.zeros((28, 28, 1), np.uint8), "label": 1}]
-    folder = prepared("fashion_mnist", train=one, test=one)
+    folder = prepare_data("fashion_mnist", train=one, test=one)
     with pytest.raises(pipelines.BadData, match=r"has no example in train\[90%:\], its validation split \(--dataset\)"):
         pipelines.load("fashion_mnist", data_dir=folder)
 
 
-def test_data_without_an_image_and_a_label(prepared):
+def test_data_without_an_image_and_a_label(prepare_data):
     one = [{"title": "a", "description": "b", "label": 0}]
-    folder = prepared("ag_news_subset", train=one, test=one)
+    folder = prepare_data("ag_news_subset", train=one, test=one)
     with pytest.raises(pipelines.BadData, match=r"title, .*no image, audio or volume with a label, a mask or boxes"):
         pipelines.load("ag_news_subset", data_dir=folder)
 
@@ -289,14 +282,14 @@ def test_small_images_in_memory_can_be_cropped(name, cifar):
 
 
 @pytest.mark.slow
-def test_data_larger_than_memory_stream_through_it(prepared):
+def test_data_larger_than_memory_stream_through_it(prepare_data):
     """Records of twice the allowed memory: three epochs later the process is no larger."""
 
     def some(count):
         for i in range(count):
             yield {"image": RNG.integers(0, 256, (96, 96, 3), np.uint8), "label": i % 10}
 
-    folder = prepared("stl10", train=list(some(2500)), test=list(some(20)))
+    folder = prepare_data("stl10", train=list(some(2500)), test=list(some(20)))
     program = """
 import os, sys
 import pipelines
@@ -307,14 +300,14 @@ for _ in data.train(5):
 """
     # With an arena for each thread glibc keeps some 140 MB of freed records, which it reaches in twenty epochs.
     environment = os.environ | {"MALLOC_ARENA_MAX": "2"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, folder], capture_output=True, text=True, check=True, env=environment
     )
-    storage, *resident = done.stdout.splitlines()
+    storage, *resident = process.stdout.splitlines()
     assert "records streamed from the disk" in storage
     resident = [int(value) for value in resident]
     half = len(resident) // 2
     assert len(resident) == 225
     assert max(resident) - resident[0] < 69  # the buffers; the records alone are 69 MB, and decoded as much
-    # What was read in the second half, if it were kept, is 170 MB; beside other work up to 20 were seen.
+    # The second half, if it were kept, is 170 MB; up to 20 were measured while other work was running.
     assert max(resident[half:]) - max(resident[:half]) < 40

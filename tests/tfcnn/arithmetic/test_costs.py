@@ -6,7 +6,10 @@ from keras import layers
 from tfcnn.arithmetic import costs
 from tfcnn.arithmetic.costs import LayerCost
 
-HEIGHT, WIDTH, IN, OUT = 6, 7, 4, 6
+HEIGHT = 6
+WIDTH = 7
+IN = 4
+OUT = 6
 
 
 def count(filters, map_shape, *, shared=True):
@@ -79,7 +82,8 @@ def test_operations_are_all_sums_and_products():
 
 
 def test_parameters_of_column_and_row_kernels_are_those_keras_allocates():
-    column, row = keras.layers.Conv2D(5, (3, 1), use_bias=False), keras.layers.Conv2D(OUT, (1, 2))
+    column = keras.layers.Conv2D(5, (3, 1), use_bias=False)
+    row = keras.layers.Conv2D(OUT, (1, 2))
     outputs = row(column(keras.Input((HEIGHT, WIDTH, IN))))
     cost = costs.spatially_separable((3, 2), IN, OUT, (4 * 7, 4 * 6), between=5)
     assert outputs.shape == (None, 4, 6, OUT)

@@ -127,7 +127,8 @@ def test_c_transposed_y_is_keras_transposed_layer(padding, stride):
 @layer
 def test_both_backward_passes_are_automatic_differentiation(kernel_shape, shape, stride, padding, dilation):
     kernel, x = draw(kernel_shape, shape)
-    tf_kernel, tf_x = tf.constant(kernel), tf.constant(x)
+    tf_kernel = tf.constant(kernel)
+    tf_x = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch((tf_kernel, tf_x))
         output = tensorflow_convolution(tf_x, tf_kernel, stride, padding, dilation)
@@ -164,7 +165,8 @@ def test_convolution_commutes_and_cross_correlation_does_not():
     x, kernel = draw((5, 6), (3, 2))
     full = convolution(x, kernel, padding="full")
     np.testing.assert_allclose(convolution(kernel, x, padding="full"), full, atol=1e-12)
-    there, back = cross_correlation(x, kernel, padding="full"), cross_correlation(kernel, x, padding="full")
+    there = cross_correlation(x, kernel, padding="full")
+    back = cross_correlation(kernel, x, padding="full")
     assert not np.allclose(there, back)
     np.testing.assert_allclose(np.flip(there), back, atol=1e-12)
     np.testing.assert_allclose(cross_correlation(x, np.flip(kernel), padding="full"), full, atol=1e-12)

@@ -140,17 +140,18 @@ def test_padding_for_is_the_least():
     ],
 )
 def test_receptive_field_is_what_the_outputs_see(layers):
-    def seen(depth, place):
+    def inputs_of(depth, place):
         """Input places that a place of layer `depth`'s output depends on."""
         if depth == 0:
             return {place}
-        kernel, stride, padding, dilation = (*layers[depth - 1], *(1, 1, 0, 1)[len(layers[depth - 1]) :])
+        layer = layers[depth - 1]
+        kernel, stride, padding, dilation = layer + (1, 1, 0, 1)[len(layer) :]
         taps = [place * stride - padding + dilation * i for i in range(kernel)]
-        return set().union(*(seen(depth - 1, tap) for tap in taps))
+        return set().union(*(inputs_of(depth - 1, tap) for tap in taps))
 
     field = sizes.receptive_field(layers)
     for output in (0, 1, 7):
-        places = seen(len(layers), output)
+        places = inputs_of(len(layers), output)
         assert min(places) == output * field.stride - field.padding
         assert max(places) == min(places) + field.size - 1
 

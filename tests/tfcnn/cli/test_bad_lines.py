@@ -24,11 +24,11 @@ def folder(finished_run, tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", sorted({line.command for line in LINES}))
 def test_bad_lines_are_refused_in_one_line(command, folder):
     before = contents(folder)
-    wrong = []
+    failures = []
     for line in LINES:
         if line.command == command:
-            got = answer(line)
-            if not (got.refused and line.says in got.error):
-                wrong.append(f"{line}: {got}")
-    assert wrong == []
+            reply = answer(line)
+            if not (reply.refused and line.says in reply.error):
+                failures.append(f"{line}: {reply}")
+    assert failures == []
     assert contents(folder) == before

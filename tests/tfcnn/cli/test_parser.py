@@ -1,5 +1,6 @@
 """What a user sees of every command: its help, one line for bad input, exit codes."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -39,6 +40,7 @@ BAD_LATER = [
     ("--arch-args widht=2", "unknown argument of mobilenet 'widht'; did you mean width"),
     ("--arch-args stem=cifer", "unknown stem 'cifer'; did you mean cifar? (--arch-args)"),
     ("--arch vgg11 --arch-args dropout=7", "vgg11 cannot be built"),
+    ("--arch lenet5 --arch-args width=nan", "lenet5 cannot be built"),
     ("--batch-size 5000", "data set 'digits' has 1257 training examples, fewer than a batch of 5000 (--batch-size)"),
     ("--dataset mnist", "data set 'mnist' is not in "),
 ]
@@ -69,12 +71,12 @@ def files(folder):
 @pytest.mark.parametrize(("flags", "message"), BAD)
 def test_bad_input_is_answered_in_one_line_without_tensorflow(flags, message, folder, run_command, no_tensorflow):
     before = files(folder)
-    done = run_command("tfcnn.train", *flags.split(), cwd=folder, PYTHONPATH=no_tensorflow)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith("error: ")
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    process = run_command("tfcnn.train", *flags.split(), cwd=folder, PYTHONPATH=no_tensorflow)
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert process.stderr.startswith("error: ")
+    assert message in process.stderr
+    assert process.stderr.count("\n") == 1
     assert files(folder) == before
 
 
@@ -112,27 +114,27 @@ def test_bad_input_that_tensorflow_is_needed_to_notice(flags, message, folder, m
 )
 def test_bad_input_to_the_other_commands(module, arguments, message, folder, run_command):
     before = files(folder)
-    done = run_command(module, *arguments, cwd=folder)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    process = run_command(module, *arguments, cwd=folder)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert message in process.stderr
+    assert process.stderr.count("\n") == 1
     assert files(folder) == before
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("module", list(COMMANDS))
 def test_help(module, run_command, no_tensorflow):
-    done = run_command(module, "--help", PYTHONPATH=no_tensorflow)
-    assert done.returncode == 0
-    assert done.stdout.startswith(f"usage: python -m {module}")
+    process = run_command(module, "--help", PYTHONPATH=no_tensorflow)
+    assert process.returncode == 0
+    assert process.stdout.startswith(f"usage: python -m {module}")
 
 
 @pytest.mark.slow
 def test_the_list_of_commands(run_command):
-    done = run_command("tfcnn")
-    assert done.returncode == 0
-    assert all(f"python -m {name}" in done.stdout for name in COMMANDS)
-    assert "mobilenet" in done.stdout
+    process = run_command("tfcnn")
+    assert process.returncode == 0
+    assert all(f"python -m {name}" in process.stdout for name in COMMANDS)
+    assert "mobilenet" in process.stdout
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "2.5", "ten", ""])
@@ -142,11 +144,11 @@ def test_a_count_is_a_whole_number_from_1_up(text):
 
 
 def test_a_defect_keeps_its_traceback():
-    def broken():
+    def raise_defect():
         raise RuntimeError("a defect")
 
     with pytest.raises(RuntimeError):
-        run_main(broken)
+        run_main(raise_defect)
 
 
 @pytest.mark.parametrize(
@@ -160,8 +162,44 @@ def test_exit_codes(error, code, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "a file or the output cannot be written: No space left on "),
+        (OSError(errno.ENOSPC, "No space left on device", "a/b"), "'a/b' cannot be written: No space left on device"),
+        (RuntimeError("events.v2; Disk quota exceeded"), "a file or the output cannot be written: Disk quota exceeded"),
+    ],
+)
+def test_a_full_disk_is_one_line(error, words, capsys):
+    def fail():
+        raise error
+
+    assert run_main(fail) == 3
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"error: {words}")
+    assert errors.endswith("; make room, then run the same command again\n")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_output_to_a_file_on_a_full_disk():
+    done = subprocess.run(["bash", "-c", f"{sys.executable} -m tfcnn > /dev/full"], capture_output=True, text=True)
+    assert done.returncode == 3
+    assert done.stderr == (
+        "error: a file or the output cannot be written: No space left on device; make room, then run the same command "
+        "again\n"
+    )
+
+
+@pytest.mark.slow
+def test_closed_output_is_no_error():
+    done = subprocess.run(["bash", "-c", f"{sys.executable} -m tfcnn >&-"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.slow
 def test_a_closed_pipe_is_no_error():
     script = f"{sys.executable} -m tfcnn | head -1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    process = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")

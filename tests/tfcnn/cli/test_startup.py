@@ -3,31 +3,47 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
+
+from pipelines.errors import BadData
+from tfcnn.cli.startup import import_tensorflow
 
 pytestmark = pytest.mark.slow
 
 
 def test_an_error_is_the_only_line_after_tensorflows_import(tmp_path, run_command):
-    done = run_command("tfcnn.train", "--arch-args", "widht=2", cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "unknown argument of mobilenet 'widht'; did you mean width" in done.stderr
+    process = run_command("tfcnn.train", "--arch-args", "widht=2", cwd=tmp_path)
+    assert (process.returncode, process.stdout, process.stderr.count("\n")) == (2, "", 1)
+    assert "unknown argument of mobilenet 'widht'; did you mean width" in process.stderr
 
 
 def test_another_backend_is_refused(run_command):
-    done = run_command("tfcnn.describe", KERAS_BACKEND="jax")
-    assert done.returncode == 2
-    assert "KERAS_BACKEND is 'jax': unset it" in done.stderr
+    process = run_command("tfcnn.describe", KERAS_BACKEND="jax")
+    assert process.returncode == 2
+    assert "KERAS_BACKEND is 'jax': unset it" in process.stderr
 
 
 def test_a_failing_import_shows_its_messages(tmp_path):
     (tmp_path / "keras.py").write_text("import sys; print('a library is missing', file=sys.stderr); raise OSError('x')")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", "from tfcnn.cli.startup import import_tensorflow; import_tensorflow()"],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": f"{tmp_path}:{os.getcwd()}"},
     )
-    assert done.returncode == 1
-    assert "a library is missing" in done.stderr
+    assert process.returncode == 1
+    assert "a library is missing" in process.stderr
+
+
+def test_no_room_in_any_temporary_folder(monkeypatch):
+    """As on a full disk: Python then finds no folder for temporary files."""
+
+    def refuse():
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setattr(tempfile, "gettempdir", refuse)
+    with pytest.raises(BadData, match="no folder for temporary files can be written: make room, or set TMPDIR"):
+        import_tensorflow()

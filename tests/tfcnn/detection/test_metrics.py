@@ -95,19 +95,21 @@ def brute_force(predictions, truths, label, threshold):
             taken.add((image, best[1]))
     points = []
     for percent in range(101):
-        reached = [
+        precisions = [
             sum(hits[: n + 1]) / (n + 1) for n in range(len(hits)) if sum(hits[: n + 1]) * 100 >= percent * boxes
         ]
-        points.append(max(reached, default=0.0))
+        points.append(max(precisions, default=0.0))
     return np.mean(points)
 
 
 def test_ap_is_that_of_the_loops():
     def boxes(count):
-        corner, size = RNG.integers(0, 12, (count, 2)), RNG.integers(4, 12, (count, 2))
+        corner = RNG.integers(0, 12, (count, 2))
+        size = RNG.integers(4, 12, (count, 2))
         return np.concatenate([corner, corner + size], axis=1).tolist()
 
-    predictions, truths = [], []
+    predictions = []
+    truths = []
     scores = iter(RNG.permutation(200) / 200)
     for _ in range(6):
         n = RNG.integers(0, 5)

@@ -41,7 +41,7 @@ np.savez(out, **{key: value.astype("U") if value.dtype == object else value for 
 
 
 @pytest.fixture(scope="module")
-def served(finished_run, tmp_path_factory):
+def serving(finished_run, tmp_path_factory):
     """What the SavedModel answers to the first scans, the standardised inputs, the Keras model, facts of the data."""
     folder = tmp_path_factory.mktemp("served")
     scans = np.round(load_digits().images[:20] * (255 / 16)).astype(np.uint8)[..., None]
@@ -59,16 +59,16 @@ def softmax(logits):
     return shares / shares.sum(-1, keepdims=True)
 
 
-def test_equal_to_the_model(served):
-    answers, ready, model, facts = served
+def test_equal_to_the_model(serving):
+    answers, ready, model, facts = serving
     expected = softmax(model.predict_on_batch(ready).astype("float64"))
     np.testing.assert_allclose(answers["ready/probabilities"], expected, atol=1e-5)
     np.testing.assert_array_equal(answers["ready/class"], expected.argmax(-1))
     assert answers["ready/class_name"].tolist() == [facts["class_names"][i] for i in expected.argmax(-1)]
 
 
-def test_every_way_in_gives_the_same(served):
-    answers = served[0]
+def test_every_way_in_gives_the_same(serving):
+    answers = serving[0]
     for name in ("default", "files"):
         np.testing.assert_allclose(answers[f"{name}/probabilities"], answers["serve/probabilities"], atol=1e-6)
     np.testing.assert_allclose(answers["serve/probabilities"].sum(-1), 1, atol=1e-6)
@@ -80,7 +80,8 @@ def test_what_is_inside_is_what_the_pipeline_does(finished_run):
     """Raw scans through the SavedModel against the test split through pipelines and the model."""
     import tensorflow as tf
 
-    data, model = pipelines.load("digits"), finished_run.load_model()
+    data = pipelines.load("digits")
+    model = finished_run.load_model()
     raw = pipelines.load("digits", image_size=8)
     pixels = np.concatenate([images for images, _ in raw.evaluation("test").as_numpy_iterator()])
     pixels = np.round((pixels * raw.std[0] + raw.mean[0]) * 255).astype(np.uint8)
@@ -90,9 +91,9 @@ def test_what_is_inside_is_what_the_pipeline_does(finished_run):
 
 
 def test_the_command(finished_run, tmp_path, run_command):
-    done = run_command("tfcnn.export", finished_run.path, "--format", "savedmodel", "--out", tmp_path / "again")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"SavedModel written to {tmp_path / 'again'}\n"
+    process = run_command("tfcnn.export", finished_run.path, "--format", "savedmodel", "--out", tmp_path / "again")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout == f"SavedModel written to {tmp_path / 'again'}\n"
     assert (tmp_path / "again" / "saved_model.pb").exists()
 
 

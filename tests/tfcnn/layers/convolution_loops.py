@@ -27,7 +27,8 @@ def local_response_normalization(weights, x, size, alpha, beta, k):
 def windows(x, kernel_size, strides=None, dilation_rate=None):
     """(position, window of all images) for each place of a kernel on a map; window: (batch, *kernel_size, channels)."""
     rank = x.ndim - 2
-    strides, dilation_rate = strides or (1,) * rank, dilation_rate or (1,) * rank
+    strides = strides or (1,) * rank
+    dilation_rate = dilation_rate or (1,) * rank
     covered = [d * (k - 1) + 1 for k, d in zip(kernel_size, dilation_rate, strict=True)]
     counts = [(n - e) // s + 1 for n, e, s in zip(x.shape[1:-1], covered, strides, strict=True)]
     for place in itertools.product(*map(range, counts)):
@@ -38,7 +39,7 @@ def windows(x, kernel_size, strides=None, dilation_rate=None):
         )
 
 
-def gathered(batch, values):
+def gather(batch, values):
     """A list of (position, batch of vectors) as one array."""
     values = list(values)
     y = np.zeros((batch, *np.add(values[-1][0], 1), values[0][1].shape[-1]))
@@ -51,18 +52,18 @@ def convolution(weights, x, strides=None, dilation_rate=None, amounts=None, mode
     """Cross-correlation, as every convolution of a network; groups from the kernel's channels."""
     kernel, *bias = weights
     x = padding((), x, amounts, mode) if amounts else x
-    seen, filters = kernel.shape[-2:]
-    groups = x.shape[-1] // seen
+    channels, filters = kernel.shape[-2:]
+    groups = x.shape[-1] // channels
 
     def value(window):
         outputs = []
         for f in range(filters):
-            first = f // (filters // groups) * seen
-            products = window[..., first : first + seen] * kernel[..., f]
+            first = f // (filters // groups) * channels
+            products = window[..., first : first + channels] * kernel[..., f]
             outputs.append(products.reshape(len(x), -1).sum(axis=1))
         return activation(np.stack(outputs, axis=-1) + (bias[0] if bias else 0))
 
-    return gathered(len(x), ((p, value(w)) for p, w in windows(x, kernel.shape[:-2], strides, dilation_rate)))
+    return gather(len(x), ((p, value(w)) for p, w in windows(x, kernel.shape[:-2], strides, dilation_rate)))
 
 
 def locally_connected(weights, x, kernel_size, strides=None, amounts=None, activation=identity):
@@ -70,7 +71,7 @@ def locally_connected(weights, x, kernel_size, strides=None, amounts=None, activ
     kernels, bias = weights
     x = padding((), x, amounts) if amounts else x
     places = windows(x, kernel_size, strides)
-    return gathered(
+    return gather(
         len(x),
         ((p, activation(w.reshape(len(x), -1) @ kernels[i] + bias[p])) for i, (p, w) in enumerate(places)),
     )
@@ -109,9 +110,7 @@ def mlp_convolution(weights, x, strides, amounts, activation):
             values = activation(values @ matrix[0, 0] + offset)
         return values
 
-    return gathered(
-        len(x), ((p, perceptron(w)) for p, w in windows(padding((), x, amounts), kernel.shape[:2], strides))
-    )
+    return gather(len(x), ((p, perceptron(w)) for p, w in windows(padding((), x, amounts), kernel.shape[:2], strides)))
 
 
 def bilinear(image, row, column):

@@ -51,7 +51,7 @@ def distinct(rng, shape):
     return rng.permutation(int(np.prod(shape))).reshape(shape) - np.prod(shape) // 2
 
 
-def pooled(x_shape, *arguments):
+def pooled_inputs(x_shape, *arguments):
     """Values of no matter where, and the indices of a pooling of x_shape."""
 
     def draw_all(rng):
@@ -93,7 +93,7 @@ def pooling_cases():
             partial(unpool, *arguments, output_size=sizes),
             (small, small),
             max_unpooling(sizes),
-            draw_all=pooled(x_shape, *arguments),
+            draw_all=pooled_inputs(x_shape, *arguments),
         )
         yield Case(
             "MaxUnpoolingLike" + suffix,
@@ -251,7 +251,7 @@ def inputs_of(case, dtype="float64"):
     return [x.astype(dtype if case.draw_all is None or x.dtype.kind == "f" else "int32") for x in inputs]
 
 
-def built(case, dtype="float32"):
+def build_layer(case, dtype="float32"):
     """The layer, its weights moved off their initial values, so that a weight that is not used shows."""
     layer = case.make()
     if dtype != "float32":
@@ -277,9 +277,9 @@ def oracle(case, layer, inputs):
     return outputs if isinstance(outputs, list) else [outputs]
 
 
-def model_of(case, layer, known=True):
-    """A functional model around the layer; known=False leaves the batch and the spatial sizes open."""
-    shapes = [shape[1:] if known else (*(None,) * (len(shape) - 2), shape[-1]) for shape in case.shapes]
+def model_of(case, layer, fixed_size=True):
+    """A functional model around the layer; fixed_size=False leaves the batch and the spatial sizes open."""
+    shapes = [shape[1:] if fixed_size else (*(None,) * (len(shape) - 2), shape[-1]) for shape in case.shapes]
     dtypes = [str(x.dtype) for x in inputs_of(case, "float32")]
     inputs = [keras.Input(shape, dtype=dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
     inputs = inputs if len(inputs) > 1 else inputs[0]

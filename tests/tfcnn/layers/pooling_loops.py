@@ -34,6 +34,15 @@ def window_cells(sizes, pool_size, strides, padding):
         yield place, list(itertools.product(*(row[w] for row, w in zip(rows, place, strict=True))))
 
 
+def place_of_maximum(values):
+    """PyTorch's rule: the first of equal maxima, and the last NaN where there is one."""
+    best = 0
+    for i, value in enumerate(values):
+        if value > values[best] or np.isnan(value):
+            best = i
+    return best
+
+
 def max_pooling(pool_size, strides, padding):
     def loop(weights, x):
         batch, *sizes, channels = x.shape
@@ -41,9 +50,9 @@ def max_pooling(pool_size, strides, padding):
         values = np.zeros((batch, *(1 + max(place[i] for place in cells) for i in range(len(sizes))), channels))
         indices = np.zeros(values.shape, int)
         for (n, *place, c), window in ((p, cells[p[1:-1]]) for p in np.ndindex(values.shape)):
-            first = max(window, key=lambda cell: x[(n, *cell, c)])  # `max` keeps the first of equals
-            values[(n, *place, c)] = x[(n, *first, c)]
-            indices[(n, *place, c)] = np.ravel_multi_index((*first, c), (*sizes, channels))
+            chosen = window[place_of_maximum([x[(n, *cell, c)] for cell in window])]
+            values[(n, *place, c)] = x[(n, *chosen, c)]
+            indices[(n, *place, c)] = np.ravel_multi_index((*chosen, c), (*sizes, channels))
         return [values, indices]
 
     return loop

@@ -114,8 +114,8 @@ def test_constraints_hold_under_xla():
 
 def test_orthogonal_filters_of_each_position():
     w = np.random.default_rng(0).normal(size=(4, 9, 5)).astype("float32")
-    found = np.asarray(Orthogonal("locally_connected")(w))
-    for matrix in found:
+    matrices = np.asarray(Orthogonal("locally_connected")(w))
+    for matrix in matrices:
         np.testing.assert_allclose(matrix.T @ matrix, np.eye(5), atol=1e-5)
 
 
@@ -217,8 +217,8 @@ def test_norms_beyond_the_range_of_squares(constraint, norm, value, dtype):
     kernel = keras.ops.full((2000, 1), value, dtype)
     projected = constraint(kernel)
     assert keras.backend.standardize_dtype(projected.dtype) == dtype
-    found = np.linalg.norm(keras.ops.convert_to_numpy(keras.ops.cast(projected, "float64")))
-    assert found == pytest.approx(norm, rel=0.01)
+    largest = np.linalg.norm(keras.ops.convert_to_numpy(keras.ops.cast(projected, "float64")))
+    assert largest == pytest.approx(norm, rel=0.01)
 
 
 def test_frozen_layers_are_enforced():

@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 from tests.tfcnn.layers import layer_cases
-from tests.tfcnn.layers.layer_cases import CASES, arrays, built, call, every_case, inputs_of, model_of, oracle
+from tests.tfcnn.layers.layer_cases import CASES, arrays, build_layer, call, every_case, inputs_of, model_of, oracle
 from tfcnn import layers
 
 
@@ -28,9 +28,10 @@ def test_every_public_layer_is_in_the_table():
 
 @every_case
 def test_values_are_those_of_the_loop(case):
-    layer, inputs = built(case), inputs_of(case)
-    found = call(layer, inputs_of(case, "float32"))
-    for result, expected in zip(arrays(found), oracle(case, layer, inputs), strict=True):
+    layer = build_layer(case)
+    inputs = inputs_of(case)
+    outputs = call(layer, inputs_of(case, "float32"))
+    for result, expected in zip(arrays(outputs), oracle(case, layer, inputs), strict=True):
         np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -38,7 +39,8 @@ def test_values_are_those_of_the_loop(case):
 @pytest.mark.parametrize("case", [case for case in CASES if case.differentiable], ids=str)
 def test_gradients_are_those_of_the_loop(case):
     """Central differences of the loop in float64 against automatic differentiation of the layer in float64."""
-    layer, inputs = built(case, "float64"), inputs_of(case)
+    layer = build_layer(case, "float64")
+    inputs = inputs_of(case)
     weights = layer.get_weights()
     rng = np.random.default_rng(2)
     tensors = [tf.Variable(x) for x in inputs]
@@ -48,7 +50,7 @@ def test_gradients_are_those_of_the_loop(case):
         directions = [rng.normal(size=y.shape) for y in outputs]
         total = sum(tf.reduce_sum(y * d) for y, d in zip(outputs, directions, strict=True))
     values = [w.value for w in layer.trainable_weights]
-    found = tape.gradient(total, [tensors[i] for i in floating] + values)
+    gradients = tape.gradient(total, [tensors[i] for i in floating] + values)
 
     def slow(inputs, weights):
         results = case.loop(weights, *inputs)
@@ -58,7 +60,7 @@ def test_gradients_are_those_of_the_loop(case):
 
     trainable = [i for i, w in enumerate(layer.weights) if any(w is t for t in layer.trainable_weights)]
     places = [(inputs, i) for i in floating] + [(weights, i) for i in trainable]
-    for gradient, (group, i) in zip(found, places, strict=True):
+    for gradient, (group, i) in zip(gradients, places, strict=True):
         array = group[i] = group[i].astype("float64")
         gradient = np.zeros_like(array) if gradient is None else gradient.numpy()
         for index in rng.permutation(array.size)[:12]:
@@ -115,7 +117,8 @@ def test_true_is_no_integer(case):
 
 @every_case
 def test_save_and_load(case, tmp_path):
-    model, inputs = model_of(case, built(case)), inputs_of(case, "float32")
+    model = model_of(case, build_layer(case))
+    inputs = inputs_of(case, "float32")
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     for a, b in zip(arrays(call(model, inputs)), arrays(call(again, inputs)), strict=True):
@@ -125,7 +128,9 @@ def test_save_and_load(case, tmp_path):
 @every_case
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(case, policy):
-    layer, exact, inputs = built(case, policy), built(case), inputs_of(case, "float32")
+    layer = build_layer(case, policy)
+    exact = build_layer(case)
+    inputs = inputs_of(case, "float32")
     exact.set_weights(layer.get_weights())
     reference = arrays(call(exact, inputs))
     outputs = call(layer, inputs)
@@ -139,7 +144,8 @@ def test_mixed_precision(case, policy):
 @pytest.mark.slow
 @every_case
 def test_compiles_under_xla(case):
-    layer, inputs = built(case), [tf.constant(x) for x in inputs_of(case, "float32")]
+    layer = build_layer(case)
+    inputs = [tf.constant(x) for x in inputs_of(case, "float32")]
 
     def step(*tensors):
         floating = [t for t in tensors if t.dtype.is_floating]
@@ -157,8 +163,9 @@ def test_compiles_under_xla(case):
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.unknown_size], ids=str)
 def test_unknown_batch_and_sizes(case):
-    layer = built(case)
-    open_model, model = model_of(case, layer, known=False), model_of(case, layer)
+    layer = build_layer(case)
+    open_model = model_of(case, layer, fixed_size=False)
+    model = model_of(case, layer)
     inputs = inputs_of(case, "float32")
     for a, b in zip(arrays(call(open_model, inputs)), arrays(call(model, inputs)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
@@ -170,7 +177,8 @@ def test_unknown_batch_and_sizes(case):
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 @every_case
 def test_exports_to_litert_with_builtin_operators(case, tmp_path):
-    model, inputs = model_of(case, built(case)), inputs_of(case, "float32")
+    model = model_of(case, build_layer(case))
+    inputs = inputs_of(case, "float32")
     path = tmp_path / "model.tflite"
     model.export(path, format="litert", verbose=False)
     assert b"Flex" not in path.read_bytes(), "needs TensorFlow operators"
@@ -195,16 +203,17 @@ import runpy, sys
 import jax, numpy as np
 names = runpy.run_path({layer_cases.__file__!r})
 for case in names["CASES"]:
-    layer, inputs = names["built"](case), names["inputs_of"](case)
+    layer = names["build_layer"](case)
+    inputs = names["inputs_of"](case)
     forward = jax.jit(lambda inputs: names["call"](layer, inputs))
-    found = names["arrays"](forward(names["inputs_of"](case, "float32")))
-    for result, expected in zip(found, names["oracle"](case, layer, inputs), strict=True):
+    outputs = names["arrays"](forward(names["inputs_of"](case, "float32")))
+    for result, expected in zip(outputs, names["oracle"](case, layer, inputs), strict=True):
         np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5, err_msg=case.id)
     print(case.id)
 """
     quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     root = str(Path(__file__).resolve().parents[3])
     environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": root, "XLA_FLAGS": quick}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split("\n")[:-1] == [case.id for case in CASES]
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.split("\n")[:-1] == [case.id for case in CASES]

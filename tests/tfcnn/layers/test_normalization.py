@@ -18,15 +18,15 @@ def test_equals_tensorflow_on_random_cases(seed):
     rng, x, how = case(seed)
     radius = int(rng.integers(0, 5))
     expected = tf.nn.local_response_normalization(x, radius, how["k"], how["alpha"], how["beta"])
-    found = LocalResponseNormalization(2 * radius + 1, **how)(x)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    actual = LocalResponseNormalization(2 * radius + 1, **how)(x)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_large_values_do_not_overflow_in_float16():
     """300 squared is above float16's largest number."""
-    found = LocalResponseNormalization(dtype="float16")(np.full((1, 2, 2, 8), 300, "float16"))
+    actual = LocalResponseNormalization(dtype="float16")(np.full((1, 2, 2, 8), 300, "float16"))
     exact = LocalResponseNormalization()(np.full((1, 2, 2, 8), 300, "float32"))
-    np.testing.assert_allclose(found, exact, rtol=2e-3)
+    np.testing.assert_allclose(actual, exact, rtol=2e-3)
 
 
 @pytest.mark.parametrize("how", [{"size": 0}, {"k": 0}])

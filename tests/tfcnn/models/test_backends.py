@@ -51,7 +51,9 @@ def images_of(arch):
 
 def on_tensorflow(path):
     """Logits of every network, its weights moved off their initial values; they are stored in `path`."""
-    rng, stored, logits = np.random.default_rng(0), {}, {}
+    rng = np.random.default_rng(0)
+    stored = {}
+    logits = {}
     for number, (arch, overrides) in enumerate(networks()):
         model = factory.build(arch, shape_of(arch), 5, **overrides)
         weights = [(w + 0.01 * abs(rng.normal(size=w.shape))).astype("float32") for w in model.get_weights()]
@@ -66,7 +68,8 @@ def on_jax(path):
     """Logits of every network for the weights in `path`. JAX compiles an initial value of each shape: none is made."""
     import jax
 
-    stored, logits = np.load(path), {}
+    stored = np.load(path)
+    logits = {}
     for number, (arch, overrides) in enumerate(networks()):
         with cost.weightless():
             model = factory.build(arch, shape_of(arch), 5, **overrides)
@@ -80,12 +83,12 @@ def on_jax(path):
 
 def counts():
     """Trainable weights of every network, at the size of its published count."""
-    found = {}
+    counts = {}
     for arch, row in PUBLISHED.items():
         with cost.weightless():
             model = factory.build(arch, row.get("input_shape"), row.get("num_classes"), **row.get("overrides", {}))
-        found[f"trainable of {arch}"] = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    return found
+        counts[f"trainable of {arch}"] = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    return counts
 
 
 @pytest.fixture(scope="module")
@@ -111,17 +114,18 @@ np.savez(folder / "jax.npz", **here["on_jax"](folder / "weights.npz"), **here["c
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [arch + str(overrides) for arch, overrides in networks()])
 def test_jax_gives_the_same_logits(name, both):
-    expected, found = (logits[name] for logits in both)
+    expected, actual = (logits[name] for logits in both)
     assert np.isfinite(expected).all()
     assert expected.std() > 0
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * abs(expected).max())
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4 * abs(expected).max())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", registry.list_archs())
 def test_networks_at_full_size_have_the_published_counts(arch, both):
-    found, row = int(both[1][f"trainable of {arch}"]), PUBLISHED[arch]
+    trainable = int(both[1][f"trainable of {arch}"])
+    row = PUBLISHED[arch]
     if "millions" in row:
-        assert found / 1e6 == pytest.approx(row["millions"], rel=0.02)
+        assert trainable / 1e6 == pytest.approx(row["millions"], rel=0.02)
     else:
-        assert found == row["trainable"]
+        assert trainable == row["trainable"]

@@ -66,7 +66,8 @@ def test_indices_that_do_not_exist(arguments, message):
 @pytest.mark.parametrize("arch", [family.names[0] for family in registry.FAMILIES if family.task == "classification"])
 def test_no_classes_are_pooled_features(arch):
     """The last map before the head, averaged: as many features as it has channels, and no head's weights."""
-    pooled, whole = weightless(arch, num_classes=0), weightless(arch)
+    pooled = weightless(arch, num_classes=0)
+    whole = weightless(arch)
     assert len(pooled.output_shape) == 2
     assert pooled.output.dtype == "float32"
     assert pooled.count_params() < whole.count_params()

@@ -20,11 +20,44 @@ SMALLER = json.loads((Path(__file__).parent / "small.json").read_text())  # argu
 
 # One name for each row table and block; the others differ in numbers alone, which the published counts check.
 KINDS = [
-    *("lenet5", "vgg11", "vgg11_bn", "resnet18", "resnet50", "resnet20", "densenet121", "densenet40", "densenet_bc100"),
-    *("mobilenet", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "xception", "efficientnet_b0"),
-    *("alexnet", "alexnet_2012", "zfnet", "nin", "nin_imagenet", "googlenet", "inception_v3", "squeezenet1_0"),
-    *("squeezenet1_1", "lecture_cnn", "m3", "m18", "voxnet", "unet", "unet3d", "fcn32s", "fcn8s", "segnet"),
-    *("deconvnet", "dilated_vgg16", "context_module", "conv_autoencoder"),
+    "lenet5",
+    "vgg11",
+    "vgg11_bn",
+    "resnet18",
+    "resnet50",
+    "resnet20",
+    "densenet121",
+    "densenet40",
+    "densenet_bc100",
+    "mobilenet",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "xception",
+    "efficientnet_b0",
+    "efficientnet_lite0",
+    "alexnet",
+    "alexnet_2012",
+    "zfnet",
+    "nin",
+    "nin_imagenet",
+    "googlenet",
+    "inception_v3",
+    "squeezenet1_0",
+    "squeezenet1_1",
+    "lecture_cnn",
+    "m3",
+    "m18",
+    "voxnet",
+    "unet",
+    "unet3d",
+    "fcn32s",
+    "fcn8s",
+    "segnet",
+    "deconvnet",
+    "dilated_vgg16",
+    "context_module",
+    "conv_autoencoder",
 ]
 
 
@@ -34,7 +67,7 @@ def weightless(arch, *args, **overrides):
 
 
 @cache
-def priced(arch, **scale):
+def cost_of(arch, **scale):
     """A network of the paper's size, or scaled."""
     return cost.cost_table(weightless(arch, **scale))
 
@@ -63,7 +96,7 @@ def test_published_counts(row):
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ALSO_PUBLISHED, ids=lambda row: row["arch"])
 def test_other_published_counts(row):
-    trainable = priced(row["arch"]).trainable
+    trainable = cost_of(row["arch"]).trainable
     if "millions" in row:
         assert trainable / 1e6 == pytest.approx(row["millions"], rel=0.02)
     else:
@@ -103,10 +136,11 @@ def test_minimum_size(arch):
 @pytest.mark.parametrize("arch", tfcnn.list_archs())
 def test_depth_and_width_scale_every_network(arch):
     form = {"form": "same"} if arch == "unet3d" else {}  # or the depth decides
-    shallow, wide = priced(arch, depth=0.3, **form), priced(arch, depth=0.3, width=2, **form)
-    deep = priced(arch, **form)
+    shallow = cost_of(arch, depth=0.3, **form)
+    wide = cost_of(arch, depth=0.3, width=2, **form)
+    deep = cost_of(arch, **form)
     if len(deep.rows) == len(shallow.rows):  # one block a stage stays one
-        deep = priced(arch, depth=1.2, **form)
+        deep = cost_of(arch, depth=1.2, **form)
     assert wide.macs > 2 * shallow.macs
     assert deep.macs > shallow.macs
     assert len(deep.rows) > len(shallow.rows)
@@ -145,11 +179,13 @@ def test_one_training_step_changes_every_trainable_weight(family, policy):
     assert model.output.dtype == "float32"
     rng = np.random.default_rng(0)
     images = rng.normal(size=(8, *shape)).astype("float32")
-    loss, targets = keras.losses.SparseCategoricalCrossentropy(from_logits=True), np.arange(8) % 4
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    targets = np.arange(8) % 4
     if family.task == "segmentation":
         targets = rng.integers(4, size=(8, *model.output_shape[1:-1]))
     elif family.task == "reconstruction":
-        loss, targets = "mse", images
+        loss = "mse"
+        targets = images
     model.compile(keras.optimizers.Adam(), loss, run_eagerly=True)  # tracing takes five times as long
     before = [w.numpy().copy() for w in model.trainable_variables]
     loss = model.train_on_batch(images, targets)
@@ -279,7 +315,7 @@ def test_segmentation_networks_take_images_of_any_size(arch):
     """Built without a size, as large as the image whatever that is."""
     family = registry.family_of(arch)
     shape = shape_of(arch, 33, 47, 2)
-    known = tfcnn.build(arch, shape, 3, **SMALLER[family.module])
+    reference = tfcnn.build(arch, shape, 3, **SMALLER[family.module])
     open_size = (*(None,) * (len(shape) - 1), 2)
     form = {"form": "same"} if arch == "unet3d" else {}
     model = tfcnn.build(arch, open_size, 3, **SMALLER[family.module], **form)
@@ -287,7 +323,7 @@ def test_segmentation_networks_take_images_of_any_size(arch):
         shape = (227, 230, 2)
         assert model(np.zeros((1, *shape))).shape == (1, 227, 230, 3)
         return
-    model.set_weights(known.get_weights())
+    model.set_weights(reference.get_weights())
     images = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
-    expected = np.asarray(known(images))
+    expected = np.asarray(reference(images))
     np.testing.assert_allclose(model(images), expected, rtol=1e-4, atol=1e-5 * abs(expected).max())

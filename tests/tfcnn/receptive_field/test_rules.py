@@ -131,25 +131,25 @@ def dependence(model, draws):
     return depends
 
 
-def check_measured(model, draws=4):
+def check_by_measuring(model, draws=4):
     """The middle third of the outputs depends on what `window` says, and no less."""
     changes = dependence(model, draws)
     sides = model.input_shape[1:-1]
     outputs = model.output_shape[1:-1]
-    tested = 0
+    count = 0
     for position in np.ndindex(*outputs):
         middle = all(n // 3 <= place <= 2 * n // 3 for place, n in zip(position, outputs, strict=True))
         expected = window(model, position=position)
         if not middle or not lies_inside(expected, sides):  # at the border the image ends before the field does
             continue
-        seen = np.argwhere(changes[(slice(None), *position)].reshape(sides))
+        pixels = np.argwhere(changes[(slice(None), *position)].reshape(sides))
         if expected is None:
-            assert len(seen) == 0, position
+            assert len(pixels) == 0, position
             continue
         limits = [(max(first, 0), min(last, n - 1)) for (first, last), n in zip(expected, sides, strict=True)]
-        assert list(zip(seen.min(0), seen.max(0), strict=True)) == limits, position
-        tested += 1
-    assert tested
+        assert list(zip(pixels.min(0), pixels.max(0), strict=True)) == limits, position
+        count += 1
+    assert count
 
 
 def lies_inside(field, sides):
@@ -158,38 +158,38 @@ def lies_inside(field, sides):
     )
 
 
-def marked(names):
+def mark_slow(names):
     """The unpoolings take many draws: which pixel is the maximum depends on the values."""
     return [pytest.param(name, marks=pytest.mark.slow) if "unpooling" in name else name for name in names]
 
 
-@pytest.mark.parametrize("name", marked(LINES))
+@pytest.mark.parametrize("name", mark_slow(LINES))
 def test_one_layer_measured(name):
-    check_measured(chain((48, 2), LINES[name]()), draws=100 if "unpooling" in name else 4)
+    check_by_measuring(chain((48, 2), LINES[name]()), draws=100 if "unpooling" in name else 4)
 
 
-@pytest.mark.parametrize("name", marked(LINES))
+@pytest.mark.parametrize("name", mark_slow(LINES))
 def test_two_layers_measured(name):
     """After a layer of another stride, and before one."""
     model = chain((48, 2), layers.Conv1DTranspose(2, 3, 2, "same"), LINES[name](), layers.Conv1D(1, 2, 2))
-    check_measured(model, draws=40 if "unpooling" in name else 4)
+    check_by_measuring(model, draws=40 if "unpooling" in name else 4)
 
 
 def test_windows_that_begin_and_end_on_zeros_measured():
     """A bed of nails, every third place a value, under windows of three: the first is at 1."""
     model = chain((20, 1), tfcnn_layers.BedOfNails1D(3, 1), layers.Conv1D(1, 3))
-    check_measured(model)
+    check_by_measuring(model)
     assert receptive_field(model) == ((1,), (Fraction(1, 3),), (0,))
 
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_images_measured(name):
-    check_measured(chain((20, 20, 2), IMAGES[name]()))
+    check_by_measuring(chain((20, 20, 2), IMAGES[name]()))
 
 
 @pytest.mark.parametrize("name", VOLUMES)
 def test_volumes_measured(name):
-    check_measured(chain((9, 9, 9, 1), VOLUMES[name]()))
+    check_by_measuring(chain((9, 9, 9, 1), VOLUMES[name]()))
 
 
 @pytest.mark.slow
@@ -207,7 +207,7 @@ def test_random_graphs_measured(seed):
         x = x if x.shape[-1] == 2 else layers.Dense(2)(x)
         first, second = (LINES[name]() for name in draw.sample(keeps, 2))
         x = layers.Add()([first(x), second(x), x])
-    check_measured(keras.Model(inputs, x))
+    check_by_measuring(keras.Model(inputs, x))
 
 
 def test_group_normalisation_measured():

@@ -137,8 +137,8 @@ def test_one_field_for_each_row_of_the_cost_table():
 
 def test_unknown_sizes():
     parts = [layers.Conv2D(4, 3, 2), layers.UpSampling2D(4), layers.Conv2DTranspose(4, 4, 2, "same")]
-    known = receptive_field(chain((64, 64, 1), *parts))
-    assert receptive_field(chain((None, None, 1), *parts)) == known
+    expected = receptive_field(chain((64, 64, 1), *parts))
+    assert receptive_field(chain((None, None, 1), *parts)) == expected
 
 
 def test_same_padding_of_an_unknown_size_is_that_of_a_multiple_of_the_stride():

@@ -60,7 +60,7 @@ def test_plateaus_are_those_of_keras(patience):
     assert count > 3
 
 
-def compiled():
+def build_compiled():
     keras.utils.set_random_seed(0)
     model = tfcnn.build("lenet5", (16, 16, 1), 3)
     model.compile(keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -69,8 +69,9 @@ def compiled():
 
 @pytest.mark.slow
 def test_checkpoint_holds_weights_and_optimiser(tmp_path):
-    images, labels = np.random.default_rng(0).normal(size=(8, 16, 16, 1)), np.arange(8) % 3
-    model = compiled()
+    images = np.random.default_rng(0).normal(size=(8, 16, 16, 1))
+    labels = np.arange(8) % 3
+    model = build_compiled()
     checkpoints = Checkpoints(model, tmp_path / "checkpoints")
     assert checkpoints.restore() == (0, 0, [])
     model.train_on_batch(images, labels)
@@ -78,7 +79,7 @@ def test_checkpoint_holds_weights_and_optimiser(tmp_path):
     checkpoints.save(2, 5, history)
     expected = [model.train_on_batch(images, labels) for _ in range(3)]
 
-    other = compiled()
+    other = build_compiled()
     assert Checkpoints(other, tmp_path / "checkpoints").restore() == (2, 5, history)
     assert [other.train_on_batch(images, labels) for _ in range(3)] == expected
     assert int(other.optimizer.iterations) == 4
@@ -87,7 +88,7 @@ def test_checkpoint_holds_weights_and_optimiser(tmp_path):
 @pytest.fixture
 def three(tmp_path):
     """Three checkpoints of (epoch, 0, []), whose weights are all equal to `epoch`; a function that restores."""
-    model = compiled()
+    model = build_compiled()
     model.optimizer.build(model.trainable_variables)
 
     def fill(value):
@@ -140,7 +141,8 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_refused(part, three):
 @pytest.mark.slow
 def test_no_bit_flips_unseen(three, capsys):
     """Whichever bit it is: either the checkpoint is named, or it is read correctly."""
-    rng, named = np.random.default_rng(0), 0
+    rng = np.random.default_rng(0)
+    count = 0
     for part in ("index", "data-00000-of-00001"):
         file = three.folder / f"ckpt-3.{part}"
         content = file.read_bytes()
@@ -151,9 +153,10 @@ def test_no_bit_flips_unseen(three, capsys):
             restored = three.restore()
             errors = capsys.readouterr().err
             assert restored == ((2, {2}) if errors else (3, {3})), (part, place)
-            named += bool(errors)
+            if errors:
+                count += 1
         file.write_bytes(content)
-    assert named > 30  # the rest is padding, and one end of the protocol buffer that describes the objects
+    assert count > 30  # the rest is padding, and one end of the protocol buffer that describes the objects
 
 
 def test_after_a_damaged_one_the_good_one_stays_until_there_are_two(three, capsys):
@@ -205,7 +208,7 @@ def test_weights_that_are_not_finite_are_not_saved(three):
 def keeper(tmp_path, **kwargs):
     saved = types.SimpleNamespace(save=lambda epoch, step, rows: None)
     callback = Keeper(RunDirectory(tmp_path), saved, [], signals=DeferredSignals(), **kwargs)
-    callback.set_model(compiled())
+    callback.set_model(build_compiled())
     return callback
 
 

@@ -72,8 +72,9 @@ def test_default_learning_rates_are_in_range(opt):
 
 
 def adam(w, g, n, state, like=lambda w, step: step):
-    m, v = state.get("m", 0), state.get("v", 0)
-    state["m"], state["v"] = m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+    m = 0.9 * state.get("m", 0) + 0.1 * g
+    v = 0.999 * state.get("v", 0) + 0.001 * g * g
+    state.update(m=m, v=v)
     return w - 0.01 * like(w, (m / (1 - 0.9**n)) / (np.sqrt(v / (1 - 0.999**n)) + 1e-7))
 
 
@@ -118,10 +119,13 @@ CONSTANT = {"sched": "constant", "warmup_epochs": 0}
 @pytest.mark.parametrize("opt", OPTIMISERS)
 def test_optimisers_are_their_formulas(opt):
     rng = np.random.default_rng(0)
-    start, gradients = rng.normal(size=(3, 4)), rng.normal(size=(3, 3, 4))
+    start = rng.normal(size=(3, 4))
+    gradients = rng.normal(size=(3, 3, 4))
     config = Config(opt=opt, lr=0.01, weight_decay=0.5, **CONSTANT)
     optimizer = optimizers.build_optimizer(config, schedules.build_schedule(config, 0.01, 10))
-    weight, expected, state = keras.Variable(start, name="kernel"), start, {}
+    weight = keras.Variable(start, name="kernel")
+    expected = start
+    state = {}
     for n, gradient in enumerate(gradients, start=1):
         optimizer.apply([tf.constant(gradient, "float32")], [weight])
         expected = UPDATES[opt](expected * (1 - 0.01 * 0.5), gradient, n, state)
@@ -159,7 +163,8 @@ def small(dtype_policy="float32", every_kernel=False, **flags):
 
 
 RNG = np.random.default_rng(0)
-IMAGES, TARGETS = RNG.normal(size=(16, 6, 6, 3)).astype("float32"), np.eye(4, dtype="float32")[np.arange(16) % 4]
+IMAGES = RNG.normal(size=(16, 6, 6, 3)).astype("float32")
+TARGETS = np.eye(4, dtype="float32")[np.arange(16) % 4]
 
 
 def one_epoch(model, batch_size):
@@ -169,16 +174,20 @@ def one_epoch(model, batch_size):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("sched", "more"), [("step", {}), ("cosine", {"clip_grad": 0.01, "l2": 0.1, "weight_decay": 0.1})]
+    "flags",
+    [
+        {"sched": "step", "weight_decay": 0},
+        {"sched": "cosine", "clip_grad": 0.01, "l2": 0.1, "weight_decay": 0.1},
+    ],
 )
-def test_accumulated_batches_are_one_large_batch(sched, more):
+def test_accumulated_batches_are_one_large_batch(flags):
     """Eight batches of 2 as four updates of 4 images; the rate is that of the large batches, momentum and all."""
-    parts = small(sched=sched, grad_accum_steps=2, **more)
+    parts = small(grad_accum_steps=2, **flags)
     before = [w.numpy() for w in parts.weights]
     one_epoch(parts, 2)
     keras.utils.set_random_seed(0)
     whole = small(**CONSTANT)
-    config = Config(epochs=1, sched=sched, opt="momentum", **{"warmup_epochs": 0, "weight_decay": 0} | more)
+    config = Config(epochs=1, opt="momentum", warmup_epochs=0, **flags)
     whole.compile(optimizers.build_optimizer(config, schedules.build_schedule(config, 0.1, 4)), whole.loss)
     penalties.penalise(whole, config.l2, None)
     one_epoch(whole, 4)
@@ -211,7 +220,8 @@ def test_clipping_is_by_the_global_norm(dtype_policy):
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype_policy", ["float32", "mixed_float16"])
 def test_l2_is_in_the_loss_of_kernels_only(dtype_policy):
-    plain, penalised = small(dtype_policy), small(dtype_policy, l2=0.02)
+    plain = small(dtype_policy)
+    penalised = small(dtype_policy, l2=0.02)
     squares = sum((w.numpy() ** 2).sum() for w in plain.weights if "kernel" in w.name)
     losses = [model.evaluate(IMAGES, TARGETS, return_dict=True, verbose=0)["loss"] for model in (plain, penalised)]
     assert losses[1] - losses[0] == pytest.approx(0.01 * squares, rel=1e-3)
@@ -320,7 +330,8 @@ def test_loss_and_metrics_follow_the_task(task, names):
 def test_loss_is_smoothed_cross_entropy_of_logits():
     model = tfcnn.build("lenet5", num_classes=3)
     compile_model(model, Config(arch="lenet5", smoothing=0.3), steps_per_epoch=1)
-    logits, target = np.array([[2.0, -1.0, 0.5]]), np.array([[0.0, 1.0, 0.0]])
+    logits = np.array([[2.0, -1.0, 0.5]])
+    target = np.array([[0.0, 1.0, 0.0]])
     log_softmax = logits - np.log(np.exp(logits).sum())
     expected = -((0.7 * target + 0.1) * log_softmax).sum()
     assert float(model.loss(target, logits)) == pytest.approx(expected, rel=1e-5)
@@ -410,7 +421,8 @@ def test_the_loss_scale_is_dynamic():
     with use_dtype_policy(config):
         model = tfcnn.build("lenet5", (32, 32, 1), 10)
     compile_model(model, config, steps_per_epoch=10)
-    optimizer, gradients = model.optimizer, [tf.zeros(v.shape) for v in model.trainable_variables]
+    optimizer = model.optimizer
+    gradients = [tf.zeros(v.shape) for v in model.trainable_variables]
     optimizer.build(model.trainable_variables)
     before = float(optimizer.dynamic_scale)
     optimizer.step_counter.assign(optimizer.dynamic_growth_steps - 1)  # finite ones in a row

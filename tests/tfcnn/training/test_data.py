@@ -1,6 +1,7 @@
 """The flags of the data, from Config to the run directory."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from PIL import Image
 import pipelines
 from tfcnn import evaluate, train
 from tfcnn.config import Config
-from tfcnn.training.data import load_data
+from tfcnn.training.data import load_data, standardisation_of
+from tfcnn.training.fit import build_model
 from tfcnn.training.recipes import resolve
 
 RNG = np.random.default_rng(0)
@@ -49,9 +51,9 @@ def test_a_bad_file_stops_the_run_before_anything_is_written(flags, tmp_path):
 def test_bad_files_are_skipped_and_listed(flags, folder, tmp_path, capsys):
     more = {"on_bad_image": "skip", "epochs": 4, "batch_size": 8, "aa": "rand", "mixup": 0.2}
     directory = train.run(resolve(flags | more))
-    shown = capsys.readouterr().out
-    assert "left out   2 files that cannot be used: see bad_files.csv" in shown
-    assert "40 files read from the disk" in shown
+    output = capsys.readouterr().out
+    assert "left out   2 files that cannot be used: see bad_files.csv" in output
+    assert "40 files read from the disk" in output
     with (directory.path / "bad_files.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["class"], row["path"].rsplit("/", 1)[1]) for row in rows] == [
@@ -82,3 +84,28 @@ def test_every_flag_of_augmentation_reaches_the_data(flags):
 def test_without_augmentation_nothing_is_mirrored(flags):
     config = Config(**flags | {"on_bad_image": "skip", "aa": "none", "batch_size": 4})
     assert load_data(config).augmentation.hflip == 0
+
+
+def test_mean_and_std_of_the_command_line_decide(tmp_path):
+    np.savez(tmp_path / "weights.npz", **{"conv1.weight": np.zeros(1)})
+    config = Config(arch="resnet18", weights=str(tmp_path / "weights.npz"), mean="0.1", std="0.2,0.3,0.4")
+    mean, std, _, source = standardisation_of(config)
+    assert (mean, std, source) == ((0.1, 0.1, 0.1), (0.2, 0.3, 0.4), "--mean and --std")
+
+
+def test_a_resumed_run_keeps_its_standardisation_without_the_file_of_weights(finished_run):
+    facts = finished_run.read_config()
+    config = Config(**facts["config"] | {"resume": True, "out": str(finished_run.path), "weights": "gone.safetensors"})
+    assert standardisation_of(config).mean == tuple(facts["data"]["mean"])
+
+
+@pytest.mark.slow
+def test_a_resumed_run_keeps_its_form_without_the_file_of_weights(run_copy):
+    facts = json.loads(run_copy.config.read_text())
+    facts["arguments"]["form"] = "paper"  # as weights from elsewhere ask for
+    facts["config"]["weights"] = "gone.safetensors"
+    run_copy.config.write_text(json.dumps(facts))
+    run_copy.records.write(run_copy.config)
+    config = Config(**facts["config"] | {"resume": True, "out": str(run_copy.path)})
+    _, resumed = build_model(config, load_data(config))
+    assert resumed["arguments"]["form"] == "paper"

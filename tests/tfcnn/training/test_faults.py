@@ -28,8 +28,8 @@ INJECTED = [training.FAULTS[row] for row in (3, 5, 6, 8, 10, 11, 13)]
 def whole(tmp_path_factory):
     """The digest of an undisturbed run."""
     out = tmp_path_factory.mktemp("faults") / "whole"
-    done = training.run(out)
-    assert done.returncode == 0, done.stderr
+    process = training.run(out)
+    assert process.returncode == 0, process.stderr
     return training.digest(out)
 
 
@@ -50,13 +50,13 @@ def check_message(name, action, errors, out):
 def test_a_run_with_many_faults(whole, tmp_path):
     out = tmp_path / "run"
     for name, kind, n, action, code in INJECTED:
-        done = training.run_with(kind, n, action, out)
-        assert done.returncode == code, (name, done.stdout, done.stderr)
-        check_message(name, action, done.stderr, out)
+        process = training.run_with(kind, n, action, out)
+        assert process.returncode == code, (name, process.stdout, process.stderr)
+        check_message(name, action, process.stderr, out)
         if RunDirectory(out).model.exists():
             RunDirectory(out).load_model()
-    done = training.run(out)
-    assert (done.returncode, done.stderr) == (0, "")
+    process = training.run(out)
+    assert (process.returncode, process.stderr) == (0, "")
     assert training.digest(out) == whole
     assert not list(out.glob(".*"))
     assert len(list((out / "checkpoints").iterdir())) in (4, 6)  # the two newest, and that of the best epoch
@@ -65,12 +65,13 @@ def test_a_run_with_many_faults(whole, tmp_path):
 @pytest.mark.slow
 def test_kills_at_random_moments(whole, tmp_path):
     random.seed(1)
-    out, kills = tmp_path / "run", 0
+    out = tmp_path / "run"
+    kills = 0
     while kills < 2 and training.kill_after(random.uniform(4, 9), out):
         kills += 1
     assert kills > 0
-    done = training.run(out)
-    assert (done.returncode, done.stderr) == (0, "")
+    process = training.run(out)
+    assert (process.returncode, process.stderr) == (0, "")
     assert training.digest(out) == whole
 
 

@@ -215,8 +215,8 @@ def test_whether_onednn_is_on(value, expected):
         "from tfcnn.training import fused_kernels; print(fused_kernels.onednn())"
     )
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": value}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert done.stdout.strip() == expected, done.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert process.stdout.strip() == expected, process.stderr
 
 
 def test_eagerly():
@@ -310,7 +310,8 @@ def test_the_schedule_is_read_once_a_step():
             self.reads += 1
             return 0.1 / (1 + keras.ops.cast(step, "float32"))
 
-    counts, values = [], []
+    counts = []
+    values = []
     for fast in (False, True):
         rate = Counting()
         optimizer = keras.optimizers.AdamW(rate, weight_decay=0.1)

@@ -16,7 +16,7 @@ class Stream(io.StringIO):
 
 
 @pytest.fixture
-def shown(monkeypatch):
+def run_epochs(monkeypatch):
     """The lines of epochs of four steps of 10 images, on a clock that a step moves by `seconds(epoch, step)`."""
 
     def run(terminal, seconds, epochs=2, validating=5, saving=0):
@@ -42,8 +42,8 @@ def shown(monkeypatch):
     return run
 
 
-def test_plain_lines_where_output_is_no_terminal(shown):
-    text, _ = shown(False, seconds=1)
+def test_plain_lines_where_output_is_no_terminal(run_epochs):
+    text, _ = run_epochs(False, seconds=1)
     metrics = "loss 1.0000  accuracy 0.5000  val_loss 2.0000  val_accuracy 0.2500"
     assert text.split("\n") == [
         f"epoch 1/2  step 4/4  {metrics}  10 images/s  9 s left",
@@ -52,31 +52,31 @@ def test_plain_lines_where_output_is_no_terminal(shown):
     ]
 
 
-def test_a_slow_epoch_shows_its_steps(shown):
-    text, _ = shown(False, seconds=11)
+def test_a_slow_epoch_shows_its_steps(run_epochs):
+    text, _ = run_epochs(False, seconds=11)
     assert re.findall(r"epoch 1/2  step \d/4", text) == [f"epoch 1/2  step {step}/4" for step in (2, 3, 4)]
 
 
-def test_a_terminal_gets_one_line_an_epoch(shown):
-    text, _ = shown(True, seconds=1)
+def test_a_terminal_gets_one_line_an_epoch(run_epochs):
+    text, _ = run_epochs(True, seconds=1)
     assert text.count("\n") == 2
     assert text.count("\r") == 8 - 1  # the very first step compiles and is not shown
     assert "\b" not in text
 
 
-def test_rates_leave_out_compilation_and_validation(shown):
-    _, logs = shown(False, seconds=2)
+def test_rates_leave_out_compilation_and_validation(run_epochs):
+    _, logs = run_epochs(False, seconds=2)
     assert [log["images_per_second"] for log in logs] == [5.0, 5.0]
     assert [log["seconds"] for log in logs] == [13.0, 13.0]
 
 
-def test_time_left_is_right_from_the_second_epoch_on(shown):
+def test_time_left_is_right_from_the_second_epoch_on(run_epochs):
     """Every line from then on, against what the clock took from it to the end; the first epoch compiles for 100 s."""
 
     def seconds(epoch, step):
         return 100 if (epoch, step) == (0, 0) else 2
 
-    text, _ = shown(True, seconds, epochs=5, validating=3, saving=7)
+    text, _ = run_epochs(True, seconds, epochs=5, validating=3, saving=7)
     lines = re.findall(r"epoch (\d)/5  step (\d)/4 .*  (\S.*) left", text.replace("\r", "\n"))
     assert len(lines) == 5 * 4 - 1
     for epoch, step, left in lines[3:]:
@@ -86,9 +86,9 @@ def test_time_left_is_right_from_the_second_epoch_on(shown):
             assert left == progress.duration(true), (epoch, step)
 
 
-def test_the_rate_within_an_epoch_is_that_of_the_last_steps(shown, monkeypatch):
+def test_the_rate_within_an_epoch_is_that_of_the_last_steps(run_epochs, monkeypatch):
     monkeypatch.setattr(progress, "RECENT", 1)
-    text, logs = shown(True, lambda epoch, step: 1 if step < 2 else 5)
+    text, logs = run_epochs(True, lambda epoch, step: 1 if step < 2 else 5)
     assert re.findall(r"epoch 2/2  step (\d)/4 .* (\S+) images/s", text.replace("\r", "\n")) == [
         ("1", "10"),
         ("2", "10"),

@@ -35,6 +35,11 @@ def test_each_argument_of_the_builder_replaces_that_of_the_recipe():
     assert config.arch_args == recipe | {"batch_norm": False}
 
 
+def test_class_weights_leave_the_loss_of_areas_out():
+    assert recipes.resolve({"arch": "unet"}).loss == "dice_ce"
+    assert recipes.resolve({"arch": "unet", "class_weights": "balanced"}).loss is None
+
+
 def test_the_paper_recipe_has_the_papers_network():
     assert recipes.resolve({"arch": "fcn8s", "recipe": "paper"}).arch_args == {}
 
@@ -121,6 +126,41 @@ def test_unknown_names():
     for recipe in ("default", "fast", "paper"):
         with pytest.raises(BadInput, match="unknown architecture 'resnt20'; did you mean resnet20"):
             recipes.resolve({"recipe": recipe, "arch": "resnt20"})
+
+
+@pytest.mark.parametrize("recipe", [{}, {"recipe": "fast"}])
+def test_loaded_weights_are_fine_tuned(recipe):
+    config = recipes.resolve({"arch": "resnet18", "weights": "imagenet", **recipe})
+    assert recipes.fine_tunes(config)
+    assert config.layer_decay == recipes.FINE_TUNING["layer_decay"]
+    assert recipes.head_epochs(config) == recipes.HEAD_SHARE * config.epochs
+
+
+def test_flags_precede_the_recipe_of_fine_tuning():
+    config = recipes.resolve({"weights": "imagenet", "layer_decay": "0.9", "head_epochs": "2", "lr": "0.3"})
+    assert (config.layer_decay, recipes.head_epochs(config), config.lr) == (0.9, 2, 0.3)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"arch": "vgg11"},
+        {"arch": "vgg11", "weights": "imagenet", "recipe": "paper"},
+        {"arch": "vgg11", "weights": "imagenet", "freeze": "backbone"},
+    ],
+)
+def test_runs_that_are_not_fine_tuned(flags):
+    """Fresh weights, a published recipe, and a head that is fresh or nearly so and learns alone."""
+    config = recipes.resolve(flags)
+    assert not recipes.fine_tunes(config)
+    assert (config.layer_decay, recipes.head_epochs(config)) == (None, 0)
+
+
+def test_a_run_of_before_is_not_fine_tuned():
+    """config.json of a run from loaded weights that was started before there was a recipe for them."""
+    fields = Config(weights="imagenet").to_dict()
+    del fields["layer_decay"], fields["head_epochs"]
+    assert not recipes.fine_tunes(Config(**fields))
 
 
 @pytest.mark.slow

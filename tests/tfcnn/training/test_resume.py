@@ -37,14 +37,23 @@ PLACES = {  # in the checkpoint that the stop leaves: epochs done, steps done of
     "epoch boundary": [1, 0],
 }
 FAMILIES = {
-    "dropout, accumulated gradients": {
+    "dropout, accumulated gradients, weighted classes": {
         "arch": "nin",
         "width": 0.1,
         "arch_args": {"dropout": 0.3},
         "grad_accum_steps": 2,
+        "image_size": 16,
+        "class_weights": "balanced",
     },
-    "mixed images": {"arch": "resnet20", "width": 0.25, "depth": 0.34, "mixup": 0.2},
-    "average of the weights": {"arch": "mobilenet", "width": 0.1, "depth": 0.2, "model_ema": 0.9},
+    "mixed images, balanced classes": {
+        "arch": "resnet20",
+        "width": 0.25,
+        "depth": 0.34,
+        "image_size": 16,
+        "mixup": 0.2,
+        "class_sampling": "balanced",
+    },
+    "average of the weights": {"arch": "resnet20", "width": 0.25, "depth": 0.34, "image_size": 16, "model_ema": 0.9},
 }
 
 
@@ -126,8 +135,10 @@ def differences(first, second):
     return [key for key in first if np.asarray(first[key]).tobytes() != np.asarray(second[key]).tobytes()]
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "precision"),
+    [*((family, "float32") for family in FAMILIES), ("average of the weights", "mixed_float16")],
+)
 def test_no_stop_leaves_a_trace(family, precision, tmp_path):
     runs = Runs(tmp_path, precision=precision, **FAMILIES[family])
     assert len(runs.whole) > 50
@@ -145,44 +156,46 @@ def controls(tmp_path_factory):
 
 @pytest.mark.parametrize("left_out", ["nothing", "seeds", "optimiser", "metrics", "order", "place in the epoch"])
 def test_state_that_a_resume_leaves_out_is_noticed(left_out, controls, monkeypatch):
-    name, restore, data_train = left_out, Checkpoints.restore, pipelines.dataset.Data.train
+    name = left_out
+    restore = Checkpoints.restore
+    data_train = pipelines.dataset.Data.train
     controls.stop(name, "on_train_batch_end", 1)
     model = controls.model
-    lost = {
+    variables = {
         "seeds": [v for v in model.variables if "seed_generator" in v.path],
         "optimiser": [v for v in model.optimizer.variables if "momentum" in v.name],
         "metrics": model.metrics_variables,
     }.get(left_out, [])
-    assert lost or left_out in ("nothing", "order", "place in the epoch")
+    assert variables or left_out in ("nothing", "order", "place in the epoch")
 
     def without(checkpoints):
         epoch, step, rows = restore(checkpoints)
-        for variable in lost:
+        for variable in variables:
             variable.assign(tf.zeros_like(variable))
         return epoch, 0 if left_out == "place in the epoch" else step, rows
 
-    def shifted(data, epochs, epoch, step):
+    def shift(data, epochs, epoch, step):
         return data_train(data, epochs, epoch, step - 1 if left_out == "order" else step)
 
     monkeypatch.setattr(Checkpoints, "restore", without)
-    monkeypatch.setattr(pipelines.dataset.Data, "train", shifted)
+    monkeypatch.setattr(pipelines.dataset.Data, "train", shift)
     assert bool(differences(controls.whole, controls.resume(name))) is (left_out != "nothing")
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 def test_steps_in_one_call_are_the_steps_one_by_one(precision, tmp_path):
     """Stopped where a call of three ends, which is within the epoch, and continued by calls of two."""
-    family = FAMILIES["dropout, accumulated gradients"]
-    single = Runs(tmp_path / "single", precision=precision, **family)
-    runs = Runs(tmp_path / "several", precision=precision, steps_per_execution="3", **family)
-    assert differences(single.whole, runs.whole) == []
+    runs = Runs(tmp_path, precision=precision, **FAMILIES["dropout, accumulated gradients"])
+    runs.config = dataclasses.replace(runs.config, steps_per_execution="3")
+    (runs.folder / "several").mkdir()
+    assert differences(runs.whole, runs.run("several")) == []
     runs.stop("stopped", "on_train_batch_end", 3)
     assert runs.place("stopped") == [0, 4]
     runs.config = dataclasses.replace(runs.config, steps_per_execution="2")
-    assert differences(single.whole, runs.resume("stopped")) == []
+    assert differences(runs.whole, runs.resume("stopped")) == []
     runs.config = dataclasses.replace(runs.config, steps_per_execution="3", checkpoint_every=2)
     (runs.folder / "often").mkdir()
-    assert differences(single.whole, runs.run("often")) == []
+    assert differences(runs.whole, runs.run("often")) == []
     numbers = [number(path) for path in (runs.folder / "often" / "checkpoints").glob("*.index")]
     assert max(numbers) == 1 + 2 * (2 + 1)  # the first; after two steps, four and the end of each of two epochs
 

@@ -17,7 +17,7 @@ from tfcnn.training.tensorboard import Profile, TensorBoard
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory):
+def profiled_run(tmp_path_factory):
     """A finished run of 20 steps an epoch, with TensorBoard and a profile."""
     config = Config(
         arch="lenet5", epochs=2, batch_size=62, tensorboard=True, profile="3-4", out=str(tmp_path_factory.mktemp("run"))
@@ -36,20 +36,21 @@ def scalars(accumulator, tag):
 
 
 @pytest.mark.slow
-def test_metrics_of_epochs_are_those_of_the_history(watched):
-    rows = watched.read_history()
+def test_metrics_of_epochs_are_those_of_the_history(profiled_run):
+    rows = profiled_run.read_history()
     for part, name in (("train", "loss"), ("train", "accuracy"), ("validation", "loss"), ("validation", "accuracy")):
         prefix = "val_" if part == "validation" else ""
-        values = list(scalars(events(watched, part), f"epoch_{name}").values())
+        values = list(scalars(events(profiled_run, part), f"epoch_{name}").values())
         np.testing.assert_allclose(values, [row[prefix + name] for row in rows], rtol=1e-6)
 
 
 @pytest.mark.slow
-def test_scalars_of_steps(watched):
-    train_events = events(watched, "train")
-    losses, rates = scalars(train_events, "step_loss"), scalars(train_events, "step_learning_rate")
+def test_scalars_of_steps(profiled_run):
+    train_events = events(profiled_run, "train")
+    losses = scalars(train_events, "step_loss")
+    rates = scalars(train_events, "step_learning_rate")
     assert list(losses) == list(rates) == [10, 20, 30, 40]
-    rows = watched.read_history()
+    rows = profiled_run.read_history()
     assert losses[20] == pytest.approx(rows[0]["loss"])
     assert losses[40] == pytest.approx(rows[1]["loss"])
     assert rates[40] == pytest.approx(rows[1]["learning_rate"], abs=1e-9)
@@ -57,8 +58,8 @@ def test_scalars_of_steps(watched):
 
 
 @pytest.mark.slow
-def test_a_training_batch_as_a_picture(watched):
-    (event,) = events(watched, "train").Tensors("training batch, augmented")
+def test_a_training_batch_as_a_picture(profiled_run):
+    (event,) = events(profiled_run, "train").Tensors("training batch, augmented")
     width, height, picture = event.tensor_proto.string_val
     pixels = tf.io.decode_png(picture).numpy()
     assert pixels.shape[:2] == (int(height), int(width))
@@ -67,12 +68,12 @@ def test_a_training_batch_as_a_picture(watched):
 
 
 @pytest.mark.slow
-def test_the_graph_has_the_layers(watched):
-    (event,) = events(watched, "train").Tensors("keras")
+def test_the_graph_has_the_layers(profiled_run):
+    (event,) = events(profiled_run, "train").Tensors("keras")
     graph = keras_model_to_graph_def(json.loads(event.tensor_proto.string_val[0]))
     names = {node.name.split("/")[1] for node in graph.node}
     assert {"stage1", "stage2", "logits"} <= names
-    operations = {node.name for node in events(watched, "train").Graph().node}  # of TensorFlow
+    operations = {node.name for node in events(profiled_run, "train").Graph().node}  # of TensorFlow
     assert any("/stage1" in name for name in operations)
     assert any("/logits" in name and "MatMul" in name for name in operations)
 
@@ -90,8 +91,8 @@ def test_graphs_with_branches_can_be_shown(arch):
 
 
 @pytest.mark.slow
-def test_a_profile_has_the_operations_of_the_steps(watched):
-    (file,) = (watched.path / "tensorboard").rglob("*.xplane.pb")
+def test_a_profile_has_the_operations_of_the_steps(profiled_run):
+    (file,) = (profiled_run.path / "tensorboard").rglob("*.xplane.pb")
     assert file.parts[-5:-2] == ("tensorboard", "plugins", "profile")
     content = file.read_bytes()
     assert b"Conv2DBackpropFilter" in content
@@ -102,7 +103,8 @@ class Steps:
     """Calls a callback as Keras does for some steps an epoch, from an epoch on."""
 
     def __init__(self, callback, steps):
-        self.callback, self.steps = callback, steps
+        self.callback = callback
+        self.steps = steps
 
     def epoch(self, number):
         self.callback.on_epoch_begin(number)
@@ -116,26 +118,26 @@ class Steps:
     [(1, 1, ["start", 1, "stop"]), (4, 6, ["start", 4, 5, 6, "stop"]), (9, 20, ["start", 9, "stop"]), (10, 12, [])],
 )
 def test_the_steps_that_are_profiled(first, last, expected, monkeypatch, tmp_path):
-    seen = []
+    calls = []
 
     class Trace:
         def __init__(self, name, step_num, _r):
             self.step = step_num
 
         def __enter__(self):
-            seen.append(self.step)
+            calls.append(self.step)
 
         def __exit__(self, *error):
             pass
 
-    monkeypatch.setattr(tf.profiler.experimental, "start", lambda folder: seen.append("start"))
-    monkeypatch.setattr(tf.profiler.experimental, "stop", lambda: seen.append("stop"))
+    monkeypatch.setattr(tf.profiler.experimental, "start", lambda folder: calls.append("start"))
+    monkeypatch.setattr(tf.profiler.experimental, "stop", lambda: calls.append("stop"))
     monkeypatch.setattr(tf.profiler.experimental, "Trace", Trace)
     callback = Profile(tmp_path, first, last, steps=3)
     for epoch in range(3):
         Steps(callback, 3).epoch(epoch)
     callback.on_train_end()
-    assert seen == expected
+    assert calls == expected
 
 
 def test_a_resumed_run_counts_its_steps_on(tmp_path):

@@ -9,8 +9,9 @@ import pytest
 
 from tfcnn import train
 from tfcnn.cli.signals import Interrupted
-from tfcnn.config import Config, seconds_of
+from tfcnn.config import Config
 from tfcnn.errors import BadInput
+from tfcnn.flag_values import seconds_of
 from tfcnn.run_directory import RunDirectory
 from tfcnn.training import recipes, time_budget
 from tfcnn.training.data import load_data
@@ -43,11 +44,11 @@ def test_the_epochs_of_a_recipe_do_not_exclude_a_budget():
     assert recipes.resolve({"time": "10m", "recipe": "fast", "arch": "lenet5"}).time == "10m"
 
 
-def simulated(monkeypatch, step, batch, saving, steps):
+def simulate(monkeypatch, step, batch, saving, steps):
     """A network and its data on a simulated clock: the first step takes 10 s more, the first validation batch 4."""
     clock = [50.0]
     monkeypatch.setattr(time_budget.time, "monotonic", lambda: clock[0])
-    taken = types.SimpleNamespace(steps=0, batches=0)
+    counts = types.SimpleNamespace(steps=0, batches=0)
 
     def fit(data, *, steps_per_epoch, validation_data, callbacks, **rest):
         (watch,) = callbacks
@@ -56,13 +57,13 @@ def simulated(monkeypatch, step, batch, saving, steps):
         for i in range(steps_per_epoch):
             clock[0] += step + 10 * (i == 0)
             watch.on_train_batch_end(i)
-            taken.steps += 1
+            counts.steps += 1
             if model.stop_training:
                 break
         for i in range(validation_data):
             clock[0] += batch + 4 * (i == 0)
             watch.on_test_batch_end(i)
-            taken.batches += 1
+            counts.batches += 1
 
     def save(path):
         clock[0] += saving
@@ -73,22 +74,22 @@ def simulated(monkeypatch, step, batch, saving, steps):
 
     model = types.SimpleNamespace(fit=fit, save=save)
     data = types.SimpleNamespace(train=lambda epochs: None, steps_per_epoch=steps, evaluation=lambda split: Batches())
-    return model, data, taken
+    return model, data, counts
 
 
 def test_speed_leaves_out_what_compiles(monkeypatch):
-    model, data, taken = simulated(monkeypatch, step=0.5, batch=0.25, saving=3, steps=1000)
+    model, data, counts = simulate(monkeypatch, step=0.5, batch=0.25, saving=3, steps=1000)
     speed = time_budget.measure(model, data, Config(), 200)
     assert speed == pytest.approx(time_budget.Speed(compiling=14, step=0.5, validation_batch=0.25, saving=6))
     assert speed.epoch(steps=100, validation_batches=8) == pytest.approx(100 * 0.5 + 8 * 0.25 + 6)
-    assert taken.steps * 0.5 == pytest.approx(200 * 0.05, abs=1)  # a twentieth of the budget
+    assert counts.steps * 0.5 == pytest.approx(200 * 0.05, abs=1)  # a twentieth of the budget
 
 
 @pytest.mark.parametrize(("step", "steps", "expected"), [(60, 1000, 6), (0.001, 3, 3), (0.001, 1, 1)])
 def test_measuring_takes_some_steps_and_at_most_an_epoch(step, steps, expected, monkeypatch):
-    model, data, taken = simulated(monkeypatch, step, batch=0.25, saving=3, steps=steps)
+    model, data, counts = simulate(monkeypatch, step, batch=0.25, saving=3, steps=steps)
     speed = time_budget.measure(model, data, Config(), 1)
-    assert taken.steps == expected
+    assert counts.steps == expected
     if steps > 1:
         assert speed.step == pytest.approx(step)
 
@@ -130,15 +131,16 @@ def test_a_timed_run_keeps_its_length_when_it_is_resumed(tmp_path, monkeypatch, 
 
 @pytest.mark.slow
 def test_measuring_leaves_no_trace(monkeypatch):
-    measure, weights = time_budget.measure, []
+    measure = time_budget.measure
+    weights = []
 
-    def measured(model, *arguments):
+    def check_measurement(model, *arguments):
         weights.append(model.get_weights())
         assert min(measure(model, *arguments)) > 0
         assert any((old != new).any() for old, new in zip(weights[0], model.get_weights(), strict=True))
         return FOR_TWO_EPOCHS
 
-    monkeypatch.setattr(time_budget, "measure", measured)
+    monkeypatch.setattr(time_budget, "measure", check_measurement)
     config = Config(arch="lenet5", time="10h", precision="mixed_bfloat16")
     data = load_data(config)
     before = keras.config.dtype_policy()

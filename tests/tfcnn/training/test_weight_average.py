@@ -10,7 +10,8 @@ from tfcnn.training.weight_average import WeightAverage
 pytestmark = pytest.mark.slow
 
 RNG = np.random.default_rng(0)
-IMAGES, TARGETS = RNG.normal(size=(24, 6)).astype("float32"), RNG.normal(size=(24, 2)).astype("float32")
+IMAGES = RNG.normal(size=(24, 6)).astype("float32")
+TARGETS = RNG.normal(size=(24, 2)).astype("float32")
 
 
 class Weights(keras.callbacks.Callback):
@@ -18,13 +19,14 @@ class Weights(keras.callbacks.Callback):
 
     def __init__(self):
         super().__init__()
-        self.seen, self.validated = [], None
+        self.batches = []
+        self.validation = None
 
     def on_train_batch_end(self, batch, logs=None):
-        self.seen.append([w.numpy() for w in self.model.weights])
+        self.batches.append([w.numpy() for w in self.model.weights])
 
     def on_test_batch_end(self, batch, logs=None):
-        self.validated = [w.numpy() for w in self.model.weights]
+        self.validation = [w.numpy() for w in self.model.weights]
 
 
 def network(**settings):
@@ -43,10 +45,11 @@ def fit(model, *callbacks, **settings):
 def test_it_is_the_running_average_of_the_updates(decay, every):
     """With decay 0.99 the rule (1 + n) / (10 + n) holds, with 0.3 it ends after two updates."""
     model = network(gradient_accumulation_steps=every if every > 1 else None)
-    average, watched = WeightAverage(model, decay), Weights()
+    average = WeightAverage(model, decay)
+    history = Weights()
     expected = [w.numpy() for w in model.weights]
-    fit(model, watched, average, epochs=2)
-    updates = watched.seen[every - 1 :: every]
+    fit(model, history, average, epochs=2)
+    updates = history.batches[every - 1 :: every]
     assert len(updates) == 12 // every
     for n, weights in enumerate(updates, start=1):
         d = min(decay, (1 + n) / (10 + n))
@@ -57,14 +60,17 @@ def test_it_is_the_running_average_of_the_updates(decay, every):
 
 
 def test_validation_is_of_the_average_and_training_does_not_change():
-    model, plain = network(), network()
-    average, watched, alone = WeightAverage(model, 0.9), Weights(), Weights()
-    fit(model, average, watched, epochs=3, validation_data=(IMAGES, TARGETS))
+    model = network()
+    plain = network()
+    average = WeightAverage(model, 0.9)
+    history = Weights()
+    alone = Weights()
+    fit(model, average, history, epochs=3, validation_data=(IMAGES, TARGETS))
     fit(plain, alone, epochs=3)
-    for weight, value in zip(watched.validated, average.averages, strict=True):
+    for weight, value in zip(history.validation, average.averages, strict=True):
         np.testing.assert_array_equal(weight, value.numpy())
-    assert any((a != b).any() for a, b in zip(watched.validated, watched.seen[-1], strict=True))
-    for with_average, without in zip(watched.seen, alone.seen, strict=True):
+    assert any((a != b).any() for a, b in zip(history.validation, history.batches[-1], strict=True))
+    for with_average, without in zip(history.batches, alone.batches, strict=True):
         for a, b in zip(with_average, without, strict=True):
             np.testing.assert_array_equal(a, b)
 

@@ -35,16 +35,22 @@ def test_every_network_of_keras_applications_has_a_case():
     assert {case.arch for case in ALL_KERAS} == set(keras_files.KERAS)
 
 
-def build_application(classes=7, **more):
-    options = {"weights": None, "alpha": 0.25, "input_shape": (32, 32, 3), "classifier_activation": None}
-    model = keras.applications.MobileNet(classes=classes, **options | more)
+def build_application(classes=7, input_shape=(32, 32, 3), include_top=True):
+    model = keras.applications.MobileNet(
+        input_shape,
+        alpha=0.25,
+        include_top=include_top,
+        weights=None,
+        classes=classes,
+        classifier_activation=None,
+    )
     rng = np.random.default_rng(1)
     model.set_weights([w + 0.1 * abs(rng.normal(size=w.shape)) for w in model.get_weights()])
     return model
 
 
-def build_network(classes=7, channels=3, **more):
-    return tfcnn.build("mobilenet", (32, 32, channels), classes, **{"width": 0.25, "stem": "imagenet"} | more)
+def build_network(classes=7, channels=3, width=0.25, **more):
+    return tfcnn.build("mobilenet", (32, 32, channels), classes, width=width, stem="imagenet", **more)
 
 
 def save(model, path):
@@ -78,6 +84,16 @@ def assert_same_values(values, expected):
 def test_every_kind_of_file_of_ours_and_of_keras_applications(name, build, tmp_path):
     reference = build()
     model = build_network(weights=save(reference, tmp_path / name))
+    assert_same_values(model(IMAGES, training=False), reference(IMAGES, training=False))
+
+
+@pytest.mark.parametrize("name", ["M.WEIGHTS.H5", "OLD.H5", "M.KERAS"])
+def test_keras_applications_files_are_loaded_as_imagenet_is_and_names_in_capitals_too(name, tmp_path):
+    """Small images have another stem by default."""
+    reference = build_application()
+    path = save(reference, tmp_path / name.lower())
+    (tmp_path / name.lower()).rename(tmp_path / name)
+    model = tfcnn.build("mobilenet", (32, 32, 3), 7, width=0.25, weights=path.replace(name.lower(), name))
     assert_same_values(model(IMAGES, training=False), reference(IMAGES, training=False))
 
 
@@ -245,10 +261,10 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_imagenet_is_what_keras_downloads(tmp_path, monkeypatch):
     reference = build_application(1000, input_shape=(224, 224, 3))
     path = save(reference, tmp_path / "imagenet.h5")
-    asked = []
-    monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *args, **more: asked.append(args) or path)
+    requests = []
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *args, **more: requests.append(args) or path)
     model = tfcnn.build("mobilenet", (64, 64, 3), 1000, width=0.25, weights="imagenet")
-    assert "mobilenet_2_5_224" in asked[0][0]
+    assert "mobilenet_2_5_224" in requests[0][0]
     same = tfcnn.build("mobilenet", (64, 64, 3), 1000, width=0.25, form="keras", stem="imagenet", weights=path)
     for a, b in zip(model.get_weights(), same.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -302,8 +318,8 @@ def test_a_stated_form_wins_over_that_of_the_weights(tmp_path):
     assert factory.arguments("resnet50", (32, 32, 3), weights=torchvision, form="paper")["form"] == "paper"
 
 
-def test_a_file_of_ours_says_nothing_of_the_stem():
-    assert factory.arguments("resnet50", (32, 32, 3), weights="a.keras")["stem"] == "cifar"
+def test_a_file_of_ours_says_nothing_of_the_stem(path):
+    assert factory.arguments("mobilenet", (32, 32, 3), weights=path)["stem"] == "cifar"
 
 
 def test_the_form_of_a_missing_file():
@@ -359,6 +375,7 @@ def test_fine_tuning_from_keras_weights(tmp_path, capsys):
     )
     output = capsys.readouterr().out
     assert "left fresh: logits" in output
+    assert "images     standardised with mean 0.5 and std 0.5 of pixels from 0 to 1 (keras.applications'" in output
     assert "frozen     54 layers (--freeze backbone)" in output
     tuned = graph.in_order(run.load_model())
     start = graph.in_order(build_network(10, 1, weights=path))
@@ -371,7 +388,7 @@ def test_fine_tuning_from_keras_weights(tmp_path, capsys):
 def test_images_are_standardised_as_the_weights_expect(arch):
     """keras.applications' preprocessing, in a module of the same name, against (x / 255 - mean) / std."""
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype("float32")
-    mean, std, bgr = expectations.expected_standardisation(arch, "imagenet")
+    mean, std, bgr, _ = expectations.expected_standardisation(arch, "imagenet")
     ours = (pixels / 255 - mean) / std
     expected = getattr(keras.applications, arch).preprocess_input(pixels.copy())
     np.testing.assert_allclose(ours[..., ::-1] if bgr else ours, expected, rtol=1e-4, atol=1e-3)

@@ -27,6 +27,7 @@ CASES = [
     ("xception", "timm", "legacy_xception", {}),
     ("efficientnet_b5", "torchvision", "efficientnet_b5", {}),
     ("efficientnet_b7", "timm", "efficientnet_b7", {}),
+    ("efficientnet_lite0", "timm", "tf_efficientnet_lite0", {}),
 ]
 
 

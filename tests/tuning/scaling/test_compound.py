@@ -75,10 +75,10 @@ def study(tmp_path_factory):
     config = Config(arch="lenet5", width=0.5)
     folder = tmp_path_factory.mktemp("compound") / "study"
     runs = Untrained(outcome)
-    with pytest.MonkeyPatch.context() as monkeypatch, contextlib.redirect_stdout(io.StringIO()) as printed:
+    with pytest.MonkeyPatch.context() as monkeypatch, contextlib.redirect_stdout(io.StringIO()) as output:
         monkeypatch.setattr(train, "run", runs)
         chosen = compound.compound(config, folder, seeds=2, step=0.25, tolerance=0.1)
-    return Study(config, folder, runs.configs, chosen, printed.getvalue())
+    return Study(config, folder, runs.configs, chosen, output.getvalue())
 
 
 @slow

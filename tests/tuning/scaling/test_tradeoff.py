@@ -31,8 +31,8 @@ def test_the_picture_is_written(study):
 
 
 def test_the_table_is_printed(study):
-    _, _, printed = study
-    assert ["1", "32", "61,706", "416,520", "98.20%", "98.20%"] in map(str.split, printed.splitlines())
+    _, _, output = study
+    assert ["1", "32", "61,706", "416,520", "98.20%", "98.20%"] in map(str.split, output.splitlines())
 
 
 def test_sizes_below_the_least_of_the_network_are_left_out(untrained, tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.tuning.made_trials import ONE, POINTS, TWO, trial
+from tests.tuning.trial_records import ONE, POINTS, TWO, trial
 from tuning.study import plots
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import keras_tuner
 import pytest
 
+from tfcnn.files import DiskFull
 from tuning.report import report
 from tuning.workers import pool
 from tuning.workers.pool import describe_trial
@@ -25,9 +26,9 @@ def faulty(module_standin):
     """(a search of ten trials of which seven meet a fault, its best trials, what it printed); for reading only."""
     plan = {"1": ["raise"], "2": ["memory"], "3": ["nan"], "4": ["kill"], "5": ["kill"] * 9, "6": ["exit"] * 9}
     plan |= {"7": ["diverge"]}
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         best = module_standin.search("faults", 10, plan)
-    return module_standin, best, printed.getvalue()
+    return module_standin, best, output.getvalue()
 
 
 @slow
@@ -74,8 +75,8 @@ def test_the_log_of_a_trial_has_its_traceback(faulty):
 
 @slow
 def test_a_second_start_is_announced(faulty):
-    _, _, printed = faulty
-    assert "SIGKILL, by hand or for lack of memory; once more" in printed
+    _, _, output = faulty
+    assert "SIGKILL, by hand or for lack of memory; once more" in output
 
 
 @slow
@@ -160,6 +161,17 @@ def test_ctrl_c_stops_and_the_search_goes_on(standin):
 
 
 @slow
+def test_a_full_disk_ends_the_search_and_fails_no_trial(standin):
+    message = "^'model.keras' cannot be written: .*; make room, then continue with the same command and --study .*full$"
+    with pytest.raises(DiskFull, match=message):
+        standin.search("full", 4, {"1": ["full"]})
+    assert [trial.state for trial in standin.study("full").trials()] == ["COMPLETED", "RUNNING"]
+    standin.search("full", 4)
+    assert [(trial.state, trial.starts) for trial in standin.study("full").trials()] == [("COMPLETED", 1)] * 4
+    assert standin.starts("full") == [0, 1, 1, 2, 3]
+
+
+@slow
 def test_a_worker_that_does_not_stop_in_order_gives_its_trial_back(standin):
     """As often as that happens: such a start does not count among those that kill their process."""
     (standin.folder / "rude.plan").write_text(json.dumps({"1": ["die"] * 3}))
@@ -203,7 +215,7 @@ def test_pruned_trials_say_so(standin):
     assert all(len(trial.curve) == 3 for trial in trials if trial.state == "COMPLETED")
 
 
-def ended(number, status, score=None, message=None):
+def make_trial(number, status, score=None, message=None):
     hp = types.SimpleNamespace(values={"width": 0.5})
     return types.SimpleNamespace(trial_id=str(number), status=status, score=score, message=message, hyperparameters=hp)
 
@@ -211,15 +223,21 @@ def ended(number, status, score=None, message=None):
 @pytest.mark.parametrize(
     ("trial", "line"),
     [
-        (ended(1, "STOPPED"), "trial 1 of 8  pruned  best 75.00 % (trial 0)  45 s left  width 0.5"),
-        (ended(1, "COMPLETED", 0.5), "trial 1 of 8  50.00 %  best 75.00 % (trial 0)  45 s left  width 0.5"),
-        (ended(1, "FAILED", None, "raised X"), "trial 1 of 8  failed, raised X  best 75.00 % (trial 0)  45 s left"),
-        (ended(1, "INVALID", None, "killed"), "trial 1 of 8  killed; once more  best 75.00 % (trial 0)  52 s left"),
+        (make_trial(1, "STOPPED"), "trial 1 of 8  pruned  best 75.00 % (trial 0)  45 s left  width 0.5"),
+        (make_trial(1, "COMPLETED", 0.5), "trial 1 of 8  50.00 %  best 75.00 % (trial 0)  45 s left  width 0.5"),
+        (
+            make_trial(1, "FAILED", None, "raised X"),
+            "trial 1 of 8  failed, raised X  best 75.00 % (trial 0)  45 s left",
+        ),
+        (
+            make_trial(1, "INVALID", None, "killed"),
+            "trial 1 of 8  killed; once more  best 75.00 % (trial 0)  52 s left",
+        ),
     ],
 )
 def test_the_line_of_a_trial(trial, line):
     """Of eight trials at 7.5 seconds six are left, or seven where this one is to be started again."""
-    trials = {"0": ended(0, "COMPLETED", 0.75), "1": trial, "2": ended(2, "RUNNING")}
+    trials = {"0": make_trial(0, "COMPLETED", 0.75), "1": trial, "2": make_trial(2, "RUNNING")}
     oracle = types.SimpleNamespace(
         trials=trials,
         objectives=[keras_tuner.Objective("val_accuracy", "max")],

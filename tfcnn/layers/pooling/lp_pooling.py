@@ -31,10 +31,10 @@ class LpPooling(windows.WindowedLayer):
     def call(self, inputs: Any) -> Any:
         x = inputs if self.compute_dtype == "float64" else ops.cast(inputs, "float32")
         total = self._window_sums(ops.square(x) if self.p == 2 else ops.power(ops.abs(x), self.p))
-        positive = total > 0
-        safe = ops.where(positive, total, ops.ones_like(total))  # the root's slope at 0 is infinite
+        nonzero = ops.not_equal(total, 0)  # of NaN true
+        safe = ops.where(nonzero, total, ops.ones_like(total))  # the root's slope at 0 is infinite
         root = ops.sqrt(safe) if self.p == 2 else ops.power(safe, 1 / self.p)
-        return ops.cast(ops.where(positive, root, ops.zeros_like(root)), self.compute_dtype)
+        return ops.cast(ops.where(nonzero, root, ops.zeros_like(root)), self.compute_dtype)
 
     def _window_sums(self, x: Any) -> Any:
         """One axis after the other, each as an average pooling of rank 2."""
@@ -86,7 +86,7 @@ class LpPooling2D(LpPooling):
 
     p=1 is the sum; as p grows the maximum of |x| is approached. As torch.nn.LPPool2d, which leaves out the absolute
     value, wherever its sum of x ** p is a norm: p even, or no negative input. The gradient of a window of zeros is 0.
-    Half precision is summed in float32.
+    A window with NaN gives NaN. Half precision is summed in float32.
 
     Args:
         pool_size, strides, padding: as in keras.layers.AveragePooling2D; cells of the padding count as 0.

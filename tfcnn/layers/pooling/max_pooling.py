@@ -65,6 +65,10 @@ class MaxPoolingWithArgmax2D(MaxPoolingWithArgmax):
     the gradient. Unlike that op this layer compiles under XLA, runs on JAX and exports to LiteRT with builtin
     operators. An image may hold up to 2**31 values.
 
+    NaN spreads, as in PyTorch's MaxPool2d: a window with NaN gives NaN, and the index of its last one, row by row
+    (aten/src/ATen/native/cpu/MaxPoolKernel.cpp: `(val > maxval) || std::isnan(val)`). Keras' pooling passes over NaN
+    or not, by backend and kernel.
+
     Args:
         pool_size, strides, padding: as in keras.layers.MaxPooling2D.
 

@@ -19,7 +19,8 @@ from tfcnn.layers.pooling.windows import Axis
 def maxima(x: Any, axes: list[Axis]) -> tuple:
     """(values, offsets) of the first maximum of each window, one axis after the other from the last one on.
 
-    First along the last axis, then the first among those: what a scan of the window in row-major order finds.
+    First along the last axis, then the first among those: what a scan of the window in row-major order finds. A window
+    with NaN gives NaN and the place of its last one (`exceeds`).
     """
     unit = ops.shape(x)[-1]  # flat distance between neighbours along the axis: channels, then a row, then a plane
     offsets = None
@@ -31,7 +32,7 @@ def maxima(x: Any, axes: list[Axis]) -> tuple:
         best = values[0]
         offset = ops.zeros_like(best, dtype="int32") if inner is None else inner[0]
         for d in range(1, along.pool):
-            take = values[d] > best
+            take = exceeds(values[d], best)
             if not isinstance(along.before, int) or d <= along.before:  # the first cell that is no padding
                 first = ops.arange(along.count) * along.stride + d == along.before
                 take = ops.logical_or(take, ops.reshape(first, (1, -1, 1)))
@@ -42,6 +43,11 @@ def maxima(x: Any, axes: list[Axis]) -> tuple:
         offsets = ops.reshape(offset, smaller)
         unit = unit * along.size
     return x, offsets
+
+
+def exceeds(cell: Any, best: Any) -> Any:
+    """Whether a cell replaces the best before it: it is larger, or NaN, as in PyTorch's max_pool2d."""
+    return ops.logical_or(cell > best, ops.not_equal(cell, cell))
 
 
 def to_indices(offsets: Any, axes: list[Axis]) -> Any:

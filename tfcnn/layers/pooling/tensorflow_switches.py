@@ -139,7 +139,7 @@ def _maxima(x: Any, axes: list[Axis]) -> tuple:
     best = cells[0][1]
     offset = ops.zeros_like(best, dtype="int32")
     for place, cell in cells[1:]:
-        take = cell > best
+        take = switches.exceeds(cell, best)
         best = ops.where(take, cell, best)
         offset = ops.where(take, place, offset)
     return best, offset

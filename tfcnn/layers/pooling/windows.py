@@ -61,13 +61,13 @@ def slices(x: Any, along: Axis, fill: float) -> list:
 def pad(x: Any, before: Any, after: Any, fill: float) -> Any:
     """x of shape (outer, size, inner) with `fill` before and after along its middle axis; a negative `after` crops."""
     outer, size, inner = ops.shape(x)
-    known = isinstance(before, int) and isinstance(after, int)
-    if not known or after < 0:
-        x = x[:, : size + (after if known else ops.minimum(after, 0))]
-        after = 0 if known else ops.maximum(after, 0)
-    if known and before == after == 0:
+    is_static = isinstance(before, int) and isinstance(after, int)
+    if not is_static or after < 0:
+        x = x[:, : size + (after if is_static else ops.minimum(after, 0))]
+        after = 0 if is_static else ops.maximum(after, 0)
+    if is_static and before == after == 0:
         return x
-    if known:
+    if is_static:
         return ops.pad(x, ((0, 0), (before, after), (0, 0)), constant_values=fill)
     first = ops.full((outer, before, inner), fill, dtype=x.dtype)
     last = ops.full((outer, after, inner), fill, dtype=x.dtype)

@@ -7,6 +7,9 @@ the formula of section 3.3, tfcnn.arithmetic.scaling.compound, which gives other
 silent: form="keras" pads strided convolutions as TensorFlow does and has batch norm's epsilon 1e-3, as the authors'
 weights; form="timm" pads both sides and has 1e-5; form="torchvision" is that with 1e-3 from b5 up. Differences from
 keras.applications: images are not normalised inside the network.
+
+efficientnet_lite0 is the authors' network for phones (tensorflow/tpu, models/official/efficientnet/lite, 2020): ReLU6,
+no squeeze-and-excitation, and coefficients that leave the first and the last convolution as they are.
 """
 
 from __future__ import annotations
@@ -42,13 +45,19 @@ def trunk(
     x: keras.KerasTensor,
     *,
     width: float = 1.0,
+    ends: float | None = None,
     depth: float = 1.0,
     stem: str = "imagenet",
+    excite: bool = True,
     drop_path: float = 0.2,
     style: Style,
 ) -> list[keras.KerasTensor]:
-    """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, h / 2, h / 4, ... pixels a side, and the last"""
-    x = conv_bn(x, scale_width(32, width), 3, 2 if stem == "imagenet" else 1, style=style)
+    """The convolutional part. (h, w, c) -> the maps stage1 ... stage5, h / 2, h / 4, ... pixels a side, and the last
+
+    `ends`: multiplier of the first and the last convolution's filters, by default `width`.
+    """
+    ends = width if ends is None else ends
+    x = conv_bn(x, scale_width(32, ends), 3, 2 if stem == "imagenet" else 1, style=style)
     total = sum(scale_depth(row[3], depth) for rows in STAGES for row in rows)
     stages = []
     number = 0
@@ -59,21 +68,22 @@ def trunk(
             for i in range(scale_depth(repeats, depth))
         ]
         for i, (expansion, kernel, filters, stride) in enumerate(blocks, start=1):
+            # Section 3.3: a quarter of the block's input, not of the expanded filters.
+            units = max(1, x.shape[-1] // 4)
             x = inverted_residual(
                 x,
                 scale_width(filters, width),
                 kernel,
                 stride,
                 expansion * x.shape[-1],
-                # Section 3.3: a quarter of the block's input, not of the expanded filters.
-                excite=partial(squeeze_excite, units=max(1, x.shape[-1] // 4), activation="silu"),
+                excite=partial(squeeze_excite, units=units, activation=style.activation) if excite else None,
                 drop_path=drop_path * number / total,
                 style=style,
                 name=f"stage{stage}" if i == len(blocks) else None,
             )
             number += 1
         stages.append(x)
-    return [*stages, conv_bn(x, scale_width(1280, width), 1, style=style)]
+    return [*stages, conv_bn(x, scale_width(1280, ends), 1, style=style)]
 
 
 def efficientnet(
@@ -86,6 +96,7 @@ def efficientnet(
     depth: float = 1.0,
     stem: str = "imagenet",
     form: str = "keras",
+    lite: bool = False,
     dropout: float = 0.2,
     drop_path: float = 0.2,
     bn_momentum: float = 0.9,
@@ -101,6 +112,7 @@ def efficientnet(
         depth: a further multiplier of all repeats.
         stem: "imagenet" (first convolution with stride 2) or "cifar" (stride 1).
         form: "keras", "torchvision" or "timm"; see the module's docstring.
+        lite: ReLU6 for SiLU, no squeeze-and-excitation, `width_coefficient` without the first and the last convolution.
         dropout: rate before the last layer.
         drop_path: share of the examples for which a training step leaves out a block (stochastic depth): 0 in the
             first block, growing with the block's number to this value after the last.
@@ -116,11 +128,15 @@ def efficientnet(
     style = STYLES[form]._replace(bn_momentum=bn_momentum)
     if form == "torchvision" and width_coefficient > 1.5:
         style = style._replace(epsilon=1e-3)
+    if lite:
+        style = style._replace(activation="relu6")
     *_, x = trunk(
         inputs,
         width=width * width_coefficient,
+        ends=width if lite else None,
         depth=depth * depth_coefficient,
         stem=stem,
+        excite=not lite,
         drop_path=drop_path,
         style=style,
     )
@@ -153,3 +169,4 @@ def variant(name: str, scaling: Scaling, dropout: float) -> Callable[..., keras.
 
 
 VARIANTS = {name: variant(name, *row) for name, row in PUBLISHED.items()}
+VARIANTS["efficientnet_lite0"] = partial(efficientnet, lite=True, name="efficientnet_lite0")

@@ -67,17 +67,17 @@ def upsample(
 ) -> keras.KerasTensor:
     """Up to the size of `before`, the map before the pooling. (h, w, c) -> (2 h, 2 w, filters)"""
     if decoder == "transposed":
-        return cut(conv(x, filters, transposed=True, last=last), before)
+        return crop_to(conv(x, filters, transposed=True, last=last), before)
     if decoder == "unpooling":
         x = MaxUnpoolingLike2D(2, padding="same")([x, before])
     elif decoder == "bed_of_nails":
-        x = cut(BedOfNails2D(2)(x), before)
+        x = crop_to(BedOfNails2D(2)(x), before)
     else:
-        x = cut(layers.UpSampling2D(2, interpolation=interpolation)(x), before)
+        x = crop_to(layers.UpSampling2D(2, interpolation=interpolation)(x), before)
     return conv(x, filters, last=last)
 
 
-def cut(x: keras.KerasTensor, before: keras.KerasTensor) -> keras.KerasTensor:
+def crop_to(x: keras.KerasTensor, before: keras.KerasTensor) -> keras.KerasTensor:
     """`x` without the row and column that `before`, of odd size, does not have."""
     fits = None not in x.shape[1:] and x.shape[1:-1] == before.shape[1:-1]
     return x if fits else CropLike(offset=0, dtype=x.dtype)([x, before])

@@ -20,8 +20,12 @@ def test_equals_torch_on_random_cases(rank, seed):
     def draw(low, high):
         return tuple(int(n) for n in rng.integers(low, high, size=rank))
 
-    kernel, strides, dilation, amounts = draw(1, 4), draw(1, 4), draw(1, 4), draw(0, 4)
-    mode, groups = rng.choice(list(MODES)), int(rng.choice([1, 1, 2, 3]))
+    kernel = draw(1, 4)
+    strides = draw(1, 4)
+    dilation = draw(1, 4)
+    amounts = draw(0, 4)
+    mode = rng.choice(list(MODES))
+    groups = int(rng.choice([1, 1, 2, 3]))
     x = rng.normal(size=(2, *draw(7, 11), 2 * groups)).astype("float32")
     layer = getattr(layers, f"PaddedConv{rank}D")(
         3 * groups, kernel, strides, amounts, padding_mode=mode, dilation_rate=dilation, groups=groups
@@ -37,14 +41,18 @@ def test_equals_torch_on_random_cases(rank, seed):
     expected = oracle(images)
     upstream = rng.normal(size=expected.shape).astype("float32")
     expected.backward(torch.from_numpy(upstream))
+    inputs = tf.constant(x)
     with tf.GradientTape() as tape:
-        tape.watch(images_ := tf.constant(x))
-        found = layer(images_)
+        tape.watch(inputs)
+        actual = layer(inputs)
     gradients = tape.gradient(
-        found, [images_, layer.kernel.value, layer.bias.value], tf.constant(np.moveaxis(upstream, 1, -1))
+        actual, [inputs, layer.kernel.value, layer.bias.value], tf.constant(np.moveaxis(upstream, 1, -1))
     )
-    close = {"rtol": 1e-3, "atol": 1e-4}
-    np.testing.assert_allclose(found, expected.detach().movedim(1, -1), **close)
-    np.testing.assert_allclose(gradients[0], images.grad.movedim(1, -1), **close)
-    np.testing.assert_allclose(gradients[1], oracle.weight.grad.permute(*range(2, rank + 2), 1, 0), **close)
-    np.testing.assert_allclose(gradients[2], oracle.bias.grad, **close)
+    np.testing.assert_allclose(actual, expected.detach().movedim(1, -1), rtol=1e-3, atol=1e-4)
+    expected_gradients = (
+        images.grad.movedim(1, -1),
+        oracle.weight.grad.permute(*range(2, rank + 2), 1, 0),
+        oracle.bias.grad,
+    )
+    for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-3, atol=1e-4)

@@ -10,11 +10,12 @@ from tfcnn.layers import DeformableConv2D, PaddedConv2D
 @pytest.mark.parametrize("how", [{}, {"strides": 2, "dilation_rate": 2, "padding": "half", "padding_mode": "circular"}])
 def test_starts_as_the_ordinary_convolution(how):
     x = np.random.default_rng(0).normal(size=(2, 9, 8, 3)).astype("float32")
-    deformable, ordinary = DeformableConv2D(4, 3, **how), PaddedConv2D(4, 3, **how)
-    found = deformable(x)
+    deformable = DeformableConv2D(4, 3, **how)
+    ordinary = PaddedConv2D(4, 3, **how)
+    actual = deformable(x)
     ordinary.build(x.shape)
     ordinary.set_weights([deformable.kernel, deformable.bias])
-    np.testing.assert_allclose(found, ordinary(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(actual, ordinary(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("down", "right"), [(1, 0), (0, -2), (3, 1), (-20, 0)])
@@ -46,5 +47,5 @@ def test_coordinates_are_exact_in_float16():
     layer = DeformableConv2D(1, 1, dtype="mixed_float16", kernel_initializer="ones")
     layer.build(x.shape)
     layer.offset_bias.assign([0.0, 0.25])
-    found = np.asarray(layer(x))[0, 0, :, 0]
-    assert (found[1499], found[1500], found[1498]) == (0.25, 0.75, 0)
+    row = np.asarray(layer(x))[0, 0, :, 0]
+    assert (row[1499], row[1500], row[1498]) == (0.25, 0.75, 0)

@@ -17,7 +17,8 @@ def test_equals_direct_convolution_on_random_cases(seed):
 
     how = {"kernel_size": draw(1, 8), "strides": draw(1, 4), "dilation_rate": draw(1, 3), "padding": draw(0, 5)}
     how["padding_mode"] = str(rng.choice(["zero", "replicate", "reflect", "circular"]))
-    fast, direct = FFTConv2D(3, tile=rng.choice([None, 18, 25]), **how), PaddedConv2D(3, **how)
+    fast = FFTConv2D(3, tile=rng.choice([None, 18, 25]), **how)
+    direct = PaddedConv2D(3, **how)
     x = tf.constant(rng.normal(size=(2, *draw(16, 40), 2)), "float32")
     fast(x), direct(x)
     fast.set_weights(direct.get_weights())
@@ -29,8 +30,8 @@ def test_equals_direct_convolution_on_random_cases(seed):
             loss = tf.reduce_sum(tf.sin(outputs))
         return [outputs, *tape.gradient(loss, [x, layer.kernel.value, layer.bias.value])]
 
-    for found, expected in zip(values_and_gradients(fast), values_and_gradients(direct), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-5 * max(1, np.abs(expected).max()))
+    for actual, expected in zip(values_and_gradients(fast), values_and_gradients(direct), strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-5 * max(1, np.abs(expected).max()))
 
     open_layer = keras.Input((None, None, 2))
     open_model = keras.Model(open_layer, fast(open_layer))
@@ -41,7 +42,8 @@ def test_equals_direct_convolution_on_random_cases(seed):
 def test_half_precision_is_rounded_once(policy):
     """The spectrum is computed in float32, so that the result is as good as the rounding of the exact one."""
     x = np.random.default_rng(0).normal(size=(2, 40, 40, 8)).astype("float32")
-    fast, exact = FFTConv2D(4, 9, dtype=policy, use_bias=False), FFTConv2D(4, 9, use_bias=False)
+    fast = FFTConv2D(4, 9, dtype=policy, use_bias=False)
+    exact = FFTConv2D(4, 9, use_bias=False)
     fast(x), exact(x)
     fast.kernel.assign(tf.cast(tf.cast(exact.kernel, fast.compute_dtype), "float32"))
     exact.kernel.assign(fast.kernel)
@@ -51,7 +53,8 @@ def test_half_precision_is_rounded_once(policy):
 
 def test_weights_are_those_of_a_convolution():
     x = np.random.default_rng(0).normal(size=(1, 32, 32, 3)).astype("float32")
-    ours, theirs = FFTConv2D(4, 11, padding="half"), keras.layers.Conv2D(4, 11, padding="same")
+    ours = FFTConv2D(4, 11, padding="half")
+    theirs = keras.layers.Conv2D(4, 11, padding="same")
     expected = theirs(x)
     ours.build(x.shape)
     ours.set_weights(theirs.get_weights())

@@ -10,7 +10,8 @@ from tfcnn.layers import LocallyConnected1D, LocallyConnected2D, PaddedConv2D
 def test_equals_a_convolution_when_every_position_has_the_same_kernel():
     x = np.random.default_rng(0).normal(size=(2, 8, 9, 3)).astype("float32")
     how = {"kernel_size": 3, "strides": 2, "dilation_rate": 2, "padding": 1, "padding_mode": "circular"}
-    shared, local = PaddedConv2D(4, **how), LocallyConnected2D(4, **how)
+    shared = PaddedConv2D(4, **how)
+    local = LocallyConnected2D(4, **how)
     expected = shared(x)
     local.build(x.shape)
     kernel, bias = shared.get_weights()
@@ -31,7 +32,8 @@ def test_weights_have_the_shapes_of_keras_2():
 
 @pytest.mark.parametrize("initializer", ["glorot_uniform", "he_normal", "lecun_uniform"])
 def test_initial_variance_is_that_of_a_convolution(initializer):
-    local, shared = LocallyConnected2D(16, 3, kernel_initializer=initializer), keras.initializers.get(initializer)
+    local = LocallyConnected2D(16, 3, kernel_initializer=initializer)
+    shared = keras.initializers.get(initializer)
     local.build((None, 20, 20, 8))
     assert np.std(local.get_weights()[0]) == pytest.approx(np.std(shared((3, 3, 8, 16))), rel=0.1)
 

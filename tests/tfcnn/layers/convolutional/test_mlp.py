@@ -10,13 +10,13 @@ from tfcnn.layers import MLPConv2D
 def test_equals_a_convolution_and_two_1x1_convolutions():
     layer = MLPConv2D(6, 5, units=(5, 4), padding="same")
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
-    found = layer(x)
+    actual = layer(x)
     net = keras.Sequential(
         [keras.layers.Conv2D(n, k, padding="same", activation="relu") for n, k in ((6, 5), (5, 1), (4, 1))]
     )
     net.build(x.shape)
     net.set_weights(layer.get_weights())
-    np.testing.assert_allclose(found, net(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(actual, net(x), rtol=1e-4, atol=1e-5)
 
 
 def test_regularisers_and_constraints_reach_every_convolution():

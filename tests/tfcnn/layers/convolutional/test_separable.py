@@ -41,7 +41,8 @@ def test_a_kernel_of_zeros_is_separable():
 def test_layer_from_a_kernel_equals_the_convolution(seed):
     rng = np.random.default_rng(seed)
     height, width, channels, filters, rank = (int(n) for n in rng.integers(1, 6, size=5))
-    column, row = rng.normal(size=(height, channels, rank)), rng.normal(size=(width, rank, filters))
+    column = rng.normal(size=(height, channels, rank))
+    row = rng.normal(size=(width, rank, filters))
     kernel = np.einsum("icr,jrf->ijcf", column, row).astype("float32")
     bias = rng.normal(size=filters).astype("float32")
     x = rng.normal(size=(2, 9, 8, channels)).astype("float32")

@@ -48,15 +48,29 @@ def test_max_pooling_and_unpooling(seed, rank):
     ours = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(ours)
-        values, found = getattr(layers, f"MaxPoolingWithArgmax{rank}D")(pool_size, strides)(ours)
+        values, switches = getattr(layers, f"MaxPoolingWithArgmax{rank}D")(pool_size, strides)(ours)
         unpooling = getattr(layers, f"MaxUnpooling{rank}D")(pool_size, strides, output_size=x.shape[1:-1])
-        y = unpooling([values, found])
+        y = unpooling([values, switches])
         total = tf.reduce_sum(y * weight)
     np.testing.assert_array_equal(values, from_torch(expected))
-    np.testing.assert_array_equal(found, from_torch(indices) * 3 + np.arange(3))
+    np.testing.assert_array_equal(switches, from_torch(indices) * 3 + np.arange(3))
     np.testing.assert_array_equal(y, from_torch(placed))
     if all(p <= s for p, s in zip(pool_size, strides, strict=True)):  # PyTorch counts a cell's gradient once a window
         np.testing.assert_allclose(tape.gradient(total, ours), from_torch(theirs.grad), rtol=1e-6)
+
+
+@on_random_cases
+def test_max_pooling_of_nan(seed, rank):
+    import torch
+
+    rng = np.random.default_rng(seed)
+    pool_size, strides = windows(rng, rank)
+    x = rng.integers(-2, 3, (2, *rng.integers(3, 9, rank), 3)).astype("float32")
+    x[rng.random(x.shape) < 0.3] = np.nan
+    expected, indices = getattr(torch.nn, f"MaxPool{rank}d")(pool_size, strides, return_indices=True)(to_torch(x))
+    values, places = getattr(layers, f"MaxPoolingWithArgmax{rank}D")(pool_size, strides)(x)
+    np.testing.assert_array_equal(values, from_torch(expected))
+    np.testing.assert_array_equal(places, from_torch(indices) * 3 + np.arange(3))
 
 
 @on_random_cases

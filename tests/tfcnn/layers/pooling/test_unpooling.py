@@ -78,13 +78,13 @@ def test_pair_is_tensorflows(seed, form):
     gradients = tape.gradient(total, (x, scale))
     plain = tf.nn.max_pool_with_argmax(x, pool_size, strides, padding.upper())[1]
 
-    found = step(x, scale, arguments, weight, FORMS[form])
-    np.testing.assert_array_equal(found[0], values)
-    np.testing.assert_array_equal(found[1], plain)
-    assert found[1].dtype == "int32"
-    np.testing.assert_array_equal(found[2], placed)
-    np.testing.assert_array_equal(found[3], placed)
-    for by_x, by_scale in found[4:]:
+    results = step(x, scale, arguments, weight, FORMS[form])
+    np.testing.assert_array_equal(results[0], values)
+    np.testing.assert_array_equal(results[1], plain)
+    assert results[1].dtype == "int32"
+    np.testing.assert_array_equal(results[2], placed)
+    np.testing.assert_array_equal(results[3], placed)
+    for by_x, by_scale in results[4:]:
         np.testing.assert_allclose(by_x, gradients[0], rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(by_scale, gradients[1], rtol=1e-6, atol=1e-6)
 

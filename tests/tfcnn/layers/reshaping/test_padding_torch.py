@@ -21,5 +21,5 @@ def test_equals_torch_on_random_cases(mode, rank, seed):
     amounts = tuple(tuple(int(a) for a in rng.integers(0, n, size=2)) for n in shape)
     oracle = getattr(torch.nn, f"{TORCH[mode]}{rank}d")([side for pair in reversed(amounts) for side in pair])
     expected = oracle(torch.from_numpy(x).movedim(-1, 1)).movedim(1, -1)
-    found = getattr(layers, f"Padding{rank}D")(amounts, mode)(x)
-    np.testing.assert_array_equal(found, expected)
+    actual = getattr(layers, f"Padding{rank}D")(amounts, mode)(x)
+    np.testing.assert_array_equal(actual, expected)

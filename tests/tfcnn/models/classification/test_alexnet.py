@@ -70,14 +70,16 @@ def test_against_pytorchs_layers(arch):
     rng = np.random.default_rng(0)
     model.set_weights([w + 0.1 * rng.normal(size=w.shape) for w in model.get_weights()])
     images = 30 * rng.normal(size=(2, 83, 99, 3)).astype("float32")  # large: the normalisation is far from 1
-    x, channels = torch.from_numpy(np.moveaxis(images, -1, 1).copy()), 3
+    x = torch.from_numpy(np.moveaxis(images, -1, 1).copy())
+    channels = 3
     with torch.no_grad():
         for number, (f, (kernel, stride, padding, groups)) in enumerate(zip(filters, rows, strict=True), start=1):
             conv = nn.Conv2d(channels, f, kernel, stride, padding, groups=groups)
             weight, bias = model.get_layer(f"conv{number}").get_weights()
             conv.weight.copy_(torch.from_numpy(np.transpose(weight, (3, 2, 0, 1)).copy()))
             conv.bias.copy_(torch.from_numpy(bias))
-            x, channels = torch.relu(conv(x)), f
+            x = torch.relu(conv(x))
+            channels = f
             for layer in after.get(number, ()):
                 x = layer(x)
         y = np.moveaxis(x.numpy(), 1, -1).reshape(2, -1)

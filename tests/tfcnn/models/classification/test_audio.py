@@ -21,8 +21,8 @@ def test_table_1(arch):
     with cost.weightless():
         model = tfcnn.build(arch)
     rows = cost.cost_table(model).rows
-    found = [row.output_shape[0] for row in rows if row.kind == "MaxPooling1D" or row.name == "stage1"]
-    assert found == lengths
+    actual = [row.output_shape[0] for row in rows if row.kind == "MaxPooling1D" or row.name == "stage1"]
+    assert actual == lengths
     assert sum(row.kind in ("Conv1D", "Dense") for row in rows) == weighted
     last = next(row for row in reversed(rows) if row.kind in ("MaxPooling1D", "ReLU"))
     assert last.output_shape[0] == lengths[-1]

@@ -21,14 +21,17 @@ from tfcnn.models.classification.efficientnet import PUBLISHED
     ],
 )
 def test_where_the_published_networks_part_from_the_formula(number, phi, error, depth):
-    published, formula = PUBLISHED[f"efficientnet_b{number}"][0], compound(phi)
+    published = PUBLISHED[f"efficientnet_b{number}"][0]
+    formula = compound(phi)
     assert published.width == pytest.approx(formula.width, rel=error)
     assert published.resolution == pytest.approx(formula.resolution, rel=error)
     assert published.depth / formula.depth == pytest.approx(depth, abs=0.01)
 
 
 def test_b4_lies_between_3_and_4():
-    below, published, above = compound(3), PUBLISHED["efficientnet_b4"][0], compound(4)
+    below = compound(3)
+    published = PUBLISHED["efficientnet_b4"][0]
+    above = compound(4)
     assert all(low < value < high for low, value, high in zip(below, published, above, strict=True))
 
 

@@ -10,9 +10,15 @@ from tfcnn.models.classification.googlenet import STAGES, inception
 
 # Table 1 of the paper: output size of each module, millions of operations.
 MODULES = (
-    *((28, 256, 128), (28, 480, 304)),
-    *((14, 512, 73), (14, 512, 88), (14, 512, 100), (14, 528, 119), (14, 832, 170)),
-    *((7, 832, 54), (7, 1024, 71)),
+    (28, 256, 128),
+    (28, 480, 304),
+    (14, 512, 73),
+    (14, 512, 88),
+    (14, 512, 100),
+    (14, 528, 119),
+    (14, 832, 170),
+    (7, 832, 54),
+    (7, 1024, 71),
 )
 
 
@@ -42,7 +48,8 @@ def test_table_1_sizes(form):
 
 def test_auxiliary_classifiers():
     """Section 5: 4x4x512 and 4x4x528 after the pooling, 128 filters, 1024 units; torchvision counts 13,004,888."""
-    plain, full = weightless(form="paper"), weightless(form="paper", auxiliary=True)
+    plain = weightless(form="paper")
+    full = weightless(form="paper", auxiliary=True)
     heads = sum((c + 1) * 128 + (4 * 4 * 128 + 1) * 1024 + 1025 * 1000 for c in (512, 528))
     assert full.count_params() - plain.count_params() == heads
     assert [output.shape for output in full.outputs] == [(None, 1000)] * 3
@@ -60,7 +67,8 @@ def test_auxiliary_classifiers_train_what_lies_before_them():
     model = tfcnn.build("googlenet", (32, 32, 1), 3, auxiliary=True, width=0.1, bn_momentum=0.5)
     losses = [keras.losses.SparseCategoricalCrossentropy(from_logits=True) for _ in range(3)]
     model.compile(keras.optimizers.SGD(0.1), losses, loss_weights=[0, 0, 1])
-    images, labels = np.random.default_rng(0).normal(size=(6, 32, 32, 1)).astype("float32"), np.arange(6) % 3
+    images = np.random.default_rng(0).normal(size=(6, 32, 32, 1)).astype("float32")
+    labels = np.arange(6) % 3
     weights = {name: model.get_layer(name).get_weights()[0] for name in ("logits", "auxiliary1", "auxiliary2")}
     first = model.layers[1].get_weights()[0]
     model.train_on_batch(images, [labels] * 3)
@@ -104,7 +112,9 @@ def test_the_papers_module_and_stem_against_pytorchs_layers(size):
     x = lrn(conv(conv(lrn(x))))
     for _ in range(3):
         x = pool(x)
-        a, b, c = conv(x), conv(conv(x)), conv(conv(x))
+        a = conv(x)
+        b = conv(conv(x))
+        c = conv(conv(x))
         x = torch.cat([a, b, c, conv(F.max_pool2d(x, 3, 1, 1))], 1)
     kernel, bias = next(weights)
     expected = x.mean((2, 3)).numpy() @ kernel + bias
@@ -123,14 +133,16 @@ def test_auxiliary_classifiers_are_torchvisions(tmp_path):
     torch.manual_seed(0)
     reference = torchvision.models.googlenet(num_classes=5, init_weights=False, aux_logits=True).eval()
     save_file(reference.state_dict(), tmp_path / "googlenet.safetensors")
-    seen = {}
-    reference.inception4a.register_forward_hook(lambda *args: seen.update(aux1=reference.aux1(args[-1])))
-    reference.inception4d.register_forward_hook(lambda *args: seen.update(aux2=reference.aux2(args[-1])))
+    auxiliary = {}
+    reference.inception4a.register_forward_hook(lambda *args: auxiliary.update(aux1=reference.aux1(args[-1])))
+    reference.inception4d.register_forward_hook(lambda *args: auxiliary.update(aux2=reference.aux2(args[-1])))
     images = np.random.default_rng(0).normal(size=(2, 72, 88, 3)).astype("float32")
     with torch.no_grad():
         logits = reference(torch.from_numpy(np.moveaxis(images, -1, 1).copy()))
     path = str(tmp_path / "googlenet.safetensors")
     model = tfcnn.build("googlenet", (72, 88, 3), 5, auxiliary=True, weights=path)
-    for found, expected in zip(model.predict_on_batch(images), (logits, seen["aux1"], seen["aux2"]), strict=True):
+    for actual, expected in zip(
+        model.predict_on_batch(images), (logits, auxiliary["aux1"], auxiliary["aux2"]), strict=True
+    ):
         assert expected.std() > 0
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(actual, expected, atol=1e-5)

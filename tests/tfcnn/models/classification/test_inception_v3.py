@@ -68,13 +68,13 @@ def test_the_auxiliary_classifier_is_torchvisions(tmp_path):
     torch.manual_seed(0)
     reference = torchvision.models.inception_v3(num_classes=5, init_weights=False, aux_logits=True).eval()
     save_file(reference.state_dict(), tmp_path / "inception.safetensors")
-    seen = []
-    reference.Mixed_6e.register_forward_hook(lambda *args: seen.append(reference.AuxLogits(args[-1])))
+    auxiliary = []
+    reference.Mixed_6e.register_forward_hook(lambda *args: auxiliary.append(reference.AuxLogits(args[-1])))
     images = np.random.default_rng(0).normal(size=(1, 299, 299, 3)).astype("float32")
     with torch.no_grad():
         logits = reference(torch.from_numpy(np.moveaxis(images, -1, 1).copy()))
     path = str(tmp_path / "inception.safetensors")
     model = tfcnn.build("inception_v3", (299, 299, 3), 5, form="torchvision", auxiliary=True, weights=path)
-    for found, expected in zip(model(images, training=False), (logits, *seen), strict=True):
+    for actual, expected in zip(model(images, training=False), (logits, *auxiliary), strict=True):
         assert expected.std() > 0
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(actual, expected, atol=1e-5)

@@ -44,17 +44,20 @@ def block(drop_path, **options):
 
 def test_drop_path_leaves_out_whole_branches_in_training_and_keeps_the_expectation():
     keras.utils.set_random_seed(0)
-    plain, dropping = block(0), block(0.25)
+    plain = block(0)
+    dropping = block(0.25)
     dropping.set_weights(plain.get_weights() + dropping.get_weights()[len(plain.weights) :])  # the seed's state
     image = np.random.default_rng(0).normal(size=(1, 6, 6, 8)).astype("float32")
     images = np.repeat(image, 2000, axis=0)
     np.testing.assert_array_equal(plain(image, training=False), dropping(image, training=False))
     branch = np.asarray(plain(images[:2], training=True))[:1] - image
-    found = np.asarray(dropping(images, training=True)) - image
-    kept = found.any((1, 2, 3))
-    assert 0.72 < kept.mean() < 0.78
-    np.testing.assert_allclose(found[kept], np.broadcast_to(branch / 0.75, found[kept].shape), rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(found.mean(0), branch[0], rtol=0.05, atol=0.02)
+    branches = np.asarray(dropping(images, training=True)) - image
+    is_kept = branches.any((1, 2, 3))
+    assert 0.72 < is_kept.mean() < 0.78
+    np.testing.assert_allclose(
+        branches[is_kept], np.broadcast_to(branch / 0.75, branches[is_kept].shape), rtol=1e-3, atol=1e-4
+    )
+    np.testing.assert_allclose(branches.mean(0), branch[0], rtol=0.05, atol=0.02)
 
 
 def adds(model):
@@ -97,13 +100,11 @@ def test_tables_of_the_papers(arch):
 
 def test_table_2_of_mobilenet_v2_block_by_block():
     """Input sizes of the 17 depthwise convolutions: t c of the row's input."""
-    found = [
+    actual = [
         (layer.input.shape[1], layer.input.shape[-1], layer.strides[0])
         for layer in weightless("mobilenet_v2").layers
         if isinstance(layer, layers.DepthwiseConv2D)
     ]
-    assert found == [
-        *[(112, 32, 1), (112, 96, 2), (56, 144, 1), (56, 144, 2), (28, 192, 1), (28, 192, 1), (28, 192, 2)],
-        *[(14, 384, 1)] * 4,
-        *[(14, 576, 1), (14, 576, 1), (14, 576, 2), (7, 960, 1), (7, 960, 1), (7, 960, 1)],
-    ]
+    early = [(112, 32, 1), (112, 96, 2), (56, 144, 1), (56, 144, 2), (28, 192, 1), (28, 192, 1), (28, 192, 2)]
+    late = [(14, 576, 1), (14, 576, 1), (14, 576, 2), (7, 960, 1), (7, 960, 1), (7, 960, 1)]
+    assert actual == early + [(14, 384, 1)] * 4 + late

@@ -8,24 +8,20 @@ import tfcnn
 
 @pytest.mark.parametrize(("kernel_size", "pool_size", "filters"), [(3, 2, 8), (5, 3, 4)])
 def test_the_slides_layers_one_after_the_other(kernel_size, pool_size, filters):
-    same = {"padding": "same"}
-    slide = keras.Sequential(
-        [
-            keras.Input((96, 96, 3)),
-            *(Conv2D(filters, kernel_size, **same), Activation("relu"), MaxPooling2D(pool_size)),
-            *(Conv2D(2 * filters, kernel_size, **same), Activation("relu"), MaxPooling2D(pool_size)),
-            *(Conv2D(4 * filters, kernel_size, **same), Activation("relu"), MaxPooling2D(pool_size)),
-            *(AveragePooling2D(pool_size), Flatten()),
-            *(Dense(128), Activation("relu"), Dropout(0.5)),
-            *(Dense(3), Activation("softmax")),
-        ]
-    )
-    choices = {"kernel_size": kernel_size, "pool_size": pool_size, "filters": filters}
-    model = tfcnn.build("lecture_cnn", (96, 96, 3), **choices)
+    slide = keras.Sequential([keras.Input((96, 96, 3))])
+    for factor in (1, 2, 4):
+        slide.add(Conv2D(factor * filters, kernel_size, padding="same"))
+        slide.add(Activation("relu"))
+        slide.add(MaxPooling2D(pool_size))
+    for layer in (AveragePooling2D(pool_size), Flatten(), Dense(128), Activation("relu"), Dropout(0.5)):
+        slide.add(layer)
+    slide.add(Dense(3))
+    slide.add(Activation("softmax"))
+    model = tfcnn.build("lecture_cnn", (96, 96, 3), kernel_size=kernel_size, pool_size=pool_size, filters=filters)
     model.set_weights(slide.get_weights())
     images = np.random.default_rng(0).normal(size=(4, 96, 96, 3)).astype("float32")
-    found = keras.ops.softmax(model(images, training=False))
-    np.testing.assert_allclose(found, slide(images, training=False), rtol=1e-4, atol=1e-6)
+    actual = keras.ops.softmax(model(images, training=False))
+    np.testing.assert_allclose(actual, slide(images, training=False), rtol=1e-4, atol=1e-6)
 
 
 def test_a_pooling_too_large_for_the_image_is_refused():

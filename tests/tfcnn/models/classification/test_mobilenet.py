@@ -7,8 +7,10 @@ from keras import layers
 import tfcnn
 from tfcnn import cost
 
-V1, V2 = keras.applications.MobileNet, keras.applications.MobileNetV2
-SMALL, LARGE = keras.applications.MobileNetV3Small, keras.applications.MobileNetV3Large
+V1 = keras.applications.MobileNet
+V2 = keras.applications.MobileNetV2
+SMALL = keras.applications.MobileNetV3Small
+LARGE = keras.applications.MobileNetV3Large
 
 
 @pytest.mark.slow

@@ -62,7 +62,8 @@ def test_against_pytorchs_layers(stem, first):
     from torch import nn
 
     model = tfcnn.build("nin", (84, 90, 3), 4, width=0.1, stem=stem)
-    modules, channels = [], 3
+    modules = []
+    channels = 3
     for layer in model.layers:
         if isinstance(layer, keras.layers.MaxPooling2D):
             modules.append(nn.MaxPool2d(3, 2, ceil_mode=True))

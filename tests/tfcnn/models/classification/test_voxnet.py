@@ -32,7 +32,8 @@ def test_values():
         return np.where(x > 0, x, 0.1 * x)
 
     def convolve(x, stride):
-        kernel, bias = next(weights), next(weights)
+        kernel = next(weights)
+        bias = next(weights)
         k = kernel.shape[0]
         y = np.zeros((*((n - k) // stride + 1 for n in x.shape[:3]), kernel.shape[-1]))
         for place in np.ndindex(y.shape[:3]):
@@ -46,8 +47,8 @@ def test_values():
     x = x.max(axis=(1, 3, 5)).ravel()
     x = leaky(x @ next(weights) + next(weights))
     expected = x @ next(weights) + next(weights)
-    found = model.predict_on_batch(volume[None].astype("float32"))[0]
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    actual = model.predict_on_batch(volume[None].astype("float32"))[0]
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_three_rates_or_one():

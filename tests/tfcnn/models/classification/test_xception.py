@@ -34,11 +34,11 @@ def test_pooling_of_values_below_zero(form, first, size):
     first = -1 if size % 2 else first
     maps = -1 - np.random.default_rng(0).uniform(size=(1, size, size, 2)).astype("float32")
     inputs = keras.Input(maps.shape[1:])
-    found = keras.Model(inputs, half(inputs, STYLES[form])).predict_on_batch(maps)
-    assert found.shape == (1, 3, 3, 2)
+    actual = keras.Model(inputs, half(inputs, STYLES[form])).predict_on_batch(maps)
+    assert actual.shape == (1, 3, 3, 2)
     for y, x in itertools.product(range(3), range(3)):
         rows, columns = (slice(max(2 * i + first, 0), 2 * i + first + 3) for i in (y, x))
-        np.testing.assert_array_equal(found[0, y, x], maps[0, rows, columns].max((0, 1)))
+        np.testing.assert_array_equal(actual[0, y, x], maps[0, rows, columns].max((0, 1)))
 
 
 @pytest.mark.slow

@@ -15,8 +15,8 @@ def test_the_module_starts_as_the_identity(size, tolerance):
     keras.utils.set_random_seed(0)
     model = tfcnn.build("context_module", (40, 33, 5), 5, size=size)
     maps = np.random.default_rng(0).exponential(size=(2, 40, 33, 5)).astype("float32")
-    found = model.predict_on_batch(maps)
-    np.testing.assert_allclose(found, maps, atol=tolerance)
+    actual = model.predict_on_batch(maps)
+    np.testing.assert_allclose(actual, maps, atol=tolerance)
 
 
 def test_the_module_behind_the_front_end_leaves_its_scores_at_the_start():
@@ -28,7 +28,7 @@ def test_the_module_behind_the_front_end_leaves_its_scores_at_the_start():
     assert (scores > 0).any()
 
 
-def reached(model, layer, pixel, shape):
+def rows_reached(model, layer, pixel, shape):
     """Rows of a layer's map that a bright pixel on black reaches, all weights being positive."""
     for each in model.layers:
         each.set_weights([abs(w) + 0.01 if w.ndim > 1 else 0 * w for w in each.get_weights()])
@@ -40,7 +40,7 @@ def reached(model, layer, pixel, shape):
 
 def test_receptive_fields_of_table_1():
     model = tfcnn.build("context_module", (141, 9, 1), 1)
-    rows = [reached(model, f"layer{n}", 70, (141, 9, 1)) for n in range(1, 9)]
+    rows = [rows_reached(model, f"layer{n}", 70, (141, 9, 1)) for n in range(1, 9)]
     assert [len(r) for r in rows] == [3, 5, 9, 17, 33, 65, 67, 67]
     assert all(r[0] + r[-1] == 140 for r in rows)
 
@@ -52,7 +52,7 @@ def test_the_front_end_sees_380_pixels_around_each_cell_of_eight(form, pixel):
     """VGG's convolutions of 3x3 have strides 1, 2, 4, 8, and 16 made of dilation, fc6 24 cells of 8:
     2 2 + 1 + 2 2 2 + 2 + 3 2 4 + 4 + 3 2 8 + 3 2 16 + 6 32 + 1 = 380."""
     model = tfcnn.build("dilated_vgg16", (256, 256, 1), 2, width=0.001, form=form)
-    rows = reached(model, "logits", pixel, (256, 256, 1))
+    rows = rows_reached(model, "logits", pixel, (256, 256, 1))
     cells = 8 * np.arange(32) + 3.5  # the middle of each cell
     np.testing.assert_array_equal(rows, np.flatnonzero(abs(cells - pixel) <= 379 / 2))
     assert model.output_shape == (None, 32, 32, 2)

@@ -77,18 +77,18 @@ def test_up_sampling_starts_as_bilinear_interpolation(factor, form):
     model = tfcnn.build(f"fcn{stride}s", (64, 64, 3), 3, form=form, **SMALL)
     layer = model.get_layer(f"upscore{factor}")
     maps = np.random.default_rng(0).normal(size=(5, 6, 3)).astype("float32")
-    found = np.array(layer(maps[None]))[0]
+    actual = np.array(layer(maps[None]))[0]
     before = 0 if form == "same" else factor // 2  # without padding the map is larger, half a cell each side
     expected = maps
     for axis in (0, 1):
-        places = (np.arange(found.shape[axis]) - before + 0.5) / factor - 0.5
+        places = (np.arange(actual.shape[axis]) - before + 0.5) / factor - 0.5
         cells = np.arange(maps.shape[axis])
         expected = np.apply_along_axis(lambda line, p=places, c=cells: np.interp(p, c, line), axis, expected)
     inside = slice(before + factor // 2, -(before + factor // 2))  # zeros are mixed in at the border
-    np.testing.assert_allclose(found[inside, inside], expected[inside, inside], atol=1e-5)
+    np.testing.assert_allclose(actual[inside, inside], expected[inside, inside], atol=1e-5)
 
 
-def randomised(model):
+def randomise(model):
     rng = np.random.default_rng(0)
     for layer in model.layers:
         if layer.weights and not layer.name.startswith("upscore"):
@@ -103,11 +103,11 @@ def test_a_stage_starts_with_the_predictions_of_the_one_before(coarse, fine, for
     """Interpolating twice cuts the corners at the coarse cells' centres; farther than a quarter of a cell from them the
     two predictions are the same."""
     shape = (192, 224, 3)
-    source = randomised(tfcnn.build(f"fcn{coarse}s", shape, 4, form=form, **SMALL))
+    source = randomise(tfcnn.build(f"fcn{coarse}s", shape, 4, form=form, **SMALL))
     target = tfcnn.build(f"fcn{fine}s", shape, 4, form=form, **SMALL)
     transfer(source, target)
     image = np.random.default_rng(1).normal(size=(1, *shape)).astype("float32")
-    expected, found = (model.predict_on_batch(image)[0] for model in (source, target))
+    expected, actual = (model.predict_on_batch(image)[0] for model in (source, target))
     assert expected.std() > 0
     first = {"paper": {32: 12.5, 16: -11.5}, "same": {32: 15.5, 16: 7.5}}[form][coarse]
     keep = [abs((np.arange(n) - first) % coarse - coarse / 2) <= coarse / 4 for n in shape[:2]]
@@ -115,11 +115,11 @@ def test_a_stage_starts_with_the_predictions_of_the_one_before(coarse, fine, for
     keep = [k & (np.arange(len(k)) >= edge) & (np.arange(len(k)) < len(k) - edge) for k in keep]
     assert min(map(sum, keep)) > 40
     window = np.ix_(*keep)
-    np.testing.assert_allclose(found[window], expected[window], rtol=1e-4, atol=1e-4 * abs(expected).max())
+    np.testing.assert_allclose(actual[window], expected[window], rtol=1e-4, atol=1e-4 * abs(expected).max())
 
 
 def test_what_a_stage_has_learned_goes_on():
-    source = randomised(tfcnn.build("fcn16s", (64, 64, 3), 4, form="same", **SMALL))
+    source = randomise(tfcnn.build("fcn16s", (64, 64, 3), 4, form="same", **SMALL))
     target = tfcnn.build("fcn8s", (64, 64, 3), 4, form="same", **SMALL)
     transfer(source, target)
     assert np.ptp(source.get_layer("score_pool4").get_weights()[0]) > 0
@@ -133,7 +133,7 @@ def test_what_a_stage_has_learned_goes_on():
 def test_a_classifier_becomes_a_convolution(arch):
     """The middle cell of fc7 sees the whole image at 224 pixels, and is VGG's second hidden layer."""
     small = {"width": 0.02, "depth": 0.3}
-    classifier = randomised(tfcnn.build("vgg16", (224, 224, 3), 7, **small))
+    classifier = randomise(tfcnn.build("vgg16", (224, 224, 3), 7, **small))
     target = tfcnn.build(arch, (224, 224, 3), 4, form="same", **small)
     score = next(layer for layer in target.layers if layer.name in ("score_fr", "logits")).get_weights()[0]
     transfer(classifier, target)
@@ -151,7 +151,7 @@ def test_a_classifier_becomes_a_convolution(arch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "source",
+    "build_source",
     [
         lambda: tfcnn.build("vgg16", (64, 64, 3), 7, width=0.02),  # fc6 of 2x2
         lambda: tfcnn.build("vgg11", (224, 224, 3), 7, width=0.02),
@@ -160,8 +160,9 @@ def test_a_classifier_becomes_a_convolution(arch):
         lambda: tfcnn.build("fcn32s", (64, 64, 3), 5, width=0.02),
     ],
 )
-def test_a_source_that_does_not_fit_is_named_and_changes_nothing(source):
-    source, target = source(), tfcnn.build("fcn16s", (64, 64, 3), 4, width=0.02)
+def test_a_source_that_does_not_fit_is_named_and_changes_nothing(build_source):
+    source = build_source()
+    target = tfcnn.build("fcn16s", (64, 64, 3), 4, width=0.02)
     before = target.get_weights()
     with pytest.raises(ValueError, match=f"{source.name} do not fit those of fcn16s"):
         transfer(source, target)

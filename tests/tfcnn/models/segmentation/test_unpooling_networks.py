@@ -43,9 +43,9 @@ def test_unpooling_uses_the_switches_of_its_own_level(arch, stages, settings):
     parts = keras.Model(
         model.input, [[layer.input[0], before, layer.output] for layer, before in zip(unpooling, befores, strict=True)]
     )
-    for values, before, found in parts(image):
+    for values, before, unpooled in parts(image):
         assert np.max(before) > 0
-        np.testing.assert_array_equal(found, placed(np.array(values), np.array(before)))
+        np.testing.assert_array_equal(unpooled, placed(np.array(values), np.array(before)))
 
 
 def test_sizes_of_segnet():
@@ -99,7 +99,7 @@ def test_decoders_up_sample_by_their_rule(decoder, shape):
     image = np.random.default_rng(0).uniform(size=(1, *shape)).astype("float32")
     before = model.get_layer("stage3").output.shape
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-    code, found = keras.Model(model.input, [model.get_layer("code").output, convolutions[3].input]).predict_on_batch(
+    code, actual = keras.Model(model.input, [model.get_layer("code").output, convolutions[3].input]).predict_on_batch(
         image
     )
     expected = np.zeros((1, *before[1:]), "float32")
@@ -107,7 +107,7 @@ def test_decoders_up_sample_by_their_rule(decoder, shape):
         if decoder == "upsampling" or (y % 2, x % 2) == (0, 0):
             expected[0, y, x, c] = code[0, y // 2, x // 2, c]
     assert code.max() > 0
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(actual, expected)
 
 
 def test_the_number_of_classes_is_left_alone():
@@ -117,8 +117,8 @@ def test_the_number_of_classes_is_left_alone():
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_the_reconstruction_is_linear(decoder):
     model = tfcnn.build("conv_autoencoder", (16, 16, 1), decoder=decoder)
-    found = model(np.random.default_rng(0).normal(size=(2, 16, 16, 1)).astype("float32"))
-    assert np.min(found) < 0 < np.max(found)
+    logits = model(np.random.default_rng(0).normal(size=(2, 16, 16, 1)).astype("float32"))
+    assert np.min(logits) < 0 < np.max(logits)
 
 
 @pytest.mark.slow

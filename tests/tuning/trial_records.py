@@ -1,4 +1,4 @@
-"""Trials that were made by hand, for the report and its pictures."""
+"""Trials written by hand, for the report and its pictures."""
 
 import datetime
 

@@ -7,11 +7,12 @@ import sys
 import unicodedata
 import warnings
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-LONGEST = 30  # characters of a name beside a tick
+LONGEST = 30  # characters of a tick's label
 MISSING = re.compile(r"Glyph (\d+) .* missing from font")
 
 
@@ -21,13 +22,13 @@ def plain(text: str, most: int | None = LONGEST) -> str:
     >>> print(plain("$5_to_$9"), plain("a" * 20 + "b" * 20, 11))
     \$5_to_\$9 aaaaa…bbbbb
     """
-    return shorten(text, most).replace("$", r"\$")
+    return elide(text, most).replace("$", r"\$")
 
 
-def shorten(text: str, most: int | None) -> str:
+def elide(text: str, most: int | None) -> str:
     """The text without control characters and, where it is longer than `most` characters, without its middle.
 
-    >>> shorten("flowers of the alpine meadows", 15)
+    >>> elide("flowers of the alpine meadows", 15)
     'flowers…meadows'
     """
     text = text.encode(errors="replace").decode()
@@ -44,7 +45,7 @@ def plain_names(names: list[str], most: int = LONGEST) -> list[str]:
     return short if len(set(short)) == len(set(names)) else [plain(name, None) for name in names]
 
 
-def save(figure: Figure, target: str | Path | BinaryIO | TextIO, **options: Any) -> None:
+def save(figure: Figure, target: str | Path | TextIO, **options: Any) -> None:
     """`figure.savefig`; signs that the font lacks are named in one line on stderr, not in many warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -59,6 +60,6 @@ def save(figure: Figure, target: str | Path | BinaryIO | TextIO, **options: Any)
         signs = "".join(sorted(missing))
         print(
             f"note: Matplotlib's font lacks {len(missing)} signs of the names and draws boxes for them, "
-            f"{shorten(signs, LONGEST)}: set another font.family in matplotlibrc",
+            f"{elide(signs, LONGEST)}: set another font.family in matplotlibrc",
             file=sys.stderr,
         )
