@@ -175,8 +175,7 @@ class Config:
     early_stop: int = option(0, "stop after this many epochs without a better validation accuracy; 0: never", low=0)
     precision: str = option(
         "auto",
-        "number format; auto: mixed on GPU, and on CPUs that multiply in bfloat16 for networks of dense convolutions, "
-        "not narrowed",
+        "number format; auto: mixed on GPU, and on CPUs that multiply in bfloat16 for networks of dense convolutions",
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
     )
     kernels: str = option(

@@ -25,7 +25,8 @@ LEARNING_RATE_OF = {
     "alexnet": UNNORMALISED,
     "nin": UNNORMALISED,
     "squeezenet": UNNORMALISED,
-    **dict.fromkeys(("unet", "unet3d", "fcn", "segnet", "deconvnet", "dilated"), DENSE_PREDICTION),
+    **dict.fromkeys(("unet", "unet3d", "fcn", "deconvnet", "dilated"), DENSE_PREDICTION),
+    "segnet": {"adamw": 5e-3, "sgd": 0.05},
     "audio": {"adamw": 3e-3, "sgd": 0.03},
     "voxnet": UNNORMALISED,
 }

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfcnn.config import Config
 from tfcnn.models.registry import family_of
-from tfcnn.training.fused_kernels import multiplies_bfloat16
+from tfcnn.training import fused_kernels
 
 # Families of dense convolutions: 1.2 to 1.7 times as fast in bfloat16 on CPUs that multiply in it. Depthwise
 # convolutions, and networks for images of 32 pixels, are not (`python -m benchmarks.train_step`). Nor are narrow
@@ -38,20 +38,25 @@ def choose_dtype_policy(config: Config) -> str:
     """The Keras dtype policy of a run: `config.precision`, or for "auto" one that suits the device.
 
     On a GPU mixed_bfloat16 from compute capability 8.0 on, mixed_float16 from 7.0 on; on a CPU that multiplies in
-    bfloat16 mixed_bfloat16 for networks of `DENSE` families, of their full width or more, that are not `OF_32_PIXELS`;
-    else float32.
+    bfloat16 mixed_bfloat16 for networks of `DENSE` families that are not `OF_32_PIXELS`, narrower ones than published
+    only where they gain by it; else float32.
     """
     if config.precision != "auto":
         return config.precision
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         dense = family_of(config.arch).module in DENSE and config.arch not in OF_32_PIXELS
-        wide = config.overrides["width"] >= 1
-        return "mixed_bfloat16" if dense and wide and multiplies_bfloat16() else "float32"
+        wide_enough = config.overrides["width"] >= 1 or _gains_when_narrow()
+        return "mixed_bfloat16" if dense and wide_enough and fused_kernels.multiplies_bfloat16() else "float32"
     capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
     if capability >= (8, 0):
         return "mixed_bfloat16"
     return "mixed_float16" if capability >= (7, 0) else "float32"
+
+
+def _gains_when_narrow() -> bool:
+    """Whether narrow networks gain by bfloat16, too: on AMD's CPUs and on Intel's with AMX."""
+    return fused_kernels.cpu_has("AuthenticAMD") or fused_kernels.cpu_has("amx_bf16")
 
 
 @contextlib.contextmanager

@@ -370,7 +370,14 @@ def test_automatic_precision_on_cpus(features, onednn, monkeypatch):
     for arch in ("mobilenet", "xception", "lenet5", "nin", "resnet20", "densenet40", "unet3d"):
         assert choose_dtype_policy(Config(arch=arch)) == "float32"
     assert choose_dtype_policy(Config(arch="vgg11", precision="float32")) == "float32"
-    assert choose_dtype_policy(Config(arch="unet", width=0.5)) == "float32"
+
+
+@pytest.mark.parametrize("feature", ["AuthenticAMD", "amx_bf16", "GenuineIntel"])
+def test_narrow_networks_compute_in_bfloat16_where_they_gain_by_it(feature, monkeypatch):
+    monkeypatch.setattr(fused_kernels, "cpu_has", {"avx512_bf16", feature}.__contains__)
+    monkeypatch.setattr(fused_kernels, "onednn", lambda: True)
+    expected = "float32" if feature == "GenuineIntel" else "mixed_bfloat16"
+    assert choose_dtype_policy(Config(arch="unet", width=0.5)) == expected
 
 
 def test_features_of_the_cpu_are_whole_words(tmp_path, monkeypatch):
