@@ -115,6 +115,10 @@ class Data:
             )
         return dataclasses.replace(self, balanced=BalancedOrder(labels, self.seed))
 
+    def of_one_process(self) -> Data:
+        """These data with whole batches, not with a process's part of them."""
+        return dataclasses.replace(self, shard=(0, 1))
+
     @without_autograph
     def train(self, epochs: int = 1, first_epoch: int = 0, first_step: int = 0) -> tf.data.Dataset:
         """The augmented batches of `epochs` epochs from `first_epoch` on, `steps_per_epoch` for each, in one dataset.

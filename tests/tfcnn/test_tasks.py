@@ -14,7 +14,7 @@ from tfcnn.cli.signals import Interrupted
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.export import savedmodel
-from tfcnn.training import precision, recipes
+from tfcnn.training import fused_kernels, recipes
 from tfcnn.training.checkpoint import Checkpoints
 from tfcnn.training.fit import build_model
 from tfcnn.training.progress import Progress
@@ -62,6 +62,12 @@ class Arrays:
 
     def _part(self, part):
         return tf.data.Dataset.from_tensor_slices((self.images[part], self.targets[part])).batch(4)
+
+    def labels(self, split):
+        return None
+
+    def of_one_process(self):
+        return self
 
     def train(self, epochs=1, first_epoch=0, first_step=0):
         return self._part(slice(0, 16)).repeat(epochs).skip(first_step)
@@ -272,7 +278,7 @@ def test_resume_with_every_state_gives_the_uninterrupted_run(run, monkeypatch, t
 
 def test_dense_convolutions_train_in_bfloat16_where_the_cpu_multiplies_in_it(run, capsys, monkeypatch):
     monkeypatch.setattr(savedmodel, "export_savedmodel", lambda *args: None)
-    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(fused_kernels, "multiplies_bfloat16", lambda: True)
     directory = run("segmentation", **UNET | {"epochs": 1, "width": 1})
     assert directory.read_config()["recipe"]["precision"] == "mixed_bfloat16"
     assert "mixed_bfloat16 (--precision float32 for full precision)" in capsys.readouterr().out

@@ -9,7 +9,6 @@ values in the average, 0 and 1: corrected for that as in Adam, by 1 - momentum *
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +36,7 @@ class BatchStatistics(keras.callbacks.Callback):
 
     def __init__(self, data: Data, averages: Callable[[Sequence[keras.Variable]], None] | None = None) -> None:
         super().__init__()
-        self.data = dataclasses.replace(data, shard=(0, 1))  # all workers use the same batches
+        self.data = data.of_one_process()  # all workers use the same batches
         self.averages = averages
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:

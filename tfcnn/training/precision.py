@@ -46,8 +46,10 @@ def choose_dtype_policy(config: Config) -> str:
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         dense = family_of(config.arch).module in DENSE and config.arch not in OF_32_PIXELS
-        wide_enough = config.overrides["width"] >= 1 or _gains_when_narrow()
-        return "mixed_bfloat16" if dense and wide_enough and fused_kernels.multiplies_bfloat16() else "float32"
+        width = config.overrides["width"]  # of --arch-args, it may be a text, which the builder refuses
+        narrow = isinstance(width, int | float) and width < 1
+        gains = fused_kernels.multiplies_bfloat16() and (not narrow or _gains_when_narrow())
+        return "mixed_bfloat16" if dense and gains else "float32"
     capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
     if capability >= (8, 0):
         return "mixed_bfloat16"

@@ -151,7 +151,7 @@ def test_no_stop_leaves_a_trace(family, precision, tmp_path):
 
 @pytest.fixture(scope="module")
 def controls(tmp_path_factory):
-    return Runs(tmp_path_factory.mktemp("controls"), **FAMILIES["dropout, accumulated gradients"])
+    return Runs(tmp_path_factory.mktemp("controls"), **FAMILIES["dropout, accumulated gradients, weighted classes"])
 
 
 @pytest.mark.parametrize("left_out", ["nothing", "seeds", "optimiser", "metrics", "order", "place in the epoch"])
@@ -185,7 +185,7 @@ def test_state_that_a_resume_leaves_out_is_noticed(left_out, controls, monkeypat
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 def test_steps_in_one_call_are_the_steps_one_by_one(precision, tmp_path):
     """Stopped where a call of three ends, which is within the epoch, and continued by calls of two."""
-    runs = Runs(tmp_path, precision=precision, **FAMILIES["dropout, accumulated gradients"])
+    runs = Runs(tmp_path, precision=precision, **FAMILIES["dropout, accumulated gradients, weighted classes"])
     runs.config = dataclasses.replace(runs.config, steps_per_execution="3")
     (runs.folder / "several").mkdir()
     assert differences(runs.whole, runs.run("several")) == []
