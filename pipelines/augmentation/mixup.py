@@ -42,18 +42,14 @@ def mix(
     other_images = tf.roll(images, apart, axis=0)
     other_targets = tf.roll(targets, apart, axis=0)
 
-    def draw_beta(alpha: float) -> tf.Tensor:
-        first, second = tf.unstack(tf.random.stateless_gamma([2, batch], weight_seed, alpha))
-        return tf.math.divide_no_nan(first, first + second)
-
     def average() -> tuple[tf.Tensor, tf.Tensor]:
-        weight = draw_beta(augmentation.mixup)
+        weight = _draw_beta(augmentation.mixup, batch, weight_seed)
         mixed = other_images + weight[:, None, None, None] * (images - other_images)
         return mixed, weight
 
     def paste() -> tuple[tf.Tensor, tf.Tensor]:
         y, x = tf.unstack(tf.random.stateless_uniform([2, batch], box_seed))
-        side = tf.sqrt(1 - draw_beta(augmentation.cutmix))
+        side = tf.sqrt(1 - _draw_beta(augmentation.cutmix, batch, weight_seed))
         inside_y = _span(y, side, height)
         inside_x = _span(x, side, width)
         seen = tf.reduce_mean(tf.cast(inside_y, tf.float32), 1) * tf.reduce_mean(tf.cast(inside_x, tf.float32), 1)
@@ -70,6 +66,12 @@ def mix(
     else:
         mixed, weight = tf.cond(which < 0.5, average, paste)
     return mixed, other_targets + weight[:, None] * (targets - other_targets)
+
+
+def _draw_beta(alpha: float, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Numbers from Beta(alpha, alpha), float32 (count,)."""
+    first, second = tf.unstack(tf.random.stateless_gamma([2, count], seed, alpha))
+    return tf.math.divide_no_nan(first, first + second)
 
 
 def _span(centre: tf.Tensor, share: tf.Tensor, length: int) -> tf.Tensor:

@@ -207,15 +207,22 @@ def fit(
             train_step = devices.prepare(model, [data.fingerprint, _shared_flags(config), epoch, step, rows])
             Loop(model, data, config, keeper, train_step).train(epoch, step, watchers)
         except tf.errors.OpError as error:
-            if "Collective ops is aborted" in str(error):
-                raise TrainingFailed(
-                    f"another worker has stopped or cannot be reached; start all of them again with --resume --out "
-                    f"{config.out}"
-                ) from error
-            if "IteratorGetNext" in str(error):
-                raise TrainingFailed(f"the data cannot be read any more: {describe_fault(config, error)}") from error
-            raise
+            failure = _failure_of(error, config)
+            if failure is None:
+                raise
+            raise failure from error
     return rows
+
+
+def _failure_of(error: tf.errors.OpError, config: Config) -> TrainingFailed | None:
+    """What an error of TensorFlow says of a run whose worker or data failed; None of any other."""
+    if "Collective ops is aborted" in str(error):
+        return TrainingFailed(
+            f"another worker has stopped or cannot be reached; start all of them again with --resume --out {config.out}"
+        )
+    if "IteratorGetNext" in str(error):
+        return TrainingFailed(f"the data cannot be read any more: {describe_fault(config, error)}")
+    return None
 
 
 def _has_whole_best(model: keras.Model, directory: RunDirectory) -> bool:
