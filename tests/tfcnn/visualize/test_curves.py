@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from PIL import Image
 
 from tfcnn.tasks import HEADLINES
@@ -17,21 +16,13 @@ ROWS = [
 
 
 @pytest.fixture
-def figure_of(tmp_path, monkeypatch):
+def figure_of(tmp_path, saved_figures):
     """A function that calls a drawing function and returns the figure that it saves, and the pixels."""
-    figures = []
-    save = Figure.savefig
-
-    def save_and_keep(figure, *arguments, **options):
-        figures.append(figure)
-        save(figure, *arguments, **options)
-
-    monkeypatch.setattr(Figure, "savefig", save_and_keep)
 
     def draw(function, *arguments, **options):
         function(*arguments, tmp_path / "picture.png", **options)
         with Image.open(tmp_path / "picture.png") as picture:
-            return figures[-1], np.asarray(picture.convert("L"))
+            return saved_figures[-1], np.asarray(picture.convert("L"))
 
     return draw
 

@@ -1,26 +1,10 @@
 """Names of classes and runs in pictures, read from matplotlib's figures."""
 
 import numpy as np
-import pytest
-from matplotlib.figure import Figure
 
 from tfcnn.visualize import confusion, curves
 
 ROWS = [{"epoch": 1, "loss": 2.0, "val_loss": 2.5, "accuracy": 0.4, "val_accuracy": 0.5, "learning_rate": 0.01}]
-
-
-@pytest.fixture
-def saved_figures(monkeypatch):
-    """The figures that are saved in this test."""
-    figures = []
-    save_figure = Figure.savefig
-
-    def keep(figure, *arguments, **options):
-        figures.append(figure)
-        save_figure(figure, *arguments, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
 
 
 def test_the_names_of_classes(saved_figures, tmp_path):
