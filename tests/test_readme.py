@@ -18,10 +18,19 @@ def test_every_command_and_architecture_is_named():
     assert set(tfcnn.list_archs()) <= named
 
 
-def test_links_lead_somewhere():
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
-    assert len(links) > 5
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def links_of(page):
+    return [link for link in re.findall(r"\]\(([^)]+)\)", page.read_text()) if "://" not in link]
+
+
+def test_the_readme_has_links():
+    assert len(links_of(ROOT / "README.md")) > 5
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
+def test_links_lead_somewhere(page):
+    assert [link for link in links_of(page) if not (page.parent / link).exists()] == []
 
 
 def test_ci_runs_the_test_command():
