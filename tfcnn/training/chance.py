@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from tfcnn.training.batch_statistics import batch_norms
+
 if TYPE_CHECKING:
     from tfcnn.training.data import Data
 
@@ -93,7 +95,7 @@ class ChanceWarning(keras.callbacks.Callback):
                 f"{words}: the likely cause is the validation split, whose labels or images do not match those of "
                 f"training (python -m pipelines.show --dataset {self.data.name} --split validation --out batch.png)"
             )
-        if any(isinstance(layer, keras.layers.BatchNormalization) for layer in self.model._flatten_layers()):
+        if batch_norms(self.model):
             return (
                 f"{words}: the likely cause is too few steps, after which the statistics of batch norm lag behind the "
                 f"weights (more --epochs, a lower --batch-size)"

@@ -13,6 +13,7 @@ from keras import ops
 
 from tfcnn.graph import in_order, is_head
 from tfcnn.models.registry import family_of
+from tfcnn.training.batch_statistics import batch_norms
 from tfcnn.training.schedules import Schedule
 
 
@@ -116,6 +117,5 @@ def scale_rates(optimizer: keras.optimizers.Optimizer, schedule: Schedule, parts
 
 def set_momentum(model: keras.Model, momentum: float) -> None:
     """Set the share of the old value in the moving statistics of all batch norms of a network."""
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = momentum
+    for layer in batch_norms(model):
+        layer.momentum = momentum
