@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import keras
 
-from tfcnn import losses, metrics
+from tfcnn import losses
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.graph import in_order, is_head
+from tfcnn.metrics import METRICS
 from tfcnn.models.registry import ARCHS, builder_of, family_of
 from tfcnn.training import recipes
 from tfcnn.training.class_weights import ClassWeighted
@@ -113,7 +114,7 @@ def compile_model(
     model.compile(
         optimizer=optimizer,
         loss=loss,
-        metrics=metrics.metrics(task, model.output_shape[-1], std),
+        metrics=METRICS[task](model.output_shape[-1], std),
         jit_compile={"auto": "auto", "on": True, "off": False}[config.jit],
     )
     return peak

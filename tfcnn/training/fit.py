@@ -20,7 +20,7 @@ from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import writing
 from tfcnn.run_directory import RunDirectory
-from tfcnn.tasks import HEADLINES
+from tfcnn.tasks import TASKS
 from tfcnn.training import fused_kernels, recipes
 from tfcnn.training.batch_statistics import BatchStatistics
 from tfcnn.training.callbacks import Keeper, Plateau, uncompiled
@@ -290,7 +290,7 @@ def _watchers(
     """The callbacks that flags ask for, in the order in which they are called."""
     steps = data.steps_per_epoch
     callbacks: list[keras.callbacks.Callback] = [
-        Progress(config.epochs, steps, config.batch_size, HEADLINES[data.task].name)
+        Progress(config.epochs, steps, config.batch_size, TASKS[data.task].headline.name)
     ]
     if average:
         callbacks.append(average)

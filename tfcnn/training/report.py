@@ -7,7 +7,7 @@ from typing import Any
 from tfcnn.config import Config
 from tfcnn.files import writing
 from tfcnn.run_directory import BAD_FILES, RunDirectory
-from tfcnn.tasks import HEADLINES
+from tfcnn.tasks import TASKS
 from tfcnn.training import recipes
 from tfcnn.training.class_weights import describe_classes
 from tfcnn.training.cluster import Worker
@@ -136,7 +136,7 @@ def finish(
         seconds: that the process has worked.
     """
     title = f"{facts['config']['arch']} on {facts['data']['name']}"
-    headline = HEADLINES[facts["data"]["task"]]
+    headline = TASKS[facts["data"]["task"]].headline
     validation = metrics[f"val_{headline.name}"]
     test = metrics[f"test_{headline.name}"]
     with writing(directory.curves) as path:
