@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pipelines
 from tfcnn.cli.parser import Parser, run_main
 from tfcnn.cli.startup import import_tensorflow
+from tfcnn.config import Config
 from tfcnn.errors import BadInput, choose, quote_names
 from tfcnn.files import write_json, writing
-from tfcnn.results import Classes, Evaluation, results_of
+from tfcnn.results import Classes, Evaluation, results_of, title_of
 from tfcnn.run_directory import RunDirectory
-from tfcnn.tasks import TASKS
 from tfcnn.training.data import describe_change, describe_duplicates
+from tfcnn.training.targets import match_masks
 
 if TYPE_CHECKING:
     from pipelines.dataset import Data
@@ -58,7 +59,7 @@ def evaluate(
             lacks, or inputs of another shape or range.
         pipelines.BadData: the data set cannot be loaded.
     """
-    facts = run.check_task("classification").read_config()
+    facts = run.read_config()
     task = facts["data"]["task"]
     results = results_of(task)
     data = load_data_of(facts, data_dir, dataset, channels)
@@ -73,6 +74,7 @@ def evaluate(
     names = facts["data"]["class_names"] or []
     classes = Classes(names, match_classes(data, names))
     model = run.load_model()
+    data = match_masks(data, model)
     scores = results.evaluate(model, data, split, classes)
     result = {
         "split": split,
@@ -84,22 +86,12 @@ def evaluate(
     }
     numbers_file, *picture_files = evaluation_files(run, result)
     write_json(numbers_file, result)
-    title = describe_title(facts["config"]["arch"], task, result)
+    title = title_of(facts["config"]["arch"], task, data.name, split, scores)
     evaluation = Evaluation(model, data, split, classes, result)
     for draw, file in zip(results.pictures.values(), picture_files, strict=True):
         with writing(file) as path:
             draw(evaluation, path, title)
     return result
-
-
-def describe_title(arch: str, task: str, result: dict[str, Any]) -> str:
-    """The title of the pictures of an evaluation: network, data, split and headline."""
-    from pipelines.text import elide
-
-    headline = TASKS[task].headline
-    place = Path(result["dataset"])
-    name = place.name if place.is_absolute() else result["dataset"]
-    return f"{arch} on {elide(name, 30)}, {result['split']}: {headline.form.format(result[headline.name])}"
 
 
 def load_data_of(facts: dict[str, Any], data_dir: str | None, dataset: str | None, channels: str | None) -> Data:
@@ -118,6 +110,7 @@ def load_data_of(facts: dict[str, Any], data_dir: str | None, dataset: str | Non
         on_bad_image=config["on_bad_image"],
         max_bad=config["max_bad"],
         channels=channels or own_channels,
+        mask_values=Config(**config | {"resume": False}).listed_mask_values,
         dataset_module=config.get("dataset_module"),
         sound_length=config.get("sound_length"),
     )

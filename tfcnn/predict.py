@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import tfcnn.trained
 from tfcnn.cli.parser import Parser, parse_count, run_main
-from tfcnn.errors import BadInput
-from tfcnn.results import Options, results_of
+from tfcnn.errors import BadInput, choose
+from tfcnn.files import check_target
+from tfcnn.results import INFERENCES, Options, results_of
 from tfcnn.results.classification import best_classes
+from tfcnn.results.folder import PREDICTIONS
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import TASKS
 
@@ -43,22 +46,42 @@ def check_flag(run: RunDirectory, name: str) -> None:
         raise BadInput(f"--{name} is for runs of {takers}; the run in '{run.path}' is for {task}: leave --{name} out")
 
 
-def main() -> None:
-    parser = Parser(prog="python -m tfcnn.predict", description="What a trained run says of files.")
-    parser.add_argument("run", metavar="RUN", help="run directory of tfcnn.train")
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="image file")
-    parser.add_argument("--top", metavar="N", help="classes to show for an image [3]")
-    arguments = parser.parse_args()
+def read_options(arguments: argparse.Namespace) -> Options:
+    """The flags of a command line. Raises BadInput."""
     options = Options()
     if arguments.top is not None:
         options = options._replace(top=parse_count("--top", arguments.top))
+    if arguments.out is not None:
+        options = options._replace(out=check_target(arguments.out, PREDICTIONS))
+    if arguments.inference is not None:
+        inference = choose("inference", arguments.inference, INFERENCES, flag="--inference")
+        options = options._replace(inference=inference)
+    return options
+
+
+def main() -> None:
+    parser = Parser(prog="python -m tfcnn.predict", description="What a trained run says of files.")
+    parser.add_argument("run", metavar="RUN", help="run directory of tfcnn.train")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="image file; .wav of sounds; .npz with x or images")
+    parser.add_argument("--top", metavar="N", help="classification: classes to show for an image [3]")
+    parser.add_argument("--out", metavar="DIR", help="segmentation, reconstruction: folder to write pictures to")
+    parser.add_argument(
+        "--inference",
+        metavar="{" + ",".join(INFERENCES) + "}",
+        help="segmentation: the whole image at the network's size, or windows of that size at the image's scale "
+        f"[{INFERENCES[0]}]",
+    )
+    arguments = parser.parse_args()
+    options = read_options(arguments)
     run = RunDirectory.open(arguments.run).check_finished()
     for name in Options._fields:
         if getattr(arguments, name) is not None:
             check_flag(run, name)
-    results = results_of(run.check_task("classification").read_config()["data"]["task"])
+    results = results_of(run.read_config()["data"]["task"])
     for line in results.predict(tfcnn.trained.load(run), arguments.images, options):
-        print(line)
+        print(line, flush=True)
+    if options.out is not None:
+        print(f"written   {options.out}")
 
 
 if __name__ == "__main__":

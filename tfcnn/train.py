@@ -78,6 +78,7 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
                 report.leave_to_chief(devices.worker)
                 return chosen
             metrics = evaluate_best(model, data, rows, directory)
+            report.draw_sheet(model, data, facts, directory)
             export_savedmodel(model, directory.saved_model, facts["data"])
             report.finish(metrics, facts, rows, directory, seconds=time.monotonic() - started)
     return directory

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
+    from pipelines.inputs import Example
+
 BATCH = 32  # examples that the network gets at once
 
 # NumPy, Keras and TensorFlow are imported in functions: a path that is no run is refused without the wait for them.
@@ -67,11 +69,12 @@ class Trained:
         return self.inputs.from_arrays(images)
 
     def predict(self, examples: Any) -> np.ndarray:
-        """What the network says of raw examples, or of image files.
+        """What the network says of raw examples, or of files.
 
         Args:
-            examples: arrays as for `preprocess`; or the path of a file, or a sequence of paths. Files are read as in
-                training, and refused as there.
+            examples: arrays as for `preprocess`; or the path of a file, or a sequence of paths: images, .wav for
+                sounds, or .npz, whose array x or images has several examples. Files are read as in training, and
+                refused as there.
 
         Returns:
             By task: probabilities float32 (batch, classes), or (batch, height, width, classes) of a segmentation; of a
@@ -88,8 +91,17 @@ class Trained:
             inputs = self.preprocess(examples)
             parts = [inputs[first : first + BATCH] for first in range(0, max(len(inputs), 1), BATCH)]
             return np.concatenate([self._answer(part) for part in parts])
-        batches = self.inputs.from_files(self.inputs.examine_files(paths), BATCH)
-        return np.concatenate([self._answer(batch) for batch in batches])
+        return self.predict_examples(self.inputs.open(paths))
+
+    def predict_examples(self, examples: Sequence[Example]) -> np.ndarray:
+        """What the network says of examples that `inputs.open` has opened, as `predict`."""
+        import numpy as np
+
+        return np.concatenate([self._answer(batch) for batch in self.inputs.batches(examples, BATCH)])
+
+    def predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """What the network says of values 0 ... 255 (batch, ..., channels) of any size, as `predict`."""
+        return self._answer(self.inputs.from_pixels(pixels))
 
     def _answer(self, inputs: np.ndarray) -> np.ndarray:
         """The outputs for one batch of standardised inputs."""

@@ -68,6 +68,7 @@ def _contents_of(arrays: npz.Arrays) -> Contents:
         fingerprint=arrays.fingerprint,
         duplicates=arrays.duplicates,
         notes=arrays.notes,
+        sample_rate=arrays.sample_rate,
     )
 
 

@@ -44,6 +44,8 @@ def export_savedmodel(model: keras.Model, path: str | Path, facts: dict[str, Any
     import keras
     import tensorflow as tf
 
+    from pipelines.inputs import lowest_value
+
     shape = tuple(facts["image_shape"])
     low, high = facts["value_range"]
     mean = tf.constant(facts["mean"], tf.float32)
@@ -60,7 +62,7 @@ def export_savedmodel(model: keras.Model, path: str | Path, facts: dict[str, Any
         return served.ready(run_network(examples))
 
     def serve_in_range(examples: tf.Tensor) -> Outputs:
-        return serve_ready(standardise(check_range(examples, low, high)))
+        return serve_ready(standardise(check_range(examples, lowest_value(shape, (low, high)), high)))
 
     def run_on_pixels(pixels: tf.Tensor, low: float, high: float) -> tf.Tensor:
         return run_network(standardise(pixels, low, high))

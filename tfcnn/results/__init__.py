@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from pipelines.dataset import Data
-    from pipelines.inputs import Inputs
+    from pipelines.inputs import Example, Inputs
 
 Scores = dict[str, Any]
 Facts = Mapping[str, Any]  # of the training data, as config.json keeps them
 Outputs = dict[str, Any]  # of an exported endpoint: tensors by name
+INFERENCES = ("resize", "tile")  # the first is the default
 
 
 class Classes(NamedTuple):
@@ -64,9 +65,13 @@ class Options(NamedTuple):
 
     Attributes:
         top: classes to show for an image.
+        out: the folder to write.
+        inference: how an image of another size than the network's is segmented: "resize" or "tile".
     """
 
     top: int = 3
+    out: Path | None = None
+    inference: str = INFERENCES[0]
 
 
 class Network(Protocol):
@@ -77,8 +82,11 @@ class Network(Protocol):
     class_names: tuple[str, ...]
     inputs: Inputs  # reads files and arrays as the run's evaluation does
 
-    def predict(self, examples: Any) -> np.ndarray:
-        """What the network says of files or arrays, as `Results.answer` puts it."""
+    def predict_examples(self, examples: Sequence[Example]) -> np.ndarray:
+        """What the network says of examples that `inputs.open` has opened, as `Results.answer` puts it."""
+
+    def predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """What the network says of values 0 ... 255 (batch, ...), as `Results.answer` puts it."""
 
 
 class Served(NamedTuple):
@@ -122,3 +130,12 @@ class Results(NamedTuple):
 def results_of(task: str) -> Results:
     """The results of a task: `RESULTS` of its file."""
     return importlib.import_module(TASKS[task].results).RESULTS
+
+
+def title_of(arch: str, task: str, dataset: str, split: str, scores: Scores) -> str:
+    """The title of a picture of an evaluation: network, data, split and headline."""
+    from pipelines.text import elide
+
+    headline = TASKS[task].headline
+    name = Path(dataset).name if Path(dataset).is_absolute() else dataset
+    return f"{arch} on {elide(name, 30)}, {split}: {headline.label} {headline.form.format(scores[headline.name])}"

@@ -114,10 +114,11 @@ def best_classes(probabilities: np.ndarray, names: Sequence[str], top: int) -> l
 
 def predict(network: Network, paths: Sequence[str], options: Options) -> Iterator[str]:
     """For each file a line: its path, and the most probable classes."""
-    width = max(map(len, paths))
-    for path, probabilities in zip(paths, network.predict(paths), strict=True):
+    examples = network.inputs.open(paths)
+    width = max(len(example.name) for example in examples)
+    for example, probabilities in zip(examples, network.predict_examples(examples), strict=True):
         classes = best_classes(probabilities, network.class_names, options.top)
-        yield f"{path:{width}}  " + "  ".join(f"{name} {probability:.1%}" for name, probability in classes)
+        yield f"{example.name:{width}}  " + "  ".join(f"{name} {probability:.1%}" for name, probability in classes)
 
 
 def serve(model: keras.Model, facts: Facts) -> Served:
