@@ -56,10 +56,38 @@ def mean_average_precision(
     }
 
 
+def precision_recall(
+    predictions: Sequence[Boxes], truths: Sequence[Boxes], label: int, threshold: float = 0.5, most: int = 100
+) -> np.ndarray:
+    """The best precision of a class's detections at each of the recalls 0, 0.01, ... 1 or a larger one: float64 (101,).
+
+    Its mean is the average precision of `mean_average_precision`. The arguments are as there; NaN without a true box.
+    """
+    hits, count = _ranked_hits(predictions, truths, label, [threshold], most)
+    return _best_precisions(hits[0], count) if count else np.full(101, np.nan)
+
+
+def count_hits(prediction: Boxes, truth: Boxes, threshold: float) -> int:
+    """The detections of an image that take a box of their class, as in `mean_average_precision`."""
+    hits = 0
+    for label in np.unique(np.asarray(truth["labels"])):
+        ranked, _ = _ranked_hits([prediction], [truth], int(label), [threshold], len(np.asarray(prediction["labels"])))
+        hits += int(ranked.sum())
+    return hits
+
+
 def _average_precisions(
     predictions: Sequence[Boxes], truths: Sequence[Boxes], label: int, thresholds: Sequence[float], most: int
 ) -> list[float]:
     """The average precision of one class at each threshold."""
+    hits, count = _ranked_hits(predictions, truths, label, thresholds, most)
+    return [float(_best_precisions(row, count).mean()) for row in hits]
+
+
+def _ranked_hits(
+    predictions: Sequence[Boxes], truths: Sequence[Boxes], label: int, thresholds: Sequence[float], most: int
+) -> tuple[np.ndarray, int]:
+    """Whether each detection of a class takes a box, bool (thresholds, detections), the best first; and the boxes."""
     all_scores = []
     all_hits = []  # of each image (thresholds, detections)
     count = 0
@@ -73,7 +101,7 @@ def _average_precisions(
         all_hits.append(np.array(hits).reshape(len(thresholds), -1))
         count += len(true_boxes)
     order = np.argsort(-np.concatenate(all_scores), kind="stable")
-    return [_interpolate(row[order], count) for row in np.concatenate(all_hits, axis=1)]
+    return np.concatenate(all_hits, axis=1)[:, order], count
 
 
 def _is_of_class(image: Boxes, label: int) -> np.ndarray:
@@ -99,13 +127,13 @@ def _match(ious: np.ndarray, threshold: float) -> list[bool]:
     return hits
 
 
-def _interpolate(hits: np.ndarray, boxes: int) -> float:
-    """Mean over the recalls 0, 0.01, ... 1 of the best precision at that recall or beyond, 0 where there is none."""
+def _best_precisions(hits: np.ndarray, boxes: int) -> np.ndarray:
+    """The best precision at each of the recalls 0, 0.01, ... 1 or beyond, 0 where there is none: float64 (101,)."""
     if len(hits) == 0:
-        return 0.0
+        return np.zeros(101)
     true_positives = np.cumsum(hits)
     recall = true_positives / boxes
     precision = true_positives / np.arange(1, len(hits) + 1)
     best_beyond = np.maximum.accumulate(precision[::-1])[::-1]
     index = np.searchsorted(recall, np.linspace(0, 1, 101), side="left")
-    return float(np.append(best_beyond, 0.0)[index].mean())
+    return np.append(best_beyond, 0.0)[index]

@@ -25,9 +25,12 @@ from tfcnn.layers.pooling.max_unpooling import (
     MaxUnpoolingLike2D,
     MaxUnpoolingLike3D,
 )
+from tfcnn.layers.pooling.roi_pooling import RoIPooling2D
 from tfcnn.layers.pooling.subsampling import Subsampling2D
 from tfcnn.layers.reshaping.crop_like import CropLike
 from tfcnn.layers.reshaping.padding import Padding1D, Padding2D, Padding3D
+from tfcnn.layers.reshaping.split_batch import SplitBatch
+from tfcnn.layers.reshaping.warping import WarpRegions2D
 
 __all__ = [
     "BedOfNails1D",
@@ -59,8 +62,11 @@ __all__ = [
     "Padding1D",
     "Padding2D",
     "Padding3D",
+    "RoIPooling2D",
     "SpatiallySeparableConv2D",
+    "SplitBatch",
     "Subsampling2D",
+    "WarpRegions2D",
     "constraints",
     "initializers",
     "separate",

@@ -64,6 +64,20 @@ DEFAULT: dict[str, dict[str, Any]] = {
     "reconstruction": {"epochs": 60, "batch_size": 16},
     "audio": {"epochs": 30, "batch_size": 16},
     "voxnet": {"epochs": 40, "batch_size": 16},
+    "fast_rcnn": {
+        "aa": "none",
+        "epochs": 20,
+        "batch_size": 8,
+        "arch_args": {"backbone": "resnet18", "stride": 8, "pool_size": 4, "units": 256, "hidden": 1, "dropout": 0.0},
+        "width": 0.25,
+    },
+    "rcnn": {
+        "aa": "none",
+        "epochs": 12,
+        "batch_size": 8,
+        "loss": "cross_entropy",
+        "arch_args": {"backbone": "resnet20", "crop": 32},
+    },
 }
 
 PUBLISHED = {"warmup_epochs": 0.0, "smoothing": 0.0, "weight_decay": 0.0}
