@@ -246,13 +246,13 @@ class MultiTask(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         classes = (y_pred.shape[-1] - 1) // 5
         label = ops.cast(y_true[..., 0], "int32")  # (batch, ...)
-        values = -ops.sum(ops.one_hot(label, classes + 1) * ops.log_softmax(y_pred[..., : classes + 1]), axis=-1)
+        one_hot = ops.one_hot(label, classes + 1, dtype=y_pred.dtype)  # all 0 for -1
+        values = -ops.sum(one_hot * ops.log_softmax(y_pred[..., : classes + 1]), axis=-1)
         if self.balance:
-            of_class = ops.one_hot(ops.where(label == classes, -1, label), classes)  # (batch, ..., K), 0 for background
             deltas = ops.reshape(y_pred[..., classes + 1 :], (*ops.shape(label), classes, 4))
             distance = ops.abs(deltas - y_true[..., None, 1:])
             smooth_l1 = ops.where(distance < 1, distance * distance / 2, distance - 0.5)
-            values = values + self.balance * ops.sum(of_class[..., None] * smooth_l1, axis=(-2, -1))
+            values = values + self.balance * ops.sum(one_hot[..., :-1, None] * smooth_l1, axis=(-2, -1))
         valid = ops.cast(label >= 0, values.dtype)
         regions = tuple(range(1, len(values.shape)))
         return ops.divide_no_nan(ops.sum(valid * values, axis=regions), ops.sum(valid, axis=regions))

@@ -100,6 +100,10 @@ class Proposals:
             print(f"proposals  {mean:.0f} for each of {size:,} {split} images, in {seconds}", flush=True)
         return regions
 
+    def put(self, split: str, regions: list[np.ndarray]) -> None:
+        """Set the regions float32 (r, 4) of each image of a split, in place of those of selective search."""
+        self._regions[split] = regions
+
     def truths(self, data: Images, split: str) -> list[Box]:
         """The true "boxes" float32 (n, 4) and "labels" int32 (n,) of each image, without padding."""
 
