@@ -6,7 +6,6 @@ Proposals are computed by selective search on the image at the network's size.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from pipelines.dataset import Data
+    from tfcnn.detection.metrics import Curve
 
 SHOWN = 0.5  # least score of a detection that is drawn and printed
 SHEET_TEXT = 1 / 14  # height of the letters in the panels of a sheet, which are small
@@ -54,7 +54,7 @@ def evaluate(model: keras.Model, data: Data, split: str, classes: Classes) -> Sc
     overall = mean_average_precision(detections, truths)
     half = mean_average_precision(detections, truths, [0.5])
     counts = [sum(int((truth["labels"] == label).sum()) for truth in truths) for label in range(len(names))]
-    present = [label for label, count in enumerate(counts) if count]
+    curves = precision_recall(detections, truths)
     return {
         "map50": half["ap50"],
         "map": overall["map"],
@@ -62,9 +62,7 @@ def evaluate(model: keras.Model, data: Data, split: str, classes: Classes) -> Sc
         "ap": {name: overall["per_class"].get(label) for label, name in enumerate(names)},
         "boxes": dict(zip(names, counts, strict=True)),
         "detections": sum(len(row["scores"]) for row in detections),
-        "precision_recall": {
-            names[label]: precision_recall(detections, truths, label).round(4).tolist() for label in present
-        },
+        "precision_recall": {names[label]: best_precisions(curve) for label, curve in curves.items()},
         "class_names": names,
         "sheet": [list(row) for row in rank([f1(row, truth) for row, truth in zip(detections, truths, strict=True)])],
     }
@@ -77,13 +75,26 @@ def in_classes_of_run(truth: Mapping[str, np.ndarray], classes: Classes) -> dict
     return {"boxes": truth["boxes"], "labels": np.asarray(classes.numbers, "int32")[truth["labels"]]}
 
 
+def best_precisions(curve: Curve) -> list[float]:
+    """The best precision at each of the recalls 0, 0.01 ... 1 or beyond, 0 where there is none."""
+    import numpy as np
+
+    beyond = np.maximum.accumulate(curve.precision[::-1])[::-1]
+    places = np.searchsorted(curve.recall, np.linspace(0, 1, 101))
+    return np.append(beyond, 0.0)[places].round(4).tolist()
+
+
 def f1(detections: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> float:
     """Twice the hits over the boxes and the detections of an image, at IoU 0.5 and score 0.5; 1 if it has neither."""
-    from tfcnn.detection.metrics import count_hits
+    from tfcnn.detection.metrics import precision_recall
 
     shown = {name: values[detections["scores"] >= SHOWN] for name, values in detections.items()}
     both = len(shown["labels"]) + len(truth["labels"])
-    return 2 * count_hits(shown, truth, 0.5) / both if both else 1.0
+    hits = 0.0
+    for label, curve in precision_recall([shown], [truth]).items():
+        recall = curve.recall[-1] if len(curve.recall) else 0.0
+        hits += recall * (truth["labels"] == label).sum()
+    return float(2 * hits / both) if both else 1.0
 
 
 def describe(result: Scores) -> str:
@@ -182,26 +193,26 @@ def examine(model: keras.Model, inputs: np.ndarray, facts: Facts) -> np.ndarray:
 def predict(network: Network, paths: Sequence[str], options: Options) -> Iterator[str]:
     """For each file a line: its path, and its detections, the best first.
 
-    With --out for each image a picture with its boxes, and detections.json, COCO's results format, which has those of
-    lower scores too. Boxes are in pixels of the file.
+    With --out for each image a picture with its boxes, and detections.json in the form of COCO's results, which has
+    those of lower scores too; its image_id is the path. Boxes are in pixels of the file.
     """
-    from tfcnn.detection.coco import to_coco
+    from tfcnn.detection.coco import write_results
 
     examples = network.inputs.open(paths)
     names = name_outputs([example.name for example in examples], (".png",))
     width = max(len(example.name) for example in examples)
-    entries: list[dict[str, Any]] = []
+    all_detections: list[dict[str, np.ndarray]] = []
     with contextlib.ExitStack() as stack:
         folder = None if options.out is None else stack.enter_context(writing_predictions(options.out))
-        for number, (example, (name,)) in enumerate(zip(examples, names, strict=True), start=1):
+        for example, (name,) in zip(examples, names, strict=True):
             pixels = network.inputs.pixels(example)
             detections = detect_in(network, pixels)
-            entries += to_coco(detections, number, example.name, network.class_names)
+            all_detections.append(detections)
             if folder is not None:
                 write_picture(pixels, labelled(detections, network.class_names), folder / name)
             yield f"{example.name:{width}}  {_words(detections, network.class_names)}"
         if folder is not None:
-            (folder / "detections.json").write_text(json.dumps(entries, indent=1))
+            write_results(folder / "detections.json", all_detections, [example.name for example in examples])
 
 
 def detect_in(network: Network, pixels: np.ndarray) -> dict[str, np.ndarray]:

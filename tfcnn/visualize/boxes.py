@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from pipelines.text import elide
 
@@ -35,6 +35,12 @@ class Labelled(NamedTuple):
 def colour_of(number: int) -> str:
     """The colour of a class, as #rrggbb; classes beyond the tenth repeat them."""
     return COLOURS[number % len(COLOURS)]
+
+
+def is_light(colour: str) -> bool:
+    """Whether black is easier to read on a colour #rrggbb than white, by the luma of ITU-R BT.601."""
+    red, green, blue = ImageColor.getrgb(colour)[:3]
+    return 0.299 * red + 0.587 * green + 0.114 * blue > 140
 
 
 def draw_boxes(image: np.ndarray, boxes: Sequence[Labelled], text: float = TEXT) -> np.ndarray:
@@ -69,7 +75,8 @@ def draw_boxes(image: np.ndarray, boxes: Sequence[Labelled], text: float = TEXT)
         place = _place(rectangle, (right - left + 2 * line, bottom - top + 2 * line), canvas.size, taken)
         taken.append(place)
         draw.rectangle(place, fill=colour_of(row.number), outline="white")
-        draw.text((place[0] + line - left, place[1] + line - top), words, "white", font)
+        ink = "black" if is_light(colour_of(row.number)) else "white"
+        draw.text((place[0] + line - left, place[1] + line - top), words, ink, font)
     return np.asarray(canvas)
 
 
