@@ -21,6 +21,7 @@ def model():
     arguments = {"auxiliary": True, "width": 0.05, "depth": 0.1, "dropout": 0.0, "auxiliary_dropout": 0.0}
     network = with_auxiliary(tfcnn.build("googlenet", (16, 16, 1), 3, **arguments), CONFIG)
     compile_model(network, CONFIG, steps_per_epoch=1)
+    network.run_eagerly = True  # tracing takes ten times as long
     return network
 
 
