@@ -36,7 +36,8 @@ def read_contents(name: str, task: str | None, reading: Reading) -> Contents:
     if reading.channels != "auto" and not arrays:
         raise BadData(f"--channels {reading.channels} is for an .npz file, and '{name}' is none: leave it out")
     if not catalogue.is_path(name):
-        builder = catalogue.prepare_builder(name, reading.data_dir, reading.dataset_module)
+        versioned = catalogue.choose_version(name, task)
+        builder = catalogue.prepare_builder(versioned, reading.data_dir, reading.dataset_module)
         return tfds.read_builder(builder, name, task, reading.memory, reading.mask_values)
     if arrays:
         contents = _contents_of(npz.read_npz(name, reading.channels, reading.mask_values))
