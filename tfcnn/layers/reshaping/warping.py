@@ -39,27 +39,39 @@ class WarpRegions2D(keras.layers.Layer):
     """
 
     def __init__(self, size: PerAxis, context: float = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # bfloat16 does not hold the pixels of a region
         self.size = as_tuple(size, 2, "size")
         self.context = as_number(context)
-        if not 0 <= self.context < min(self.size) / 2:
+        if isinstance(context, bool) or not 0 <= self.context < min(self.size) / 2:
             raise ValueError(f"context must be 0 or more and below half of {min(self.size)} pixels, got {context}")
 
     def call(self, inputs: Any) -> Any:
         images, regions = inputs
-        regions = ops.stop_gradient(ops.cast(regions, "float32"))
-        _, height, width, _ = ops.shape(images)
-        down = ops.cast(self._weights(regions[..., 1], regions[..., 3], height, self.size[0]), images.dtype)
-        across = ops.cast(self._weights(regions[..., 0], regions[..., 2], width, self.size[1]), images.dtype)
-        rows = ops.einsum("brsy,byxc->brsxc", down, images)
-        return ops.einsum("brtx,brsxc->brstc", across, rows)
+        images = ops.cast(images, self.compute_dtype)
+        regions = ops.stop_gradient(ops.cast(regions, self._dtype_of_places))
+        _, height, width, channels = ops.shape(images)
+        down = self._weights(regions[..., 1], regions[..., 3], height, self.size[0])
+        across = self._weights(regions[..., 0], regions[..., 2], width, self.size[1])
+        batch, count = ops.shape(regions)[:2]
+        rows = ops.matmul(
+            ops.reshape(down, (batch, count * self.size[0], height)),
+            ops.reshape(images, (batch, height, width * channels)),
+        )
+        rows = ops.reshape(rows, (batch, count, self.size[0], width, channels))
+        return ops.matmul(across[:, :, None], rows)  # (b, r, 1, t, x) @ (b, r, s, x, c)
+
+    @property
+    def _dtype_of_places(self) -> str:
+        return "float64" if self.compute_dtype == "float64" else "float32"
 
     def _weights(self, first: Any, last: Any, length: Any, size: int) -> Any:
         """The share of each pixel along an axis in each pixel of a warped region: (batch, r, size, length)."""
         step = (last - first) / (size - 2 * self.context)  # pixels of the image to a pixel of the region
-        places = first[..., None] + (ops.arange(size, dtype="float32") + 0.5 - self.context) * step[..., None] - 0.5
-        distance = ops.abs(places[..., None] - ops.arange(length, dtype="float32"))
-        return ops.where(step[..., None, None] > 0, ops.maximum(1 - distance, 0), 0.0)
+        pixels = ops.arange(size, dtype=step.dtype) + 0.5 - self.context
+        places = first[..., None] + pixels * step[..., None] - 0.5
+        distance = ops.abs(places[..., None] - ops.cast(ops.arange(length), step.dtype))
+        weights = ops.where(step[..., None, None] > 0, ops.maximum(1 - distance, 0), ops.zeros_like(distance))
+        return ops.cast(weights, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         images, regions = input_shape
