@@ -68,8 +68,9 @@ DEFAULT: dict[str, dict[str, Any]] = {
         "aa": "none",
         "epochs": 20,
         "batch_size": 8,
-        "arch_args": {"backbone": "resnet18", "stride": 8, "pool_size": 4, "units": 256, "hidden": 1, "dropout": 0.0},
-        "width": 0.25,
+        "width": 0.5,
+        "depth": 2.0,
+        "arch_args": {"backbone": "resnet18", "stride": 4, "units": 512, "hidden": 1, "dropout": 0.3},
     },
     "rcnn": {
         "aa": "none",
