@@ -22,6 +22,7 @@ class Task(NamedTuple):
         results: the module of tfcnn.results that says what comes of its networks.
         each_epoch: the metric that stands for it in history.csv, where the headline is known at the end only.
         hooks: the module of tfcnn.training that says what its training has besides the loop.
+        priced: what tfcnn.cost counts operations for.
     """
 
     losses: tuple[str, ...]
@@ -29,6 +30,7 @@ class Task(NamedTuple):
     results: str
     each_epoch: Headline | None = None
     hooks: str = "tfcnn.training.hooks"
+    priced: str = "an image"
 
     @property
     def watched(self) -> Headline:
@@ -58,6 +60,7 @@ TASKS: dict[str, Task] = {
         results="tfcnn.results.detection",
         each_epoch=Headline("region_accuracy", "accuracy of regions", "{:.2%}"),
         hooks="tfcnn.training.detection",
+        priced="an image with one region",
     ),
 }
 IGNORE_LABEL = 255  # positions with this label do not count, as in PASCAL VOC's and Cityscapes' masks

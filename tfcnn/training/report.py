@@ -56,8 +56,9 @@ def _data(data: dict[str, Any]) -> list[str]:
 def _network(config: Config, facts: dict[str, Any]) -> list[str]:
     cost = facts["cost"]
     weights = facts["weights"]
+    priced = TASKS[facts["data"]["task"]].priced
     lines = [
-        f"network    {config.arch}: {cost['parameters']:,} parameters, {cost['macs'] / 1e6:,.1f} million MACs an image"
+        f"network    {config.arch}: {cost['parameters']:,} parameters, {cost['macs'] / 1e6:,.1f} million MACs {priced}"
     ]
     if weights["loaded"]:
         lines.append(f"weights    {weights['loaded']}")
