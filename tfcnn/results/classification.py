@@ -132,7 +132,8 @@ def draw_ranked(evaluation: Evaluation, path: Path, title: str) -> None:
         panels.setdefault(row.group, []).append(sheet.as_picture(share))
         titles.setdefault(row.group, []).append(words)
     rows = [sheet.Row(group, panels[group], titles[group]) for group in panels]
-    sheet.draw_sheet(rows, path, title=title, note="by the probability of the true class")
+    note = "by the probability of the true class" + sheet.DESCRIPTIONS.get(inputs.ndim, "")
+    sheet.draw_sheet(rows, path, title=title, note=note)
 
 
 def answer(outputs: np.ndarray, facts: Facts) -> np.ndarray:

@@ -18,6 +18,8 @@ TITLE = 0.3  # inches, for the titles of a row
 LONGEST_TITLE = 30  # characters of a line
 LONGEST = 22  # characters of a name in the legend
 LEGEND_COLUMNS = 4
+# By the axes of a batch: how `as_picture` draws what is no image.
+DESCRIPTIONS = {3: "; spectra over time, low tones below, of 80 dB", 5: "; of each volume the slice of most contrast"}
 Colour = tuple[float, float, float]
 
 
