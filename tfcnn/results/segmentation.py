@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 24  # in a sheet's legend
 WRONG = (0.85, 0.1, 0.1)  # colour of wrong pixels
+LIGHTER = 0.6  # exponent of the palette's shares: VOC's dark red of class 8 is hardly seen on black
 
 
 def count_pixels(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -81,7 +82,7 @@ def evaluate(model: keras.Model, data: Data, split: str, classes: Classes) -> Sc
     Returns:
         dict: "mean_iou", "pixel_accuracy"; by the name of a class "iou" (None of one that neither the masks nor the
         predictions have), "recall" and "pixels" (those of the masks); "class_names", "confusion" (a list of lists of
-        pixels; row: true class, column: predicted), and "sheet": the worst, the median and the best images by their
+        pixels; row: true class, column: predicted), and "ranked": the worst, the median and the best images by their
         own mean IoU, as lists of [group, number in the split, mean IoU].
     """
     import numpy as np
@@ -106,7 +107,7 @@ def evaluate(model: keras.Model, data: Data, split: str, classes: Classes) -> Sc
         "pixels": dict(zip(names, pixels.tolist(), strict=True)),
         "class_names": names,
         "confusion": matrix.tolist(),
-        "sheet": [list(ranked) for ranked in rank(own_ious)],
+        "ranked": [list(ranked) for ranked in rank(own_ious)],
     }
 
 
@@ -168,14 +169,15 @@ def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
 
     data = evaluation.data
     names = evaluation.classes.names
-    ranked = [Ranked(*row) for row in evaluation.scores["sheet"]]
+    ranked = [Ranked(*row) for row in evaluation.scores["ranked"]]
     inputs, targets = fetch_examples(data, evaluation.split, [row.number for row in ranked])
     truths = _number_table(evaluation.classes)[targets]
     predictions = evaluation.model.predict_on_batch(inputs).argmax(-1).astype(np.uint8)
     images = (inputs * np.asarray(data.std) + np.asarray(data.mean)).clip(0, 1)
     match = match_map(evaluation.model, data.image_shape[:-1])
-    colours = voc_palette() / 255
-    rows = []
+    colours = (voc_palette() / 255) ** LIGHTER
+    note = "of each volume the slice with most of its classes" if targets.ndim == 4 else ""
+    rows: list[sheet.Row] = []
     for row, image, truth, prediction in zip(ranked, images, truths, predictions, strict=True):
         image = image if match is None else image[np.ix_(*match.places)]
         if truth.ndim == 3:
@@ -183,17 +185,18 @@ def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
             image, truth, prediction = image[middle], truth[middle], prediction[middle]
         label = f"{row.group}\nnumber {row.number}\nmean IoU\n{row.score:.1%}"
         error = _draw_error(image, truth, prediction)
-        rows.append(sheet.Row(label, [image.squeeze(), colours[truth], colours[prediction], error]))
+        titles = [] if rows else ["image", "truth", "prediction", "error"]
+        rows.append(sheet.Row(label, [image.squeeze(), colours[truth], colours[prediction], error], titles))
     shown = [number for number in np.unique([truths, predictions]) if number < len(names)][:MOST_CLASSES]
     legend = [(names[number], _colour(colours[number])) for number in shown]
     if (truths == IGNORE_LABEL).any():
         legend.append(("ignored", _colour(colours[IGNORE_LABEL])))
     sheet.draw_sheet(
         rows,
-        ["image", "truth", "prediction", "error"],
         path,
         title=title,
         legend=[*legend, ("wrong", WRONG)],
+        note=note,
     )
 
 
