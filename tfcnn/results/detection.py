@@ -35,7 +35,7 @@ def evaluate(model: keras.Model, data: Data, split: str, classes: Classes) -> Sc
         dict: "map50", the mean average precision at IoU 0.5; "map", COCO's, over the IoUs 0.5, 0.55 ... 0.95; by the
         name of a class "ap50", "ap" (both None of a class without a box) and "boxes" (its true ones); "detections";
         "precision_recall": at IoU 0.5 the best precision of each class at the recalls 0, 0.01 ... 1 or beyond;
-        "class_names"; and "sheet": the worst, the median and the best images by their F1 at IoU 0.5 and score 0.5, as
+        "class_names"; and "ranked": the worst, the median and the best images by their F1 at IoU 0.5 and score 0.5, as
         lists of [group, number in the split, F1].
     """
     from tfcnn.detection.detector import detect_all
@@ -64,7 +64,7 @@ def evaluate(model: keras.Model, data: Data, split: str, classes: Classes) -> Sc
         "detections": sum(len(row["scores"]) for row in detections),
         "precision_recall": {names[label]: best_precisions(curve) for label, curve in curves.items()},
         "class_names": names,
-        "sheet": [list(row) for row in rank([f1(row, truth) for row, truth in zip(detections, truths, strict=True)])],
+        "ranked": [list(row) for row in rank([f1(row, truth) for row, truth in zip(detections, truths, strict=True)])],
     }
 
 
@@ -132,7 +132,7 @@ def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
 
     data = evaluation.data
     names = evaluation.classes.names
-    ranked = [Ranked(*row) for row in evaluation.scores["sheet"]]
+    ranked = [Ranked(*row) for row in evaluation.scores["ranked"]]
     wanted = {row.number for row in ranked}
     examples = {n: row for n, row in enumerate(read_examples(data, evaluation.split)) if n in wanted}
     all_detections = detect_all(evaluation.model, [examples[row.number] for row in ranked])
@@ -147,9 +147,10 @@ def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
             draw_boxes(image, labelled(detections, names), SHEET_TEXT),
         ]
         label = f"{row.group}\nnumber {row.number}\nF1 {row.score:.1%}"
-        rows.append(sheet.Row(label, [panel / 255 for panel in panels]))
+        titles = [] if rows else ["image", "truth", "detections"]
+        rows.append(sheet.Row(label, [panel / 255 for panel in panels], titles))
     note = f"detections of a score from {SHOWN:g} on"
-    sheet.draw_sheet(rows, ["image", "truth", "detections"], path, title=title, note=note)
+    sheet.draw_sheet(rows, path, title=title, note=note)
 
 
 def labelled(detections: Mapping[str, np.ndarray], names: Sequence[str]) -> list[Any]:
