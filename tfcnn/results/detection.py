@@ -136,7 +136,7 @@ def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
     wanted = {row.number for row in ranked}
     examples = {n: row for n, row in enumerate(read_examples(data, evaluation.split)) if n in wanted}
     all_detections = detect_all(evaluation.model, [examples[row.number] for row in ranked])
-    rows = []
+    rows: list[sheet.Row] = []
     for row, detections in zip(ranked, all_detections, strict=True):
         example = examples[row.number]
         image = to_pixels(example.image, data.mean, data.std)

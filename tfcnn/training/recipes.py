@@ -66,7 +66,7 @@ DEFAULT: dict[str, dict[str, Any]] = {
     "voxnet": {"epochs": 40, "batch_size": 16},
     "fast_rcnn": {
         "aa": "none",
-        "epochs": 20,
+        "epochs": 16,
         "batch_size": 8,
         "width": 0.5,
         "depth": 2.0,
