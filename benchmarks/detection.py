@@ -185,6 +185,7 @@ def main() -> None:
     parser.add_argument("--archs", nargs="+", default=ARCHS, choices=ARCHS)
     parser.add_argument("--datasets", nargs="+", default=DATASETS, choices=DATASETS)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--keep", metavar="DIR", help="folder to keep the runs in [they are removed]")
     arguments = parser.parse_args()
     if arguments.train:
         import_tensorflow()
@@ -192,7 +193,8 @@ def main() -> None:
             done = {(row["arch"], row["dataset"], int(row["seed"])) for row in read_table()}
             if (arch, dataset, seed) not in done:
                 with tempfile.TemporaryDirectory() as folder:
-                    append(train(arch, dataset, seed, Path(folder) / "run"))
+                    name = f"{arch}-{dataset.replace('/', '-')}-{seed}"
+                    append(train(arch, dataset, seed, Path(arguments.keep or folder) / name))
     write_page(read_table())
 
 

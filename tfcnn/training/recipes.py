@@ -66,7 +66,7 @@ DEFAULT: dict[str, dict[str, Any]] = {
     "voxnet": {"epochs": 40, "batch_size": 16},
     "fast_rcnn": {
         "aa": "none",
-        "epochs": 16,
+        "epochs": 12,
         "batch_size": 8,
         "width": 0.5,
         "depth": 2.0,
@@ -74,10 +74,11 @@ DEFAULT: dict[str, dict[str, Any]] = {
     },
     "rcnn": {
         "aa": "none",
-        "epochs": 12,
+        "epochs": 8,
         "batch_size": 8,
         "loss": "cross_entropy",
-        "arch_args": {"backbone": "resnet20", "crop": 32},
+        "width": 0.25,
+        "arch_args": {"backbone": "resnet18", "crop": 64},
     },
 }
 
