@@ -62,7 +62,7 @@ class Proposals:
         if not path.exists():
             return
         try:
-            with np.load(path) as arrays:
+            with path.open("rb") as file, np.load(file) as arrays:
                 if arrays["fingerprint"] == _fingerprint(data):
                     splits = [name for name in arrays.files if name in data.sizes]
                     self._regions |= {split: _split(arrays[split], arrays[f"{split}_counts"]) for split in splits}

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import psutil
 import tensorflow as tf
 
 from tfcnn.detection.boxes import box_iou
 from tfcnn.detection.targets import region_targets
-from tfcnn.errors import first_line
+from tfcnn.errors import TrainingFailed, first_line
 from tfcnn.files import writing
 from tfcnn.layers import WarpRegions2D
 from tfcnn.run_directory import RunDirectory
@@ -63,7 +64,7 @@ def complete(model: keras.Model, data: RegionData, directory: RunDirectory) -> N
     """Fit the SVMs and the regression on the features of the best epoch, and write model.keras with them.
 
     Raises:
-        BadInput: the features exceed --data-memory.
+        TrainingFailed: the features exceed the memory.
     """
     heads_file = directory.path / "heads.npz"
     features_file = directory.path / "features.npz"
@@ -103,7 +104,7 @@ def extract(model: keras.Model, data: RegionData) -> Features:
     columns: list[list[np.ndarray]] = [[] for _ in Features._fields]
     images = (image for batch, _ in data.images("train") for image in batch)
     proposals = data.proposals.of(data, "train")
-    print(f"features   of {sum(map(len, proposals)):,} regions", flush=True)
+    check_memory(sum(map(len, proposals)), outputs[0].shape[-1])
     for image, regions, truth in zip(images, proposals, data.proposals.truths(data, "train"), strict=True):
         boxes = truth["boxes"]
         regions = np.concatenate([boxes, regions])
@@ -117,6 +118,18 @@ def extract(model: keras.Model, data: RegionData) -> Features:
         for column, array in zip(columns, row, strict=True):
             column.append(array)
     return Features(*(np.concatenate(column) for column in columns))
+
+
+def check_memory(regions: int, features: int) -> None:
+    """Print how many regions there are. Raises TrainingFailed if their features exceed half of the free memory."""
+    needed = 4 * regions * features
+    free = psutil.virtual_memory().available
+    print(f"features   of {regions:,} regions, {needed / 2**20:,.0f} MiB", flush=True)
+    if needed > free / 2:
+        raise TrainingFailed(
+            f"{features:,} features of {regions:,} regions take {needed / 2**30:,.1f} GiB of {free / 2**30:,.1f} GiB "
+            f"that are free: take a backbone of fewer features (--arch-args), or fewer images"
+        )
 
 
 def ious_with_classes(regions: np.ndarray, boxes: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
@@ -195,7 +208,7 @@ def _read(path: Path, kind: type) -> Any:
     if not path.exists():
         return None
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:
             return kind(*(arrays[name] for name in kind._fields))  # type: ignore[attr-defined]
     except Exception as error:  # NumPy and zipfile have one for each kind of damage
         print(f"warning: '{path}' cannot be read: {first_line(error)}; it is computed again", file=sys.stderr)

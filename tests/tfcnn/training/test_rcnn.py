@@ -5,6 +5,7 @@ import pytest
 from sklearn.svm import LinearSVC
 
 from tests.tfcnn.detection.grid import iou_on_grid
+from tfcnn.errors import TrainingFailed
 from tfcnn.training import rcnn
 
 RNG = np.random.default_rng(0)
@@ -21,6 +22,11 @@ def test_mining_ends_at_the_svm_of_all_negatives(monkeypatch):
     margins = whole.decision_function(examples)
     np.testing.assert_allclose(examples @ kernel + bias, margins, atol=0.05)
     assert (margins[60:] > rcnn.HARD).sum() > 50  # more than it began with
+
+
+def test_features_beyond_the_memory():
+    with pytest.raises(TrainingFailed, match=r"4,096 features of 1,000,000,000 regions take .* GiB"):
+        rcnn.check_memory(10**9, 4096)
 
 
 def test_the_regression_finds_a_linear_map():
