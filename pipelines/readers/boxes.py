@@ -15,6 +15,9 @@ from pipelines.readers.image_files import ImageFile
 from pipelines.readers.tree import Example
 from pipelines.targets import Box
 
+EXPECTED = (
+    "a .json file of images, annotations and categories (COCO), or JPEGImages/ and Annotations/*.xml (PASCAL VOC)"
+)
 TURNED = "EXIF orientation"
 SERVED = (None, "detection", "reconstruction")  # tasks for which boxes are looked for
 
@@ -27,13 +30,16 @@ def find_examples(
     Masks come first: a folder with SegmentationClass serves its boxes where `task` is "detection" alone.
 
     Raises:
-        BadData: annotations that cannot be used.
+        BadData: annotations that cannot be used; none for `task` "detection".
     """
     if task not in SERVED:
         return None
     if task != "detection" and any(tree.plain(folder) == tree.VOC_MASKS for folder in tree.folders(root)):
         return None
-    return voc.find_examples(root, notes) or coco.find_examples(root, notes, required=task == "detection")
+    annotated = voc.find_examples(root, notes) or coco.find_examples(root, notes, required=task == "detection")
+    if annotated is None and task == "detection":
+        raise BadData(f"'{root}' holds no boxes: expected {EXPECTED} (--dataset)")
+    return annotated
 
 
 def check_files(examples: Sequence[Example], images: Mapping[str, ImageFile], bad: dict[str, BadFile]) -> None:

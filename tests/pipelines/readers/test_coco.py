@@ -171,6 +171,14 @@ def test_a_file_that_is_no_annotation_is_refused_where_boxes_are_wanted_and_else
     assert "notes.json'" in refusal(tmp_path, task="detection")
 
 
+def test_a_folder_without_boxes_says_what_is_expected(tmp_path):
+    for label in ("one", "other"):
+        put(tmp_path / label / "0.png")
+    assert "holds no boxes: expected a .json file of images, annotations and categories" in refusal(
+        tmp_path, task="detection"
+    )
+
+
 def test_boxes_scale_with_their_image(tmp_path):
     """Images of 8 x 6 pixels are padded to 8 x 8 and doubled: one row of padding above."""
     write(tmp_path, annotations(20))
