@@ -144,6 +144,16 @@ def check_tile(sizes: Sequence[int | None], levels: int, convs: int) -> None:
             )
 
 
+def check_levels(levels: int, sizes: Sequence[int | None]) -> None:
+    """Raises ValueError unless there is a level and each one has more positions than the next. None: a side unknown."""
+    if levels < 1:
+        raise ValueError(f"levels must be 1 or more, got {levels}")
+    longest = max((size for size in sizes if size is not None), default=None)
+    if longest is not None and levels > (longest - 1).bit_length() + 1:
+        most = (longest - 1).bit_length() + 1
+        raise ValueError(f"levels must be at most {most} for {longest} pixels, which then end in one, got {levels}")
+
+
 def unet(
     input_shape: tuple[int | None, ...] = (572, 572, 1),
     num_classes: int = 2,
@@ -175,11 +185,10 @@ def unet(
         184 pixels a side in form="paper". The contracting path's maps are named stage1 ... (strides 1, 2, 4, 8, 16).
 
     Raises:
-        ValueError: `levels` is below 1, or form="paper" does not take the size.
+        ValueError: `levels` is below 1 or pools a map of one pixel, or form="paper" does not take the size.
     """
     choose("form", form, ("same", "paper"))
-    if levels < 1:
-        raise ValueError(f"levels must be 1 or more, got {levels}")
+    check_levels(levels, input_shape[:-1])
     convs = scale_depth(2, depth)
     if form == "paper":
         check_tile(input_shape[:-1], levels, convs)

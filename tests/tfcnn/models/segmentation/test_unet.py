@@ -74,6 +74,8 @@ def test_the_message_names_the_nearest_tiles():
         weightless("unet", (256, 252, 1), 1, form="paper")
     with pytest.raises(BadInput, match="levels must be 1 or more"):
         weightless("unet", levels=0)
+    with pytest.raises(BadInput, match="levels must be at most 8 for 65 pixels"):
+        weightless("unet", (65, 65, 1), 1, levels=9)
     with pytest.raises(BadInput, match=r"92, 100.*nearest to 101 are 100 and 108"):
         weightless("unet3d", (132, 101, 132, 1), form="paper")
 
