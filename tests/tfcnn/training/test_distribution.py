@@ -24,7 +24,8 @@ from tfcnn.training.cluster import Worker, worker_of
 
 FLAGS = "--arch resnet20 --width 0.25 --depth 0.34 --image-size 16 --epochs 1 --batch-size 256 --warmup-epochs 0"
 # Momentum: Adam would divide a gradient of rounding errors alone by its own size.
-FLAGS = f"{FLAGS} --opt momentum --lr 0.02 --layer-decay 0.7 --checkpoint-every 1 --kernels keras".split()
+FLAGS = f"{FLAGS} --opt momentum --lr 0.02 --layer-decay 0.7 --model-ema 0.9 --checkpoint-every 1".split()
+FLAGS += ["--kernels", "keras"]
 # float64: in float32 a batch in another order already changes some updates of weights by a hundredth.
 FLOAT64 = """
 import sys
