@@ -88,7 +88,7 @@ def test_a_builder_of_the_users_module(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["digits", "shapes/easy", "."])
 def test_a_module_for_data_that_need_none_is_refused(name):
-    with pytest.raises(pipelines.BadData, match="--dataset-module mine.py registers data sets by name"):
+    with pytest.raises(pipelines.BadData, match=r"--dataset-module mine\.py registers data sets by name"):
         check_name(name, "mine.py")
 
 

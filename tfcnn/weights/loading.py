@@ -51,7 +51,8 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
 
     Returns:
         Loaded. The head keeps its fresh weights where the file has none or has other sizes there (another number of
-        classes), and its last kernel becomes zero; a first convolution for one channel gets the sum over the file's three, as in timm.
+        classes), and its last kernel becomes zero; a first convolution for one channel gets the sum over the file's
+        three, as in timm.
 
     Raises:
         BadInput: no such file, another network's, or nothing to download; it names the first tensor that does not fit
