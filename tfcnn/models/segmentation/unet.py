@@ -3,9 +3,9 @@
 Figure 1. form="paper" is the figure: convolutions without padding, so that 572 pixels become 388, and skip connections
 cut to the middle. form="same", the plain network as it is widely used, pads with zeros and gives a map as large as the
 image. Dropout is where the authors' published network has it, at the end of the contracting path: after the last
-convolution of its two deepest levels. Differences from the paper: none in form="paper"; `levels`, `decoder` and `batch_norm`
-are additions. Where 2^(levels - 1) does not divide the size, poolings of form="same" keep the last row and column, and
-the up-convolution is cut to its skip connection.
+convolution of its two deepest levels. Differences from the paper: none in form="paper"; `levels`, `decoder` and
+`batch_norm` are additions. Where 2^(levels - 1) does not divide the size, poolings of form="same" keep the last row and
+column, and the up-convolution is cut to its skip connection.
 
 The lectures' ways up from a coarse map, `decoder`, all with as many parameters:
 
