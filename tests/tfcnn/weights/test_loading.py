@@ -361,6 +361,7 @@ def test_freeze_all_is_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_export")
 def test_fine_tuning_from_keras_weights(tmp_path, capsys):
     """The command, with weights for another number of classes: the head fresh, the trunk frozen."""
     path = save(build_application(1000), tmp_path / "m.weights.h5")
