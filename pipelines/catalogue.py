@@ -39,6 +39,8 @@ CHARACTERS = (
     "omniglot",
     "svhn_cropped",
 )
+# Versions that have what a task needs, where the default, whose runs stay valid, has not.
+VERSIONS = {("solids", "segmentation"): "1.1.0"}
 # The mirror of TensorFlow Datasets: if it cannot be reached, neither can the data.
 MIRROR = ("storage.googleapis.com", 443)
 
@@ -211,6 +213,16 @@ def _numbers_of(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
+def choose_version(name: str, task: str | None) -> str:
+    """The name of a data set with the version that a task reads, where that is not the default.
+
+    >>> choose_version("solids/easy", "classification"), choose_version("solids/easy", "segmentation")
+    ('solids/easy', 'solids/easy:1.1.0')
+    """
+    version = None if ":" in name else VERSIONS.get((name.split("/")[0], task or ""))
+    return f"{name}:{version}" if version else name
+
+
 def prepare_builder(name: str, data_dir: str | None = None, module: str | None = None) -> tfds.core.DatasetBuilder:
     """The builder of a data set; its files are generated or downloaded unless they are on the disk.
 
@@ -293,8 +305,9 @@ def _prepared_names(root: str) -> list[str]:
 
 
 def _is_worth_showing(record: logging.LogRecord) -> bool:
-    """False for a warning of TFDS 4.9.10 about its own code, whenever it reads a compressed tensor."""
-    return "`FeatureConnector.dtype` is deprecated" not in record.getMessage()
+    """False for what TFDS 4.9.10 says of its own code, when it reads a compressed tensor, and of other versions."""
+    message = record.getMessage()
+    return "`FeatureConnector.dtype` is deprecated" not in message and "Found a different version" not in message
 
 
 def _abbreviate_home(path: str | Path) -> str:

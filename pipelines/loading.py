@@ -147,6 +147,7 @@ def _collect(name: str, contents: Contents, held: _Held, batch_size: int, seed: 
         cached_evaluation=held.cached_evaluation,
         duplicates=contents.duplicates,
         fingerprint_of_positions=contents.fingerprint_of_positions,
+        sample_rate=contents.sample_rate,
     )
 
 

@@ -51,7 +51,8 @@ def _read_place(name: str, task: str | None, reading: Reading) -> Contents:
             f"--sound-length {reading.sound_length} is for a folder of .wav files, and '{name}' is none: leave it out"
         )
     if not catalogue.is_path(name):
-        builder = catalogue.prepare_builder(name, reading.data_dir, reading.dataset_module)
+        versioned = catalogue.choose_version(name, task)
+        builder = catalogue.prepare_builder(versioned, reading.data_dir, reading.dataset_module)
         return tfds.read_builder(builder, name, task, reading.memory, reading.mask_values)
     if arrays:
         contents = _contents_of(npz.read_npz(name, reading.channels, reading.mask_values))
@@ -83,6 +84,7 @@ def _contents_of(arrays: npz.Arrays) -> Contents:
         fingerprint=arrays.fingerprint,
         duplicates=arrays.duplicates,
         notes=arrays.notes,
+        sample_rate=arrays.sample_rate,
     )
 
 
