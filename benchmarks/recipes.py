@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from tfcnn.models.registry import family_of
 from tfcnn.tables import as_markdown
-from tfcnn.tasks import HEADLINES
+from tfcnn.tasks import TASKS
 from tfcnn.training import recipes
 from tfcnn.training.optimizers import peak_learning_rate
 
@@ -63,7 +63,7 @@ def train(case: Case, seed: int, folder: Path) -> dict[str, Any]:
     return {
         **case._asdict(),
         "seed": seed,
-        "score": f"{metrics['test_' + HEADLINES[family_of(case.arch).task].name]:.4f}",
+        "score": f"{metrics['test_' + TASKS[family_of(case.arch).task].headline.name]:.4f}",
         "epochs": metrics["epochs"],
         "seconds": f"{time.monotonic() - started:.0f}",
         "cpu_seconds": f"{after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.0f}",
@@ -101,7 +101,7 @@ def summarise(rows: list[dict[str, Any]]) -> list[list[str]]:
     lines = []
     for key in dict.fromkeys((row["arch"], row["dataset"], row["width"]) for row in rows):
         runs = [row for row in rows if (row["arch"], row["dataset"], row["width"]) == key]
-        headline = HEADLINES[family_of(key[0]).task]
+        headline = TASKS[family_of(key[0]).task].headline
         scores = [float(row["score"]) for row in runs]
         minutes = statistics.mean(float(row["cpu_seconds"]) for row in runs) / 60
         lines.append(

@@ -39,6 +39,8 @@ CHARACTERS = (
     "omniglot",
     "svhn_cropped",
 )
+# Versions that have what a task needs, where the default, whose runs stay valid, has not.
+VERSIONS = {("solids", "segmentation"): "1.1.0"}
 # The mirror of TensorFlow Datasets: if it cannot be reached, neither can the data.
 MIRROR = ("storage.googleapis.com", 443)
 
@@ -96,11 +98,15 @@ def check_name(name: str, module: str | None = None, data_dir: str | None = None
         data_dir: folder of prepared data sets, which need no code.
 
     Raises:
-        BadData: for an unknown name; the message gives the nearest ones.
+        BadData: for an unknown name, where the message gives the nearest ones; or for a module that the name does not
+            need.
     """
     if not name.strip() or "\0" in name:
         raise BadData(f"a data set has a name, or the path of a folder or file, got {name!r} (--dataset)")
     base, _, config = name.split(":")[0].partition("/")
+    if module is not None and (base in EMBEDDED or is_path(name)):
+        kind = "is embedded" if base in EMBEDDED else "is a path"
+        raise BadData(f"--dataset-module {module} registers data sets by name, but '{name}' {kind}: leave it out")
     if base in EMBEDDED and not config:
         return name
     if is_path(name):
@@ -207,6 +213,16 @@ def _numbers_of(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
+def choose_version(name: str, task: str | None) -> str:
+    """The name of a data set with the version that a task reads, where that is not the default.
+
+    >>> choose_version("solids/easy", "classification"), choose_version("solids/easy", "segmentation")
+    ('solids/easy', 'solids/easy:1.1.0')
+    """
+    version = None if ":" in name else VERSIONS.get((name.split("/")[0], task or ""))
+    return f"{name}:{version}" if version else name
+
+
 def prepare_builder(name: str, data_dir: str | None = None, module: str | None = None) -> tfds.core.DatasetBuilder:
     """The builder of a data set; its files are generated or downloaded unless they are on the disk.
 
@@ -217,8 +233,8 @@ def prepare_builder(name: str, data_dir: str | None = None, module: str | None =
     """
     import tensorflow_datasets as tfds
 
-    check_name(name, module, data_dir)
     base = name.split(":")[0].split("/")[0]
+    check_name(name, None if base in EMBEDDED else module, data_dir)
     if base not in _builder_names():
         return _builder_from_files(name, data_dir)
     if base in EMBEDDED:
@@ -289,8 +305,9 @@ def _prepared_names(root: str) -> list[str]:
 
 
 def _is_worth_showing(record: logging.LogRecord) -> bool:
-    """False for a warning of TFDS 4.9.10 about its own code, whenever it reads a compressed tensor."""
-    return "`FeatureConnector.dtype` is deprecated" not in record.getMessage()
+    """False for what TFDS 4.9.10 says of its own code, when it reads a compressed tensor, and of other versions."""
+    message = record.getMessage()
+    return "`FeatureConnector.dtype` is deprecated" not in message and "Found a different version" not in message
 
 
 def _abbreviate_home(path: str | Path) -> str:

@@ -82,6 +82,7 @@ class Data:
     balanced: BalancedOrder | None = None  # the order of training; None: each example once an epoch
     duplicates: dict[str, int] = dataclasses.field(default_factory=dict)  # {"test in train": 3}
     fingerprint_of_positions: str = ""  # of folders: that of earlier versions, which cut splits by position
+    sample_rate: int | None = None  # of sounds, in Hz, where it is known
 
     @property
     def steps_per_epoch(self) -> int:

@@ -7,6 +7,7 @@ own. TensorFlow alone, for the graphs of tf.data and of the export.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -109,3 +110,38 @@ def fit_masks(masks: tf.Tensor, height: int, width: int, fit: str) -> tf.Tensor:
 def _with_size(result: tf.Tensor, images: tf.Tensor, height: int, width: int) -> tf.Tensor:
     """The result with the shape that is known of it."""
     return tf.ensure_shape(result, (*images.shape[:-3], height, width, images.shape[-1]))
+
+
+def undo_fit(
+    maps: tf.Tensor, size: tf.Tensor, height: int, width: int, fit: str, first: Sequence[int], step: Sequence[int]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Bring maps of fitted images back to the size that the images had, the padding or the crop undone.
+
+    Args:
+        maps: numbers (batch, rows, columns, channels): values at pixels first, first + step, ... of the fitted image.
+        size: int32 (2,): height and width of the images before `fit_images`.
+        height, width, fit: as for `fit_images`.
+        first, step: for each axis the pixel of the first row or column of the maps, and the distance of the next.
+
+    Returns:
+        float32 (batch, *size, channels), interpolated bilinearly, smoothed where they shrink; and bool `size`: where
+        the maps tell something. Beyond a crop, or beyond maps of the middle, they do not.
+    """
+    start, extent = frame(size, height, width, fit)
+    lengths = tf.constant([height, width], tf.float32)
+    pixels = tf.cast(extent, tf.float32) / lengths  # of the image, to one of the fitted image
+    steps = tf.constant(step, tf.float32)
+    begin = tf.constant(first, tf.float32) + 0.5 - steps / 2  # of the first cell, in the fitted image
+    end = begin + steps * tf.cast(tf.shape(maps)[1:3], tf.float32)
+    offset = tf.cast(start, tf.float32)
+    padding = [[0, 0], [1, 1], [1, 1], [0, 0]]  # a pixel at the border lies before the middle of the first cell
+    padded = tf.pad(tf.cast(maps, tf.float32), padding, "SYMMETRIC")
+    result = _scale(padded, size, steps * pixels, (begin - steps) * pixels + offset)
+    # A cell whose border is less than a pixel within the image's reaches as far as the image.
+    begin = tf.where(begin < 1, 0.0, begin) * pixels + offset
+    end = tf.where(end > lengths - 1, lengths, end) * pixels + offset
+    inside = []
+    for axis in range(2):
+        middles = tf.range(size[axis], dtype=tf.float32) + 0.5
+        inside.append((middles > begin[axis] - 0.01) & (middles < end[axis] + 0.01))
+    return result, inside[0][:, None] & inside[1][None, :]

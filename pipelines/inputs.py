@@ -1,9 +1,10 @@
-"""What a trained network is given after its training, arrays or image files, prepared as for its evaluation."""
+"""What a trained network is given after its training, arrays or files, prepared as for its evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,25 +14,42 @@ from pipelines.dataset import without_autograph
 from pipelines.errors import BadData, BadFile
 from pipelines.pixels import DEPTHS, FULL_SCALE
 from pipelines.preparation import Preparation
-from pipelines.readers.image_files import PILLOW, ImageFile
+from pipelines.readers.image_files import PILLOW, ImageFile, read_image
+from pipelines.readers.npz import read_inputs
 from pipelines.readers.scan import examine_path
+from pipelines.readers.wav import cut_or_pad, read_wav
 from pipelines.sources import Cache
 
 # Ranges whose ends say what is black and what is white; an 8-bit file is mapped to them.
 NAMED_RANGES = ((0.0, 1.0), (-1.0, 1.0), (-32768.0, 32768.0), *((0.0, 2.0**bits - 1) for bits in DEPTHS))
+LOUDEST = (1.0, 32768.0)  # the values of full scale that a .wav file is mapped to
+
+
+class Example(NamedTuple):
+    """One example of a file.
+
+    Attributes:
+        name: the path; of one of several in a .npz file with its number, "scans.npz[3]".
+        content: an image file, examined; or the raw values (..., channels).
+    """
+
+    name: str
+    content: ImageFile | np.ndarray
 
 
 class Inputs:
     """The inputs of a network, from the facts of its training data.
 
     Args:
-        facts: as `Data.facts` has them: image_shape, value_range, fit, mean, std; white_level, if it is there.
+        facts: as `Data.facts` has them: image_shape, value_range, fit, mean, std; white_level and sample_rate, if they
+            are there.
     """
 
     def __init__(self, facts: dict[str, Any]) -> None:
         self.shape = tuple(facts["image_shape"])
         self.value_range = (float(facts["value_range"][0]), float(facts["value_range"][1]))
         self.white_level = facts.get("white_level", FULL_SCALE)
+        self.sample_rate = facts.get("sample_rate")
         self._arrays = self._preparation(facts, self.value_range)
         self._files = self._preparation(facts, (0.0, 255.0))
 
@@ -73,6 +91,15 @@ class Inputs:
         return np.concatenate([self._prepare_batch(array[None]) for array in arrays])
 
     def _prepare_batch(self, examples: np.ndarray) -> np.ndarray:
+        examples = self._check_arrays(examples)
+        if len(examples) == 0:
+            return np.zeros((0, *self.shape), np.float32)
+        images = tf.constant(examples.astype(np.float32))  # outside a graph, Keras rounds what it resizes to the type
+        inputs, _ = self._arrays.prepare_batch({"image": images}, None)
+        return inputs.numpy()
+
+    def _check_arrays(self, examples: np.ndarray) -> np.ndarray:
+        """The examples with an axis of channels. Raises BadData for another shape, type or range."""
         if self.shape[-1] == 1 and examples.ndim == len(self.shape) and examples.shape[-1] != 1:
             examples = examples[..., None]
         sized = examples.shape[-1:] == self.shape[-1:] if len(self.shape) == 3 else examples.shape[1:] == self.shape
@@ -83,17 +110,14 @@ class Inputs:
             )
         if examples.dtype.kind not in "biuf":
             raise BadData(f"an array of {examples.dtype}; this run takes numbers from {self._words(*self.value_range)}")
-        if len(examples) == 0:
-            return np.zeros((0, *self.shape), np.float32)
-        self._check_range(examples)
-        images = tf.constant(examples.astype(np.float32))  # outside a graph, Keras rounds what it resizes to the type
-        inputs, _ = self._arrays.prepare_batch({"image": images}, None)
-        return inputs.numpy()
+        if len(examples):
+            self._check_range(examples)
+        return examples
 
     def _check_range(self, examples: np.ndarray) -> None:
         """Raise for values far outside the range of the training data, and for -1 ... 1 where it is much wider."""
         least, largest = float(examples.min()), float(examples.max())
-        low, high = self.value_range
+        low, high = lowest_value(self.shape, self.value_range), self.value_range[1]
         slack = (high - low) / 2
         inside = low - slack <= least and largest <= high + slack  # not so for NaN
         unit = max(-least, largest) <= 1 and high - low > 20 and bool(examples.any())
@@ -102,6 +126,49 @@ class Inputs:
                 f"values from {self._words(least, largest)}, but this run was trained on {self._words(low, high)}: "
                 f"map them to that range"
             )
+
+    def open(self, paths: Sequence[str]) -> list[Example]:
+        """The examples of files, all of which are examined before any is used: .npz, .wav for sounds, and images.
+
+        Raises:
+            BadData: the first file that cannot be used, with the reason; or a run that takes no such files.
+        """
+        examples: list[Example] = []
+        for path in paths:
+            if path.lower().endswith(".npz"):
+                examples += self._open_arrays(path)
+            elif len(self.shape) == 2:
+                examples.append(Example(path, self._read_sound(path)))
+            else:
+                examples += [Example(file.path, file) for file in self.examine_files([path])]
+        return examples
+
+    def _open_arrays(self, path: str) -> list[Example]:
+        """The examples of a .npz file: its array x or images."""
+        values = read_inputs(path, len(self.shape))
+        try:
+            values = self._check_arrays(values)
+        except BadData as error:
+            raise BadData(f"'{path}' holds {error} (IMAGE)") from None
+        return [Example(f"{path}[{number}]", value) for number, value in enumerate(values)]
+
+    def _read_sound(self, path: str) -> np.ndarray:
+        """The samples of a .wav file, in the range of the training data."""
+        length, channels = self.shape
+        loudest = self.value_range[1]
+        if not path.lower().endswith(".wav") or channels != 1 or loudest not in LOUDEST:
+            takes = ".wav or .npz files" if channels == 1 and loudest in LOUDEST else ".npz files"
+            raise BadData(f"this run takes sounds of {length} samples in {takes}, got '{path}' (IMAGE)")
+        try:
+            samples, rate = read_wav(Path(path))
+        except BadData as error:
+            raise BadData(str(error).replace("(--dataset)", "(IMAGE)")) from None
+        if self.sample_rate not in (None, rate):
+            raise BadData(
+                f"'{path}' has {rate} samples a second, but this run was trained on {self.sample_rate}: resample it, "
+                f"with scipy.signal.resample_poly for instance (IMAGE)"
+            )
+        return cut_or_pad(samples, length)[:, None] * np.float32(loudest)
 
     def examine_files(self, paths: Sequence[str]) -> list[ImageFile]:
         """Examine image files as training does.
@@ -131,6 +198,28 @@ class Inputs:
             files.append(file)
         return files
 
+    def batches(self, examples: Sequence[Example], batch_size: int) -> Iterator[np.ndarray]:
+        """Prepare opened examples: batches float32 (batch, *image_shape), standardised, in order."""
+        files = [example.content for example in examples if isinstance(example.content, ImageFile)]
+        if len(files) == len(examples):
+            yield from self.from_files(files, batch_size)
+            return
+        for first in range(0, len(examples), batch_size):
+            part = examples[first : first + batch_size]
+            yield np.concatenate([self.from_pixels(self.pixels(example)[None]) for example in part])
+
+    def pixels(self, example: Example) -> np.ndarray:
+        """The values (..., channels) of an example, at its own size: the range of the training data as 0 ... 255."""
+        if isinstance(example.content, ImageFile):
+            return read_image(example.content.path, self.shape[-1], self.white_level)
+        low, high = self.value_range
+        return (example.content.astype(np.float32) - low) * np.float32(255 / (high - low))
+
+    def from_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Prepare values 0 ... 255, (batch, ..., channels): float32 (batch, *image_shape), standardised."""
+        inputs, _ = self._files.prepare_batch({"image": tf.constant(pixels, tf.float32)}, None)
+        return inputs.numpy()
+
     @without_autograph
     def from_files(self, files: Sequence[ImageFile], batch_size: int) -> Iterator[np.ndarray]:
         """Prepare examined files: batches float32 (batch, *image_shape), standardised, in order."""
@@ -153,3 +242,13 @@ class Inputs:
     @staticmethod
     def _words(low: float, high: float) -> str:
         return f"{low:g} to {high:g}"
+
+
+def lowest_value(shape: Sequence[int], value_range: Sequence[float]) -> float:
+    """The least raw value of examples of a shape. Sounds swing about the 0 that their range begins with.
+
+    >>> lowest_value((8000, 1), (0, 32768)), lowest_value((28, 28, 1), (0, 255))
+    (-32768, 0)
+    """
+    low, high = value_range
+    return -high if len(shape) == 2 and low == 0 else low

@@ -20,7 +20,6 @@ from pipelines.pixels import FULL_SCALE
 from pipelines.preparation import Preparation
 from pipelines.readers import image_files
 from pipelines.readers.contents import Reading, read_contents
-from pipelines.readers.features import SECOND
 from pipelines.sources import Cache, Contents, Decoded, Encoded, Source, Stream
 
 DATA_MEMORY = 2048  # MiB
@@ -104,7 +103,7 @@ def load(
         channels=channels,
         mask_values=None if mask_values is None else tuple(mask_values),
         dataset_module=dataset_module,
-        sound_length=sound_length or SECOND,
+        sound_length=sound_length,
     )
     contents = read_contents(name, task, reading)
     if like is not None:
@@ -148,6 +147,7 @@ def _collect(name: str, contents: Contents, held: _Held, batch_size: int, seed: 
         cached_evaluation=held.cached_evaluation,
         duplicates=contents.duplicates,
         fingerprint_of_positions=contents.fingerprint_of_positions,
+        sample_rate=contents.sample_rate,
     )
 
 

@@ -146,9 +146,11 @@ def _patches(names: Sequence[str]) -> list[Patch]:
 
 
 def _draw_mask(axis: Axes, mask: np.ndarray, classes: int) -> None:
+    if mask.ndim == 3:  # of a volume, from the front
+        mask = mask.max(0)
     colours = np.array([*(_colour(i) for i in range(classes)), (0, 0, 0, 1)])
     colours[:, 3] = 0.5
-    axis.imshow(colours[np.minimum(mask, classes)])
+    axis.imshow(colours[np.minimum(mask, classes)], origin=axis.images[-1].origin)
 
 
 def _draw_boxes(axis: Axes, boxes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:

@@ -41,6 +41,7 @@ class Contents:
     notes: dict[str, int] = dataclasses.field(default_factory=dict)  # files that were converted: {"CMYK": 3}
     duplicates: dict[str, int] = dataclasses.field(default_factory=dict)  # see `readers.duplicates`
     fingerprint_of_positions: str = ""  # of folders: that of earlier versions, which cut splits by position
+    sample_rate: int | None = None  # of sounds, in Hz, where it is known
 
 
 class Decoded:

@@ -37,6 +37,7 @@ KERAS_ONLY = ("tfcnn.layers", "tfcnn.models")
 KNOWS_PIPELINES = (
     "tfcnn.train",
     "tfcnn.evaluate",
+    "tfcnn.results",
     "tfcnn.trained",
     "tfcnn.export",
     "tfcnn.training.data",

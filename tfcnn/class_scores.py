@@ -1,4 +1,4 @@
-"""What a confusion matrix says of each class: precision, recall and F1, as scikit-learn reports them."""
+"""A confusion matrix as text, and precision, recall and F1 of each class, as scikit-learn reports them."""
 
 from __future__ import annotations
 
@@ -69,3 +69,22 @@ def scores_text(result: dict[str, Any]) -> str:
         scores = [result[key][name] for key in ("precision", "per_class", "f1")]
         rows.append([name, *("-" if score is None else f"{score:.2%}" for score in scores), f"{support:,}"])
     return as_text(("class", "precision", "recall", "F1", "examples"), rows, words=[0])
+
+
+def confusion_text(result: dict[str, Any]) -> str:
+    r"""The confusion matrix of an evaluation as text, a dot for 0.
+
+    >>> print(confusion_text({"class_names": ["cat", "dog"], "confusion": [[9, 1], [0, 12]]}))
+    true \ predicted  cat  dog
+    cat                 9    1
+    dog                 .   12
+    """
+    names = result["class_names"]
+    head = "true \\ predicted"
+    counts = [str(count) for row in result["confusion"] for count in row]
+    width = max(map(len, [*names, *counts]))
+    first = max(len(head), width)
+    lines = [head.ljust(first) + "".join(f"  {name:>{width}}" for name in names)]
+    for name, row in zip(names, result["confusion"], strict=True):
+        lines.append(name.ljust(first) + "".join(f"  {count or '.':>{width}}" for count in row))
+    return "\n".join(lines)

@@ -11,7 +11,7 @@ from tfcnn.cli.parser import Parser, run_main
 from tfcnn.errors import BadInput, choose
 from tfcnn.files import PNG, check_target, writing
 from tfcnn.run_directory import RunDirectory
-from tfcnn.tasks import HEADLINES, Headline
+from tfcnn.tasks import TASKS, Headline
 from tfcnn.training.history import best_epoch
 
 WITHOUT_EFFECT = ("out", "resume", "tensorboard", "profile", "data_dir", "data_memory")  # fields that change no result
@@ -101,7 +101,7 @@ def headline_of(runs: list[RunDirectory]) -> Headline:
                 f"the run in '{runs[0].path}' is for {tasks[0]} and the one in '{run.path}' for {task}: "
                 f"give runs of one task (RUN)"
             )
-    return HEADLINES[tasks[0]]
+    return TASKS[tasks[0]].headline
 
 
 def read_metrics(run: RunDirectory, headline: Headline) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tfcnn.arithmetic import scaling
 from tfcnn.consistency import check_consistency
 from tfcnn.flag_values import channel_numbers, whole_number
 from tfcnn.options import convert, flag_of, option, rules_of
-from tfcnn.tasks import LOSS_NAMES
+from tfcnn.tasks import TASKS
 
 OPTIMISERS = ("adamw", "adam", "sgd", "momentum", "rmsprop", "lamb", "lion")
 SCHEDULES = ("cosine", "step", "constant", "plateau")
@@ -154,8 +154,8 @@ class Config:
     warmup_epochs: float = option(1.0, "epochs of linear warm-up before the schedule", low=0)
     loss: str | None = option(
         None,
-        "; ".join(f"{task}: {', '.join(names)}" for task, names in LOSS_NAMES.items()) + " [the first]",
-        choices=tuple(dict.fromkeys(name for names in LOSS_NAMES.values() for name in names)),
+        "; ".join(f"{name}: {', '.join(task.losses)}" for name, task in TASKS.items()) + " [the first]",
+        choices=tuple(dict.fromkeys(loss for task in TASKS.values() for loss in task.losses)),
     )
     class_weights: str = option(
         "none",

@@ -50,6 +50,15 @@ def shorten(text: str, longest: int = 100) -> str:
     return f"{text[:left]}...{text[left + 3 - longest :]}"
 
 
+def quote_names(names: list[str], most: int = 10) -> str:
+    """
+    >>> quote_names(["cat", "dog", "emu"], most=2)
+    "'cat', 'dog' and 1 more"
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(f"'{name}'" for name in names[:most]) + more
+
+
 def first_line(error: Exception) -> str:
     """The first line of an error's message, without TensorFlow's operation names; its type where it has no message."""
     line = str(error).strip().partition("\n")[0]

@@ -17,7 +17,16 @@ from tfcnn.errors import BadInput, TrainingFailed
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # h5py and TensorFlow report a full disk as text, NumPy as a short write.
 FULL_WORDS = re.compile("|".join([*map(os.strerror, FULL), r"requested and \d+ written"]), re.IGNORECASE)
-RUN_FILES = ("config.json", "history.csv", "metrics.json", "files.json", "curves.png", "model.keras", "saved_model")
+RUN_FILES = (
+    "config.json",
+    "history.csv",
+    "metrics.json",
+    "files.json",
+    "curves.png",
+    "sheet.png",
+    "model.keras",
+    "saved_model",
+)
 
 
 class DiskFull(TrainingFailed):
@@ -91,6 +100,7 @@ PNG = Kind("a PNG picture", is_png)
 PDF = Kind("a PDF picture", is_pdf)
 SVG = Kind("an SVG picture", is_svg)
 SAVED_MODEL = Kind("a SavedModel", is_saved_model)
+PARTIAL_MODEL = Kind("a SavedModel, whole or in part", is_part_of_saved_model)
 PICTURES = {".png": PNG, ".pdf": PDF, ".svg": SVG}
 
 
@@ -143,11 +153,14 @@ def _problem_of(path: Path, kind: Kind) -> str | None:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[Path]:
+def writing(path: Path, replaces: Kind = PARTIAL_MODEL) -> Iterator[Path]:
     """A path to write a file or a folder to, which becomes `path` when the block ends without an error.
 
-    By then it is on the disk, so that a loss of power leaves the old or the new one. A folder is replaced if it has
-    nothing but a SavedModel.
+    By then it is on the disk, so that a loss of power leaves the old or the new one.
+
+    Args:
+        path: of the file or the folder.
+        replaces: the kind of folder that may be replaced.
 
     Raises:
         BadInput: `path` is a folder of other things.
@@ -157,9 +170,9 @@ def writing(path: Path) -> Iterator[Path]:
     old = path.with_name(f".old-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _check_folder(path)
+        _check_folder(path, replaces)
         yield draft
-        _check_folder(path)
+        _check_folder(path, replaces)
         sync(draft)
         if path.is_dir():  # os.replace does not replace a folder that has files in it
             if not draft.is_dir():
@@ -179,8 +192,8 @@ def writing(path: Path) -> Iterator[Path]:
         remove(draft)
 
 
-def _check_folder(path: Path) -> None:
-    if path.is_dir() and not is_part_of_saved_model(path):
+def _check_folder(path: Path, replaces: Kind) -> None:
+    if path.is_dir() and not replaces.recognise(path):
         raise BadInput(f"'{path}' is a folder of other things, which is not replaced: move it away")
 
 

@@ -29,7 +29,7 @@ import keras
 from keras import ops
 
 from tfcnn.errors import choose
-from tfcnn.tasks import IGNORE_LABEL, LOSS_NAMES
+from tfcnn.tasks import IGNORE_LABEL, TASKS
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -270,5 +270,5 @@ def loss(task: str, name: str | None = None, smoothing: float = 0.0) -> keras.lo
     Raises:
         BadInput: the task has no loss of that name.
     """
-    name = choose(f"loss of {task}", name or LOSS_NAMES[task][0], LOSSES[task], flag="--loss")
+    name = choose(f"loss of {task}", name or TASKS[task].losses[0], LOSSES[task], flag="--loss")
     return LOSSES[task][name](smoothing)

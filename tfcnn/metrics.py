@@ -1,11 +1,12 @@
 """The metrics of each task, on logits. keras.ops and NumPy only.
 
-`tasks.HEADLINES[task]` is the metric in the progress lines, curves and report of a run.
+`METRICS[task](outputs, std)` are those of a task. The first is the headline of `tasks.TASKS[task]`, which stands in the
+progress lines, curves and report of a run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -13,24 +14,6 @@ import numpy as np
 from keras import ops
 
 from tfcnn.tasks import IGNORE_LABEL
-
-
-def metrics(task: str, outputs: int, std: Sequence[float] = (1.0,)) -> list[keras.metrics.Metric]:
-    """The metrics of a task, the headline's first.
-
-    Args:
-        task: one of `tasks.HEADLINES`.
-        outputs: size of the network's last axis.
-        std: of each channel, by which images were divided: the PSNR is of pixels in 0 ... 1.
-    """
-    if task == "segmentation":
-        return [MeanIoU(outputs), PixelAccuracy()]
-    if task == "reconstruction":
-        return [PSNR(std), keras.metrics.MeanAbsoluteError(name="mae")]
-    accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
-    if outputs <= 5:
-        return [accuracy]
-    return [accuracy, keras.metrics.TopKCategoricalAccuracy(5, name="top5")]
 
 
 @keras.saving.register_keras_serializable(package="tfcnn")
@@ -100,3 +83,29 @@ class PSNR(keras.metrics.Mean):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"std": self.std}
+
+
+def metrics_of_classification(outputs: int, std: Sequence[float]) -> list[keras.metrics.Metric]:
+    """Accuracy, and from six classes on that of five guesses."""
+    accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+    if outputs <= 5:
+        return [accuracy]
+    return [accuracy, keras.metrics.TopKCategoricalAccuracy(5, name="top5")]
+
+
+def metrics_of_segmentation(outputs: int, std: Sequence[float]) -> list[keras.metrics.Metric]:
+    """Mean IoU and pixel accuracy."""
+    return [MeanIoU(outputs), PixelAccuracy()]
+
+
+def metrics_of_reconstruction(outputs: int, std: Sequence[float]) -> list[keras.metrics.Metric]:
+    """The PSNR of pixels in 0 ... 1, and the mean absolute error of standardised ones."""
+    return [PSNR(std), keras.metrics.MeanAbsoluteError(name="mae")]
+
+
+# From the size of the network's last axis and the std of each channel, by which images were divided.
+METRICS: dict[str, Callable[[int, Sequence[float]], list[keras.metrics.Metric]]] = {
+    "classification": metrics_of_classification,
+    "segmentation": metrics_of_segmentation,
+    "reconstruction": metrics_of_reconstruction,
+}

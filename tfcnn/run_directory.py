@@ -1,6 +1,6 @@
 """The run directory: the files of a run, complete and movable. Imports no TensorFlow.
 
-    config.json  history.csv  curves.png  checkpoints/  model.keras  saved_model/  files.json  metrics.json
+    config.json  history.csv  curves.png  sheet.png  checkpoints/  model.keras  saved_model/  files.json  metrics.json
 
 Every file is written under another name and then moved to its own, so that no reader or crash meets half a file.
 metrics.json is the last: a run that has it is finished. files.json keeps the size and the digest of each of the others,
@@ -53,6 +53,7 @@ class RunDirectory:
         self.history = self.path / "history.csv"
         self.metrics = self.path / "metrics.json"
         self.curves = self.path / "curves.png"
+        self.sheet = self.path / "sheet.png"  # of tasks that have one
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model.keras"
         self.saved_model = self.path / "saved_model"
@@ -182,7 +183,7 @@ class RunDirectory:
 
     def finish(self, metrics: dict[str, Any]) -> None:
         """Write files.json and then, as the last file, metrics.json."""
-        files = (self.config, self.history, self.curves, self.model, self.saved_model)
+        files = (self.config, self.history, self.curves, self.sheet, self.model, self.saved_model)
         self.records.write(*files, ahead={self.metrics: as_json(metrics).encode()})
         write_json(self.metrics, metrics)
 

@@ -9,7 +9,7 @@ from typing import Any
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.files import read_json
-from tfcnn.tasks import HEADLINES
+from tfcnn.tasks import TASKS
 
 # The fields of `Config` that every run has, from the first version on; others are taken as their defaults if missing.
 FIRST_FIELDS = [
@@ -108,7 +108,7 @@ def _check_data(path: Path, data: dict[str, Any]) -> None:
     for name in NUMBERS:
         if name in data and not (isinstance(data[name], list) and data[name] and all(map(_is_number, data[name]))):
             raise damaged(path, f"'{name}' of the data is '{data[name]}', not a list of numbers")
-    if data.get("task", "classification") not in HEADLINES:
+    if data.get("task", "classification") not in TASKS:
         raise damaged(path, f"unknown task '{data['task']}'")
     names = data.get("class_names") or []
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):

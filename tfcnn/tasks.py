@@ -1,15 +1,8 @@
-"""The losses of a task by name, its headline metric, the label that masks ignore. Standard library only."""
+"""What each task has: its losses by name, its headline metric, its results. Standard library only."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
-
-# By task, the default first; tfcnn.losses builds them.
-LOSS_NAMES: dict[str, tuple[str, ...]] = {
-    "classification": ("cross_entropy", "bce", "hinge", "focal"),
-    "segmentation": ("cross_entropy", "dice", "dice_ce", "focal"),
-    "reconstruction": ("mse", "mae", "huber"),
-}
 
 
 class Headline(NamedTuple):
@@ -20,9 +13,35 @@ class Headline(NamedTuple):
     form: str
 
 
-HEADLINES = {
-    "classification": Headline("accuracy", "accuracy", "{:.2%}"),
-    "segmentation": Headline("mean_iou", "mean IoU", "{:.2%}"),
-    "reconstruction": Headline("psnr", "PSNR", "{:.2f} dB"),
+class Task(NamedTuple):
+    """One task.
+
+    Attributes:
+        losses: by name, the default first; tfcnn.losses builds them.
+        headline: the metric that stands for it; tfcnn.metrics builds it.
+        results: the module of tfcnn.results that says what comes of its networks.
+    """
+
+    losses: tuple[str, ...]
+    headline: Headline
+    results: str
+
+
+TASKS: dict[str, Task] = {
+    "classification": Task(
+        losses=("cross_entropy", "bce", "hinge", "focal"),
+        headline=Headline("accuracy", "accuracy", "{:.2%}"),
+        results="tfcnn.results.classification",
+    ),
+    "segmentation": Task(
+        losses=("cross_entropy", "dice", "dice_ce", "focal"),
+        headline=Headline("mean_iou", "mean IoU", "{:.2%}"),
+        results="tfcnn.results.segmentation",
+    ),
+    "reconstruction": Task(
+        losses=("mse", "mae", "huber"),
+        headline=Headline("psnr", "PSNR", "{:.2f} dB"),
+        results="tfcnn.results.reconstruction",
+    ),
 }
 IGNORE_LABEL = 255  # positions with this label do not count, as in PASCAL VOC's and Cityscapes' masks

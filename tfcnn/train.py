@@ -51,6 +51,7 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
         import_tensorflow()
         from tfcnn.export.savedmodel import export_savedmodel
         from tfcnn.training import report
+        from tfcnn.training.callbacks import uncompiled
         from tfcnn.training.distribution import Devices
         from tfcnn.training.fit import build_model, evaluate_best, fit
         from tfcnn.training.targets import match_masks
@@ -78,7 +79,8 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
                 report.leave_to_chief(devices.worker)
                 return chosen
             metrics = evaluate_best(model, data, rows, directory)
-            export_savedmodel(model, directory.saved_model, facts["data"])
+            report.draw_sheet(model, data, facts, directory)
+            export_savedmodel(uncompiled(model), directory.saved_model, facts["data"])
             report.finish(metrics, facts, rows, directory, seconds=time.monotonic() - started)
     return directory
 

@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfcnn.cli.startup import import_tensorflow
+from tfcnn.results import results_of
 from tfcnn.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
+
+    from pipelines.inputs import Example
 
 BATCH = 32  # examples that the network gets at once
 
@@ -33,7 +36,9 @@ class Trained:
     Attributes:
         model: keras.Model, from standardised examples float32 (batch, *image_shape).
         class_names: in the order of the outputs.
-        task: "classification", "segmentation" or "reconstruction".
+        task: one of `tfcnn.tasks.TASKS`.
+        facts: as received.
+        inputs: pipelines.inputs.Inputs, the reader of files and arrays.
         value_range: of raw arrays: (0, 255), (0, 1), (-1, 1) or as the training data had it. Arrays far outside are
             refused; 0 ... 1 given to a run of -1 ... 1 lies inside and cannot be told from bright images.
     """
@@ -42,11 +47,11 @@ class Trained:
         from pipelines.inputs import Inputs
 
         self.model = in_float32(model)
-        self.class_names: tuple[str, ...] = tuple(facts["class_names"])
+        self.class_names: tuple[str, ...] = tuple(facts["class_names"] or ())
         self.task: str = facts["task"]
         self.value_range: tuple[float, float] = (float(facts["value_range"][0]), float(facts["value_range"][1]))
-        self._facts = facts
-        self._inputs = Inputs(facts)
+        self.facts = facts
+        self.inputs = Inputs(facts)
 
     def preprocess(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
         """Raw examples to what `model` takes.
@@ -61,14 +66,15 @@ class Trained:
         Raises:
             pipelines.BadData: another shape, or values of another range than that of the training data.
         """
-        return self._inputs.from_arrays(images)
+        return self.inputs.from_arrays(images)
 
     def predict(self, examples: Any) -> np.ndarray:
-        """What the network says of raw examples, or of image files.
+        """What the network says of raw examples, or of files.
 
         Args:
-            examples: arrays as for `preprocess`; or the path of a file, or a sequence of paths. Files are read as in
-                training, and refused as there.
+            examples: arrays as for `preprocess`; or the path of a file, or a sequence of paths: images, .wav for
+                sounds, or .npz, whose array x or images has several examples. Files are read as in training, and
+                refused as there.
 
         Returns:
             By task: probabilities float32 (batch, classes), or (batch, height, width, classes) of a segmentation; of a
@@ -85,8 +91,17 @@ class Trained:
             inputs = self.preprocess(examples)
             parts = [inputs[first : first + BATCH] for first in range(0, max(len(inputs), 1), BATCH)]
             return np.concatenate([self._answer(part) for part in parts])
-        batches = self._inputs.from_files(self._inputs.examine_files(paths), BATCH)
-        return np.concatenate([self._answer(batch) for batch in batches])
+        return self.predict_examples(self.inputs.open(paths))
+
+    def predict_examples(self, examples: Sequence[Example]) -> np.ndarray:
+        """What the network says of examples that `inputs.open` has opened, as `predict`."""
+        import numpy as np
+
+        return np.concatenate([self._answer(batch) for batch in self.inputs.batches(examples, BATCH)])
+
+    def predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """What the network says of values 0 ... 255 (batch, ..., channels) of any size, as `predict`."""
+        return self._answer(self.inputs.from_pixels(pixels))
 
     def _answer(self, inputs: np.ndarray) -> np.ndarray:
         """The outputs for one batch of standardised inputs."""
@@ -94,11 +109,7 @@ class Trained:
         import numpy as np
 
         outputs = np.asarray(keras.ops.convert_to_numpy(self.model(inputs, training=False)), np.float32)
-        if self.task == "reconstruction":
-            low, high = self.value_range
-            shares = outputs * np.asarray(self._facts["std"]) + np.asarray(self._facts["mean"])
-            return np.clip(shares * (high - low) + low, low, high).astype(np.float32)
-        return keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
+        return results_of(self.task).answer(outputs, self.facts)
 
 
 def _paths(examples: Any) -> list[str] | None:

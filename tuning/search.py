@@ -24,7 +24,7 @@ from tfcnn.errors import BadInput, TrainingFailed, choose
 from tfcnn.flags import add_flags
 from tfcnn.models import registry
 from tfcnn.tables import printable
-from tfcnn.tasks import HEADLINES
+from tfcnn.tasks import TASKS
 from tfcnn.training import recipes
 from tfcnn.training.data import load_data
 from tuning import spaces
@@ -130,7 +130,7 @@ def search(study: Study, config: Config, settings: SearchSettings) -> list[Trial
 
 def parse_objectives(names: Sequence[str], task: str) -> list[Objective]:
     """The objectives by name; by default the metric of the task. Raises BadInput."""
-    headline = f"val_{HEADLINES[task].name}"
+    headline = f"val_{TASKS[task].headline.name}"
     names = names or [headline]
     for name in names:
         choose("objective", name, (headline, "val_loss", *COSTS), flag="--objective")
@@ -148,6 +148,8 @@ def make_configure(
     """
     if settings.space:
         space = spaces.load(settings.space)
+    elif config.weights is not None:
+        space = spaces.of_loaded(config.arch)
     else:
         sizes: list[int] = []
         if len(image_shape) == 3 and "image_size" not in settings.fixed:

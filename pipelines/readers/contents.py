@@ -11,6 +11,7 @@ import numpy as np
 from pipelines import catalogue
 from pipelines.errors import BadData
 from pipelines.readers import folder, idx, npz, tfds, wav
+from pipelines.readers.features import SECOND
 from pipelines.sources import Contents, Decoded, Encoded
 
 LARGEST = 256  # pixels: files of one size up to this keep it by default; larger ones are photographs, and get the usual
@@ -27,23 +28,38 @@ class Reading:
     channels: str
     mask_values: tuple[int, ...] | None
     dataset_module: str | None
-    sound_length: int
+    sound_length: int | None
 
 
 def read_contents(name: str, task: str | None, reading: Reading) -> Contents:
-    """Read a data set, wherever it is; name and task as for `load`. Raises BadData."""
+    """Read a data set, wherever it is; name and task as for `load`. Raises BadData, also for flags without effect."""
+    contents = _read_place(name, task, reading)
+    if reading.mask_values is not None and contents.task != "segmentation":
+        values = ",".join(map(str, reading.mask_values))
+        raise BadData(f"--mask-values {values} is for masks, and '{name}' is read for {contents.task}: leave it out")
+    return contents
+
+
+def _read_place(name: str, task: str | None, reading: Reading) -> Contents:
+    """The contents by the kind of place: a builder's name, arrays, or files."""
     arrays = catalogue.is_path(name) and name.lower().endswith((".npz", ".npy")) and not Path(name).is_dir()
     if reading.channels != "auto" and not arrays:
         raise BadData(f"--channels {reading.channels} is for an .npz file, and '{name}' is none: leave it out")
+    sounds = catalogue.is_path(name) and Path(name).is_dir() and wav.is_wav_folder(Path(name))
+    if reading.sound_length is not None and not sounds:
+        raise BadData(
+            f"--sound-length {reading.sound_length} is for a folder of .wav files, and '{name}' is none: leave it out"
+        )
     if not catalogue.is_path(name):
-        builder = catalogue.prepare_builder(name, reading.data_dir, reading.dataset_module)
+        versioned = catalogue.choose_version(name, task)
+        builder = catalogue.prepare_builder(versioned, reading.data_dir, reading.dataset_module)
         return tfds.read_builder(builder, name, task, reading.memory, reading.mask_values)
     if arrays:
         contents = _contents_of(npz.read_npz(name, reading.channels, reading.mask_values))
     elif idx.is_idx_folder(Path(name).expanduser()):
         contents = dataclasses.replace(_contents_of(idx.read_idx(name)), characters=True)
-    elif Path(name).is_dir() and wav.is_wav_folder(Path(name)):
-        contents = _contents_of(wav.read_wav_folder(name, reading.sound_length))
+    elif sounds:
+        contents = _contents_of(wav.read_wav_folder(name, reading.sound_length or SECOND))
     else:
         contents = _read_files(name, task, reading)
     if task not in (None, contents.task, "reconstruction"):
@@ -68,6 +84,7 @@ def _contents_of(arrays: npz.Arrays) -> Contents:
         fingerprint=arrays.fingerprint,
         duplicates=arrays.duplicates,
         notes=arrays.notes,
+        sample_rate=arrays.sample_rate,
     )
 
 

@@ -14,7 +14,13 @@ from pipelines.readers.mask_values import number_listed
 
 MASKS = ("segmentation_mask", "segmentation_label")
 # Masks without names for their values: the names of the classes, and the value of the first.
-MASK_CLASSES = {"oxford_iiit_pet": (("pet", "background", "outline"), 1)}
+MASK_CLASSES = {
+    "oxford_iiit_pet": (("pet", "background", "outline"), 1),
+    "solids": (
+        ("background", "ball", "cube", "cylinder", "cone", "torus", "pyramid", "tetrahedron", "cross"),
+        0,
+    ),
+}
 SECOND = 16_000  # samples: sounds of various lengths are cut or padded to a second of speech
 
 
@@ -42,13 +48,14 @@ def choose_columns(builder: tfds.core.DatasetBuilder, name: str, task: str | Non
                 )
                 break
     mask = next((key for key in MASKS if key in features and _is_mask(features[key])), None)
-    if picture and mask:
+    space = picture or ("volume" if "volume" in features else None)
+    if space and mask:
         names = tuple(getattr(features[mask], "names", None) or ())
         table = None
         if not names and name.split("/")[0] in MASK_CLASSES:
             names, first = MASK_CLASSES[name.split("/")[0]]
             table = number_listed(range(first, first + len(names)))
-        served["segmentation"] = Columns("segmentation", {"image": picture, "mask": mask}, names, table)
+        served["segmentation"] = Columns("segmentation", {"image": space, "mask": mask}, names, table)
     objects = next((key for key in features if {"bbox", "label"} <= set(_inner(features[key]))), None)
     if picture and objects:
         names = tuple(_inner(features[objects])["label"].names)

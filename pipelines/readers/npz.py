@@ -37,6 +37,7 @@ class Arrays:
     white_level: int = FULL_SCALE  # of uint16 the end of that range, which is also the white of 16-bit files
     duplicates: dict[str, int] = dataclasses.field(default_factory=dict)  # see `duplicates.count_duplicates`
     notes: dict[str, int] = dataclasses.field(default_factory=dict)  # what the user should know, and of how many
+    sample_rate: int | None = None  # of sounds, in Hz, where it is known
 
 
 def read_npz(path: str | Path, channels: str = "auto", mask_values: Sequence[int] | None = None) -> Arrays:
@@ -95,6 +96,30 @@ def read_npz(path: str | Path, channels: str = "auto", mask_values: Sequence[int
         duplicates=count_duplicates({split: _contents(*pair) for split, pair in parts.items()}),
         notes=targets.notes,
     )
+
+
+def read_inputs(path: str, axes: int) -> np.ndarray:
+    """The inputs alone of a .npz file: its array x, or images.
+
+    Args:
+        path: of the file.
+        axes: of an example, that of channels included: 2 for sounds, 3 for images, 4 for volumes.
+
+    Returns:
+        (n, ...), as it is in the file; with an axis of channels where an example lacks one.
+
+    Raises:
+        BadData: no such file, no such array, or one that cannot be used.
+    """
+    try:
+        arrays = _load_arrays(Path(path).expanduser())
+        key = next((key for key in ("x", "images") if key in arrays), None)
+        if key is None:
+            raise BadData(f"'{path}' holds {', '.join(arrays) or 'nothing'}; expected x or images (--dataset)")
+        inputs = _check_inputs(arrays[key], f"'{path}'", key, "last")
+    except BadData as error:
+        raise BadData(str(error).replace("(--dataset)", "(IMAGE)")) from None
+    return inputs[..., 0] if inputs.ndim == axes + 2 and inputs.shape[-1] == 1 else inputs
 
 
 def _cut_splits(

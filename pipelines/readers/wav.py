@@ -85,6 +85,7 @@ def read_wav_folder(path: str | Path, length: int) -> Arrays:
         splits={split: (sounds[rows[split]], labels[rows[split]]) for split in SPLITS},
         value_range=(0.0, 1.0),  # silence stays 0, which is what augmentation pads with
         fingerprint=content.hexdigest(),
+        sample_rate=next(iter(rates)),
         notes={note: count for note, count in notes.items() if count},
     )
 
@@ -117,10 +118,19 @@ def _read_all(root: Path, names: list[str], length: int) -> tuple[np.ndarray, np
     rates: collections.Counter[int] = collections.Counter()
     for row, name in enumerate(names):
         samples, rate = read_wav(root / name)
-        sounds[row, : len(samples), 0] = samples[:length]
+        sounds[row, :, 0] = cut_or_pad(samples, length)
         lengths[row] = len(samples)
         rates[rate] += 1
     return sounds, lengths, rates
+
+
+def cut_or_pad(samples: np.ndarray, length: int) -> np.ndarray:
+    """The first `length` of the samples (n,), or all of them and silence.
+
+    >>> cut_or_pad(np.array([0.5, -0.5]), 3).tolist(), cut_or_pad(np.array([0.5, -0.5]), 1).tolist()
+    ([0.5, -0.5, 0.0], [0.5])
+    """
+    return np.pad(samples[:length], (0, max(length - len(samples), 0)))
 
 
 def read_wav(path: Path) -> tuple[np.ndarray, int]:

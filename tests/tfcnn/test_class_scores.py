@@ -7,7 +7,7 @@ import tensorflow as tf
 from sklearn import metrics
 
 from tfcnn.class_scores import class_scores, scores_text
-from tfcnn.evaluate import count_confusions
+from tfcnn.results.classification import count_confusions
 
 NAMES = ["cat", "dog", "accuracy", "macro avg"]  # two are names of scikit-learn's averages
 

@@ -77,24 +77,24 @@ TARGETS = np.eye(8, dtype="float32")[LABELS]
 
 
 def test_accuracy_is_scikit_learns():
-    accuracy, _ = metrics.metrics("classification", 8)
+    accuracy, _ = metrics.METRICS["classification"](8, (1.0,))
     expected = accuracy_score(LABELS, SCORES.argmax(1))
     assert float(update(accuracy, (TARGETS, SCORES)).result()) == pytest.approx(expected)
 
 
 def test_top_five_is_scikit_learns():
-    _, top5 = metrics.metrics("classification", 8)
+    _, top5 = metrics.METRICS["classification"](8, (1.0,))
     expected = top_k_accuracy_score(LABELS, SCORES, k=5, labels=range(8))
     assert float(update(top5, (TARGETS, SCORES)).result()) == pytest.approx(expected)
 
 
 def test_five_classes_have_no_top_five():
-    assert [metric.name for metric in metrics.metrics("classification", 5)] == ["accuracy"]
+    assert [metric.name for metric in metrics.METRICS["classification"](5, (1.0,))] == ["accuracy"]
 
 
-@pytest.mark.parametrize("task", tasks.HEADLINES)
+@pytest.mark.parametrize("task", tasks.TASKS)
 def test_the_headline_comes_first(task):
-    assert metrics.metrics(task, 4)[0].name == tasks.HEADLINES[task].name
+    assert metrics.METRICS[task](4, (1.0,))[0].name == tasks.TASKS[task].headline.name
 
 
 @pytest.mark.parametrize("metric", [MeanIoU(3), PixelAccuracy(), PSNR((0.5, 0.25))])

@@ -25,12 +25,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcnn.files import writing
+from tfcnn.results import Outputs, Served, results_of
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-
-Outputs = dict[str, Any]
 
 
 def export_savedmodel(model: keras.Model, path: str | Path, facts: dict[str, Any]) -> None:
@@ -45,32 +44,33 @@ def export_savedmodel(model: keras.Model, path: str | Path, facts: dict[str, Any
     import keras
     import tensorflow as tf
 
+    from pipelines.inputs import lowest_value
+
     shape = tuple(facts["image_shape"])
     low, high = facts["value_range"]
     mean = tf.constant(facts["mean"], tf.float32)
     std = tf.constant(facts["std"], tf.float32)
+    served = results_of(facts["task"]).serve(model, facts)
+
+    def run_network(examples: tf.Tensor) -> tf.Tensor:
+        return tf.cast(model(examples, training=False), tf.float32)
+
+    def standardise(examples: tf.Tensor, low: float = low, high: float = high) -> tf.Tensor:
+        return ((tf.cast(examples, tf.float32) - low) / (high - low) - mean) / std
 
     def serve_ready(examples: tf.Tensor) -> Outputs:
-        outputs = tf.cast(model(examples, training=False), tf.float32)
-        if facts["task"] == "reconstruction":
-            return {"image": tf.clip_by_value((outputs * std + mean) * (high - low) + low, low, high)}
-        probabilities = tf.nn.softmax(outputs)
-        best = tf.argmax(probabilities, axis=-1)
-        if facts["task"] == "segmentation":
-            return {"probabilities": probabilities, "class": best}
-        return {"probabilities": probabilities, "class": best, "class_name": tf.gather(facts["class_names"], best)}
-
-    def serve(examples: tf.Tensor, low: float = low, high: float = high) -> Outputs:
-        examples = (tf.cast(examples, tf.float32) - low) / (high - low)
-        return serve_ready((examples - mean) / std)
+        return served.ready(run_network(examples))
 
     def serve_in_range(examples: tf.Tensor) -> Outputs:
-        return serve(check_range(examples, low, high))
+        return serve_ready(standardise(check_range(examples, lowest_value(shape, (low, high)), high)))
+
+    def run_on_pixels(pixels: tf.Tensor, low: float, high: float) -> tf.Tensor:
+        return run_network(standardise(pixels, low, high))
 
     archive = keras.export.ExportArchive()
     archive.track(model)
     if len(shape) == 3:
-        _add_image_endpoints(archive, serve, facts)
+        _add_image_endpoints(archive, run_on_pixels, served, facts)
     else:
         archive.add_endpoint("serve", serve_in_range, [tf.TensorSpec((None, *shape), tf.float32, "examples")])
     archive.add_endpoint("serve_ready", serve_ready, [tf.TensorSpec((None, *shape), tf.float32, "examples")])
@@ -110,9 +110,19 @@ def _names_its_white(low: float, high: float) -> bool:
 
 
 def _add_image_endpoints(
-    archive: keras.export.ExportArchive, serve: Callable[..., Outputs], facts: dict[str, Any]
+    archive: keras.export.ExportArchive,
+    run_on_pixels: Callable[[tf.Tensor, float, float], tf.Tensor],
+    served: Served,
+    facts: dict[str, Any],
 ) -> None:
-    """Endpoints for images of any size, resized as pipelines.load does, by `fit`: "crop" or "pad"."""
+    """Endpoints for images of any size, resized as pipelines.load does, by `fit`: "crop" or "pad".
+
+    Args:
+        archive: gets them.
+        run_on_pixels: the outputs for pixels of the network's size, their black and their white.
+        served: by task, what becomes of the outputs.
+        facts: of the training data.
+    """
     import tensorflow as tf
 
     from pipelines import fitting
@@ -126,19 +136,22 @@ def _add_image_endpoints(
 
     def serve_images(images: tf.Tensor) -> Outputs:
         above_black = tf.cast(check_range(images, low, high), tf.float32) - low  # so that black is padded
-        return serve(fit(above_black), 0.0, high - low)
+        return served.images(run_on_pixels(fit(above_black), 0.0, high - low), tf.shape(images)[1:3])
 
     def serve_files(files: tf.Tensor) -> Outputs:
-        def decode(file: tf.Tensor) -> tf.Tensor:
-            return fit(decode_image(file, channels, facts.get("white_level", 65535)))
+        def decode(file: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            image = decode_image(file, channels, facts.get("white_level", 65535))
+            return fit(image), tf.shape(image)[:2]
 
-        pixels = tf.map_fn(decode, files, fn_output_signature=tf.TensorSpec((height, width, channels), tf.float32))
-        return serve(pixels, 0.0, 255.0)
+        signature = (tf.TensorSpec((height, width, channels), tf.float32), tf.TensorSpec((2,), tf.int32))
+        pixels, sizes = tf.map_fn(decode, files, fn_output_signature=signature)
+        return served.files(run_on_pixels(pixels, 0.0, 255.0), sizes)
 
     def refuse_files(files: tf.Tensor) -> Outputs:
         message = f"files have values from 0 to 255, but this network was trained on {low:g} to {high:g}: use serve"
         with tf.control_dependencies([tf.debugging.Assert(False, [message])]):
-            return serve(tf.zeros((tf.size(files), height, width, channels)))
+            blank = tf.zeros((tf.size(files), height, width, channels))
+            return served.files(run_on_pixels(blank, low, high), tf.ones((tf.size(files), 2), tf.int32))
 
     images = tf.TensorSpec((None, None, None, channels), _raw_dtype(facts), "images")
     readable = channels in (1, 3) and _names_its_white(low, high)

@@ -40,7 +40,7 @@ class Plateau(keras.callbacks.Callback):
 
 
 def uncompiled(model: keras.Model) -> keras.Model:
-    """The same layers without the optimiser, whose state belongs in checkpoints and not in the shipped model."""
+    """The same layers without the optimiser and the auxiliary classifiers, which belong in checkpoints alone."""
     return keras.Model(model.input, model.output, name=model.name)
 
 

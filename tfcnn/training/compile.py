@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import keras
 
-from tfcnn import losses, metrics
+from tfcnn import losses
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.graph import in_order, is_head
+from tfcnn.metrics import METRICS
 from tfcnn.models.registry import ARCHS, builder_of, family_of
 from tfcnn.training import recipes
 from tfcnn.training.class_weights import ClassWeighted
@@ -75,7 +76,7 @@ def compile_model(
     """Give a network its optimiser, its penalties, and the loss and metrics of its task.
 
     Args:
-        model: a network of `tfcnn.build` with one output.
+        model: a network of `tfcnn.build`, one of several outputs as `tfcnn.training.auxiliary` has it.
         config: the run.
         steps_per_epoch: batches in an epoch.
         task: "classification" (one-hot or soft targets), "segmentation" (masks of whole numbers, 255 ignored) or
@@ -88,12 +89,8 @@ def compile_model(
         The peak learning rate.
 
     Raises:
-        BadInput: the network has more than one output, as GoogLeNet with auxiliary classifiers; the loss is one of
-            another task; or an update takes more batches than an epoch has.
+        BadInput: the loss is one of another task; or an update takes more batches than an epoch has.
     """
-    if len(model.outputs) > 1:
-        names = ", ".join(model.output_names)
-        raise BadInput(f"{config.arch} has the outputs {names}; this trains networks with one (--arch-args)")
     if config.grad_accum_steps > steps_per_epoch:
         raise BadInput(
             f"an epoch has {steps_per_epoch} batches, fewer than the {config.grad_accum_steps} of one update "
@@ -113,7 +110,7 @@ def compile_model(
     model.compile(
         optimizer=optimizer,
         loss=loss,
-        metrics=metrics.metrics(task, model.output_shape[-1], std),
+        metrics=METRICS[task](model.output_shape[-1], std),
         jit_compile={"auto": "auto", "on": True, "off": False}[config.jit],
     )
     return peak

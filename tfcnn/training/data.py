@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pipelines
 from pipelines.augmentation.policy import Policy
 from tfcnn.config import Config
-from tfcnn.errors import BadInput
+from tfcnn.errors import BadInput, quote_names
 from tfcnn.models import registry
 from tfcnn.run_directory import RunDirectory
 
@@ -105,15 +105,6 @@ def describe_change(before: dict[str, Any], data: Data) -> str:
     if examples != sum(data.sizes.values()):
         changes.append(f"{examples:,} examples then, {sum(data.sizes.values()):,} now")
     return "; ".join(changes)
-
-
-def quote_names(names: list[str], most: int = 10) -> str:
-    """
-    >>> quote_names(["cat", "dog", "emu"], most=2)
-    "'cat', 'dog' and 1 more"
-    """
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(f"'{name}'" for name in names[:most]) + more
 
 
 def describe_duplicates(facts: dict[str, Any]) -> str:

@@ -20,8 +20,9 @@ from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import writing
 from tfcnn.run_directory import RunDirectory
-from tfcnn.tasks import HEADLINES
+from tfcnn.tasks import TASKS
 from tfcnn.training import fused_kernels, recipes
+from tfcnn.training.auxiliary import with_auxiliary
 from tfcnn.training.batch_statistics import BatchStatistics
 from tfcnn.training.callbacks import Keeper, Plateau, uncompiled
 from tfcnn.training.chance import ChanceWarning
@@ -65,8 +66,9 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
     fused = fused_kernels.accelerate(model, config.distribution == "none") if config.kernels == "fused" else {}
     counts = _class_counts(config, data)
     weights = balanced_weights(counts) if counts and config.class_weights == "balanced" else None
+    model = with_auxiliary(model, config)
     peak = compile_model(model, config, data.steps_per_epoch, data.task, data.std, weights, new_layers)
-    table = cost.cost_table(model)
+    table = cost.cost_table(uncompiled(model))
     match = match_of(model, data)
     standardisation = standardisation_of(config)
     if standardisation is not None:  # averaged where the data have another number of channels
@@ -290,7 +292,7 @@ def _watchers(
     """The callbacks that flags ask for, in the order in which they are called."""
     steps = data.steps_per_epoch
     callbacks: list[keras.callbacks.Callback] = [
-        Progress(config.epochs, steps, config.batch_size, HEADLINES[data.task].name)
+        Progress(config.epochs, steps, config.batch_size, TASKS[data.task].headline.name)
     ]
     if average:
         callbacks.append(average)

@@ -14,7 +14,8 @@ Where --weights loads weights, "default" and "fast" are recipes of fine-tuning:
 
 1. The layers that the weights leave fresh learn first, alone, for a tenth of the epochs: through a random head
    gradients distort the loaded features (Kumar et al. 2022, arXiv:2202.10054). As in fastai's `fine_tune`, which trains
-   the head for one epoch, the rate is twice that of what follows (Howard & Gugger 2020, arXiv:2002.04688).
+   the head for one epoch, the rate is twice that of what follows (Howard & Gugger 2020, arXiv:2002.04688). A fresh last
+   layer starts from zeros (tfcnn.weights.loading).
 2. Then all layers learn at a fifth of the rate for fresh weights, or half of it in families without normalisation,
    where it is low already, by the whole schedule with its warm-up. Lower layers, whose features are general, learn more
    slowly: ULMFiT divides the rate by 2.6 from layer to layer (Howard & Ruder 2018, arXiv:1801.06146, section 3.1);

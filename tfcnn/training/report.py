@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfcnn.config import Config
 from tfcnn.files import writing
+from tfcnn.results import Classes, Evaluation, results_of, title_of
 from tfcnn.run_directory import BAD_FILES, RunDirectory
-from tfcnn.tasks import HEADLINES
+from tfcnn.tasks import TASKS
 from tfcnn.training import recipes
 from tfcnn.training.class_weights import describe_classes
 from tfcnn.training.cluster import Worker
@@ -15,6 +16,11 @@ from tfcnn.training.data import describe_duplicates
 from tfcnn.training.progress import duration
 from tfcnn.training.provenance import provenance
 from tfcnn.visualize.curves import draw_curves
+
+if TYPE_CHECKING:
+    import keras
+
+    from tfcnn.training.data import Data
 
 
 def introduce(config: Config, facts: dict[str, Any], devices: int = 1) -> None:
@@ -119,6 +125,27 @@ def leave_to_chief(worker: Worker) -> None:
     print(f"\nworker {worker.rank + 1} of {worker.world_size} is done; the first has the run")
 
 
+def draw_sheet(model: keras.Model, data: Data, facts: dict[str, Any], directory: RunDirectory) -> None:
+    """Draw the worst, the median and the best test examples, where the task has such a sheet.
+
+    Args:
+        model: with the weights of the best epoch.
+        data: with the targets that it predicts.
+        facts: of `tfcnn.training.fit.build_model`.
+        directory: of the run.
+    """
+    results = results_of(data.task)
+    draw = results.pictures.get("sheet")
+    if draw is None:
+        return
+    names = data.class_names or ()
+    classes = Classes(names, range(len(names)))
+    scores = results.evaluate(model, data, "test", classes)
+    title = title_of(facts["config"]["arch"], data.task, data.name, "test", scores)
+    with writing(directory.sheet) as path:
+        draw(Evaluation(model, data, "test", classes, scores), path, title)
+
+
 def finish(
     metrics: dict[str, Any],
     facts: dict[str, Any],
@@ -136,7 +163,7 @@ def finish(
         seconds: that the process has worked.
     """
     title = f"{facts['config']['arch']} on {facts['data']['name']}"
-    headline = HEADLINES[facts["data"]["task"]]
+    headline = TASKS[facts["data"]["task"]].headline
     validation = metrics[f"val_{headline.name}"]
     test = metrics[f"test_{headline.name}"]
     with writing(directory.curves) as path:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from pipelines.text import plain, plain_names, save
-from tfcnn.tasks import HEADLINES, Headline
+from tfcnn.tasks import TASKS, Headline
 
 # Lines differ in lightness and in dashes: readable without colour vision and on a grey printer.
 Style = dict[str, Any]
@@ -29,7 +29,7 @@ def draw_curves(
     path: str | Path,
     *,
     title: str,
-    headline: Headline = HEADLINES["classification"],
+    headline: Headline = TASKS["classification"].headline,
     best: int | None = None,
     test: float | None = None,
 ) -> None:
@@ -96,7 +96,7 @@ def draw_comparison(
     curves: dict[str, list[dict[str, float]]],
     path: str | Path,
     *,
-    headline: Headline = HEADLINES["classification"],
+    headline: Headline = TASKS["classification"].headline,
 ) -> None:
     """Draw the validation loss and metric of several runs over their epochs.
 

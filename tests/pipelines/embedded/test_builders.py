@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.catalogue import prepare_builder
 from pipelines.embedded import scenes, solids, tones
+from pipelines.readers.features import MASK_CLASSES
 from tests.pipelines.embedded.difficulties import SMALL
 
 FIGURES = ["disc", "square", "triangle", "star", "ring", "cross"]
@@ -29,6 +30,14 @@ MEDIUM_SCENE, MEDIUM_TONE, MEDIUM_SOLID = (module.DIFFICULTIES[0] for module in 
         ("boxes", {"image": ((96, 96, 3), np.uint8)}),
         ("tones", {"audio": ((8000,), np.int16), "label": ((), np.int64)}),
         ("solids", {"volume": ((32, 32, 32, 1), np.uint8), "label": ((), np.int64)}),
+        (
+            "solids:1.1.0",
+            {
+                "volume": ((32, 32, 32, 1), np.uint8),
+                "label": ((), np.int64),
+                "segmentation_mask": ((32, 32, 32, 1), np.uint8),
+            },
+        ),
     ],
 )
 def test_facts(small, name, types):
@@ -72,7 +81,8 @@ def test_sizes_and_balance(monkeypatch, tmp_path, name, sizes, classes):
     blank = scenes.Scene(np.zeros((96, 96, 3), np.uint8), mask, mask, ())
     monkeypatch.setattr(scenes, "scene", lambda *_: blank)
     monkeypatch.setattr(tones, "recording", lambda *_: np.zeros(8000, np.int16))
-    monkeypatch.setattr(solids, "volume", lambda *_: np.zeros((32, 32, 32), np.uint8))
+    empty = np.zeros((32, 32, 32), np.uint8)
+    monkeypatch.setattr(solids, "solid", lambda *_: (empty, empty > 0))
     builder = prepare_builder(f"{name}/easy", str(tmp_path))
     assert {split: info.num_examples for split, info in builder.info.splits.items()} == sizes
     for split in sizes:
@@ -103,6 +113,20 @@ def test_a_second_synthesis_gives_the_stored_tone(examples_of, number):
 def test_a_second_drawing_gives_the_stored_solid(examples_of, number):
     solid = examples_of("solids", "validation")[number]
     np.testing.assert_array_equal(solid["volume"][..., 0], solids.volume(MEDIUM_SOLID, solid["label"], 1, number))
+
+
+@pytest.mark.parametrize("number", [0, 7, 9])
+def test_the_mask_is_the_solid_without_flipped_voxels(examples_of, number):
+    solid = examples_of("solids:1.1.0", "validation")[number]
+    volume = solid["volume"][..., 0] > 0
+    mask = solid["segmentation_mask"][..., 0]
+    assert set(np.unique(mask)) == {0, solid["label"] + 1}
+    assert ((mask > 0) != volume).mean() == pytest.approx(MEDIUM_SOLID.flipped, rel=0.5)
+    np.testing.assert_array_equal(volume, examples_of("solids", "validation")[number]["volume"][..., 0] > 0)
+
+
+def test_masks_have_the_names_of_the_solids():
+    assert MASK_CLASSES["solids"] == (("background", *solids.CLASSES), 0)
 
 
 @pytest.mark.parametrize(("split", "number"), [(0, 1), (1, 0)])

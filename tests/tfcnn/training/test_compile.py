@@ -445,10 +445,3 @@ def test_the_dtype_policy_is_restored():
     with pytest.raises(ZeroDivisionError), use_dtype_policy(Config(precision="mixed_float16")):
         1 / 0  # noqa: B018
     assert keras.config.dtype_policy().name == "float32"
-
-
-def test_a_network_with_several_outputs_is_refused():
-    with tfcnn.cost.weightless():
-        model = tfcnn.build("googlenet", (32, 32, 1), 10, auxiliary=True)
-    with pytest.raises(BadInput, match="googlenet has the outputs logits, auxiliary1, auxiliary2"):
-        compile_model(model, Config(arch="googlenet"), steps_per_epoch=1)

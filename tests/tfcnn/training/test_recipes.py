@@ -173,6 +173,7 @@ def test_needs_no_tensorflow():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_export")
 def test_a_unet_learns_figures_by_the_default_recipe(tmp_path):
     """To call everything background has a mean IoU of 12 %, what three epochs of Config's defaults reach."""
     flags = {"arch": "unet", "dataset": "shapes/easy", "image_size": 48, "width": 0.125, "epochs": 3}

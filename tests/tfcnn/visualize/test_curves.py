@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from tfcnn.tasks import HEADLINES
+from tfcnn.tasks import TASKS
 from tfcnn.visualize import curves
 
 ROWS = [
@@ -71,7 +71,7 @@ def test_lines_differ_in_grey(figure_of):
 
 
 def test_units_of_the_task(figure_of):
-    figure, _ = figure_of(curves.draw_curves, ROWS, title="t", headline=HEADLINES["reconstruction"], test=30.5)
+    figure, _ = figure_of(curves.draw_curves, ROWS, title="t", headline=TASKS["reconstruction"].headline, test=30.5)
     assert "test, best model: 30.50 dB" in lines(figure.axes[1])
     assert figure.axes[1].yaxis.get_major_formatter()(25.0) == "25 dB"
 

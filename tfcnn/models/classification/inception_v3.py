@@ -8,8 +8,8 @@ well: batch norm with scale, average pooling that counts the border's zeros. (Th
 in -1 ... 1.) `depth` repeats modules within a stage.
 
 auxiliary=True adds the classifier of section 4 on the last map of 17x17, with torchvision's layers, for training with a
-loss of lower weight (GoogLeNet's 0.3). stem="cifar" is for small images: the convolutions before the first module keep
-the size, and the first pooling is left out.
+loss of weight 0.4, as in the authors' code. stem="cifar" is for small images: the convolutions before the first module
+keep the size, and the first pooling is left out.
 """
 
 from __future__ import annotations

@@ -1,0 +1,141 @@
+"""What comes of a trained network, by task: a file of this room for each, found through `tfcnn.tasks.TASKS`.
+
+Each file ends with `RESULTS`, a `Results`. The commands call it and know no task: `tfcnn.evaluate` its `evaluate`,
+`describe` and `pictures`; `tfcnn.predict` its `predict`; `tfcnn.load` its `answer`; `tfcnn.export` its `serve`. Another
+task is a row of TASKS, a file here, and rows of `tfcnn.losses.LOSSES` and `tfcnn.metrics.METRICS`.
+
+NumPy, Matplotlib and TensorFlow are imported in the functions, so that bad input is refused without the wait for them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from tfcnn.tasks import TASKS
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from pipelines.dataset import Data
+    from pipelines.inputs import Example, Inputs
+
+Scores = dict[str, Any]
+Facts = Mapping[str, Any]  # of the training data, as config.json keeps them
+Outputs = dict[str, Any]  # of an exported endpoint: tensors by name
+INFERENCES = ("resize", "tile")  # the first is the default
+
+
+class Classes(NamedTuple):
+    """The classes of a run, and of the data that it is evaluated on.
+
+    Attributes:
+        names: of the run's classes, in the order of the network's outputs; none in a reconstruction.
+        numbers: the run's class for each class of the data.
+    """
+
+    names: Sequence[str]
+    numbers: Sequence[int]
+
+
+class Evaluation(NamedTuple):
+    """An evaluation, for its pictures.
+
+    Attributes:
+        model: as trained, from standardised examples.
+        data: with the targets that the network predicts.
+        split: "train", "validation" or "test".
+        classes: of the run and of the data.
+        scores: what `Results.evaluate` returned.
+    """
+
+    model: keras.Model
+    data: Data
+    split: str
+    classes: Classes
+    scores: Scores
+
+
+class Options(NamedTuple):
+    """The flags of `tfcnn.predict`. A task takes those that its `Results.flags` name.
+
+    Attributes:
+        top: classes to show for an image.
+        out: the folder to write.
+        inference: how an image of another size than the network's is segmented: "resize" or "tile".
+    """
+
+    top: int = 3
+    out: Path | None = None
+    inference: str = INFERENCES[0]
+
+
+class Network(Protocol):
+    """What `tfcnn.trained.Trained` has; it stands above this room."""
+
+    model: keras.Model  # float32
+    facts: dict[str, Any]
+    class_names: tuple[str, ...]
+    inputs: Inputs  # reads files and arrays as the run's evaluation does
+
+    def predict_examples(self, examples: Sequence[Example]) -> np.ndarray:
+        """What the network says of examples that `inputs.open` has opened, as `Results.answer` puts it."""
+
+    def predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """What the network says of values 0 ... 255 (batch, ...), as `Results.answer` puts it."""
+
+
+class Served(NamedTuple):
+    """TensorFlow functions from a network's float32 outputs for a batch to what an exported endpoint returns.
+
+    Attributes:
+        ready: of examples at the network's size.
+        images: of images of one size: also takes int32 (2,), the height and the width that they had.
+        files: of image files: also takes int32 (batch, 2), the height and the width of each.
+    """
+
+    ready: Callable[[tf.Tensor], Outputs]
+    images: Callable[[tf.Tensor, tf.Tensor], Outputs]
+    files: Callable[[tf.Tensor, tf.Tensor], Outputs]
+
+
+class Results(NamedTuple):
+    """What one task makes of a network's outputs.
+
+    Attributes:
+        evaluate: (model, data, split, classes) -> scores for JSON, the headline's first. The command adds "split",
+            "dataset", "fingerprint", "examples" and "duplicates".
+        describe: (scores) -> the text that `tfcnn.evaluate` prints.
+        pictures: by the beginning of a file's name, as "confusion": (evaluation, path, title) draws a PNG. Training
+            draws "sheet" of the test split, where there is one.
+        answer: (outputs float32 (batch, ...), facts) -> what `tfcnn.load(RUN).predict` returns.
+        flags: the fields of `Options` that `predict` heeds.
+        predict: (network, paths, options) -> the lines that `tfcnn.predict` prints, one for each file.
+        serve: (model, facts) -> what the exported endpoints return.
+    """
+
+    evaluate: Callable[[keras.Model, Data, str, Classes], Scores]
+    describe: Callable[[Scores], str]
+    pictures: Mapping[str, Callable[[Evaluation, Path, str], None]]
+    answer: Callable[[np.ndarray, Facts], np.ndarray]
+    flags: tuple[str, ...]
+    predict: Callable[[Network, Sequence[str], Options], Iterator[str]]
+    serve: Callable[[keras.Model, Facts], Served]
+
+
+def results_of(task: str) -> Results:
+    """The results of a task: `RESULTS` of its file."""
+    return importlib.import_module(TASKS[task].results).RESULTS
+
+
+def title_of(arch: str, task: str, dataset: str, split: str, scores: Scores) -> str:
+    """The title of a picture of an evaluation: network, data, split and headline."""
+    from pipelines.text import elide
+
+    headline = TASKS[task].headline
+    name = Path(dataset).name if Path(dataset).is_absolute() else dataset
+    return f"{arch} on {elide(name, 30)}, {split}: {headline.label} {headline.form.format(scores[headline.name])}"

@@ -1,0 +1,59 @@
+"""The folder that `tfcnn.predict --out` writes: whole or not at all, and only in place of an earlier one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tfcnn.files import Kind, writing
+from tfcnn.records import Records
+
+
+def is_predictions(path: Path) -> bool:
+    """Whether a path is a folder of nothing but files as `writing_predictions` has left them, or an empty one."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    records = Records(path)
+    recorded = {path / name for name in records.read()} | {records.path}
+    return all(
+        file.is_file() and not file.is_symlink() and file in recorded and records.problem_of(file) is None
+        for file in path.rglob("*")
+    )
+
+
+PREDICTIONS = Kind("a folder of predictions", is_predictions)
+
+
+@contextlib.contextmanager
+def writing_predictions(path: Path) -> Iterator[Path]:
+    """A folder to write to, which becomes `path` when the block ends without an error; files.json records its files.
+
+    Raises:
+        BadInput: `path` is something else, or its files are no longer as they were written.
+        DiskFull: there is no room.
+    """
+    with writing(path, replaces=PREDICTIONS) as draft:
+        draft.mkdir()
+        yield draft
+        Records(draft).write(*sorted(draft.iterdir()))
+
+
+def name_outputs(paths: Sequence[str], endings: Sequence[str]) -> list[list[str]]:
+    """Names of the output files of each path: its stem with each ending; of stems that would clash, with a number.
+
+    >>> name_outputs(["a/cat.jpg", "b/cat.png"], [".png", "-overlay.png"])
+    [['cat.png', 'cat-overlay.png'], ['cat-2.png', 'cat-2-overlay.png']]
+    """
+    taken: set[str] = set()
+    rows = []
+    for path in paths:
+        stem = Path(path).stem
+        number = 1
+        names = [stem + ending for ending in endings]
+        while taken & {name.lower() for name in names}:  # some file systems take A and a for one name
+            number += 1
+            names = [f"{stem}-{number}{ending}" for ending in endings]
+        taken |= {name.lower() for name in names}
+        rows.append(names)
+    return rows

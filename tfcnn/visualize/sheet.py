@@ -1,0 +1,106 @@
+"""A sheet of examples: a row each, its panels from left to right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from pipelines.text import plain, save
+
+PANEL = 1.75  # inches
+LABEL = 1.25  # inches, for the words at the left
+LONGEST = 22  # characters of a name in the legend
+LEGEND_COLUMNS = 4
+Colour = tuple[float, float, float]
+
+
+class Row(NamedTuple):
+    """One example.
+
+    Attributes:
+        label: words at its left.
+        panels: arrays (height, width) of 0 ... 1 in grey, or (height, width, 3) of 0 ... 1.
+    """
+
+    label: str
+    panels: Sequence[np.ndarray]
+
+
+def draw_sheet(
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    path: Path,
+    *,
+    title: str,
+    legend: Sequence[tuple[str, Colour]] = (),
+    note: str = "",
+) -> None:
+    """Draw a sheet.
+
+    Args:
+        rows: the examples.
+        columns: the title of each panel.
+        path: where the picture goes, as PNG.
+        title: of the picture.
+        legend: name and colour (0 ... 1) of each class.
+        note: a line below the title.
+    """
+    names = [plain(name, LONGEST) for name, _ in legend]
+    lines = -(-len(names) // LEGEND_COLUMNS)
+    height = sum(PANEL * min(max(_aspect(row), 0.3), 1.6) + 0.12 for row in rows)
+    size = (LABEL + PANEL * len(columns), height + 0.9 + 0.22 * lines)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(rows), len(columns), squeeze=False, height_ratios=[max(_aspect(r), 0.3) for r in rows])
+    for row, places in zip(rows, axes, strict=True):
+        for panel, place in zip(row.panels, places, strict=True):
+            place.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            place.set(xticks=[], yticks=[])
+        places[0].set_ylabel(row.label, rotation=0, ha="right", va="center", fontsize=8)
+    for column, place in zip(columns, axes[0], strict=True):
+        place.set_title(column, fontsize=9)
+    figure.suptitle(plain(title, int(10 * size[0])) + (f"\n{note}" if note else ""), fontsize=9)
+    if legend:
+        patches = [
+            Patch(facecolor=colour, edgecolor="#555555", linewidth=0.5, label=name)
+            for name, (_, colour) in zip(names, legend, strict=True)
+        ]
+        figure.legend(handles=patches, loc="outside lower center", ncols=LEGEND_COLUMNS, fontsize=8, frameon=False)
+    save(figure, path, dpi=110, format="png")
+
+
+def as_picture(example: np.ndarray) -> np.ndarray:
+    """What a panel shows of an example in 0 ... 1: an image as it is, of a sound its spectrogram, of a volume a slice.
+
+    Args:
+        example: (height, width, channels), (samples, channels) or (depth, height, width, channels).
+
+    Returns:
+        (height, width) or (height, width, 3), 0 ... 1. A spectrogram is in decibels, from -80 dB up, low tones below.
+    """
+    if example.ndim == 2:
+        return spectrogram(example.mean(-1))
+    if example.ndim == 4:
+        example = example[int(example.std((1, 2, 3)).argmax())]
+    return example if example.shape[-1] == 3 else example.mean(-1)
+
+
+def spectrogram(samples: np.ndarray) -> np.ndarray:
+    """The short-time spectrum of a sound (samples,), 128 frequencies by half as many times or less, in 0 ... 1."""
+    window = 254
+    padded = np.pad(samples, (0, max(window - len(samples), 0)))
+    hop = max((len(padded) - window) // 96, 1)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop] * np.hanning(window)
+    power = np.abs(np.fft.rfft(frames, axis=-1).T) ** 2
+    decibels = 10 * np.log10(np.maximum(power / max(power.max(), 1e-12), 1e-8))
+    return decibels[::-1] / 80 + 1
+
+
+def _aspect(row: Row) -> float:
+    """Height by width of the first panel."""
+    height, width = row.panels[0].shape[:2]
+    return height / width
