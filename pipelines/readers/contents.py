@@ -61,7 +61,7 @@ def _read_place(name: str, task: str | None, reading: Reading) -> Contents:
     elif sounds:
         contents = _contents_of(wav.read_wav_folder(name, reading.sound_length or SECOND))
     else:
-        contents = _read_files(name, reading)
+        contents = _read_files(name, task, reading)
     if task not in (None, contents.task, "reconstruction"):
         raise BadData(f"data set '{name}' serves {contents.task}, reconstruction, not {task} (--dataset, --arch)")
     return dataclasses.replace(contents, task=task or contents.task)
@@ -88,10 +88,11 @@ def _contents_of(arrays: npz.Arrays) -> Contents:
     )
 
 
-def _read_files(name: str, reading: Reading) -> Contents:
+def _read_files(name: str, task: str | None, reading: Reading) -> Contents:
     """The contents of a folder or a .csv file."""
     listing = folder.read_folder(
         name,
+        task=task,
         on_bad_image=reading.on_bad_image,
         max_bad=reading.max_bad,
         cache_dir=str(Path(reading.data_dir) / "scans") if reading.data_dir else None,
@@ -128,4 +129,6 @@ def _columns(files: folder.Files) -> dict[str, Any]:
     columns: dict[str, Any] = {"image": files.paths, "decoder": files.decoders}
     if files.masks is not None:
         return columns | {"mask": files.masks, "mask_decoder": files.mask_decoders}
+    if files.boxes is not None:
+        return columns | {"boxes": files.boxes, "labels": files.box_labels}
     return columns | {"label": files.labels}
