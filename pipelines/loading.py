@@ -234,7 +234,7 @@ def _choose_augmentation(
     side = shape[0] if len(shape) == 3 else SMALLEST
     if None in contents.shape:
         side = USUAL
-    augmentation = choose_augmentation(policy, side=side, characters=contents.characters)
+    augmentation = choose_augmentation(policy, side=side, characters=contents.characters, axes=len(shape) - 1)
     mixes = augmentation.mixup or augmentation.cutmix
     if mixes and (contents.task != "classification" or len(shape) != 3):
         raise BadData("MixUp and CutMix are for the classification of images (--mixup, --cutmix)")

@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 import tfcnn
-from tfcnn import evaluate, predict, train
+from tfcnn import predict, train
 from tfcnn.cli.signals import Interrupted
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
@@ -156,11 +156,23 @@ def test_curves_of_segmentation_are_drawn(segmentation):
         assert picture.width > 800
 
 
-@pytest.mark.parametrize("command", [evaluate.evaluate, lambda run: predict.predict(run, [])])
-def test_commands_for_classification_refuse_a_run_of_segmentation(command, segmentation):
+def test_class_names_of_a_run_of_segmentation_are_refused(segmentation):
     directory, _ = segmentation
     with pytest.raises(BadInput, match=r"is for segmentation; this command takes runs for classification \(RUN\)"):
-        command(directory)
+        predict.predict(directory, [])
+
+
+@pytest.mark.parametrize(("flag", "takers"), [("top", "classification"), ("inference", "segmentation")])
+def test_a_flag_of_another_task_is_refused(reconstruction, flag, takers):
+    directory, _ = reconstruction
+    with pytest.raises(BadInput, match=rf"^--{flag} is for runs of {takers}; the run in .* is for reconstruction"):
+        predict.check_flag(directory, flag)
+
+
+def test_the_sheet_is_drawn_at_the_end_of_training(segmentation, reconstruction):
+    for directory, _ in (segmentation, reconstruction):
+        with Image.open(directory.sheet) as picture:
+            assert min(picture.size) > 300
 
 
 def test_the_savedmodel_of_segmentation_returns_classes(segmentation):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -40,15 +41,18 @@ def writing_predictions(path: Path) -> Iterator[Path]:
 
 
 def name_outputs(paths: Sequence[str], endings: Sequence[str]) -> list[list[str]]:
-    """Names of the output files of each path: its stem with each ending; of stems that would clash, with a number.
+    """Names of the output files of each example: its stem with each ending; of stems that would clash, with a number.
 
     >>> name_outputs(["a/cat.jpg", "b/cat.png"], [".png", "-overlay.png"])
     [['cat.png', 'cat-overlay.png'], ['cat-2.png', 'cat-2-overlay.png']]
+    >>> name_outputs(["scans.npz[0]", "scans.npz[1]"], [".npz"])
+    [['scans-0.npz'], ['scans-1.npz']]
     """
     taken: set[str] = set()
     rows = []
     for path in paths:
-        stem = Path(path).stem
+        of_several = re.fullmatch(r"(.+)\.npz\[(\d+)\]", Path(path).name)
+        stem = f"{of_several[1]}-{of_several[2]}" if of_several else Path(path).stem
         number = 1
         names = [stem + ending for ending in endings]
         while taken & {name.lower() for name in names}:  # some file systems take A and a for one name

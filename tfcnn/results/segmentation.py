@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 24  # in a sheet's legend
 WRONG = (0.85, 0.1, 0.1)  # colour of wrong pixels
+LIGHTER = 0.6  # exponent of the palette's shares: VOC's dark red of class 8 is hardly seen on black
 
 
 def count_pixels(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -174,7 +175,8 @@ def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
     predictions = evaluation.model.predict_on_batch(inputs).argmax(-1).astype(np.uint8)
     images = (inputs * np.asarray(data.std) + np.asarray(data.mean)).clip(0, 1)
     match = match_map(evaluation.model, data.image_shape[:-1])
-    colours = voc_palette() / 255
+    colours = (voc_palette() / 255) ** LIGHTER
+    note = "of each volume the slice with most of its classes" if targets.ndim == 4 else ""
     rows = []
     for row, image, truth, prediction in zip(ranked, images, truths, predictions, strict=True):
         image = image if match is None else image[np.ix_(*match.places)]
@@ -194,6 +196,7 @@ def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
         path,
         title=title,
         legend=[*legend, ("wrong", WRONG)],
+        note=note,
     )
 
 
