@@ -49,7 +49,8 @@ def read_contents(name: str, task: str | None, reading: Reading) -> Contents:
         contents = _read_files(name, reading)
     if task not in (None, contents.task, "reconstruction"):
         raise BadData(f"data set '{name}' serves {contents.task}, reconstruction, not {task} (--dataset, --arch)")
-    return dataclasses.replace(contents, task=task or contents.task)
+    names = () if task == "reconstruction" else contents.class_names
+    return dataclasses.replace(contents, task=task or contents.task, class_names=names)
 
 
 def _contents_of(arrays: npz.Arrays) -> Contents:
