@@ -41,7 +41,7 @@ class Case(NamedTuple):
 
 CASES = (
     *(Case("unet", dataset, 0.125) for dataset in ("shapes/easy", "shapes", "shapes/hard")),
-    Case("segnet", "shapes/easy", 0.125),
+    Case("segnet", "shapes/easy", 0.25),
     *(Case(f"fcn{stride}s", "shapes/easy", 0.125) for stride in (8, 16, 32)),
     Case("deconvnet", "shapes/easy", 0.125),
     Case("dilated_vgg16", "shapes/easy", 0.0625),

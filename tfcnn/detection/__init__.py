@@ -1,1 +1,1 @@
-"""Boxes and the metrics of detections. NumPy only."""
+"""Boxes, region proposals and the metrics of detections. NumPy and SciPy; proposals need scikit-image."""

@@ -25,6 +25,7 @@ from tfcnn.layers.pooling.max_unpooling import (
     MaxUnpoolingLike2D,
     MaxUnpoolingLike3D,
 )
+from tfcnn.layers.pooling.roi_pooling import RoIPooling2D
 from tfcnn.layers.pooling.subsampling import Subsampling2D
 from tfcnn.layers.reshaping.crop_like import CropLike
 from tfcnn.layers.reshaping.padding import Padding1D, Padding2D, Padding3D
@@ -59,6 +60,7 @@ __all__ = [
     "Padding1D",
     "Padding2D",
     "Padding3D",
+    "RoIPooling2D",
     "SpatiallySeparableConv2D",
     "Subsampling2D",
     "constraints",

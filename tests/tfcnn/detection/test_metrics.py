@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.tfcnn.detection.grid import iou_on_grid
-from tfcnn.detection.metrics import mean_average_precision
+from tfcnn.detection.metrics import mean_average_precision, precision_recall
 
 RNG = np.random.default_rng(0)
 BOXES = [[0, 0, 10, 10], [20, 20, 40, 40], [50, 50, 60, 60]]
@@ -128,3 +128,25 @@ def test_ap_is_that_of_the_loops():
 def test_as_many_predictions_as_truths():
     with pytest.raises(ValueError, match="predictions of 1 images, truths of 2"):
         mean_average_precision([detections()], [truth(), truth()])
+
+
+def test_padding_is_neither_a_box_nor_a_detection():
+    padding = [-1, -1, -1, -1]
+    padded = {"boxes": [BOXES[0], padding], "labels": [1, -1]}
+    result = mean_average_precision([padded | {"scores": [0.9, 0.95]}], [padded])
+    assert (result["map"], result["per_class"]) == (1, {1: 1})
+
+
+def test_curve_by_hand():
+    """Right, wrong, right, of three boxes."""
+    predictions = [detections((BOXES[0], 0.9), ([70, 70, 80, 80], 0.8), (BOXES[1], 0.7))]
+    curve = precision_recall(predictions, [truth(*BOXES)])[1]
+    assert curve.recall == pytest.approx([1 / 3, 1 / 3, 2 / 3])
+    assert curve.precision == pytest.approx([1, 1 / 2, 2 / 3])
+    assert curve.scores.tolist() == [0.9, 0.8, 0.7]
+    assert curve.average_precision == pytest.approx((34 + 33 * 2 / 3) / 101)
+
+
+def test_a_class_without_detections_has_an_empty_curve():
+    curve = precision_recall([detections()], [truth(BOXES[0])])[1]
+    assert (len(curve.recall), len(curve.precision), curve.average_precision) == (0, 0, 0)

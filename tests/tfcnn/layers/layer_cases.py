@@ -19,6 +19,7 @@ from tests.tfcnn.layers.pooling_loops import (
     max_pooling,
     max_unpooling,
     max_unpooling_like,
+    roi_pooling,
     subsampling,
 )
 from tfcnn import layers
@@ -59,6 +60,36 @@ def pooled_inputs(x_shape, *arguments):
         return [rng.normal(size=indices.shape), indices]
 
     return draw_all
+
+
+def maps_and_regions(maps_shape, regions, stride):
+    """Maps of distinct values, and regions of which some reach beyond the border, one is empty, one padding."""
+
+    def draw_all(rng):
+        limits = np.multiply(maps_shape[1:3], stride)[::-1]
+        corners = rng.uniform(-0.2, 1.2, (maps_shape[0], regions, 2, 2)) * limits
+        drawn = np.concatenate([corners.min(axis=2), corners.max(axis=2)], axis=2)
+        drawn[0, 0] = -1
+        drawn[-1, 1, 2] = drawn[-1, 1, 0] - 1
+        drawn[-1, 2] = [0, 0, *limits]
+        return [distinct(rng, maps_shape), drawn]
+
+    return draw_all
+
+
+def roi_cases():
+    for suffix, maps_shape, arguments in [
+        ("", (2, 7, 6, 2), ((3, 2), (4, 8))),
+        (" more bins than cells", (2, 4, 5, 3), ((7, 7), (16, 16))),
+        (" bins of many cells", (1, 11, 13, 1), ((2, 1), (8, 4))),
+    ]:
+        yield Case(
+            "RoIPooling2D" + suffix,
+            partial(layers.RoIPooling2D, *arguments),
+            (maps_shape, (maps_shape[0], 5, 4)),
+            roi_pooling(*arguments),
+            draw_all=maps_and_regions(maps_shape, 5, arguments[1]),
+        )
 
 
 def pooling_cases():
@@ -121,6 +152,7 @@ def pooling_cases():
 CASES = [
     Case("Subsampling2D", lambda: layers.Subsampling2D(2, activation="tanh"), ((2, 6, 7, 3),), subsampling),
     *pooling_cases(),
+    *roi_cases(),
     Case("CropLike", layers.CropLike, ((2, 7, 6, 3), (2, 4, 4, 2)), crop_like(None)),
     Case("CropLike offset", partial(layers.CropLike, 2), ((2, 5, 4, 6, 1), (2, 3, 1, 4, 2)), crop_like(2)),
     Case(

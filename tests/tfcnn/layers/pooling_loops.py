@@ -110,3 +110,35 @@ def crop_like(offset):
         return y
 
     return loop
+
+
+def roi_pooling(pool_size, stride):
+    """Girshick 2015, section 2.1, bin by bin; a region on the map has at least one cell there."""
+
+    def bins(low, high, step, size, count):
+        low, high = low / step, high / step
+        if min(high, size) <= max(low, 0):
+            return []
+        first = min(max(int(np.floor(low + 0.5)), 0), size - 1)
+        end = min(max(int(np.floor(high + 0.5)), first + 1), size)
+        extent = (end - first) / count
+        return [
+            range(first + int(np.floor(i * extent + 1e-9)), first + int(np.ceil((i + 1) * extent - 1e-9)))
+            for i in range(count)
+        ]
+
+    def loop(weights, maps, regions):
+        _, height, width, channels = maps.shape
+        pooled = np.zeros((*regions.shape[:2], *pool_size, channels))
+        for n, r in np.ndindex(*regions.shape[:2]):
+            x1, y1, x2, y2 = regions[n, r]
+            rows = bins(y1, y2, stride[0], height, pool_size[0])
+            columns = bins(x1, x2, stride[1], width, pool_size[1])
+            for (i, ys), (j, xs) in itertools.product(enumerate(rows), enumerate(columns)):
+                cells = [maps[n, y, x] for y in ys for x in xs]
+                for c in range(channels):
+                    values = [cell[c] for cell in cells]
+                    pooled[n, r, i, j, c] = values[place_of_maximum(values)]
+        return pooled
+
+    return loop

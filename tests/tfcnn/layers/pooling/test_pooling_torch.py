@@ -1,4 +1,4 @@
-"""Pooling with switches, unpooling and Lp pooling against PyTorch's, on random cases."""
+"""Pooling with switches, unpooling, Lp and RoI pooling against PyTorch's, on random cases."""
 
 import numpy as np
 import pytest
@@ -87,3 +87,28 @@ def test_lp_pooling(seed, rank):
     theirs = getattr(torch.nn, f"LPPool{rank}d")(p, one(pool_size), one(strides))(to_torch(x))
     ours = getattr(layers, f"LpPooling{rank}D")(pool_size, strides, p=p)(x)
     np.testing.assert_allclose(ours, from_torch(theirs), rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_roi_pooling(seed):
+    """PyTorch's adaptive pooling of the cells of a region has the same bins."""
+    import torch
+
+    rng = np.random.default_rng(seed)
+    pool_size = tuple(map(int, rng.integers(1, 5, 2)))
+    height, width = map(int, rng.integers(3, 20, 2))
+    x = rng.normal(size=(2, height, width, 3)).astype("float32")
+    corners = np.sort(rng.integers(0, [width, height], (2, 6, 2, 2)), axis=2) + np.array([[0, 0], [1, 1]])
+    values = to_torch(x).requires_grad_()
+    theirs = []
+    for n, r in np.ndindex(2, 6):
+        (x1, y1), (x2, y2) = corners[n, r]
+        theirs.append(torch.nn.functional.adaptive_max_pool2d(values[n : n + 1, :, y1:y2, x1:x2], pool_size))
+    theirs = torch.cat(theirs)
+    ours_x = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        ours = layers.RoIPooling2D(pool_size, 1)([ours_x, corners.reshape(2, 6, 4).astype("float32")])
+        total = tf.reduce_sum(ours * ours)
+    np.testing.assert_array_equal(tf.reshape(ours, (12, *pool_size, 3)), from_torch(theirs))
+    (theirs * theirs).sum().backward()
+    np.testing.assert_allclose(tape.gradient(total, ours_x), from_torch(values.grad), rtol=1e-5, atol=1e-5)
