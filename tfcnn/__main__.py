@@ -7,9 +7,9 @@ from tfcnn.models import registry
 
 COMMANDS = {
     "tfcnn.train": "train an architecture on a data set: the main job",
-    "tfcnn.evaluate": "measure a run: accuracy and confusion matrix",
+    "tfcnn.evaluate": "measure a run: the scores of its task, with pictures",
     "tfcnn.compare": "compare runs: the flags in which they differ, and their results",
-    "tfcnn.predict": "classify image files with a run",
+    "tfcnn.predict": "classify, segment or reconstruct files with a run",
     "tfcnn.pretrained": "write a run of a network with ImageNet weights, without training",
     "tfcnn.export": "write a run's SavedModel",
     "tfcnn.arithmetic": "compute the sizes of a convolution, with the formula and a drawing",

@@ -203,7 +203,9 @@ class RunDirectory:
 
     def faults(self) -> list[str]:
         """What is missing or damaged in a finished run, as one line for each file, without what to do."""
-        paths = (self.history, self.curves, self.model, self.saved_model, self.metrics)
+        paths = [self.history, self.curves, self.model, self.saved_model, self.metrics]
+        if self.sheet.name in self.records.read():  # not every task has one
+            paths.append(self.sheet)
         problems = {path: self.records.problem_of(path) for path in paths}
         for path, read in {self.history: self.read_history, self.metrics: self.read_metrics}.items():
             try:

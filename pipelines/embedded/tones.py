@@ -87,6 +87,7 @@ class Tones(DrawnBuilder):
     BUILDER_CONFIGS = DIFFICULTIES
     SIZES: ClassVar[dict[str, int]] = {"train": 1000, "validation": 200, "test": 300}
     SUPERVISED = ("audio", "label")
+    SAMPLE_RATE = RATE
 
     def features(self) -> dict[str, Any]:
         return {

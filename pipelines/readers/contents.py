@@ -64,7 +64,8 @@ def _read_place(name: str, task: str | None, reading: Reading) -> Contents:
         contents = _read_files(name, task, reading)
     if task not in (None, contents.task, "reconstruction"):
         raise BadData(f"data set '{name}' serves {contents.task}, reconstruction, not {task} (--dataset, --arch)")
-    return dataclasses.replace(contents, task=task or contents.task)
+    names = () if task == "reconstruction" else contents.class_names
+    return dataclasses.replace(contents, task=task or contents.task, class_names=names)
 
 
 def _contents_of(arrays: npz.Arrays) -> Contents:

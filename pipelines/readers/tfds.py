@@ -74,6 +74,7 @@ def read_builder(
         characters=name.split("/")[0] in CHARACTERS,
         mask_table=columns.mask_table,
         notes=notes | inputs.notes,
+        sample_rate=prepared.sample_rate,
     )
 
 
@@ -92,6 +93,12 @@ class _Prepared:
         """Of an example, channels last; alpha is no channel."""
         shape = shape_of(self.builder.info.features[self.columns.names["image"]])
         return (*shape[:-1], min(shape[-1] or 3, 3)) if self.pictures else shape
+
+    @property
+    def sample_rate(self) -> int | None:
+        """Of sounds, in Hz, as the builder or its feature of TFDS names it."""
+        feature = self.builder.info.features[self.columns.names["image"]]
+        return getattr(self.builder, "SAMPLE_RATE", None) or getattr(feature, "sample_rate", None)
 
     @property
     def dtype(self) -> np.dtype:

@@ -89,3 +89,32 @@ def test_a_strip_takes_memory_like_the_image():
     """9 MiB, and four times that as float32. Enlarged it would take 1,076 MiB, and padded before the resize 41 GiB."""
     process = subprocess.run([sys.executable, "-c", STRIP], capture_output=True, text=True, check=True)
     assert float(process.stdout) < 300
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize("size", [(20, 30), (45, 20), (16, 16), (64, 100)])
+def test_undoing_a_fit_gives_the_image_where_it_was_seen(size, fit):
+    """Of a ramp, which interpolation does not change but at its ends."""
+    height, width = size
+    ramp = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), axis=-1).astype("float32")
+    fitted = fitting.fit_images(tf.constant(ramp + 1), 32, 32, fit)
+    again, inside = fitting.undo_fit(fitted[None], tf.constant(size), 32, 32, fit, (0, 0), (1, 1))
+    shorter = min(size)
+    expected = np.zeros(size, bool)
+    y, x = ((height - shorter) // 2, (width - shorter) // 2) if fit == "crop" else (0, 0)
+    tall, wide = (shorter, shorter) if fit == "crop" else size
+    expected[y : y + tall, x : x + wide] = True
+    np.testing.assert_array_equal(inside, expected)
+    edge = 2 + max(size) // 16
+    inner = np.zeros(size, bool)
+    inner[y + edge : y + tall - edge, x + edge : x + wide - edge] = True
+    np.testing.assert_allclose(again.numpy()[0][inner] - 1, ramp[inner], atol=0.05)
+
+
+def test_undoing_a_fit_of_every_fourth_pixel():
+    ramp = np.tile(np.arange(32, dtype="float32"), (32, 1))
+    again, inside = fitting.undo_fit(
+        tf.constant(ramp[None, 2::4, 2::4, None]), tf.constant((32, 32)), 32, 32, "pad", (2, 2), (4, 4)
+    )
+    assert inside.numpy().all()
+    np.testing.assert_allclose(again[0, :, 2:-2, 0], ramp[:, 2:-2], atol=1e-4)

@@ -96,7 +96,7 @@ def data_of(run):
 
 def test_data_that_have_not_changed(run):
     assert evaluate(run)["accuracy"] == 1
-    assert set(files(run)) == {"evaluation-test.json", "confusion-test.png"}
+    assert set(files(run)) == {"evaluation-test.json", "confusion-test.png", "ranked-test.png"}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_data_that_have_moved(run):
     with pytest.raises(pipelines.BadData, match=r"no such folder.*\(--dataset\)"):
         evaluate(run)
     assert evaluate(run, dataset=str(elsewhere))["accuracy"] == 1
-    assert set(files(run)) == {"evaluation-test.json", "confusion-test.png"}
+    assert set(files(run)) == {"evaluation-test.json", "confusion-test.png", "ranked-test.png"}
 
 
 def test_classes_of_other_data_are_matched_by_name(run, tmp_path):
@@ -136,10 +136,10 @@ def test_classes_of_other_data_are_matched_by_name(run, tmp_path):
     assert result["class_names"] == list(CLASSES)
     assert result["per_class"] == {"dark": 1, "green": None, "red": 1}
     assert result["confusion"][1] == [0, 0, 0]
-    numbers, picture = evaluation_files(run, result)
+    numbers, *pictures = evaluation_files(run, result)
     assert numbers.name == f"evaluation-test-new-photos-{result['fingerprint'][:8]}.json"
     assert json.loads(numbers.read_text()) == result
-    assert picture.is_file()
+    assert all(picture.is_file() for picture in pictures)
     assert {name: content for name, content in files(run).items() if name in own} == own
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pipelines import show
-from tfcnn import compare, describe, train
+from tfcnn import compare, describe, predict, train
 from tfcnn.arithmetic import __main__ as arithmetic
 from tfcnn.cli.parser import run_main
 from tfcnn.errors import BadInput
@@ -45,6 +45,7 @@ COMMANDS = {
     "train": (train.main, ["--arch", "lenet5", "--out"]),
     "arithmetic": (arithmetic.main, ["--input", "5", "--kernel", "3", "--figure"]),
     "describe": (describe.main, ["--arch", "lenet5", "--field"]),
+    "predict": (predict.main, ["runs/a", "picture.png", "--out"]),
 }
 FOLDERS = ("thesis", "runs/a", "runs", "mixed", "linked", ".", "..", "/", "~", "folder.png", "")
 FILES = ("notes.png", "runs/a/config.json", "thesis/chapters/1.tex", "/dev/null")
@@ -54,6 +55,7 @@ OF_OTHERS = {
     "train": ("model", "picture.png"),
     "arithmetic": ("model", "link", "link.png", "runs/a/curves.png"),
     "describe": ("model", "link", "link.png", "runs/a/curves.png"),
+    "predict": ("model", "picture.png", "link", "link.png", "runs/a/curves.png", "runs/a/saved_model"),
 }
 ROWS = [(command, path) for command in COMMANDS for path in (*FOLDERS, *FILES, *OF_OTHERS[command])]
 

@@ -14,7 +14,9 @@ Values far outside the range of the training data, and files that cannot be read
 The outputs, by task:
 
     classification   probabilities, class, class_name
-    segmentation     probabilities (batch, height, width, classes), class (batch, height, width), at the network's size
+    segmentation     serve: probabilities (batch, height, width, classes), class (batch, height, width), at the images'
+                     own size, 255 where nothing is predicted; serve_files: the probabilities of the network's map, and
+                     mask, string (batch,), grey PNGs of the files' own sizes; serve_ready: the network's map
     reconstruction   image (batch, *image_shape), in the range of the data
 """
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tfcnn.class_scores import class_scores, confusion_text, scores_text
 from tfcnn.errors import quote_names
 from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
+from tfcnn.results.ranking import Ranked, fetch_examples, rank
 
 if TYPE_CHECKING:
     import keras
@@ -26,6 +27,7 @@ class Confusions(NamedTuple):
 
     matrix: np.ndarray  # int (classes, classes); row: true class, column: first guess
     hits: int  # examples whose true class is among the first `GUESSES`
+    probabilities: list[float]  # of the true class, of each example
 
 
 def count_confusions(model: keras.Model, dataset: tf.data.Dataset, classes: int, numbers: Sequence[int]) -> Confusions:
@@ -41,6 +43,7 @@ def count_confusions(model: keras.Model, dataset: tf.data.Dataset, classes: int,
 
     matrix = np.zeros((classes, classes), int)
     hits = 0
+    probabilities: list[float] = []
     model_class = np.array(numbers)
     for images, targets in dataset:
         logits = model.predict_on_batch(images)
@@ -48,15 +51,23 @@ def count_confusions(model: keras.Model, dataset: tf.data.Dataset, classes: int,
         np.add.at(matrix, (true_class, logits.argmax(-1)), 1)
         better = (logits > np.take_along_axis(logits, true_class[:, None], axis=-1)).sum(-1)
         hits += int((better < GUESSES).sum())
-    return Confusions(matrix, hits)
+        probabilities += _softmax(logits)[np.arange(len(logits)), true_class].tolist()
+    return Confusions(matrix, hits, probabilities)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    from scipy.special import softmax
+
+    return softmax(logits.astype("float64"), axis=-1)
 
 
 def evaluate(model: keras.Model, data: Data, split: str, classes: Classes) -> Scores:
     """The scores of a classifier.
 
     Returns:
-        dict: "accuracy", "top5" (with more than ten classes), the scores of `class_scores`, "class_names" and
-        "confusion" (a list of lists of counts; row: true class, column: predicted).
+        dict: "accuracy", "top5" (with more than ten classes), the scores of `class_scores`, "class_names", "confusion"
+        (a list of lists of counts; row: true class, column: predicted), and "ranked": the worst, the median and the
+        best by the probability of their true class, as lists of [group, number in the split, probability].
     """
     names = list(classes.names)
     counts = count_confusions(model, data.evaluation(split), len(names), classes.numbers)
@@ -66,6 +77,7 @@ def evaluate(model: keras.Model, data: Data, split: str, classes: Classes) -> Sc
         **class_scores(matrix, names),
         "class_names": names,
         "confusion": matrix.tolist(),
+        "ranked": [list(ranked) for ranked in rank(counts.probabilities)],
     }
     if len(names) > FEW_CLASSES:
         scores["top5"] = float(counts.hits / matrix.sum())
@@ -97,6 +109,31 @@ def draw_confusion(evaluation: Evaluation, path: Path, title: str) -> None:
 
     matrix = np.array(evaluation.scores["confusion"])
     confusion.draw_confusion(matrix, tuple(evaluation.classes.names), path, title=title)
+
+
+def draw_ranked(evaluation: Evaluation, path: Path, title: str) -> None:
+    """Draw the worst, the median and the best examples: sounds as spectrograms, volumes as slices."""
+    import numpy as np
+
+    from tfcnn.visualize import sheet
+
+    data = evaluation.data
+    names, numbers = evaluation.classes
+    ranked = [Ranked(*row) for row in evaluation.scores["ranked"]]
+    inputs, targets = fetch_examples(data, evaluation.split, [row.number for row in ranked])
+    probabilities = _softmax(evaluation.model.predict_on_batch(inputs))
+    shares = inputs * np.asarray(data.std) + np.asarray(data.mean)
+    panels: dict[str, list[np.ndarray]] = {}
+    titles: dict[str, list[str]] = {}
+    for row, share, target, probability in zip(ranked, shares, targets, probabilities, strict=True):
+        best = int(probability.argmax())
+        true_name = names[numbers[int(target.argmax())]]
+        words = f"number {row.number}: {true_name}\npredicted {names[best]}, {probability[best]:.1%}"
+        panels.setdefault(row.group, []).append(sheet.as_picture(share))
+        titles.setdefault(row.group, []).append(words)
+    rows = [sheet.Row(group, panels[group], titles[group]) for group in panels]
+    note = "by the probability of the true class" + sheet.DESCRIPTIONS.get(inputs.ndim, "")
+    sheet.draw_sheet(rows, path, title=title, note=note)
 
 
 def answer(outputs: np.ndarray, facts: Facts) -> np.ndarray:
@@ -139,7 +176,7 @@ def serve(model: keras.Model, facts: Facts) -> Served:
 RESULTS = Results(
     evaluate=evaluate,
     describe=describe,
-    pictures={"confusion": draw_confusion},
+    pictures={"confusion": draw_confusion, "ranked": draw_ranked},
     answer=answer,
     flags=("top",),
     predict=predict,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
-from tfcnn.results.folder import name_outputs, writing_predictions
+from tfcnn.results.folder import name_outputs, write_table, writing_predictions
 from tfcnn.results.ranking import Ranked, fetch_examples, rank
 from tfcnn.tasks import TASKS
 
@@ -62,7 +61,7 @@ def evaluate(model: keras.Model, data: Data, split: str, classes: Classes) -> Sc
 
     Returns:
         dict: "psnr" in decibels, of values in 0 ... 1, and "ssim" (None of what are no images), each averaged over the
-        examples; and "sheet": the worst, the median and the best examples by their own PSNR, as lists of [group, number
+        examples; and "ranked": the worst, the median and the best examples by their PSNR, as lists of [group, number
         in the split, PSNR].
     """
     import numpy as np
@@ -78,7 +77,7 @@ def evaluate(model: keras.Model, data: Data, split: str, classes: Classes) -> Sc
     return {
         "psnr": float(np.mean(ratios)),
         "ssim": float(np.mean(similarities)) if similarities else None,
-        "sheet": [list(ranked) for ranked in rank(ratios)],
+        "ranked": [list(ranked) for ranked in rank(ratios)],
     }
 
 
@@ -103,21 +102,22 @@ def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
     from tfcnn.visualize import sheet
 
     data = evaluation.data
-    ranked = [Ranked(*row) for row in evaluation.scores["sheet"]]
+    ranked = [Ranked(*row) for row in evaluation.scores["ranked"]]
     inputs, _ = fetch_examples(data, evaluation.split, [row.number for row in ranked])
     originals = _shares(inputs, data.mean, data.std).clip(0, 1)
     images = _shares(evaluation.model.predict_on_batch(inputs), data.mean, data.std).clip(0, 1)
     errors = abs(originals - images).mean(-1)
     largest = max(float(errors.max()), 1e-6)
-    rows = []
+    rows: list[sheet.Row] = []
     for row, original, image, error in zip(ranked, originals, images, errors, strict=True):
         headline = TASKS["reconstruction"].headline
         label = f"{row.group}\nnumber {row.number}\n{headline.label}\n{headline.form.format(row.score)}"
         panels = [sheet.as_picture(original), sheet.as_picture(image)]
         shares = sheet.as_picture(error[..., None] / largest)
-        rows.append(sheet.Row(label, [*panels, np.asarray(colormaps["inferno"](shares))[..., :3]]))
+        titles = [] if rows else ["original", "reconstruction", "error"]
+        rows.append(sheet.Row(label, [*panels, np.asarray(colormaps["inferno"](shares))[..., :3]], titles))
     note = f"error: absolute difference, black 0, yellow {largest:.2f} of the range"
-    sheet.draw_sheet(rows, ["original", "reconstruction", "error"], path, title=title, note=note)
+    sheet.draw_sheet(rows, path, title=title, note=note)
 
 
 def answer(outputs: np.ndarray, facts: Facts) -> np.ndarray:
@@ -154,8 +154,7 @@ def predict(network: Network, paths: Sequence[str], options: Options) -> Iterato
             ssim = "" if scores[1] is None else f"  SSIM {scores[1]:.4f}"
             yield f"{example.name:{width}}  PSNR {scores[0]:.2f} dB{ssim}"
         if folder is not None:
-            with (folder / "predictions.csv").open("w", newline="") as file:
-                csv.writer(file).writerows([("image", "psnr", "ssim"), *rows])
+            write_table(folder, ("image", "psnr", "ssim"), rows)
 
 
 def _compare(network: Network, pixels: np.ndarray, output: np.ndarray) -> tuple[float, float | None]:

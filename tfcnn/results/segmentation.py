@@ -6,6 +6,7 @@ predicts, as it was trained.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,7 @@ def evaluate(model: keras.Model, data: Data, split: str, classes: Classes) -> Sc
     Returns:
         dict: "mean_iou", "pixel_accuracy"; by the name of a class "iou" (None of one that neither the masks nor the
         predictions have), "recall" and "pixels" (those of the masks); "class_names", "confusion" (a list of lists of
-        pixels; row: true class, column: predicted), and "sheet": the worst, the median and the best images by their
+        pixels; row: true class, column: predicted), and "ranked": the worst, the median and the best images by their
         own mean IoU, as lists of [group, number in the split, mean IoU].
     """
     import numpy as np
@@ -107,7 +108,7 @@ def evaluate(model: keras.Model, data: Data, split: str, classes: Classes) -> Sc
         "pixels": dict(zip(names, pixels.tolist(), strict=True)),
         "class_names": names,
         "confusion": matrix.tolist(),
-        "sheet": [list(ranked) for ranked in rank(own_ious)],
+        "ranked": [list(ranked) for ranked in rank(own_ious)],
     }
 
 
@@ -121,7 +122,7 @@ def _number_table(classes: Classes) -> np.ndarray:
 
 
 def _share(value: float) -> float | None:
-    return round(float(value), 4) if value == value else None  # NaN is not itself
+    return None if math.isnan(value) else round(float(value), 4)
 
 
 def describe(result: Scores) -> str:
@@ -169,7 +170,7 @@ def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
 
     data = evaluation.data
     names = evaluation.classes.names
-    ranked = [Ranked(*row) for row in evaluation.scores["sheet"]]
+    ranked = [Ranked(*row) for row in evaluation.scores["ranked"]]
     inputs, targets = fetch_examples(data, evaluation.split, [row.number for row in ranked])
     truths = _number_table(evaluation.classes)[targets]
     predictions = evaluation.model.predict_on_batch(inputs).argmax(-1).astype(np.uint8)
@@ -177,7 +178,7 @@ def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
     match = match_map(evaluation.model, data.image_shape[:-1])
     colours = (voc_palette() / 255) ** LIGHTER
     note = "of each volume the slice with most of its classes" if targets.ndim == 4 else ""
-    rows = []
+    rows: list[sheet.Row] = []
     for row, image, truth, prediction in zip(ranked, images, truths, predictions, strict=True):
         image = image if match is None else image[np.ix_(*match.places)]
         if truth.ndim == 3:
@@ -185,14 +186,14 @@ def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
             image, truth, prediction = image[middle], truth[middle], prediction[middle]
         label = f"{row.group}\nnumber {row.number}\nmean IoU\n{row.score:.1%}"
         error = _draw_error(image, truth, prediction)
-        rows.append(sheet.Row(label, [image.squeeze(), colours[truth], colours[prediction], error]))
+        titles = [] if rows else ["image", "truth", "prediction", "error"]
+        rows.append(sheet.Row(label, [sheet.as_picture(image), colours[truth], colours[prediction], error], titles))
     shown = [number for number in np.unique([truths, predictions]) if number < len(names)][:MOST_CLASSES]
     legend = [(names[number], _colour(colours[number])) for number in shown]
     if (truths == IGNORE_LABEL).any():
         legend.append(("ignored", _colour(colours[IGNORE_LABEL])))
     sheet.draw_sheet(
         rows,
-        ["image", "truth", "prediction", "error"],
         path,
         title=title,
         legend=[*legend, ("wrong", WRONG)],
@@ -242,8 +243,15 @@ def serve(model: keras.Model, facts: Facts) -> Served:
         probabilities = tf.nn.softmax(outputs)
         return {"probabilities": probabilities, "class": tf.argmax(probabilities, axis=-1)}
 
+    def without_sizes(outputs: tf.Tensor, sizes: Any) -> Outputs:
+        return ready(outputs)
+
+    if len(facts["image_shape"]) != 3:  # volumes have the network's size
+        return Served(ready, without_sizes, without_sizes)
+    places = places_of(model, facts)
+
     def images(outputs: tf.Tensor, size: tf.Tensor) -> Outputs:
-        probabilities, inside = undo(tf.nn.softmax(outputs), size)
+        probabilities, inside = places.undo(tf.nn.softmax(outputs), size)
         best = tf.argmax(probabilities, axis=-1)
         return {"probabilities": probabilities, "class": tf.where(inside, best, IGNORE_LABEL)}
 
@@ -255,13 +263,6 @@ def serve(model: keras.Model, facts: Facts) -> Served:
         masks = tf.map_fn(encode, (outputs, sizes), fn_output_signature=tf.string)
         return {"probabilities": tf.nn.softmax(outputs), "mask": masks}
 
-    if len(facts["image_shape"]) != 3:
-
-        def with_sizes(outputs: tf.Tensor, sizes: Any) -> Outputs:
-            return ready(outputs)
-
-        return Served(ready, with_sizes, with_sizes)
-    undo = places_of(model, facts).undo
     return Served(ready, images, files)
 
 

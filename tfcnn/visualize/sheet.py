@@ -14,8 +14,12 @@ from pipelines.text import plain, save
 
 PANEL = 1.75  # inches
 LABEL = 1.25  # inches, for the words at the left
+TITLE = 0.3  # inches, for the titles of a row
+LONGEST_TITLE = 30  # characters of a line
 LONGEST = 22  # characters of a name in the legend
 LEGEND_COLUMNS = 4
+# By the axes of a batch: how `as_picture` draws what is no image.
+DESCRIPTIONS = {3: "; spectra over time, low tones below, of 80 dB", 5: "; of each volume the slice of most contrast"}
 Colour = tuple[float, float, float]
 
 
@@ -25,15 +29,16 @@ class Row(NamedTuple):
     Attributes:
         label: words at its left.
         panels: arrays (height, width) of 0 ... 1 in grey, or (height, width, 3) of 0 ... 1.
+        titles: of the panels.
     """
 
     label: str
     panels: Sequence[np.ndarray]
+    titles: Sequence[str] = ()
 
 
 def draw_sheet(
     rows: Sequence[Row],
-    columns: Sequence[str],
     path: Path,
     *,
     title: str,
@@ -44,7 +49,6 @@ def draw_sheet(
 
     Args:
         rows: the examples.
-        columns: the title of each panel.
         path: where the picture goes, as PNG.
         title: of the picture.
         legend: name and colour (0 ... 1) of each class.
@@ -52,17 +56,21 @@ def draw_sheet(
     """
     names = [plain(name, LONGEST) for name, _ in legend]
     lines = -(-len(names) // LEGEND_COLUMNS)
-    height = sum(PANEL * min(max(_aspect(row), 0.3), 1.6) + 0.12 for row in rows)
-    size = (LABEL + PANEL * len(columns), height + 0.9 + 0.22 * lines)
+    columns = max(len(row.panels) for row in rows)
+    aspects = [min(max(_aspect(row), 0.3), 1.6) for row in rows]
+    titled = sum(TITLE for row in rows if row.titles)
+    size = (LABEL + PANEL * columns, PANEL * sum(aspects) + 0.12 * len(rows) + titled + 0.9 + 0.22 * lines)
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(len(rows), len(columns), squeeze=False, height_ratios=[max(_aspect(r), 0.3) for r in rows])
+    axes = figure.subplots(len(rows), columns, squeeze=False, height_ratios=aspects)
+    for place in axes.flat:
+        place.set(xticks=[], yticks=[], frame_on=False)
     for row, places in zip(rows, axes, strict=True):
-        for panel, place in zip(row.panels, places, strict=True):
+        for panel, place in zip(row.panels, places, strict=False):
             place.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            place.set(xticks=[], yticks=[])
+            place.set_frame_on(True)
+        for words, place in zip(row.titles, places, strict=False):
+            place.set_title("\n".join(plain(line, LONGEST_TITLE) for line in words.split("\n")), fontsize=7)
         places[0].set_ylabel(row.label, rotation=0, ha="right", va="center", fontsize=8)
-    for column, place in zip(columns, axes[0], strict=True):
-        place.set_title(column, fontsize=9)
     figure.suptitle(plain(title, int(10 * size[0])) + (f"\n{note}" if note else ""), fontsize=9)
     if legend:
         patches = [

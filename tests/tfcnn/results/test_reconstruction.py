@@ -78,7 +78,7 @@ def test_scores_of_a_split(evaluation):
     errors = ((images - images / 2) * np.array(FACTS["std"])).reshape(7, -1)
     ratios = -10 * np.log10((errors**2).mean(1))
     assert evaluation.scores["psnr"] == pytest.approx(ratios.mean(), rel=1e-5)
-    assert [row[1] for row in evaluation.scores["sheet"] if row[0] == "worst"] == np.argsort(ratios)[:2].tolist()
+    assert [row[1] for row in evaluation.scores["ranked"] if row[0] == "worst"] == np.argsort(ratios)[:2].tolist()
     text = results_of("reconstruction").describe({"split": "test", "examples": 7} | evaluation.scores)
     assert f"PSNR      {ratios.mean():.2f} dB of 7 test examples" in text
 
