@@ -47,7 +47,7 @@ CASES = (
     Case("dilated_vgg16", "shapes/easy", 0.0625),
     Case("conv_autoencoder", "digits", 2.0),
     *(Case(arch, "tones", 0.5) for arch in ("m3", "m5", "m11", "m18")),
-    Case("voxnet", "solids", 0.5),
+    Case("voxnet", "solids", 1.0),
 )
 
 
