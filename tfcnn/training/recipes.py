@@ -75,12 +75,12 @@ DEFAULT: dict[str, dict[str, Any]] = {
     "segmentation": SEGMENTATION,
     "unet": SEGMENTATION | {"arch_args": NORMALISED},
     "unet3d": SEGMENTATION | {"arch_args": {"batch_norm": True}},
-    "fcn": SEGMENTATION | {"arch_args": NORMALISED | {"form": "same"}},
+    "fcn": SEGMENTATION | {"epochs": 20, "arch_args": NORMALISED | {"form": "same"}},
     "segnet": SEGMENTATION | {"epochs": 30, "arch_args": {"levels": 3}},
     "dilated_vgg16": SEGMENTATION | {"arch_args": NORMALISED},
     "reconstruction": {"epochs": 60, "batch_size": 16},
     "audio": {"epochs": 60, "batch_size": 16, "arch_args": {"standardize": True}},
-    "voxnet": {"epochs": 60, "batch_size": 16, "aa": "rand", "arch_args": {"dropout": 0.0}},
+    "voxnet": {"epochs": 40, "batch_size": 16, "aa": "rand", "arch_args": {"dropout": 0.0}},
 }
 
 PUBLISHED = {"warmup_epochs": 0.0, "smoothing": 0.0, "weight_decay": 0.0}
