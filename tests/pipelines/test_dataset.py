@@ -326,3 +326,19 @@ def test_mean_and_deviation_are_of_examples_from_all_over_the_training_split(tmp
     data = pipelines.load(str(tmp_path / "halves.npz"))
     assert data.mean[0] == pytest.approx(0.5, abs=0.02)
     assert data.std[0] == pytest.approx(0.5, abs=0.02)
+
+
+def test_inputs_by_number_are_those_of_the_evaluation():
+    data = pipelines.load("digits", batch_size=32)
+    (images, _) = next(iter(data.evaluation("test")))
+    np.testing.assert_array_equal(data.inputs("test", tf.constant([5, 2, 5], tf.int64)), images.numpy()[[5, 2, 5]])
+
+
+def test_the_order_of_an_epoch_has_each_example_once():
+    data = pipelines.load("digits", batch_size=32, augmentation="none")
+    first, second = (data.order(tf.constant(epoch, tf.int64)).numpy() for epoch in (0, 1))
+    assert first.shape == (data.steps_per_epoch, 32)
+    assert len(set(first.ravel())) == first.size
+    assert (first != second).any()
+    (images, _) = next(iter(data.train(1)))
+    np.testing.assert_array_equal(data.inputs("train", tf.constant(first[0])), images)

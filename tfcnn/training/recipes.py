@@ -82,6 +82,22 @@ DEFAULT: dict[str, dict[str, Any]] = {
     "reconstruction": {"epochs": 60, "batch_size": 16},
     "audio": {"epochs": 60, "batch_size": 16, "arch_args": {"standardize": True}},
     "voxnet": {"epochs": 40, "batch_size": 16, "aa": "rand", "arch_args": {"dropout": 0.0}},
+    "fast_rcnn": {
+        "aa": "none",
+        "epochs": 12,
+        "batch_size": 8,
+        "width": 0.5,
+        "depth": 2.0,
+        "arch_args": {"backbone": "resnet18", "stride": 4, "units": 512, "hidden": 1, "dropout": 0.3},
+    },
+    "rcnn": {
+        "aa": "none",
+        "epochs": 8,
+        "batch_size": 8,
+        "loss": "cross_entropy",
+        "width": 0.25,
+        "arch_args": {"backbone": "resnet18", "crop": 64},
+    },
 }
 
 PUBLISHED = {"warmup_epochs": 0.0, "smoothing": 0.0, "weight_decay": 0.0}
