@@ -98,11 +98,15 @@ def check_name(name: str, module: str | None = None, data_dir: str | None = None
         data_dir: folder of prepared data sets, which need no code.
 
     Raises:
-        BadData: for an unknown name; the message gives the nearest ones.
+        BadData: for an unknown name, where the message gives the nearest ones; or for a module that the name does not
+            need.
     """
     if not name.strip() or "\0" in name:
         raise BadData(f"a data set has a name, or the path of a folder or file, got {name!r} (--dataset)")
     base, _, config = name.split(":")[0].partition("/")
+    if module is not None and (base in EMBEDDED or is_path(name)):
+        kind = "is embedded" if base in EMBEDDED else "is a path"
+        raise BadData(f"--dataset-module {module} registers data sets by name, but '{name}' {kind}: leave it out")
     if base in EMBEDDED and not config:
         return name
     if is_path(name):
@@ -229,8 +233,8 @@ def prepare_builder(name: str, data_dir: str | None = None, module: str | None =
     """
     import tensorflow_datasets as tfds
 
-    check_name(name, module, data_dir)
     base = name.split(":")[0].split("/")[0]
+    check_name(name, None if base in EMBEDDED else module, data_dir)
     if base not in _builder_names():
         return _builder_from_files(name, data_dir)
     if base in EMBEDDED:

@@ -150,6 +150,8 @@ class Inputs:
             values = self._check_arrays(values)
         except BadData as error:
             raise BadData(f"'{path}' holds {error} (IMAGE)") from None
+        if not len(values):
+            raise BadData(f"'{path}' holds no example (IMAGE)")
         return [Example(f"{path}[{number}]", value) for number, value in enumerate(values)]
 
     def _read_sound(self, path: str) -> np.ndarray:

@@ -20,7 +20,6 @@ from pipelines.pixels import FULL_SCALE
 from pipelines.preparation import Preparation
 from pipelines.readers import image_files
 from pipelines.readers.contents import Reading, read_contents
-from pipelines.readers.features import SECOND
 from pipelines.sources import Cache, Contents, Decoded, Encoded, Source, Stream
 
 DATA_MEMORY = 2048  # MiB
@@ -104,7 +103,7 @@ def load(
         channels=channels,
         mask_values=None if mask_values is None else tuple(mask_values),
         dataset_module=dataset_module,
-        sound_length=sound_length or SECOND,
+        sound_length=sound_length,
     )
     contents = read_contents(name, task, reading)
     if like is not None:
@@ -235,7 +234,7 @@ def _choose_augmentation(
     side = shape[0] if len(shape) == 3 else SMALLEST
     if None in contents.shape:
         side = USUAL
-    augmentation = choose_augmentation(policy, side=side, characters=contents.characters)
+    augmentation = choose_augmentation(policy, side=side, characters=contents.characters, axes=len(shape) - 1)
     mixes = augmentation.mixup or augmentation.cutmix
     if mixes and (contents.task != "classification" or len(shape) != 3):
         raise BadData("MixUp and CutMix are for the classification of images (--mixup, --cutmix)")

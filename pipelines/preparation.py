@@ -241,7 +241,10 @@ class Preparation:
         if draws is None:
             return examples
         if len(self.shape) == 2:
-            return examples | {"image": augment_waveforms(examples["image"], draws, self.augmentation)}
+            low, high = self.value_range
+            silence = max(0.0, -255 * low / (high - low))  # where 0 has come to by `_scale`
+            waveforms = augment_waveforms(examples["image"], draws, self.augmentation, silence)
+            return examples | {"image": waveforms}
         if len(self.shape) == 4:
             moved = {"image": augment_volumes(examples["image"], draws, self.augmentation)}
             if "mask" in examples:

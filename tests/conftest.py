@@ -1,6 +1,7 @@
 """Shared fixtures. Data sets are prepared in a folder of the test session, not in the user's."""
 
 import gc
+import importlib
 import importlib.util
 import logging
 import os
@@ -62,6 +63,25 @@ def run_command():
         )
 
     return run
+
+
+@pytest.fixture
+def call_command(monkeypatch, capsys):
+    """As `run_command`, in this process, which has imported TensorFlow."""
+    from tfcnn.cli.parser import run_main
+
+    def call(module, *arguments):
+        monkeypatch.setattr("sys.argv", [module, *map(str, arguments)])
+        code = run_main(importlib.import_module(module).main)
+        return subprocess.CompletedProcess(sys.argv, code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def no_export(monkeypatch):
+    """Runs leave out the SavedModel, whose tracing takes a third of the time of a small one."""
+    monkeypatch.setattr("tfcnn.export.savedmodel.export_savedmodel", lambda *arguments: None)
 
 
 @pytest.fixture(scope="session")

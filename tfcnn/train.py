@@ -35,7 +35,7 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
     """Train as `config` says.
 
     Args:
-        config: the run.
+        config: the run. With `weights` it is fine-tuned, whether `recipes.resolve` built it or not.
         callbacks: of Keras, called before the results of an epoch are kept; an exception in one ends the run.
 
     Returns:
@@ -47,6 +47,7 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
         Interrupted: by Ctrl-C or SIGTERM; the run can be resumed.
     """
     started = time.monotonic()
+    config = recipes.complete(config)
     chosen = check(config)
     with worker_directory(config, chosen) as directory:
         import_tensorflow()

@@ -148,6 +148,8 @@ def make_configure(
     """
     if settings.space:
         space = spaces.load(settings.space)
+    elif config.weights is not None:
+        space = spaces.of_loaded(config.arch)
     else:
         sizes: list[int] = []
         if len(image_shape) == 3 and "image_size" not in settings.fixed:

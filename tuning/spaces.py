@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Space = Callable[["HyperParameters"], dict[str, Any]]
 FIELDS = {field.name for field in dataclasses.fields(Config)}
 RATES = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+FINE_TUNING_SHARE = 0.1  # of the learning rates: the default recipe takes a fifth or half of the rate for fresh weights
 
 
 def of(arch: str, sizes: Sequence[int] = ()) -> Space:
@@ -53,6 +54,20 @@ def of(arch: str, sizes: Sequence[int] = ()) -> Space:
     return space
 
 
+def of_loaded(arch: str) -> Space:
+    """The space of an architecture whose weights are loaded: training alone, at rates of fine-tuning, and layer decay.
+
+    Width, depth and image size are those of the weights.
+    """
+    family = registry.family_of(arch)
+
+    def space(hp: HyperParameters) -> dict[str, Any]:
+        fields = training(hp, family.task, family.axes, share=FINE_TUNING_SHARE)
+        return fields | {"layer_decay": hp.Choice("layer_decay", [0.5, 0.65, 0.75, 0.9, 1.0])}
+
+    return space
+
+
 def sizes_of(arch: str, size: int) -> list[int]:
     """Half, three quarters and the whole of an image size, without those too small for the architecture.
 
@@ -64,16 +79,17 @@ def sizes_of(arch: str, size: int) -> list[int]:
     return [size for size in sizes if size >= least]
 
 
-def training(hp: HyperParameters, task: str = "classification", axes: int = 2) -> dict[str, Any]:
+def training(hp: HyperParameters, task: str = "classification", axes: int = 2, share: float = 1.0) -> dict[str, Any]:
     """Optimiser, learning rate, weight decay, augmentation strength; for classification label smoothing.
 
-    The learning rate has one range for each optimiser, as good rates differ by a factor of ten.
+    The learning rate has one range for each optimiser, as good rates differ by a factor of ten; `share` multiplies
+    both.
     """
     fields = {"opt": hp.Choice("opt", ["adamw", "sgd"])}
     with hp.conditional_scope("opt", ["adamw"]):
-        adamw = hp.Float("adamw_lr", 3e-4, 3e-2, sampling="log")
+        adamw = hp.Float("adamw_lr", share * 3e-4, share * 3e-2, sampling="log")
     with hp.conditional_scope("opt", ["sgd"]):
-        sgd = hp.Float("sgd_lr", 3e-3, 0.3, sampling="log")
+        sgd = hp.Float("sgd_lr", share * 3e-3, share * 0.3, sampling="log")
     fields["lr"] = adamw if fields["opt"] == "adamw" else sgd
     fields["weight_decay"] = hp.Float("weight_decay", 1e-4, 0.2, sampling="log")
     if axes == 2 and task != "detection":

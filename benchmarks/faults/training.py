@@ -29,12 +29,14 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.faults.processes import COMMAND, Program
 from tfcnn.run_directory import RunDirectory
 
 KILLS = 30
 RANDOM = "SIGKILL at random moments of one run"
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = shlex.split("--arch lenet5 --epochs 10 --batch-size 256 --checkpoint-every 2 --precision float32")
+TRAIN = COMMAND.format("tfcnn.train")
 TIMES = ("seconds", "images_per_second")  # columns that differ from run to run
 
 HEAD = """# Faults
@@ -130,16 +132,12 @@ def flags(out: Path) -> list[str]:
 
 def run(out: Path, *arguments: str) -> subprocess.CompletedProcess:
     """The command, to its end."""
-    return _python("-m", "tfcnn.train", "--out", str(out), *(arguments or flags(out)))
+    return Program(TRAIN, "--out", out, *(arguments or flags(out))).wait()
 
 
 def run_with(kind: str, n: int, action: str, out: Path) -> subprocess.CompletedProcess:
     """The command with a fault: a row of `FAULTS`."""
-    return _python("-c", INJECTED, kind, str(n), action, str(out), *flags(out))
-
-
-def _python(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True)
+    return Program(INJECTED, kind, n, action, out, *flags(out)).wait()
 
 
 def weights(path: Path) -> dict[str, np.ndarray]:
@@ -168,18 +166,7 @@ def digest(out: Path) -> str:
 
 def kill_after(seconds: float, out: Path) -> bool:
     """Start or resume the run and kill it after some seconds; whether that was before its end."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tfcnn.train", "--out", str(out), *flags(out)],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    return process.returncode == -9
+    return Program(TRAIN, "--out", out, *flags(out)).wait(seconds).returncode == -9
 
 
 def finish(out: Path, expected: str) -> str:
@@ -262,7 +249,7 @@ def run_with_other_data(out: Path, expected: str) -> Outcome:
     write(images)
     whole = out.with_name(out.name + "-whole")
     run(whole, *arguments)
-    assert _python("-c", INJECTED, "write", "3", "term", str(out), *arguments).returncode == 143
+    assert Program(INJECTED, "write", 3, "term", out, *arguments).wait().returncode == 143
     changed = images.copy()
     changed[7, 5, 5] ^= 1
     write(changed)
@@ -319,6 +306,7 @@ def main() -> None:
     print(HEAD.format(command="python -m tfcnn.train " + " ".join(FLAGS)), flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        Program("").wait()  # TensorFlow's import
         started = time.monotonic()
         run(folder / "whole")
         seconds = time.monotonic() - started

@@ -93,41 +93,82 @@ def _erase(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
     return tf.where(box, tf.reduce_mean(images, axis=(1, 2), keepdims=True), images)
 
 
-def augment_waveforms(waveforms: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """Shift waveforms in time, padding with silence (0), and scale their amplitude by a factor in 1 +- color_jitter.
+def augment_waveforms(
+    waveforms: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation, silence: float = 0.0
+) -> tf.Tensor:
+    """Play waveforms slower or faster, shift them in time, turn them upside down and scale their amplitude.
+
+    Another speed is another pitch and another duration (Ko et al. 2015, "Audio augmentation for speech recognition").
+    What comes from before the sound or after it is silence.
 
     Args:
         waveforms: float32 (batch, length, channels).
         draws: float32 (batch, DRAWS) in [0, 1).
-        augmentation: its `translate`, of the length, and `color_jitter`.
+        augmentation: its `zoom`, the duration times exp of a number uniformly in +-zoom; `translate`, of the length;
+            `vflip`, the probability of the opposite sign; `color_jitter`, the amplitude times a factor in 1 +- this.
+        silence: the value of no sound.
     """
+    changed = waveforms - silence if silence else waveforms
+    if augmentation.zoom:
+        changed = _stretch(changed, tf.exp(augmentation.zoom * (2 * draws[:, column.ZOOM] - 1)))
     if augmentation.translate:
-        waveforms = _shift(waveforms, draws[:, column.SHIFT_X], augmentation.translate, axis=1)
+        changed = _shift(changed, draws[:, column.SHIFT_X], augmentation.translate, axis=1)
+    if augmentation.vflip:
+        changed *= tf.where(draws[:, column.FLIP_Y, None, None] < augmentation.vflip, -1.0, 1.0)
     if augmentation.color_jitter:
-        waveforms *= 1 + augmentation.color_jitter * (2 * draws[:, column.BRIGHTNESS, None, None] - 1)
-    return waveforms
+        changed *= 1 + augmentation.color_jitter * (2 * draws[:, column.BRIGHTNESS, None, None] - 1)
+    return changed + silence if silence else changed
+
+
+def _stretch(waveforms: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Waveforms (batch, length, channels) `factor` (batch,) times as long about their middle, and cut or padded with 0.
+
+    By cubic interpolation (Keys 1981, "Cubic convolution interpolation for digital image processing", a = -1/2): linear
+    interpolation would damp the high frequencies.
+    """
+    length = waveforms.shape[1]
+    middle = (length - 1) / 2
+    steps = tf.range(length, dtype=tf.float64) - middle  # float32 is exact for the samples of some minutes alone
+    places = middle + steps / tf.cast(factor, tf.float64)[:, None]
+    before = tf.floor(places)
+    t = tf.cast(places - before, tf.float32)[..., None]
+    weights = (
+        (-t + 2 * t**2 - t**3) / 2,
+        (2 - 5 * t**2 + 3 * t**3) / 2,
+        (t + 4 * t**2 - 3 * t**3) / 2,
+        (-(t**2) + t**3) / 2,
+    )
+    padded = tf.pad(waveforms, [[0, 0], [1, 2], [0, 0]])
+    inside = (places >= 0) & (places <= length - 1)
+    first = tf.cast(tf.clip_by_value(before, 0, length - 1), tf.int32)  # in `padded` the sample before the place
+    samples = (tf.gather(padded, first + i, axis=1, batch_dims=1) for i in range(4))
+    total = sum(weight * sample for weight, sample in zip(weights, samples, strict=True))
+    return tf.where(inside[..., None], total, 0.0)
 
 
 def augment_volumes(volumes: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation, fill_value: int = 0) -> tf.Tensor:
-    """Mirror volumes, or their masks, and shift them by whole voxels.
+    """Mirror volumes, or their masks, turn and zoom them, and shift them by whole voxels.
 
     Args:
         volumes: float32 or int32 (batch, depth, height, width, channels).
         draws: float32 (batch, DRAWS) in [0, 1).
-        augmentation: its `hflip` is for the width and for the depth, independently; `vflip` for the height; `translate`
-            for each side.
+        augmentation: its `hflip` is for the width and for the depth, independently; `vflip` for the height; `degrees`
+            and `quarter_turns` for each of the three planes; `zoom` for all sides together; `translate` for each side.
         fill_value: of voxels from outside: 0, emptiness; for masks the label to ignore.
     """
-    for axis, flip, share, shift in (
-        (1, column.FLIP_Z, augmentation.hflip, column.SHIFT_Z),
-        (2, column.FLIP_Y, augmentation.vflip, column.SHIFT_Y),
-        (3, column.FLIP_X, augmentation.hflip, column.SHIFT_X),
+    for axis, flip, share in (
+        (1, column.FLIP_Z, augmentation.hflip),
+        (2, column.FLIP_Y, augmentation.vflip),
+        (3, column.FLIP_X, augmentation.hflip),
     ):
         if share:
             volumes = partition.change(
                 volumes, draws[:, flip] < share, [lambda some, axis=axis: tf.reverse(some, [axis])]
             )
-        if augmentation.translate:
+    if augmentation.quarter_turns or augmentation.degrees or augmentation.zoom:
+        volumes = geometry.turn_volumes(volumes, draws, augmentation, fill_value)
+    if augmentation.translate:
+        for axis, shift in ((1, column.SHIFT_Z), (2, column.SHIFT_Y), (3, column.SHIFT_X)):
             volumes = _shift(volumes, draws[:, shift], augmentation.translate, axis, fill_value)
     return volumes
 

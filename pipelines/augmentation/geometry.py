@@ -63,6 +63,45 @@ def resample(
     )
 
 
+def turn_volumes(volumes: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation, fill_value: int = 0) -> tf.Tensor:
+    """Volumes (batch, depth, height, width, channels) of any type, turned in their three planes in turn and zoomed.
+
+    Each voxel shows the nearest one of the input: interpolation would remove what single voxels are, noise and sharp
+    edges, from the training examples alone.
+    """
+    *sides, channels = volumes.shape[1:]
+    _, height, width = sides
+    middle = (tf.constant(sides, tf.float32)[:, None] - 1) / 2
+    axes = tf.meshgrid(*(tf.range(side, dtype=tf.float32) for side in sides), indexing="ij")
+    places = tf.reshape(tf.stack(axes), (3, -1)) - middle
+    zoom = tf.exp(augmentation.zoom * (2 * draws[:, column.ZOOM, None, None] - 1))
+    source = _turns(draws, augmentation) / zoom @ places  # (batch, 3, voxels)
+    nearest = tf.cast(tf.round(source + middle), tf.int32)
+    inside = tf.reduce_all((nearest >= 0) & (nearest < tf.constant(sides)[:, None]), axis=1)
+    flat = tf.where(inside, tf.reduce_sum(nearest * tf.constant([[height * width], [width], [1]]), axis=1), 0)
+    turned = tf.gather(tf.reshape(volumes, (-1, math.prod(sides), channels)), flat, axis=1, batch_dims=1)
+    turned = tf.where(inside[..., None], turned, tf.constant(fill_value, volumes.dtype))
+    return tf.reshape(turned, (-1, *sides, channels))
+
+
+def _turns(draws: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """Rotations of (z, y, x) in the planes (y, x), (z, x) and (z, y): float32 (batch, 3, 3)."""
+    turns = tf.eye(3)
+    for first, second, number in ((1, 2, column.ANGLE), (0, 2, column.ANGLE_Y), (0, 1, column.ANGLE_X)):
+        chance = draws[:, number]
+        angle = tf.zeros_like(chance)
+        if augmentation.quarter_turns:  # the first two bits decide their number
+            angle = math.pi / 2 * tf.floor(4 * chance)
+            chance = 4 * chance - tf.floor(4 * chance)
+        angle += math.radians(augmentation.degrees) * (2 * chance - 1)
+        rows = [[tf.ones_like(angle) if i == j else tf.zeros_like(angle) for j in range(3)] for i in range(3)]
+        rows[first][first] = rows[second][second] = tf.cos(angle)
+        rows[first][second] = -tf.sin(angle)
+        rows[second][first] = tf.sin(angle)
+        turns = turns @ tf.stack([tf.stack(row, axis=-1) for row in rows], axis=-2)
+    return turns
+
+
 def mirror(images: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
     """Images (batch, height, width, channels) of any type, mirrored as `matrices` says, without resampling."""
     _, height, width, channels = images.shape

@@ -23,10 +23,11 @@ class Augmentation:
     ratio: tuple[float, float] = (3 / 4, 4 / 3)  # width by height of that crop
     margin: float = 0.0  # instead of that crop: a window of the image, whose shorter side is longer by this share
     hflip: float = 0.0  # probability
-    vflip: float = 0.0  # probability
+    vflip: float = 0.0  # probability; of waveforms, of the opposite sign
+    quarter_turns: bool = False  # of volumes, any number in each plane
     degrees: float = 0.0  # rotation, uniformly in +-degrees
     translate: float = 0.0  # shift, uniformly in +-translate of the side
-    zoom: float = 0.0  # magnification, exp of a number uniformly in +-zoom
+    zoom: float = 0.0  # magnification, of waveforms the duration: exp of a number uniformly in +-zoom
     color_jitter: float = 0.0  # brightness, contrast and saturation, each times a factor uniformly in 1 +- this
     randaugment: tuple[int, float] | None = None  # (operations an image, magnitude 0 ... 10)
     erase: float = 0.0  # probability of random erasing
@@ -52,7 +53,9 @@ class Policy:
     cutmix: float = 0.0
 
 
-def choose_augmentation(policy: str | Policy | Augmentation, *, side: int, characters: bool) -> Augmentation:
+def choose_augmentation(
+    policy: str | Policy | Augmentation, *, side: int, characters: bool, axes: int = 2
+) -> Augmentation:
     """The augmentation that a policy, or the name of one, stands for; an `Augmentation` is returned as it is.
 
     "none": nothing.
@@ -60,12 +63,16 @@ def choose_augmentation(policy: str | Policy | Augmentation, *, side: int, chara
     cropped at random as photographs are. The crop keeps at least a quarter of the area and not the 0.08 of
     Inception's training (Szegedy et al. 2014, section 6), which is for many epochs on a million photographs; for a
     dozen epochs on thousands a twelfth of an image is little to learn from. This is a choice, not a measurement.
-    "rand": "light" and RandAugment(2, 9) and random erasing with probability 0.1.
+    Sounds are shifted, played up to a quarter faster or slower and turned upside down. Volumes are mirrored and
+    shifted.
+    "rand": "light"; for images also RandAugment(2, 9) and random erasing with probability 0.1; for volumes mirrored
+    height, quarter turns in all planes and turns by up to 15 degrees.
 
     Args:
         policy: one of `NAMES`, a `Policy` or an `Augmentation`.
         side: of the training images, in pixels.
         characters: whether the images show written characters, which mirroring would turn into others.
+        axes: 1 for sounds, 2 for images, 3 for volumes.
 
     Raises:
         BadData: no such name, or a number out of its bounds.
@@ -79,7 +86,7 @@ def choose_augmentation(policy: str | Policy | Augmentation, *, side: int, chara
     for field in ("hflip", "color_jitter", "erase", "margin", "mixup", "cutmix"):
         if (value := getattr(policy, field)) is not None:
             check_number(field, value)
-    augmentation = _by_name(policy, side, characters)
+    augmentation = _by_name(policy, side, characters, axes)
     if policy.color_jitter is not None:
         augmentation = dataclasses.replace(augmentation, color_jitter=policy.color_jitter)
     if policy.erase is not None:
@@ -89,12 +96,16 @@ def choose_augmentation(policy: str | Policy | Augmentation, *, side: int, chara
     return dataclasses.replace(augmentation, mixup=policy.mixup, cutmix=policy.cutmix)
 
 
-def _by_name(policy: Policy, side: int, characters: bool) -> Augmentation:
+def _by_name(policy: Policy, side: int, characters: bool, axes: int) -> Augmentation:
     if policy.name == "none":
         return Augmentation()
+    if axes == 1:
+        return Augmentation(vflip=0.5, translate=0.09, zoom=0.25)
     hflip = policy.hflip
     if hflip is None:
         hflip = 0.0 if characters else 0.5
+    if axes == 3:
+        return _of_volumes(policy.name, hflip)
     if side <= LARGE or characters:
         light = Augmentation(hflip=hflip, degrees=12.0, translate=0.09, zoom=0.15)
     else:
@@ -102,3 +113,10 @@ def _by_name(policy: Policy, side: int, characters: bool) -> Augmentation:
     if policy.name == "light":
         return light
     return dataclasses.replace(light, randaugment=(2, 9.0), erase=0.1)
+
+
+def _of_volumes(name: str, hflip: float) -> Augmentation:
+    light = Augmentation(hflip=hflip, translate=0.09)
+    if name == "light":
+        return light
+    return dataclasses.replace(light, vflip=0.5, quarter_turns=True, degrees=15.0, translate=0.06)

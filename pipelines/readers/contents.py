@@ -11,6 +11,7 @@ import numpy as np
 from pipelines import catalogue
 from pipelines.errors import BadData
 from pipelines.readers import folder, idx, npz, tfds, wav
+from pipelines.readers.features import SECOND
 from pipelines.sources import Contents, Decoded, Encoded
 
 LARGEST = 256  # pixels: files of one size up to this keep it by default; larger ones are photographs, and get the usual
@@ -27,14 +28,28 @@ class Reading:
     channels: str
     mask_values: tuple[int, ...] | None
     dataset_module: str | None
-    sound_length: int
+    sound_length: int | None
 
 
 def read_contents(name: str, task: str | None, reading: Reading) -> Contents:
-    """Read a data set, wherever it is; name and task as for `load`. Raises BadData."""
+    """Read a data set, wherever it is; name and task as for `load`. Raises BadData, also for flags without effect."""
+    contents = _read_place(name, task, reading)
+    if reading.mask_values is not None and contents.task != "segmentation":
+        values = ",".join(map(str, reading.mask_values))
+        raise BadData(f"--mask-values {values} is for masks, and '{name}' is read for {contents.task}: leave it out")
+    return contents
+
+
+def _read_place(name: str, task: str | None, reading: Reading) -> Contents:
+    """The contents by the kind of place: a builder's name, arrays, or files."""
     arrays = catalogue.is_path(name) and name.lower().endswith((".npz", ".npy")) and not Path(name).is_dir()
     if reading.channels != "auto" and not arrays:
         raise BadData(f"--channels {reading.channels} is for an .npz file, and '{name}' is none: leave it out")
+    sounds = catalogue.is_path(name) and Path(name).is_dir() and wav.is_wav_folder(Path(name))
+    if reading.sound_length is not None and not sounds:
+        raise BadData(
+            f"--sound-length {reading.sound_length} is for a folder of .wav files, and '{name}' is none: leave it out"
+        )
     if not catalogue.is_path(name):
         versioned = catalogue.choose_version(name, task)
         builder = catalogue.prepare_builder(versioned, reading.data_dir, reading.dataset_module)
@@ -43,13 +58,14 @@ def read_contents(name: str, task: str | None, reading: Reading) -> Contents:
         contents = _contents_of(npz.read_npz(name, reading.channels, reading.mask_values))
     elif idx.is_idx_folder(Path(name).expanduser()):
         contents = dataclasses.replace(_contents_of(idx.read_idx(name)), characters=True)
-    elif Path(name).is_dir() and wav.is_wav_folder(Path(name)):
-        contents = _contents_of(wav.read_wav_folder(name, reading.sound_length))
+    elif sounds:
+        contents = _contents_of(wav.read_wav_folder(name, reading.sound_length or SECOND))
     else:
-        contents = _read_files(name, reading)
+        contents = _read_files(name, task, reading)
     if task not in (None, contents.task, "reconstruction"):
         raise BadData(f"data set '{name}' serves {contents.task}, reconstruction, not {task} (--dataset, --arch)")
-    return dataclasses.replace(contents, task=task or contents.task)
+    names = () if task == "reconstruction" else contents.class_names
+    return dataclasses.replace(contents, task=task or contents.task, class_names=names)
 
 
 def _contents_of(arrays: npz.Arrays) -> Contents:
@@ -73,10 +89,11 @@ def _contents_of(arrays: npz.Arrays) -> Contents:
     )
 
 
-def _read_files(name: str, reading: Reading) -> Contents:
+def _read_files(name: str, task: str | None, reading: Reading) -> Contents:
     """The contents of a folder or a .csv file."""
     listing = folder.read_folder(
         name,
+        task=task,
         on_bad_image=reading.on_bad_image,
         max_bad=reading.max_bad,
         cache_dir=str(Path(reading.data_dir) / "scans") if reading.data_dir else None,
@@ -113,4 +130,6 @@ def _columns(files: folder.Files) -> dict[str, Any]:
     columns: dict[str, Any] = {"image": files.paths, "decoder": files.decoders}
     if files.masks is not None:
         return columns | {"mask": files.masks, "mask_decoder": files.mask_decoders}
+    if files.boxes is not None:
+        return columns | {"boxes": files.boxes, "labels": files.box_labels}
     return columns | {"label": files.labels}

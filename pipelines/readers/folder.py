@@ -1,4 +1,4 @@
-"""The usable images of a folder (`folder_layouts`) or a .csv file (`lists`), with their classes, in three splits.
+"""The usable images of a folder (`folder_layouts`, `boxes`) or a .csv file (`lists`), with targets, in three splits.
 
 `classes.txt` in the root names the classes of masks, one a line; without it their names are their numbers. The classes
 of images are sorted by name. `splits.cut_by_content` takes missing validation and test images from the training images:
@@ -18,7 +18,8 @@ import numpy as np
 
 from pipelines.errors import BadData, BadFile
 from pipelines.pixels import choose_white_level
-from pipelines.readers import folder_layouts, lists
+from pipelines.readers import boxes, folder_layouts, lists
+from pipelines.readers.class_file import read_class_names
 from pipelines.readers.duplicates import count_duplicates
 from pipelines.readers.image_files import ImageFile
 from pipelines.readers.mask_values import MaskValues, number_values
@@ -35,6 +36,8 @@ class Files:
     paths: list[str]  # absolute
     labels: np.ndarray | None  # int64 (n,), of classification
     masks: list[str] | None  # absolute, of segmentation
+    boxes: np.ndarray | None  # float32 (n, most, 4), of detection, and
+    box_labels: np.ndarray | None  # int64 (n, most): see `boxes.as_arrays`
     shapes: np.ndarray  # int32 (n, 2): height and width as decoded, upright
     decoders: np.ndarray  # uint8 (n,): image_files.TF_JPEG, image_files.TF_IMAGE or image_files.PILLOW
     mask_decoders: np.ndarray | None  # uint8 (n,): image_files.TF_IMAGE or image_files.PILLOW
@@ -44,7 +47,7 @@ class Files:
 class Listing:
     """What a folder or a .csv file holds."""
 
-    task: str  # "classification" or "segmentation"
+    task: str  # "classification", "segmentation" or "detection"
     class_names: tuple[str, ...]
     channels: int  # 1 if every image is grey, else 3
     splits: dict[str, Files]  # train, validation, test
@@ -69,6 +72,7 @@ class _Scan:
 def read_folder(
     path: str | Path,
     *,
+    task: str | None = None,
     on_bad_image: str = "error",
     max_bad: float = 0.1,
     cache_dir: str | None = None,
@@ -78,6 +82,7 @@ def read_folder(
 
     Args:
         path: the folder, or a file ending in .csv.
+        task: for which it is read, see `boxes.find_examples`; None: the first that it serves.
         on_bad_image: "error", or "skip" to leave out the files that cannot be used.
         max_bad: share of all files, 0 ... 1; if more are bad, none is left out.
         cache_dir: folder of the cached scans; see `scan.scan_files`.
@@ -92,25 +97,25 @@ def read_folder(
         raise BadData(f"bad images are an error or skip, not '{on_bad_image}' (--on-bad-image)")
     root = Path(path).expanduser().absolute()
     notes: collections.Counter[str] = collections.Counter()
-    examples = _find_examples(root, notes)
+    task, class_names, examples = _find_examples(root, task, notes)
     scan = _scan_examples(examples, root, cache_dir)
-    segmentation = examples[0].mask is not None
-    class_names = tuple(sorted({example.label for example in examples}))
     mask_table = None
-    if segmentation:
+    if task == "segmentation":
         class_names, mask_table = _name_mask_classes(root, scan, mask_values, notes)
     bad = sorted(scan.bad.values(), key=lambda file: file.path)
-    _check_bad_files(bad, len(examples) * (2 if segmentation else 1), on_bad_image, max_bad)
+    _check_bad_files(bad, len(examples) * (2 if task == "segmentation" else 1), on_bad_image, max_bad)
     missing = [split for split in SPLITS if not any(example.split == split for example in examples)]
     good = [example.path not in scan.bad and example.mask not in scan.bad for example in examples]
     by_position = list(itertools.compress(_fill_splits_by_position(examples, missing), good))
     examples = _fill_splits(list(itertools.compress(examples, good)), missing, scan, root)
-    _check_classes(class_names, examples, root)
+    if task == "detection":
+        examples = boxes.clip_boxes(examples, scan.images, notes)
+    _check_classes(task, class_names, examples, root)
     images = [scan.images[example.path] for example in examples]
     channels = max(image.channels for image in images)
     white_level = _note_conversions(images, channels, notes)
     return Listing(
-        task="segmentation" if segmentation else "classification",
+        task=task,
         class_names=class_names,
         channels=channels,
         splits={split: _collect_split(examples, split, class_names, scan) for split in SPLITS},
@@ -126,14 +131,23 @@ def read_folder(
     )
 
 
-def _find_examples(root: Path, notes: collections.Counter[str]) -> list[Example]:
-    """The examples of a folder or .csv file, in the order of their names. Raises BadData."""
+def _find_examples(
+    root: Path, task: str | None, notes: collections.Counter[str]
+) -> tuple[str, tuple[str, ...], list[Example]]:
+    """The task, the names of the classes but for masks, and the examples in the order of names. Raises BadData."""
     if root.suffix.lower() == ".csv" and not root.is_dir():
         examples = lists.read_list(root, notes)
-    elif root.is_dir():
-        examples = folder_layouts.find_examples(root, notes)
-    else:
+    elif not root.is_dir():
         raise BadData(f"no such folder or .csv file: '{root}' (--dataset)")
+    elif annotated := boxes.find_examples(root, task, notes):
+        return "detection", annotated[0], _in_order(annotated[1])
+    else:
+        examples = folder_layouts.find_examples(root, notes)
+    class_names = tuple(sorted({example.label for example in examples}))
+    return "segmentation" if examples[0].mask else "classification", class_names, _in_order(examples)
+
+
+def _in_order(examples: list[Example]) -> list[Example]:
     return sorted(examples, key=lambda example: (composed(example.name), example.name))
 
 
@@ -175,8 +189,10 @@ def _fill_splits_by_position(examples: list[Example], missing: list[str]) -> lis
 
 
 def _content(example: Example, scan: _Scan) -> tuple[str, str]:
-    """The digest of an image, and its class or the digest of its mask."""
+    """The digest of an image, and its class, the digest of its mask or its boxes."""
     target = scan.masks[example.mask].digest if example.mask else example.label
+    if example.boxes is not None:
+        target = repr([tuple(box) for box in example.boxes])
     return scan.images[example.path].digest, target
 
 
@@ -194,6 +210,7 @@ def _scan_examples(examples: list[Example], root: Path, cache_dir: str | None) -
             if (image.height, image.width) != (mask.height, mask.width):
                 sizes = f"a mask of {mask.width}×{mask.height} pixels, but its image has {image.width}×{image.height}"
                 bad[example.mask] = BadFile(example.mask, "", sizes)
+    boxes.check_files(examples, images, bad)
     return _Scan(images, masks, bad)
 
 
@@ -218,7 +235,7 @@ def _name_mask_classes(
     Masks with a class that classes.txt does not name become bad files.
     """
     values = MaskValues(mask.values for mask in scan.masks.values())
-    names = _read_names(root / "classes.txt")
+    names = read_class_names(root / "classes.txt")
     numbering = number_values(values, f"'{root}'", listed=mask_values, names=None if names is None else len(names))
     if numbering.note:
         notes[numbering.note] = values.masks
@@ -238,27 +255,15 @@ def _name_mask_classes(
     return names, numbering.table
 
 
-def _read_names(file: Path) -> tuple[str, ...] | None:
-    """The names in classes.txt; None if there is no such file. Raises BadData."""
-    if not file.is_file():
-        return None
-    try:
-        names = [line.strip() for line in file.read_text(encoding="utf-8-sig").rstrip().split("\n")]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadData(f"'{file}' cannot be read: {error} (--dataset)") from None
-    if not 2 <= len(set(names)) == len(names) <= IGNORE_LABEL or "" in names:
-        raise BadData(f"'{file}' must hold 2 ... {IGNORE_LABEL} different names, one a line (--dataset)")
-    return tuple(names)
-
-
-def _check_classes(class_names: tuple[str, ...], examples: list[Example], root: Path) -> None:
+def _check_classes(task: str, class_names: tuple[str, ...], examples: list[Example], root: Path) -> None:
     """Raise unless there are two classes, a training image of each, and an image in each split.
 
-    Of masks, few may show a class.
+    Of masks, few may show a class. Of boxes, one class is enough, and some may have none.
     """
-    segmentation = any(example.mask for example in examples)
-    if len(class_names) < 2:
-        hint = f"; in masks {IGNORE_LABEL} is for pixels to ignore" if segmentation else ""
+    if task == "detection":
+        boxes.check_training(examples, root)
+    elif len(class_names) < 2:
+        hint = f"; in masks {IGNORE_LABEL} is for pixels to ignore" if task == "segmentation" else ""
         raise BadData(f"'{root}' has class '{class_names[0]}' alone; at least two are needed{hint} (--dataset)")
     spelled: dict[str, str] = {}
     for name in class_names:
@@ -267,7 +272,7 @@ def _check_classes(class_names: tuple[str, ...], examples: list[Example], root: 
             raise BadData(f"classes '{other}' and '{name}' of '{root}' differ in spaces alone: rename one (--dataset)")
     in_training = {example.label for example in examples if example.split == "train"}
     for name in class_names:
-        if name not in in_training and not segmentation:
+        if name not in in_training and task == "classification":
             raise BadData(f"class '{name}' has no image in the training split of '{root}' that can be used (--dataset)")
     for split in SPLITS:
         if not any(example.split == split for example in examples):
@@ -298,7 +303,11 @@ def _collect_split(examples: list[Example], split: str, class_names: tuple[str, 
     numbers = {name: number for number, name in enumerate(class_names)}
     labels = None
     mask_decoders = None
-    if mask_paths:
+    corners = None
+    box_labels = None
+    if examples[0].boxes is not None:
+        corners, box_labels = boxes.as_arrays(examples, class_names, scan.images)
+    elif mask_paths:
         mask_decoders = np.array([scan.masks[path].decoder for path in mask_paths], np.uint8)
     else:
         labels = np.array([numbers[example.label] for example in examples], np.int64)
@@ -306,6 +315,8 @@ def _collect_split(examples: list[Example], split: str, class_names: tuple[str, 
         paths=[example.path for example in examples],
         labels=labels,
         masks=mask_paths or None,
+        boxes=corners,
+        box_labels=box_labels,
         shapes=np.array([(image.height, image.width) for image in images], np.int32),
         decoders=np.array([image.decoder for image in images], np.uint8),
         mask_decoders=mask_decoders,

@@ -18,8 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 from pipelines.errors import BadData
-from pipelines.readers import image_files, tree
-from pipelines.readers.splits import SPLITS
+from pipelines.readers import image_files, tree, voc_lists
 from pipelines.readers.tree import Example
 
 Places = dict[str, tuple[Path, Path]]  # for each split the folder of the images and that of the masks
@@ -172,8 +171,8 @@ def _pair_all(root: Path, places: Places, notes: collections.Counter[str]) -> li
                 raise BadData(
                     f"no folder '{folder}': {image_folder.name}/ and {mask_folder.name}/ go together (--dataset)"
                 )
-        images = _index_by_stem(image_folder, notes)
-        masks = _index_by_stem(mask_folder, notes)
+        images = tree.index_by_stem(image_folder, notes)
+        masks = tree.index_by_stem(mask_folder, notes)
         if not images and not masks:
             raise BadData(f"the {split} split has no image in '{image_folder}' (--dataset)")
         if tree.plain(mask_folder.name) == tree.VOC_MASKS:
@@ -190,46 +189,20 @@ def _pair_all(root: Path, places: Places, notes: collections.Counter[str]) -> li
 
 def _pair_by_lists(root: Path, pair: tuple[Path, Path], lists: Path, notes: collections.Counter[str]) -> list[Example]:
     """The pairs that the lists of PASCAL VOC name; images that none names, or without a mask, are counted."""
-    images = _index_by_stem(pair[0], notes)
-    masks = _index_by_stem(pair[1], notes)
-    files = {split: [path for path in sorted(lists.glob("*.txt")) if _split_of_list(path) == split] for split in SPLITS}
-    if not files["train"]:
-        files["train"] = [path for path in (lists / "trainval.txt",) if path.is_file()]
-    if not files["train"]:
-        raise BadData(f"'{lists}' holds no train.txt (--dataset)")
+    images = tree.index_by_stem(pair[0], notes)
+    masks = tree.index_by_stem(pair[1], notes)
     examples = []
     used = set()
-    for split, paths in files.items():
-        for path in paths:
-            for stem in _read_lines(path):
-                if stem not in images:
-                    raise BadData(f"'{path}' names {stem}, but '{pair[0]}' holds no such image (--dataset)")
-                if stem in masks and stem not in used:
-                    used.add(stem)
-                    name = os.path.relpath(images[stem], root)
-                    examples.append(Example(name, images[stem], split, mask=masks[stem]))
+    name_lists = voc_lists.read_lists(lists)
+    for split, path, stems in name_lists:
+        for stem in stems:
+            if stem not in images:
+                raise BadData(f"'{path}' names {stem}, but '{pair[0]}' holds no such image (--dataset)")
+            if stem in masks and stem not in used:
+                used.add(stem)
+                name = os.path.relpath(images[stem], root)
+                examples.append(Example(name, images[stem], split, mask=masks[stem]))
     if not any(example.split == "train" for example in examples):
-        raise BadData(f"no image of '{files['train'][0]}' has a mask in '{pair[1]}' (--dataset)")
+        raise BadData(f"no image of '{name_lists[0].file}' has a mask in '{pair[1]}' (--dataset)")
     notes["without a mask in the lists"] += len(images) - len(used)
     return examples
-
-
-def _split_of_list(path: Path) -> str | None:
-    return tree.SPLIT_OF.get(tree.plain(path.stem))
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadData(f"'{path}' cannot be read: {error} (--dataset)") from None
-
-
-def _index_by_stem(folder: Path, notes: collections.Counter[str]) -> dict[str, str]:
-    """The paths of the images in a folder by relative name without extension."""
-    paths: dict[str, str] = {}
-    for path in tree.images(folder, notes):
-        first = paths.setdefault(tree.stem(path, folder), path)
-        if first != path:
-            raise BadData(f"'{first}' and '{path}' have one name, so that their pair is ambiguous (--dataset)")
-    return paths

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from pipelines.errors import BadData
 from pipelines.readers import image_files
+from pipelines.targets import Box
 
 SPLIT_OF = {
     "train": "train",
@@ -60,6 +61,8 @@ class Example:
     split: str = "train"
     label: str = ""  # the name of its class
     mask: str | None = None  # absolute path
+    boxes: tuple[Box, ...] | None = None
+    size: tuple[int, int] | None = None  # height and width of the image by the annotations of its boxes
 
 
 def composed(name: str) -> str:
@@ -151,3 +154,13 @@ def holds_folders_alone(folder: Path) -> bool:
 def stem(path: str, folder: Path) -> str:
     """The name of a file relative to a folder, without extension, composed."""
     return composed(os.path.splitext(os.path.relpath(path, folder))[0])
+
+
+def index_by_stem(folder: Path, notes: collections.Counter[str]) -> dict[str, str]:
+    """The paths of the images in a folder by relative name without extension. Raises BadData."""
+    paths: dict[str, str] = {}
+    for path in images(folder, notes):
+        first = paths.setdefault(stem(path, folder), path)
+        if first != path:
+            raise BadData(f"'{first}' and '{path}' have one name, so that their pair is ambiguous (--dataset)")
+    return paths

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+import tfcnn
+from tfcnn import cost
 from tfcnn.arithmetic import costs
 from tfcnn.arithmetic.matrix import convolution_matrix, cross_correlation, fourier_convolution, transposed
 from tfcnn.arithmetic.sizes import conv_output_size, effective_kernel, pool_output_size, receptive_field
@@ -124,6 +126,54 @@ def test_receptive_fields_of_yu_and_koltun():
     fields = [receptive_field(stack[:depth]).size for depth in range(1, 9)]
     assert fields == [3, 5, 9, 17, 33, 65, 67, 67]
     assert receptive_field(stack).stride == 1  # "without losing resolution"
+
+
+def dense_form(classifier, shape):
+    """LeNet-5 for larger images: C5 as the 5x5 convolution that it is, the other dense layers as 1x1 convolutions."""
+    inputs = keras.Input(shape)
+    x = inputs
+    for layer in classifier.layers[1:]:
+        if isinstance(layer, keras.layers.Flatten):
+            continue
+        if isinstance(layer, keras.layers.Dense):
+            side = 5 if isinstance(x._keras_history.operation, keras.layers.AveragePooling2D) else 1
+            conv = keras.layers.Conv2D(layer.units, side, activation=layer.activation)
+            x = conv(x)
+            kernel, bias = layer.get_weights()
+            conv.set_weights([kernel.reshape(conv.kernel.shape), bias])
+        else:
+            x = layer(x)
+    return keras.Model(inputs, x)
+
+
+def test_dense_prediction_is_the_classifier_at_each_window():
+    """Slides "1x1 Convolution" and "Fully Convolutional Networks": one pass gives a class at each position.
+
+    A window of 32 pixels every 4 of them, LeNet-5's stride.
+    """
+    keras.utils.set_random_seed(0)
+    classifier = tfcnn.build("lenet5", (32, 32, 1), 10)
+    image = np.random.default_rng(0).normal(size=(1, 44, 48, 1)).astype("float32")
+    scores = ops.convert_to_numpy(dense_form(classifier, (44, 48, 1))(image))
+    assert scores.shape == (1, 4, 5, 10)
+    windows = np.lib.stride_tricks.sliding_window_view(image[0, ..., 0], (32, 32))[::4, ::4]
+    expected = ops.convert_to_numpy(classifier(windows.reshape(20, 32, 32, 1)))
+    np.testing.assert_allclose(scores[0].reshape(20, 10), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_dense_prediction_shares():
+    """On 480x480 pixels one pass takes a sixth of the MACs of all windows, and a 28th of those of the convolutions.
+
+    Windows share the convolutions alone: the dense layers belong to one position each.
+    """
+    classifier = tfcnn.build("lenet5", (32, 32, 1), 10)
+    positions = ((480 - 32) // 4 + 1) ** 2
+    windows = positions * cost.cost_table(classifier).macs
+    dense = positions * (25 * 16 * 120 + 120 * 84 + 84 * 10)
+    once = cost.cost_table(dense_form(classifier, (480, 480, 1))).macs
+    assert once == 476**2 * 25 * 6 + 234**2 * 25 * 6 * 16 + dense
+    assert round(windows / once, 1) == 5.8
+    assert round((windows - dense) / (once - dense), 1) == 27.6
 
 
 def test_batch_normalisation_keeps_96_of_each():

@@ -86,6 +86,12 @@ def test_a_builder_of_the_users_module(tmp_path, monkeypatch):
     assert (data.class_names, data.sizes["test"]) == (("a", "b"), 40)
 
 
+@pytest.mark.parametrize("name", ["digits", "shapes/easy", "."])
+def test_a_module_for_data_that_need_none_is_refused(name):
+    with pytest.raises(pipelines.BadData, match=r"--dataset-module mine\.py registers data sets by name"):
+        check_name(name, "mine.py")
+
+
 def test_a_builder_of_an_installed_package(tmp_path, monkeypatch):
     """Found by its entry point, as pip writes it, without a flag."""
     site = tmp_path / "site-packages"

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 import subprocess
@@ -181,28 +182,23 @@ def test_a_folder(photographs, memory, tmp_path):
     assert data.counts().tolist() == [8, 8]
 
 
+def digest_of_batches(folder, seed, data_dir):
+    policy = Policy("rand", mixup=0.3, cutmix=1.0)
+    data = pipelines.load(folder, batch_size=4, image_size=48, seed=seed, augmentation=policy, data_dir=data_dir)
+    digest = hashlib.sha256()
+    for images, targets in data.train(2).as_numpy_iterator():
+        digest.update(images.tobytes() + targets.tobytes())
+    return digest.hexdigest()
+
+
 @pytest.mark.slow
 def test_another_process_gets_the_same_batches(photographs, tmp_path):
-    program = """
-import hashlib, sys
-import pipelines
-from pipelines.augmentation.policy import Policy
-data = pipelines.load(sys.argv[1], batch_size=4, image_size=48, seed=int(sys.argv[2]),
-                      augmentation=Policy("rand", mixup=0.3, cutmix=1.0), data_dir=sys.argv[3])
-digest = hashlib.sha256()
-for images, targets in data.train(2).as_numpy_iterator():
-    digest.update(images.tobytes() + targets.tobytes())
-print(digest.hexdigest())
-"""
-    arguments = [[str(photographs), seed, str(tmp_path)] for seed in ("3", "3", "4")]
-    started = [
-        subprocess.Popen([sys.executable, "-c", program, *argument], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        for argument in arguments
-    ]
-    first, same, other = (process.communicate()[0] for process in started)
-    assert len(first) == 65
-    assert first == same
-    assert first != other
+    arguments = (str(photographs), 3, str(tmp_path))
+    code = f"import runpy; print(runpy.run_path({__file__!r})['digest_of_batches'](*{arguments}))"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    first = digest_of_batches(*arguments)
+    assert process.stdout.strip() == first, process.stderr
+    assert digest_of_batches(str(photographs), 4, str(tmp_path)) != first
 
 
 def test_volumes_in_an_npz_file(tmp_path):

@@ -80,6 +80,7 @@ def test_arrays_of_a_file_are_prepared_as_arrays(key, tmp_path):
     [
         ({"scans": np.zeros((2, 4, 4, 4))}, r"expected x or images \(IMAGE\)"),
         ({"x": np.zeros((2, 5, 4, 4), np.uint8)}, r"an array of shape .* this run takes \(batch, 4, 4, 4, 1\)"),
+        ({"x": np.zeros((0, 4, 4, 4), np.uint8)}, "holds no example"),
         ({"x": np.full((2, 4, 4, 4), 900.0)}, r"values from 900 to 900, but this run was trained on 0 to 255"),
     ],
 )

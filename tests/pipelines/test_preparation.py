@@ -69,3 +69,12 @@ def test_an_object_that_is_cut_off_has_no_label():
     _, target = preparation.prepare_example(example, None)
     np.testing.assert_allclose(target["boxes"], [[-1] * 4, [20, 10, 30, 20], [0, 0, 20, 40]], atol=1e-4)
     np.testing.assert_array_equal(target["labels"], [-1, 1, 2])
+
+
+def test_sounds_around_zero_are_shifted_into_silence(tmp_path):
+    """Whole numbers -32,768 ... 32,767 become 0 ... 1, and silence a half."""
+    sounds = np.full((40, 100, 1), 16384, np.int16)
+    np.savez(tmp_path / "sounds.npz", x=sounds, y=np.repeat([0, 1], 20))
+    data = pipelines.load(str(tmp_path / "sounds.npz"), batch_size=8, augmentation=Augmentation(translate=0.2))
+    inputs = next(iter(data.train(1)))[0].numpy() * data.std + data.mean
+    np.testing.assert_allclose(np.unique(inputs.round(4)), [0.5, 0.75], atol=1e-3)

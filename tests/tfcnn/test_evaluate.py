@@ -40,9 +40,9 @@ def test_the_command(run_copy, run_command):
         assert min(picture.size) > 400
 
 
-def test_a_run_may_be_moved(run_copy, tmp_path, run_command):
+def test_a_run_may_be_moved(run_copy, tmp_path, call_command):
     moved = run_copy.path.rename(tmp_path / "elsewhere")
-    assert run_command("tfcnn.evaluate", moved, "--split", "validation").returncode == 0
+    assert call_command("tfcnn.evaluate", moved, "--split", "validation").returncode == 0
 
 
 CLASSES = ("dark", "green", "red")
@@ -68,7 +68,9 @@ def workspace(tmp_path_factory):
     root = tmp_path_factory.mktemp("trained")
     write_images(root / "data")
     options = {"image_size": 32, "epochs": 6, "batch_size": 8, "aa": "none"}
-    train.run(Config(arch="lenet5", dataset=str(root / "data"), out=str(root / "run"), **options))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfcnn.export.savedmodel.export_savedmodel", lambda *arguments: None)
+        train.run(Config(arch="lenet5", dataset=str(root / "data"), out=str(root / "run"), **options))
     return root
 
 
@@ -180,13 +182,13 @@ def test_a_run_whose_splits_were_cut_by_position(run):
         evaluate(run)
 
 
-def test_the_command_on_other_data(run, tmp_path, run_command):
+def test_the_command_on_other_data(run, tmp_path, call_command):
     write_images(tmp_path / "new", ("dark", "red"), seed=1)
-    process = run_command("tfcnn.evaluate", run.path, "--dataset", tmp_path / "new")
+    process = call_command("tfcnn.evaluate", run.path, "--dataset", tmp_path / "new")
     assert (process.returncode, process.stderr) == (0, "")
     assert "absent    'green': no test image" in process.stdout
     (data_of(run) / "red" / "0-00.png").unlink()
-    process = run_command("tfcnn.evaluate", run.path)
+    process = call_command("tfcnn.evaluate", run.path)
     assert process.returncode == 2
     assert process.stderr.startswith("error: the data of the run in")
     assert len(process.stderr.splitlines()) == 1

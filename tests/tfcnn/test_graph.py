@@ -1,17 +1,10 @@
 """The flat graph that costs and receptive fields are read from."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import pytest
 from keras import layers, ops
 
 from tfcnn import graph
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_models_inside_are_opened_with_the_tensors_of_each_application():
@@ -73,17 +66,3 @@ def test_order_opens_models_inside(branches):
     inner = keras.Model(inputs, layers.Concatenate()([short, long]))
     model = keras.Sequential([keras.Input((8, 8, 3)), inner, layers.Conv2D(1, 1, name="last")])
     assert names_in_order(model) == ["stem", "shortcut", "first", "second", "last"]
-
-
-@pytest.mark.slow
-def test_on_the_jax_backend():
-    code = """
-import keras, tfcnn
-assert keras.backend.backend() == "jax"
-with tfcnn.cost.weightless():
-    model = tfcnn.build("mobilenet")
-print(tfcnn.receptive_field.receptive_field(model), tfcnn.cost.cost_table(model).macs)
-"""
-    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
-    assert result.stdout.split() == ["315", "568740352"]

@@ -40,9 +40,9 @@ def test_probabilities(finished_run):
 
 
 @pytest.mark.slow
-def test_the_command_refuses_a_file_that_is_no_image(finished_run, tmp_path, run_command):
+def test_the_command_refuses_a_file_that_is_no_image(finished_run, tmp_path, call_command):
     (tmp_path / "text.png").write_text("no image")
-    process = run_command("tfcnn.predict", finished_run.path, SCANS[0], tmp_path / "text.png")
+    process = call_command("tfcnn.predict", finished_run.path, SCANS[0], tmp_path / "text.png")
     assert (process.returncode, process.stdout) == (2, "")
     assert process.stderr == f"error: bad image '{tmp_path / 'text.png'}': not an image: text (IMAGE)\n"
 

@@ -278,12 +278,15 @@ def test_resume_with_every_state_gives_the_uninterrupted_run(run, monkeypatch, t
 
     with monkeypatch.context() as patch:
         patch.setattr(Progress, "on_epoch_begin", stop)
-        with pytest.raises(Interrupted):
+        with pytest.raises(Interrupted, match="--resume --out") as caught:
             run("classification", "part", **LENET)
+    assert caught.value.exit_code == 130
     part = run_on_arrays(train.restore_config({"resume": True, "out": str(tmp_path / "part")}), "classification")
     columns = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
     first, second = ([[row[c] for c in columns] for row in r.read_history()] for r in (whole, part))
     np.testing.assert_allclose(second, first, rtol=1e-5)
+    assert part.read_metrics()["test_accuracy"] == whole.read_metrics()["test_accuracy"]
+    assert part.read_config()["config"]["resume"] is False
     for a, b in zip(whole.load_model().get_weights(), part.load_model().get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 

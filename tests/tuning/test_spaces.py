@@ -47,6 +47,15 @@ def test_every_key_is_a_field_or_an_argument_of_the_builder(arch):
         assert ("adamw_lr" in hp.values) == (config.opt == "adamw") != ("sgd_lr" in hp.values)
 
 
+def test_with_loaded_weights_the_network_stays_and_rates_are_low():
+    """They fit no other width, and the rates for fresh weights destroy them."""
+    for last in (False, True):
+        fields = spaces.fields_of(spaces.of_loaded("resnet18")(Corner(last)))
+        assert (fields.keys() & {"width", "depth", "image_size"}, fields["arch_args"]) == (set(), {})
+        fresh = spaces.fields_of(spaces.of("resnet18")(Corner(last)))
+        assert fields["lr"] == pytest.approx(0.1 * fresh["lr"])
+
+
 # One network a family, the smallest there is.
 @pytest.mark.parametrize("family", registry.FAMILIES, ids=lambda family: family.module)
 def test_both_corners_can_be_built(family):

@@ -17,7 +17,8 @@ from scipy import ndimage
 
 from tfcnn.errors import BadInput
 
-SEGMENTATIONS = ((50.0, 0.4), (50.0, 0.8), (100.0, 0.8))  # scale: larger segments; sigma of the blur before
+# Scale (a larger one gives larger segments) and sigma of the blur; chosen on the validation scenes of `boxes`.
+SEGMENTATIONS = ((50.0, 0.4), (50.0, 0.8), (100.0, 0.8))
 SMALLEST_SEGMENT = 20  # pixels
 COLOUR_BINS = 25  # a channel
 DIRECTIONS = 8

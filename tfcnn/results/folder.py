@@ -6,9 +6,11 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from tfcnn.files import Kind, writing
 from tfcnn.records import Records
+from tfcnn.tables import as_csv
 
 
 def is_predictions(path: Path) -> bool:
@@ -38,6 +40,12 @@ def writing_predictions(path: Path) -> Iterator[Path]:
         draft.mkdir()
         yield draft
         Records(draft).write(*sorted(draft.iterdir()))
+
+
+def write_table(folder: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write predictions.csv: a line of names, then the rows; None is empty."""
+    text = as_csv(head, rows) + "\n"
+    (folder / "predictions.csv").write_text(text, "utf-8", errors="surrogateescape")
 
 
 def name_outputs(paths: Sequence[str], endings: Sequence[str]) -> list[list[str]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfcnn.results import Network, Options
-from tfcnn.results.folder import name_outputs, writing_predictions
+from tfcnn.errors import BadInput
+from tfcnn.results import INFERENCES, Network, Options
+from tfcnn.results.folder import name_outputs, write_table, writing_predictions
 from tfcnn.results.resampling import Places, places_of, predict_tiled
 from tfcnn.tasks import IGNORE_LABEL
 
@@ -31,11 +31,17 @@ def predict_masks(network: Network, paths: Sequence[str], options: Options) -> I
     """The lines of `tfcnn.predict`: the shares of the classes in each example, the largest first.
 
     With `options.out` it writes for each image its mask, a palette PNG of the image's own size whose values are the
-    numbers of the classes (255: nothing is known), and an overlay; of the volumes in a .npz file one .npz file of
-    masks; and predictions.csv.
+    numbers of the classes (255: nothing is known), and an overlay; for each volume its mask as .npz; and
+    predictions.csv.
+
+    Raises:
+        BadInput: volumes in tiles.
+        pipelines.BadData: a file that cannot be used.
     """
-    examples = network.inputs.open(paths)
     images = len(network.inputs.shape) == 3
+    if not images and options.inference != INFERENCES[0]:
+        raise BadInput(f"--inference {options.inference} is for images, and this run takes volumes: leave it out")
+    examples = network.inputs.open(paths)
     places = places_of(network.model, network.facts) if images else None
     names = name_outputs([example.name for example in examples], (".png", "-overlay.png") if images else (".npz",))
     width = max(len(example.name) for example in examples)
@@ -58,8 +64,7 @@ def predict_masks(network: Network, paths: Sequence[str], options: Options) -> I
             present = sorted(filter(lambda share: share.pixels, shares), key=lambda share: -share.pixels)
             yield f"{example.name:{width}}  " + "  ".join(f"{share.name} {share.share:.1%}" for share in present)
         if folder is not None:
-            with (folder / "predictions.csv").open("w", newline="") as file:
-                csv.writer(file).writerows([("image", "class", "pixels", "share"), *rows])
+            write_table(folder, ("image", "class", "pixels", "share"), rows)
 
 
 def predict_mask(network: Network, pixels: np.ndarray, places: Places, inference: str) -> np.ndarray:
@@ -115,7 +120,8 @@ def write_overlay(pixels: np.ndarray, mask: np.ndarray, path: Path) -> None:
 
     from tfcnn.visualize.palette import voc_palette
 
-    image = np.broadcast_to(pixels, (*mask.shape, 3)).clip(0, 255)
+    shown = pixels if pixels.shape[-1] in (1, 3) else pixels.mean(-1, keepdims=True)
+    image = np.broadcast_to(shown, (*mask.shape, 3)).clip(0, 255)
     opacity = np.where(mask == IGNORE_LABEL, 0, OPACITY)[..., None]
     blend = image * (1 - opacity) + voc_palette()[mask] * opacity
     Image.fromarray(blend.round().astype(np.uint8)).save(path)

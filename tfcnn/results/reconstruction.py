@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
-from tfcnn.results.folder import name_outputs, writing_predictions
+from tfcnn.results.folder import name_outputs, write_table, writing_predictions
 from tfcnn.results.ranking import Ranked, fetch_examples, rank
 from tfcnn.tasks import TASKS
 
@@ -155,8 +154,7 @@ def predict(network: Network, paths: Sequence[str], options: Options) -> Iterato
             ssim = "" if scores[1] is None else f"  SSIM {scores[1]:.4f}"
             yield f"{example.name:{width}}  PSNR {scores[0]:.2f} dB{ssim}"
         if folder is not None:
-            with (folder / "predictions.csv").open("w", newline="") as file:
-                csv.writer(file).writerows([("image", "psnr", "ssim"), *rows])
+            write_table(folder, ("image", "psnr", "ssim"), rows)
 
 
 def _compare(network: Network, pixels: np.ndarray, output: np.ndarray) -> tuple[float, float | None]:

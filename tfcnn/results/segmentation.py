@@ -6,6 +6,7 @@ predicts, as it was trained.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,7 @@ def _number_table(classes: Classes) -> np.ndarray:
 
 
 def _share(value: float) -> float | None:
-    return round(float(value), 4) if value == value else None  # NaN is not itself
+    return None if math.isnan(value) else round(float(value), 4)
 
 
 def describe(result: Scores) -> str:
@@ -186,7 +187,7 @@ def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
         label = f"{row.group}\nnumber {row.number}\nmean IoU\n{row.score:.1%}"
         error = _draw_error(image, truth, prediction)
         titles = [] if rows else ["image", "truth", "prediction", "error"]
-        rows.append(sheet.Row(label, [image.squeeze(), colours[truth], colours[prediction], error], titles))
+        rows.append(sheet.Row(label, [sheet.as_picture(image), colours[truth], colours[prediction], error], titles))
     shown = [number for number in np.unique([truths, predictions]) if number < len(names)][:MOST_CLASSES]
     legend = [(names[number], _colour(colours[number])) for number in shown]
     if (truths == IGNORE_LABEL).any():
@@ -242,8 +243,15 @@ def serve(model: keras.Model, facts: Facts) -> Served:
         probabilities = tf.nn.softmax(outputs)
         return {"probabilities": probabilities, "class": tf.argmax(probabilities, axis=-1)}
 
+    def without_sizes(outputs: tf.Tensor, sizes: Any) -> Outputs:
+        return ready(outputs)
+
+    if len(facts["image_shape"]) != 3:  # volumes have the network's size
+        return Served(ready, without_sizes, without_sizes)
+    places = places_of(model, facts)
+
     def images(outputs: tf.Tensor, size: tf.Tensor) -> Outputs:
-        probabilities, inside = undo(tf.nn.softmax(outputs), size)
+        probabilities, inside = places.undo(tf.nn.softmax(outputs), size)
         best = tf.argmax(probabilities, axis=-1)
         return {"probabilities": probabilities, "class": tf.where(inside, best, IGNORE_LABEL)}
 
@@ -255,13 +263,6 @@ def serve(model: keras.Model, facts: Facts) -> Served:
         masks = tf.map_fn(encode, (outputs, sizes), fn_output_signature=tf.string)
         return {"probabilities": tf.nn.softmax(outputs), "mask": masks}
 
-    if len(facts["image_shape"]) != 3:
-
-        def with_sizes(outputs: tf.Tensor, sizes: Any) -> Outputs:
-            return ready(outputs)
-
-        return Served(ready, with_sizes, with_sizes)
-    undo = places_of(model, facts).undo
     return Served(ready, images, files)
 
 

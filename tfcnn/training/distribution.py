@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,7 @@ class Devices:
             names = [device.name for device in tf.config.list_logical_devices(kind)]
             if len(names) < 2:
                 raise BadInput(f"--distribution mirrored needs at least two devices; this machine has one {kind}")
+            tf.get_logger().addFilter(_is_worth_showing)
             self.strategy = tf.distribute.MirroredStrategy(names)
         else:
             if len(tf.config.list_physical_devices("GPU")) > 1:
@@ -187,6 +189,11 @@ class Devices:
             }
 
         return step
+
+
+def _is_worth_showing(record: logging.LogRecord) -> bool:
+    """Not TensorFlow's warning of calls outside a graph: a run makes a few, once, which build its variables."""
+    return "MirroredStrategy eagerly" not in record.getMessage()
 
 
 def _replica() -> tf.Tensor:

@@ -27,7 +27,7 @@ LEARNING_RATE_OF = {
     "nin": UNNORMALISED,
     "squeezenet": UNNORMALISED,
     **dict.fromkeys(("unet", "unet3d", "fcn", "deconvnet", "dilated"), DENSE_PREDICTION),
-    "segnet": {"adamw": 5e-3, "sgd": 0.05},
+    "segnet": {"adamw": 3e-3, "sgd": 0.03},
     "audio": {"adamw": 3e-3, "sgd": 0.03},
     "voxnet": UNNORMALISED,
     "rcnn": DETECTION,

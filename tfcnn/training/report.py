@@ -80,11 +80,13 @@ def _recipe(config: Config, recipe: dict[str, Any]) -> str:
     name = f"{', '.join(names)}: " if names else ""
     automatic = config.precision == "auto" and recipe["precision"] != "float32"
     loss = f", loss {config.loss}" if config.loss else ""
+    augmentation = f", --aa {config.aa}" if config.aa != Config().aa else ""
     arguments = ", ".join(f"{key}={value}" for key, value in config.arch_args.items())
     return (
         f"recipe     {name}{config.opt}, learning rate {recipe['learning_rate']:g}, {config.epochs} epochs of "
         f"{recipe['steps_per_epoch']} steps of {config.batch_size} images, {recipe['precision']}"
-        f"{' (--precision float32 for full precision)' if automatic else ''}{', XLA' if recipe['jit'] else ''}{loss}"
+        f"{' (--precision float32 for full precision)' if automatic else ''}{', XLA' if recipe['jit'] else ''}"
+        f"{loss}{augmentation}"
         f"{f'; {arguments} (--arch-args)' if arguments else ''}"
     )
 

@@ -44,14 +44,18 @@ class WeightAverage(keras.callbacks.Callback):
             average.assign_add((weight - average) * tf.cast(share, weight.dtype))
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self.updates = int(self.model.optimizer.iterations)
+        self.updates = self._count_updates()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        updates = int(self.model.optimizer.iterations)  # stands still while gradients are accumulated
+        updates = self._count_updates()
         if updates == self.updates:
             return
         self.updates = updates
         self.update(tf.constant(1 - min(self.decay, (1 + updates) / (10 + updates))))
+
+    def _count_updates(self) -> int:
+        """The updates of the weights so far: the number stands still while gradients are accumulated."""
+        return int(self.model.optimizer.iterations.numpy())  # int() itself takes no variable of several devices
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._in_place = self.in_place()

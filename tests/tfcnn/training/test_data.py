@@ -48,6 +48,7 @@ def test_a_bad_file_stops_the_run_before_anything_is_written(flags, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_export")
 def test_bad_files_are_skipped_and_listed(flags, folder, tmp_path, capsys):
     more = {"on_bad_image": "skip", "epochs": 4, "batch_size": 8, "aa": "rand", "mixup": 0.2}
     directory = train.run(resolve(flags | more))

@@ -198,6 +198,8 @@ def test_the_rate_for_loaded_weights_is_lower(arch, share, opt):
 def runs(tmp_path_factory):
     """Three epochs of LeNet-5 on digits: whole, and stopped after the first and resumed; and what the first says.
 
+    The second is started from Python without `recipes.resolve`, and fine-tunes all the same.
+
     From weights for other sizes of images, which leave the three dense layers fresh.
     """
     folder = tmp_path_factory.mktemp("fine")
@@ -216,7 +218,7 @@ def runs(tmp_path_factory):
         whole = train.run(recipes.resolve(flags | {"out": str(folder / "whole")}))
         patch.setattr(Progress, "on_epoch_begin", stop)
         with pytest.raises(Interrupted):
-            train.run(recipes.resolve(flags | {"out": str(folder / "part")}))
+            train.run(Config(**flags | {"out": str(folder / "part")}))
         patch.setattr(Progress, "on_epoch_begin", begin)
         start.unlink()
         part = train.run(train.restore_config({"resume": True, "out": str(folder / "part")}))

@@ -163,6 +163,22 @@ def test_a_run_of_before_is_not_fine_tuned():
     assert not recipes.fine_tunes(Config(**fields))
 
 
+@pytest.mark.parametrize(
+    ("fields", "layer_decay"),
+    [
+        ({"weights": "imagenet"}, recipes.FINE_TUNING["layer_decay"]),
+        ({"weights": "imagenet", "layer_decay": 0.9}, 0.9),
+        ({"weights": "imagenet", "resume": True, "out": "run-of-before"}, None),
+        ({"weights": "imagenet", "recipe": "paper"}, None),
+        ({}, None),
+    ],
+)
+def test_a_configuration_that_was_not_resolved_is_completed(fields, layer_decay):
+    completed = recipes.complete(Config(arch="vgg11", **fields))
+    assert completed == Config(arch="vgg11", **fields | {"layer_decay": layer_decay})
+    assert recipes.fine_tunes(completed) == (layer_decay is not None)
+
+
 @pytest.mark.slow
 def test_needs_no_tensorflow():
     code = (
@@ -173,6 +189,7 @@ def test_needs_no_tensorflow():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_export")
 def test_a_unet_learns_figures_by_the_default_recipe(tmp_path):
     """To call everything background has a mean IoU of 12 %, what three epochs of Config's defaults reach."""
     flags = {"arch": "unet", "dataset": "shapes/easy", "image_size": 48, "width": 0.125, "epochs": 3}

@@ -101,13 +101,15 @@ def test_the_epochs_end_within_the_budget():
         assert compiling + (epochs + 1) * epoch > left * (1 - time_budget.RESERVE)
 
 
+SMALL = {"arch": "lenet5", "width": 0.25, "image_size": 16}
 FOR_TWO_EPOCHS = time_budget.Speed(0, 13_000 / 39, 0, 0)  # of ten hours; digits have 39 steps
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_export")
 def test_a_timed_run_keeps_its_length_when_it_is_resumed(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(time_budget, "measure", lambda *arguments: FOR_TWO_EPOCHS)
-    timed = Config(arch="lenet5", time="10h", out=str(tmp_path / "timed"))
+    timed = Config(**SMALL, time="10h", out=str(tmp_path / "timed"))
     begin = Progress.on_epoch_begin
 
     def stop(self, epoch, logs=None):
@@ -141,7 +143,7 @@ def test_measuring_leaves_no_trace(monkeypatch):
         return FOR_TWO_EPOCHS
 
     monkeypatch.setattr(time_budget, "measure", check_measurement)
-    config = Config(arch="lenet5", time="10h", precision="mixed_bfloat16")
+    config = Config(**SMALL, time="10h", precision="mixed_bfloat16")
     data = load_data(config)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
@@ -152,7 +154,7 @@ def test_measuring_leaves_no_trace(monkeypatch):
         keras.config.set_dtype_policy(before)
     after, _ = build_model(settled, data)
     keras.backend.clear_session()
-    fresh, _ = build_model(Config(arch="lenet5", epochs=2, precision="mixed_bfloat16"), data)
+    fresh, _ = build_model(Config(**SMALL, epochs=2, precision="mixed_bfloat16"), data)
     assert [layer.name for layer in after.layers] == [layer.name for layer in fresh.layers]
     for ours, theirs in zip(after.get_weights(), fresh.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -164,5 +166,5 @@ def test_a_warm_up_that_does_not_fit_is_refused_before_anything_is_written(tmp_p
     monkeypatch.setattr(time_budget, "measure", lambda *arguments: FOR_TWO_EPOCHS)
     out = tmp_path / "run"
     with pytest.raises(BadInput, match="--time 10h allows 2 epochs, fewer than --warmup-epochs 50: raise --time or"):
-        train.run(Config(arch="lenet5", time="10h", warmup_epochs=50, out=str(out)))
+        train.run(Config(**SMALL, time="10h", warmup_epochs=50, out=str(out)))
     assert not out.exists()

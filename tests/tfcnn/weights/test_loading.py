@@ -102,16 +102,19 @@ def test_keras_applications_files_are_loaded_as_imagenet_is_and_names_in_capital
 def test_another_number_of_classes_leaves_the_head_fresh_and_says_so(build, tmp_path, caplog):
     reference = build(classes=9)
     with caplog.at_level(logging.INFO, "tfcnn"):
-        keras.utils.set_random_seed(0)
         model = build_network(classes=4, weights=save(reference, tmp_path / "m.weights.h5"))
-    keras.utils.set_random_seed(0)
-    fresh = build_network(classes=4)
     assert "left fresh: logits" in caplog.text
     assert "9" in caplog.text
     for layer, stored in zip(graph.in_order(model)[:-1], graph.in_order(reference), strict=False):
         for ours, theirs in zip(layer.get_weights(), stored.get_weights(), strict=True):
             np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_array_equal(model.get_layer("logits").kernel, fresh.get_layer("logits").kernel)
+
+
+@pytest.mark.slow
+def test_a_fresh_head_gives_every_class_the_same_logit(path):
+    """Whatever the size of the loaded features; ReLU after logits far below 0 would learn nothing."""
+    model = build_network(classes=4, weights=path)
+    np.testing.assert_array_equal(model(IMAGES, training=False), np.zeros((len(IMAGES), 4)))
 
 
 @pytest.mark.slow
@@ -358,6 +361,7 @@ def test_freeze_all_is_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_export")
 def test_fine_tuning_from_keras_weights(tmp_path, capsys):
     """The command, with weights for another number of classes: the head fresh, the trunk frozen."""
     path = save(build_application(1000), tmp_path / "m.weights.h5")

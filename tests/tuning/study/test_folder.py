@@ -17,7 +17,7 @@ from tuning import best, rerun
 from tuning.report import main as report_main
 from tuning.report import report
 from tuning.search import SearchSettings, search
-from tuning.study import patience
+from tuning.study import patience, storage
 from tuning.study.folder import Study
 
 
@@ -223,8 +223,9 @@ def test_a_damaged_database_is_one_line(standin, statement):
 
 
 @pytest.fixture
-def locked_database(standin):
-    """(the stand-in, a function that locks its database from the start of trial 1 for some seconds)."""
+def locked_database(standin, monkeypatch):
+    """A search of trials whose database is locked from the start of trial 1 for some seconds."""
+    monkeypatch.setattr(storage, "LOCK_TIMEOUT", 0.5)
     url = f"sqlite:///{standin.folder / 'x.db'}"
 
     def lock(seconds):
@@ -239,7 +240,7 @@ def locked_database(standin):
         thread = threading.Thread(target=lock, args=(seconds,))
         thread.start()
         try:
-            return standin.search("locked", trials, {"seconds": 0.5}, storage=url)
+            return standin.search("locked", trials, {"seconds": 0.2}, storage=url)
         finally:
             thread.join()
 
@@ -248,7 +249,7 @@ def locked_database(standin):
 
 @pytest.mark.slow
 def test_a_locked_database_is_waited_for(locked_database, capsys):
-    assert len(locked_database(4, seconds=8)) == 4
+    assert len(locked_database(3, seconds=2)) == 3
     assert capsys.readouterr().err.count("warning: waiting up to 60 s for the study's storage") == 1
 
 
@@ -256,8 +257,8 @@ def test_a_locked_database_is_waited_for(locked_database, capsys):
 def test_a_database_that_stays_locked_ends_the_search_which_can_be_continued(locked_database, standin, monkeypatch):
     monkeypatch.setattr(patience, "PATIENCE", 0.1)
     with pytest.raises(TrainingFailed, match=r"x\.db' cannot be used: database is locked; when it can be, continue"):
-        locked_database(4, seconds=12)
+        locked_database(3, seconds=4)
     monkeypatch.undo()
     monkeypatch.setattr("tuning.search.load_data", faults.StandinData)
-    best_trials = standin.search("locked", 4, storage=f"sqlite:///{standin.folder / 'x.db'}")
-    assert len(best_trials) == 4
+    best_trials = standin.search("locked", 3, storage=f"sqlite:///{standin.folder / 'x.db'}")
+    assert len(best_trials) == 3

@@ -2,7 +2,8 @@
 
 Table 1: four seconds of sound at 8 kHz, no spectrogram. The first kernel of 80 samples spans 10 ms; all others have 3.
 Batch norm and ReLU follow each convolution, max pooling of 4 each of the first four stages, global average pooling the
-last. Convolutions keep their biases before batch norm. Differences from the paper: none known; `dropout` is added.
+last. Convolutions keep their biases before batch norm. Differences from the paper: none known; `dropout` and
+`standardize` are additions.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def audio(
     width: float = 1.0,
     depth: float = 1.0,
     dropout: float = 0.0,
+    standardize: bool = False,
     bn_momentum: float = 0.9,
     name: str = "audio",
 ) -> keras.Model:
@@ -78,6 +80,7 @@ def audio(
         width: multiplier of all filters.
         depth: multiplier of the repeats.
         dropout: rate before the last layer.
+        standardize: bring each sound to mean 0 and variance 1 first, so that its loudness says nothing.
         bn_momentum: share of the old value in the moving statistics.
 
     Returns:
@@ -85,7 +88,10 @@ def audio(
         resolution is named stage1 ... stage5 (strides 4, 16, 64, 256, 1024); m3 and m5 have fewer.
     """
     inputs = keras.Input(input_shape)
-    *_, x = trunk(inputs, first=first, stages=stages, width=width, depth=depth, bn_momentum=bn_momentum)
+    x = inputs
+    if standardize:
+        x = layers.LayerNormalization(axis=(1, 2), epsilon=1e-6, center=False, scale=False)(x)
+    *_, x = trunk(x, first=first, stages=stages, width=width, depth=depth, bn_momentum=bn_momentum)
     return classify(inputs, x, num_classes, dropout=dropout, name=name)
 
 

@@ -12,7 +12,7 @@ kernels from each class to each class, of which the bilinear start uses those fr
 addition.
 
 The paper trains in stages: fcn32s from the classifier, fcn16s from fcn32s, fcn8s from fcn16s; `transfer` moves weights
-from one to the next.
+from one to the next, and so does `python -m tfcnn.train --arch fcn16s --weights runs/FCN32S/model.keras`.
 """
 
 from __future__ import annotations
@@ -144,8 +144,8 @@ def fcn(
     return keras.Model(inputs, x, name=name)
 
 
-def transfer(source: keras.Model, target: keras.Model) -> None:
-    """Gives `target` the weights of the stage before it, as the paper trains: VGG-16 -> FCN-32s -> FCN-16s -> FCN-8s.
+def transfer(source: keras.Model, target: keras.Model) -> list[str]:
+    """Give `target` the weights of the stage before it, as the paper trains: VGG-16 -> FCN-32s -> FCN-16s -> FCN-8s.
 
     The convolutions of VGG are paired in their order, the rest by name (fc6, fc7, score_fr, score_pool4, upscore2); the
     two hidden dense layers of a classifier become fc6 and fc7. What the source lacks stays as it is: the scores of the
@@ -155,6 +155,9 @@ def transfer(source: keras.Model, target: keras.Model) -> None:
         source: a network of this file, or `vgg16` built for 224x224 pixels.
         target: a network of this file, or `dilated_vgg16`, of the same width and depth.
 
+    Returns:
+        The names of the layers of `target` that keep their fresh weights.
+
     Raises:
         ValueError: the networks do not fit; `target` is unchanged.
 
@@ -162,6 +165,7 @@ def transfer(source: keras.Model, target: keras.Model) -> None:
         >>> import tfcnn
         >>> coarse, fine = (tfcnn.build(arch, (32, 32, 3), 2, width=0.02, form="same") for arch in ("fcn32s", "fcn16s"))
         >>> transfer(coarse, fine)
+        ['upscore2', 'score_pool4', 'upscore16']
     """
     source_layers = _layers(source)
     target_layers = _layers(target)
@@ -173,6 +177,7 @@ def transfer(source: keras.Model, target: keras.Model) -> None:
         shapes = [weight.shape for weight in target_layers[key].weights]
         weights = source_layers[key].get_weights()
         target_layers[key].set_weights([w.reshape(shape) for w, shape in zip(weights, shapes, strict=True)])
+    return [layer.name for key, layer in target_layers.items() if key not in shared]
 
 
 def _layers(model: keras.Model) -> dict[str | int, layers.Layer]:

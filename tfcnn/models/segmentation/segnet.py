@@ -3,7 +3,8 @@ segmentation", 2015.
 
 Section 3 and Figure 2: the 13 convolutions of VGG-16 and their mirror image, each with batch norm; a decoder puts
 values back to where the encoder's max pooling found its maxima. Poolings of odd sizes keep the last row and column, as
-the authors' Caffe does (360x480 pixels: 180, 90, 45, 23, 12 rows). Differences from the paper: none known.
+the authors' Caffe does (360x480 pixels: 180, 90, 45, 23, 12 rows). Differences from the paper: none known; `levels` is
+an addition, for small images.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def segnet(
     *,
     width: float = 1.0,
     depth: float = 1.0,
+    levels: int = 5,
     bn_momentum: float = 0.9,
     name: str = "segnet",
 ) -> keras.Model:
@@ -51,15 +53,21 @@ def segnet(
         num_classes: logits at each pixel; the paper's 12 are CamVid's.
         width: multiplier of all filters.
         depth: multiplier of the convolutions in each block of encoder and decoder.
+        levels: poolings, 1 to 5. The paper's 5 leave 3x3 positions of an image of 96 pixels, through which all passes.
         bn_momentum: share of the old value in the moving statistics.
 
     Returns:
         keras.Model: (batch, height, width, channels) -> float32 logits (batch, height, width, num_classes). The
         encoder's maps before each pooling are named stage1 ... stage5 (strides 1, 2, 4, 8, 16).
+
+    Raises:
+        ValueError: `levels` is none of these.
     """
+    if levels not in range(1, len(vgg.D) + 1):
+        raise ValueError(f"levels must be 1 ... {len(vgg.D)}, got {levels}")
     style = Style(bn_momentum=bn_momentum)
-    repeats = [scale_depth(n, depth) for n in vgg.D]
-    filters = [scale_width(f, width) for f in vgg.FILTERS]
+    repeats = [scale_depth(n, depth) for n in vgg.D[:levels]]
+    filters = [scale_width(f, width) for f in vgg.FILTERS[:levels]]
 
     inputs = keras.Input(input_shape)  # 360, 480, 3
     *stages, x = trunk(inputs, repeats=repeats, filters=filters, style=style)  # 360, 480, 64 ... 12, 15, 512

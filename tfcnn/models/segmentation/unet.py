@@ -3,9 +3,15 @@
 Figure 1. form="paper" is the figure: convolutions without padding, so that 572 pixels become 388, and skip connections
 cut to the middle. form="same", the plain network as it is widely used, pads with zeros and gives a map as large as the
 image. Dropout is where the authors' published network has it, at the end of the contracting path: after the last
-convolution of its two deepest levels. Differences from the paper: none in form="paper"; `levels` and `batch_norm` are
-additions. Where 2^(levels - 1) does not divide the size, poolings of form="same" keep the last row and column, and
-the up-convolution is cut to its skip connection.
+convolution of its two deepest levels. Differences from the paper: none in form="paper"; `levels`, `decoder` and
+`batch_norm` are additions. Where 2^(levels - 1) does not divide the size, poolings of form="same" keep the last row and
+column, and the up-convolution is cut to its skip connection.
+
+The lectures' ways up from a coarse map, `decoder`, all with as many parameters:
+
+    transposed    the paper's 2x2 transposed convolution of stride 2
+    upsampling    bilinear interpolation, then a 2x2 convolution
+    unpooling     a 2x2 convolution, then each value to where the pooling of the skip connection found its maximum
 """
 
 from __future__ import annotations
@@ -19,13 +25,14 @@ from keras import layers
 
 from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
-from tfcnn.layers import CropLike
+from tfcnn.layers import CropLike, MaxUnpoolingLike2D
 
 Unit = Callable[..., keras.KerasTensor]  # a convolution with the layers after it: unit(x, filters, name=...)
 
 # By the number of a map's axes, batch and channels included.
 CONV = {3: layers.Conv1D, 4: layers.Conv2D, 5: layers.Conv3D}
 UP_CONV = {3: layers.Conv1DTranspose, 4: layers.Conv2DTranspose, 5: layers.Conv3DTranspose}
+DECODERS = ("transposed", "upsampling", "unpooling")
 POOL = {3: layers.MaxPooling1D, 4: layers.MaxPooling2D, 5: layers.MaxPooling3D}
 
 
@@ -75,6 +82,7 @@ def expand(
     up_filters: Sequence[int],
     unit: Unit,
     use_bias: bool = True,
+    decoder: str = "transposed",
 ) -> keras.KerasTensor:
     """The expansive path: up-convolution, skip connection, convolutions, level by level up to the first.
 
@@ -82,14 +90,30 @@ def expand(
         stages: of the contracting path.
         filters, up_filters: of the convolutions and of the up-convolution of each level but the deepest.
         use_bias: of the up-convolutions.
+        decoder: see the module's docstring; of images alone, but for "transposed".
     """
     *skips, x = stages
     for skip, row, up in reversed(list(zip(skips, filters, up_filters, strict=True))):
-        x = UP_CONV[len(x.shape)](up, 2, 2, use_bias=use_bias, kernel_initializer="he_normal")(x)
+        if decoder == "transposed":
+            x = UP_CONV[len(x.shape)](up, 2, 2, use_bias=use_bias, kernel_initializer="he_normal")(x)
+        else:
+            x = interpolate(x, up) if decoder == "upsampling" else unpool(x, up, skip)
         x = layers.Concatenate()(meet(skip, x))
         for f in row:
             x = unit(x, f)
     return x
+
+
+def interpolate(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
+    """Bilinear interpolation and a convolution. (h, w, c) -> (2 h, 2 w, filters)"""
+    x = layers.UpSampling2D(2, interpolation="bilinear")(x)
+    return layers.Conv2D(filters, 2, padding="same", kernel_initializer="he_normal")(x)
+
+
+def unpool(x: keras.KerasTensor, filters: int, before: keras.KerasTensor) -> keras.KerasTensor:
+    """A convolution to the channels of `before`, whose maxima say the places. (h, w, c) -> (2 h, 2 w, filters)"""
+    x = layers.Conv2D(filters, 2, padding="same", kernel_initializer="he_normal")(x)
+    return MaxUnpoolingLike2D(2, padding="same")([x, before])
 
 
 def meet(skip: keras.KerasTensor, x: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
@@ -144,6 +168,16 @@ def check_tile(sizes: Sequence[int | None], levels: int, convs: int) -> None:
             )
 
 
+def check_levels(levels: int, sizes: Sequence[int | None]) -> None:
+    """Raises ValueError unless there is a level and each one has more positions than the next. None: a side unknown."""
+    if levels < 1:
+        raise ValueError(f"levels must be 1 or more, got {levels}")
+    longest = max((size for size in sizes if size is not None), default=None)
+    if longest is not None and levels > (longest - 1).bit_length() + 1:
+        most = (longest - 1).bit_length() + 1
+        raise ValueError(f"levels must be at most {most} for {longest} pixels, which then end in one, got {levels}")
+
+
 def unet(
     input_shape: tuple[int | None, ...] = (572, 572, 1),
     num_classes: int = 2,
@@ -152,6 +186,7 @@ def unet(
     width: float = 1.0,
     depth: float = 1.0,
     form: str = "same",
+    decoder: str = "transposed",
     batch_norm: bool = False,
     dropout: float = 0.5,
     bn_momentum: float = 0.9,
@@ -166,6 +201,7 @@ def unet(
         width: multiplier of all filters.
         depth: multiplier of the two convolutions in each level and direction.
         form: "same" or "paper"; see the module's docstring.
+        decoder: "transposed", "upsampling" or "unpooling"; see the module's docstring.
         batch_norm: normalise after each convolution.
         dropout: rate after the two deepest levels.
         bn_momentum: share of the old value in the moving statistics.
@@ -175,11 +211,13 @@ def unet(
         184 pixels a side in form="paper". The contracting path's maps are named stage1 ... (strides 1, 2, 4, 8, 16).
 
     Raises:
-        ValueError: `levels` is below 1, or form="paper" does not take the size.
+        ValueError: `levels` is below 1 or pools a map of one pixel, or form="paper" does not take the size or the
+            decoder.
     """
     choose("form", form, ("same", "paper"))
-    if levels < 1:
-        raise ValueError(f"levels must be 1 or more, got {levels}")
+    if choose("decoder", decoder, DECODERS) == "unpooling" and form == "paper":
+        raise ValueError('decoder="unpooling" takes maps of the size of their skip connections: form="same"')
+    check_levels(levels, input_shape[:-1])
     convs = scale_depth(2, depth)
     if form == "paper":
         check_tile(input_shape[:-1], levels, convs)
@@ -189,7 +227,7 @@ def unet(
 
     inputs = keras.Input(input_shape)  # 572, 572, 1
     stages = trunk(inputs, filters=rows, unit=unit, dropout=dropout)  # 568, 568, 64 ... 28, 28, 1024
-    x = expand(stages, filters=rows[:-1], up_filters=filters[:-1], unit=unit)  # 388, 388, 64
+    x = expand(stages, filters=rows[:-1], up_filters=filters[:-1], unit=unit, decoder=decoder)  # 388, 388, 64
     outputs = layers.Conv2D(num_classes, 1, dtype="float32", name="logits")(x)  # 388, 388, 2
     return keras.Model(inputs, outputs, name=name)
 

@@ -1,5 +1,7 @@
 """M3 ... M18: the sizes of Table 1."""
 
+import keras
+import numpy as np
 import pytest
 
 import tfcnn
@@ -33,3 +35,11 @@ def test_pooled_features_and_dropout():
         assert tfcnn.build("m11", num_classes=0).output_shape == (None, 512)
         kinds = [row.kind for row in cost.cost_table(tfcnn.build("m3", dropout=0.5)).rows]
     assert kinds[-2:] == ["Dropout", "Dense"]
+
+
+def test_loudness_says_nothing_to_a_network_that_standardizes():
+    keras.utils.set_random_seed(0)
+    model = tfcnn.build("m3", (None, 1), 3, width=0.05, standardize=True)
+    sounds = np.random.default_rng(0).normal(size=(2, 1200, 1)).astype("float32")
+    np.testing.assert_allclose(model(100 * sounds + 7), model(sounds), atol=1e-4)
+    assert model.count_params() == tfcnn.build("m3", (None, 1), 3, width=0.05).count_params()

@@ -129,6 +129,23 @@ def test_what_a_stage_has_learned_goes_on():
     assert np.ptp(target.get_layer("score_pool3").get_weights()[0]) == 0
 
 
+@pytest.mark.slow
+def test_the_file_of_a_stage_gives_its_weights_to_the_next(tmp_path, caplog):
+    source = randomise(tfcnn.build("fcn32s", (64, 64, 3), 4, form="same", **SMALL))
+    source.save(tmp_path / "coarse.keras")
+    target = tfcnn.build("fcn8s", (64, 64, 3), 4, form="same", weights=str(tmp_path / "coarse.keras"), **SMALL)
+    for name in ("score_fr", "fc7"):
+        for a, b in zip(source.get_layer(name).get_weights(), target.get_layer(name).get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert "left fresh: upscore2, score_pool4, upscore_pool4, score_pool3, upscore8 (fcn32s has none)" in caplog.text
+
+
+def test_the_file_of_a_stage_of_another_width_is_refused(tmp_path):
+    tfcnn.build("fcn32s", (64, 64, 3), 4, form="same", width=0.05, depth=0.3).save(tmp_path / "coarse.keras")
+    with pytest.raises(BadInput, match=r"fcn32s do not fit those of fcn16s.*\(--weights\)"):
+        tfcnn.build("fcn16s", (64, 64, 3), 4, form="same", weights=str(tmp_path / "coarse.keras"), **SMALL)
+
+
 @pytest.mark.parametrize("arch", ["fcn32s", "dilated_vgg16"])
 def test_a_classifier_becomes_a_convolution(arch):
     """The middle cell of fc7 sees the whole image at 224 pixels, and is VGG's second hidden layer."""

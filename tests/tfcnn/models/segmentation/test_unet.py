@@ -74,6 +74,8 @@ def test_the_message_names_the_nearest_tiles():
         weightless("unet", (256, 252, 1), 1, form="paper")
     with pytest.raises(BadInput, match="levels must be 1 or more"):
         weightless("unet", levels=0)
+    with pytest.raises(BadInput, match="levels must be at most 8 for 65 pixels"):
+        weightless("unet", (65, 65, 1), 1, levels=9)
     with pytest.raises(BadInput, match=r"92, 100.*nearest to 101 are 100 and 108"):
         weightless("unet3d", (132, 101, 132, 1), form="paper")
 
@@ -161,3 +163,31 @@ def test_kernels_of_two_and_a_half_dimensions():
         "orthogonal": 27 * (3 * 32 + 32 * 64) + 96,  # three planes of 3x3 are as many weights as 3x3x3
         "separable": 9 * (3 * 32 + 32 * 64) + 3 * (32 * 32 + 64 * 64) + 96,
     }
+
+
+@pytest.mark.parametrize("size", [64, 45])
+@pytest.mark.parametrize("decoder", ["upsampling", "unpooling"])
+def test_the_ways_up_have_as_many_parameters(decoder, size):
+    usual = weightless("unet", (size, size, 3), 4, width=0.25)
+    other = weightless("unet", (size, size, 3), 4, width=0.25, decoder=decoder)
+    assert other.count_params() == usual.count_params()
+    assert other.output_shape == usual.output_shape == (None, size, size, 4)
+
+
+def test_unpooling_brings_values_to_the_maxima_of_the_skip_connection():
+    """One level down: every value that is not 0 stands where its window of the skip has its maximum."""
+    model = tfcnn.build("unet", (16, 16, 1), 2, levels=2, width=0.125, decoder="unpooling")
+    unpooling = next(layer for layer in model.layers if "unpooling" in layer.name)
+    image = np.random.default_rng(0).normal(size=(1, 16, 16, 1)).astype("float32")
+    _, skip = unpooling.input
+    maps = keras.Model(model.input, [skip, unpooling.output])
+    skip, unpooled = (np.asarray(values)[0] for values in maps(image, training=False))
+    assert np.count_nonzero(unpooled) == 8 * 8 * 8  # windows, channels
+    for y, x, channel in np.argwhere(unpooled):
+        top, left = y // 2 * 2, x // 2 * 2
+        assert skip[y, x, channel] == skip[top : top + 2, left : left + 2, channel].max()
+
+
+def test_unpooling_is_refused_in_the_papers_form():
+    with pytest.raises(BadInput, match='decoder="unpooling" takes maps of the size of their skip connections'):
+        weightless("unet", form="paper", decoder="unpooling")

@@ -30,6 +30,7 @@ def placed(values, before):
     ("arch", "stages", "settings"),
     [
         ("segnet", 5, {"width": 0.05, "depth": 0.3}),
+        ("segnet", 3, {"width": 0.05, "levels": 3}),
         ("deconvnet", 5, {"width": 0.05, "depth": 0.3}),
         ("conv_autoencoder", 3, {"decoder": "unpooling"}),
     ],
@@ -57,6 +58,12 @@ def test_sizes_of_segnet():
     assert up == [(23, 30, 512), (45, 60, 512), (90, 120, 256), (180, 240, 128), (360, 480, 64)]
     assert sum(row.kind == "Conv2D" for row in table.rows) == 26
     assert sum(row.kind == "BatchNormalization" for row in table.rows) == 25
+
+
+@pytest.mark.parametrize("levels", [0, 6, 2.5])
+def test_segnet_has_one_to_five_poolings(levels):
+    with pytest.raises(ValueError, match=rf"levels must be 1 ... 5, got {levels}"):
+        tfcnn.build("segnet", SHAPE, 3, levels=levels)
 
 
 def test_sizes_of_deconvnet():

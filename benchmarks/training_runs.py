@@ -1,0 +1,51 @@
+"""Runs of `python -m tfcnn.train` in separate processes, and a table of them that grows row by row."""
+
+from __future__ import annotations
+
+import csv
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def train(flags: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Train into `folder`.
+
+    Returns:
+        dict: metrics.json of the run, and "wall_seconds" and "cpu_seconds" of the command, all threads together.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.monotonic()
+    command = [sys.executable, "-m", "tfcnn.train", *flags, "--out", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    return metrics | {
+        "wall_seconds": time.monotonic() - started,
+        "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+    }
+
+
+def read_rows(table: Path) -> list[dict[str, str]]:
+    """The rows of a table; none where there is no file."""
+    if not table.exists():
+        return []
+    with table.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def append_row(table: Path, row: Mapping[str, Any]) -> None:
+    """Write a row at the end of a table, which begins with its columns."""
+    new = not table.exists()
+    with table.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
