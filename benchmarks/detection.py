@@ -57,7 +57,7 @@ Training computes them once and keeps them in the run directory, in proposals.np
 classifier of regions, then fits a linear SVM for each class on its last features, with hard negatives mined, and a
 ridge regression of the boxes on its last map. These become the weights of the layers `logits` and `boxes`, so that
 model.keras is one network. A stopped run goes on at its stage: proposals.npz, checkpoints/, features.npz, heads.npz.
-A detection's score is the logistic of its margin; loss and accuracy of the test in metrics.json are of the margins, too.
+A score is the logistic of a margin; loss and accuracy of the test in metrics.json are of the margins, too.
 
 Mirroring is the only augmentation, as in the papers. SavedModels take images and their regions, because selective
 search is no TensorFlow graph. `--arch-args backbone=NAME` takes another network.

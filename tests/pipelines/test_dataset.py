@@ -1,4 +1,5 @@
 import hashlib
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from PIL import Image
 
 import pipelines
 from pipelines.augmentation.policy import Augmentation, Policy
+from pipelines.sources import Stream
 from tests.pipelines.files import two_classes
 
 
@@ -342,3 +344,18 @@ def test_the_order_of_an_epoch_has_each_example_once():
     assert (first != second).any()
     (images, _) = next(iter(data.train(1)))
     np.testing.assert_array_equal(data.inputs("train", tf.constant(first[0])), images)
+
+
+def test_inputs_of_files_by_number_are_those_of_the_evaluation(tmp_path):
+    rng = np.random.default_rng(0)
+    two_classes(tmp_path, lambda label, number: rng.integers(0, 256, (40, 50, 3), np.uint8))
+    data = pipelines.load(str(tmp_path), image_size=32, batch_size=4)
+    (images, _) = next(iter(data.evaluation("train")))
+    np.testing.assert_array_equal(data.inputs("train", tf.constant([3, 0], tf.int64)), images.numpy()[[3, 0]])
+
+
+def test_inputs_of_a_stream_are_refused():
+    data = pipelines.load("digits", batch_size=32)
+    streamed = dataclasses.replace(data, source=Stream({}, data.sizes, 1.0, 0))
+    with pytest.raises(pipelines.BadData, match=r"'digits' is read by number.*--data-memory"):
+        streamed.inputs("train", tf.constant([0], tf.int64))

@@ -33,7 +33,7 @@ def build_metrics(model: keras.Model, data: Data) -> None:
     """Make the variables of the metrics, so that they can be restored; Keras makes them at the first step."""
     _, targets = data.evaluation("validation").element_spec
     specs = (targets, tf.TensorSpec(model.output_shape))
-    zeros = [tf.zeros([side or 1 for side in spec.shape], spec.dtype) for spec in specs]
+    zeros = [tf.zeros([1, *(side or 1 for side in spec.shape[1:])], spec.dtype) for spec in specs]
     model.compute_metrics(None, *zeros)
     model.reset_metrics()
 

@@ -59,6 +59,8 @@ class Proposals:
     def keep_in(self, path: Path, data: Images) -> None:
         """Keep them in a file, and read those of the same images that an earlier process has left in it."""
         self.path = path
+        if self._regions:  # of the steps that measured the speed
+            self._write(data)
         if not path.exists():
             return
         try:

@@ -92,7 +92,7 @@ DEFAULT: dict[str, dict[str, Any]] = {
     },
     "rcnn": {
         "aa": "none",
-        "epochs": 8,
+        "epochs": 6,
         "batch_size": 8,
         "loss": "cross_entropy",
         "width": 0.25,

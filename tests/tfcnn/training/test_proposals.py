@@ -69,6 +69,15 @@ def test_another_process_reads_them(search, tmp_path):
     assert search.calls == []
 
 
+def test_those_that_were_computed_before_are_kept_too(search, tmp_path):
+    first = Proposals()
+    first.of(Images(), "train")
+    first.keep_in(tmp_path / "p.npz", Images())
+    second = Proposals()
+    second.keep_in(tmp_path / "p.npz", Images())
+    assert len(second.of(Images(), "train")) == len(search.calls) == 7
+
+
 def test_an_interrupted_search_goes_on_where_it_was(search, tmp_path):
     search.last = 4
     first = Proposals()
