@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tfcnn.config import Config
 from tfcnn.models.registry import family_of
 from tfcnn.tables import as_markdown
 from tfcnn.tasks import TASKS
@@ -47,7 +48,7 @@ CASES = (
     Case("dilated_vgg16", "shapes/easy", 0.0625),
     Case("conv_autoencoder", "digits", 2.0),
     *(Case(arch, "tones", 0.5) for arch in ("m3", "m5", "m11", "m18")),
-    Case("voxnet", "solids", 0.5),
+    Case("voxnet", "solids", 1.0),
 )
 
 
@@ -93,6 +94,7 @@ def describe(arch: str) -> str:
     config = recipes.resolve({"arch": arch})
     values = [f"{config.epochs} epochs", f"batches of {config.batch_size}", f"rate {peak_learning_rate(config):g}"]
     values += [config.loss] if config.loss else []
+    values += [f"--aa {config.aa}"] if config.aa != Config().aa else []
     return ", ".join([*values, *(f"{key}={value}" for key, value in config.arch_args.items())])
 
 

@@ -27,7 +27,7 @@ Written by `python -m docs.architectures`. Parameters count batch-norm statistic
 multiply-accumulate of a convolution, transposed convolution or dense layer. The field is that of the last map, in
 pixels, what sees the whole image by its nature (squeeze-and-excitation) left out. The error is the largest difference
 of a logit from the library's, in units of the logits' standard deviation, on random images and weights
-(`python -m benchmarks.parity`).
+(`python -m benchmarks.parity`). Detectors are counted for an image with one region, and have no field.
 """
 
 
@@ -88,10 +88,10 @@ def cells_of(form: Form, source: str) -> list[str]:
         form.arch,
         ", ".join(f"{key}={value}" for key, value in arguments.items() if key != "input_shape"),
         paper(form.arch),
-        "x".join(map(str, model.input_shape[1:])),
+        "x".join(map(str, model.inputs[0].shape[1:])),
         f"{table.params:,}",
         f"{table.macs:,}",
-        str(receptive_field(model, windows_only=True)),
+        "" if len(model.inputs) > 1 else str(receptive_field(model, windows_only=True)),
         source,
     ]
 

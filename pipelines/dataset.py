@@ -180,6 +180,28 @@ class Data:
             counts += np.bincount(labels[(labels >= 0) & (labels < self.num_classes)], minlength=self.num_classes)
         return counts
 
+    def order(self, epoch: tf.Tensor) -> tf.Tensor:
+        """The numbers of the training examples of an epoch, a row a batch: int64 (steps, examples of this shard)."""
+        return self._order(epoch)[0]
+
+    @without_autograph
+    def inputs(self, split: str, numbers: tf.Tensor) -> tf.Tensor:
+        """The inputs of examples by number, not augmented: int64 (n,) -> float32 (n, *image_shape).
+
+        Raises:
+            BadData: the examples are streamed, and cannot be read by number.
+        """
+        source = self.source
+        if isinstance(source, Stream):
+            raise BadData(f"'{self.name}' is read by number, but its examples are streamed: raise --data-memory")
+        if self._batchwise:
+            return self._batch(split, numbers)[0]
+
+        def prepare(number: tf.Tensor) -> tf.Tensor:
+            return self.preparation.prepare_example(source.fetch(split, number), None)[0]
+
+        return tf.map_fn(prepare, numbers, fn_output_signature=tf.TensorSpec(self.image_shape, tf.float32))
+
     @property
     def _batchwise(self) -> bool:
         """Whether a batch is augmented as a whole."""

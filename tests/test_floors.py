@@ -41,6 +41,8 @@ KNOWS_PIPELINES = (
     "tfcnn.trained",
     "tfcnn.export",
     "tfcnn.training.data",
+    "tfcnn.training.hooks",
+    "tfcnn.training.regions",
     "tfcnn.cli.startup",
     "tuning",
 )

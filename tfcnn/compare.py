@@ -11,7 +11,7 @@ from tfcnn.cli.parser import Parser, run_main
 from tfcnn.errors import BadInput, choose
 from tfcnn.files import PNG, check_target, writing
 from tfcnn.run_directory import RunDirectory
-from tfcnn.tasks import TASKS, Headline
+from tfcnn.tasks import TASKS, Headline, Task
 from tfcnn.training.history import best_epoch
 
 WITHOUT_EFFECT = ("out", "resume", "tensorboard", "profile", "data_dir", "data_memory")  # fields that change no result
@@ -62,7 +62,7 @@ def compare(runs: list[RunDirectory]) -> Comparison:
     Raises:
         BadInput: the runs are of different tasks.
     """
-    headline = headline_of(runs)
+    headline = task_of(runs).headline
     configs = [run.read_config()["config"] for run in runs]
     fields = dict.fromkeys(name for config in configs for name in config if name not in WITHOUT_EFFECT)
     differing = [name for name in fields if any(config.get(name) != configs[0].get(name) for config in configs)]
@@ -92,8 +92,8 @@ def compare(runs: list[RunDirectory]) -> Comparison:
     return Comparison(columns, rows)
 
 
-def headline_of(runs: list[RunDirectory]) -> Headline:
-    """The metric of the task of all runs. Raises BadInput if they are of different tasks."""
+def task_of(runs: list[RunDirectory]) -> Task:
+    """The task of all runs. Raises BadInput if they are of different tasks."""
     tasks = [run.read_config()["data"]["task"] for run in runs]
     for run, task in zip(runs, tasks, strict=True):
         if task != tasks[0]:
@@ -101,7 +101,7 @@ def headline_of(runs: list[RunDirectory]) -> Headline:
                 f"the run in '{runs[0].path}' is for {tasks[0]} and the one in '{run.path}' for {task}: "
                 f"give runs of one task (RUN)"
             )
-    return TASKS[tasks[0]].headline
+    return TASKS[tasks[0]]
 
 
 def read_metrics(run: RunDirectory, headline: Headline) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def read_metrics(run: RunDirectory, headline: Headline) -> dict[str, Any]:
     if (index := best_epoch(rows)) is not None:
         validation = f"val_{headline.name}"
         metrics["best_epoch"] = rows[index]["epoch"]
-        metrics[validation] = rows[index][validation]
+        metrics[validation] = rows[index].get(validation)  # None where it is known at the end only
     return metrics
 
 
@@ -156,7 +156,7 @@ def main() -> None:
 
         curves = {row[0]: run.read_history() for row, run in zip(comparison.rows, runs, strict=True)}
         with writing(target) as path:
-            draw_comparison(curves, path, headline=headline_of(runs))
+            draw_comparison(curves, path, headline=task_of(runs).watched)
 
 
 if __name__ == "__main__":

@@ -115,7 +115,8 @@ def cost_table(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
 
     Args:
         model: a built functional or sequential model; models inside it are opened, layer by layer.
-        input_shape: (height, width, channels) to count at; default: the shape it was built with.
+        input_shape: (height, width, channels) to count at; default: the shape it was built with. What is unknown of
+            other inputs counts as 1: the costs of a detector are those of an image with one region.
 
     Raises:
         ValueError: the model has no graph (a subclassed model), or a size that is not known.
@@ -124,7 +125,9 @@ def cost_table(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
     stands in the table with its parameters and without MACs, and is named in `unpriced`. A custom layer states its cost
     by a method `cost(input_shape, output_shape) -> ConvCost`, shapes with the batch.
     """
-    if input_shape is not None:
+    if len(model.inputs) > 1:
+        model = _with_known_inputs(model, input_shape)
+    elif input_shape is not None:
         with weightless():
             model = keras.models.clone_model(model, input_tensors=keras.Input(input_shape, dtype=model.inputs[0].dtype))
     model_graph = graph.read(model)
@@ -153,6 +156,15 @@ def cost_table(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
         input_bytes=sum(map(_example_bytes, model_graph.inputs)),
         peak_bytes=_peak(model_graph),
     )
+
+
+def _with_known_inputs(model: keras.Model, input_shape: tuple[int, ...] | None) -> keras.Model:
+    """The same network, its first input of a shape, and 1 for what is unknown of the others; not compiled."""
+    first, *others = model.inputs
+    shapes = [input_shape or first.shape[1:], *([side or 1 for side in other.shape[1:]] for other in others)]
+    with weightless():
+        inputs = [keras.Input(shape, dtype=old.dtype) for shape, old in zip(shapes, model.inputs, strict=True)]
+        return keras.models.clone_model(keras.Model(model.inputs, model.outputs), input_tensors=inputs)
 
 
 FREE = ConvCost(0, 0, 0, 0)

@@ -165,7 +165,7 @@ def describe(config: Config, model: keras.Model, batch_size: int | None = None) 
     from tfcnn.receptive_field import theoretical
 
     table = cost.cost_table(model)
-    shape = tuple(model.input_shape[1:])
+    shape = tuple(model.inputs[0].shape[1:])
     stem = factory.arguments_of(config, shape).get("stem")
     field = windows = problem = None
     try:

@@ -93,6 +93,8 @@ def build(
         num_classes = 0
     if num_classes == 0 and family_of(arch).task != "classification":
         raise BadInput(f"{arch} has no pooled features: give num_classes above 0, or features_only=True")
+    if features_only and family_of(arch).task == "detection":
+        raise BadInput(f"{arch} has the maps of its backbone: build that with features_only=True")
     builder_arguments = arguments(arch, input_shape, num_classes, weights=weights, **overrides)
     try:
         model = builder_of(arch)(**builder_arguments)

@@ -215,6 +215,52 @@ class DiceCrossEntropy(Dice):
         return super().call(y_true, y_pred) + ops.mean(cross_entropy, axis=positions)
 
 
+@keras.saving.register_keras_serializable(package="tfcnn")
+class MultiTask(keras.losses.Loss):
+    """Softmax cross-entropy of a region's class, plus smooth L1 of its true class's displacements.
+
+    Girshick, "Fast R-CNN" (2015), section 2.3, equations 1 to 3: L(p, u, t, v) = -log p_u + lambda [u < K] sum of
+    smooth L1 (t_u - v) over dx, dy, dw, dh, with K, not 0, the number of the background.
+
+    Args:
+        balance: lambda; 0 leaves the boxes out, as in the fine-tuning of R-CNN.
+
+    Input shape:
+        y_true (batch, ..., 5): the class u, 0 ... K - 1, K for background, -1 for a region that does not count; then
+        v, in the unit of the network's; y_pred (batch, ..., K + 1 + 4 K), logits, then the displacements of each class.
+
+    Output shape:
+        (batch,), reduced as `reduction` says: the mean over the regions of an image that count, 0 without one.
+    """
+
+    def __init__(
+        self,
+        balance: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "multi_task",
+        dtype: str | None = "float32",
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.balance = balance
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        classes = (y_pred.shape[-1] - 1) // 5
+        label = ops.cast(y_true[..., 0], "int32")  # (batch, ...)
+        one_hot = ops.one_hot(label, classes + 1, dtype=y_pred.dtype)  # all 0 for -1
+        values = -ops.sum(one_hot * ops.log_softmax(y_pred[..., : classes + 1]), axis=-1)
+        if self.balance:
+            deltas = ops.reshape(y_pred[..., classes + 1 :], (*ops.shape(label), classes, 4))
+            distance = ops.abs(deltas - y_true[..., None, 1:])
+            smooth_l1 = ops.where(distance < 1, distance * distance / 2, distance - 0.5)
+            values = values + self.balance * ops.sum(one_hot[..., :-1, None] * smooth_l1, axis=(-2, -1))
+        valid = ops.cast(label >= 0, values.dtype)
+        regions = tuple(range(1, len(values.shape)))
+        return ops.divide_no_nan(ops.sum(valid * values, axis=regions), ops.sum(valid, axis=regions))
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"balance": self.balance}
+
+
 def _one_hot(labels: Any, classes: int) -> tuple[Any, Any]:
     """A mask as float32 (..., classes), zeros where it is ignored, and bool (...), where it is not."""
     valid = ops.not_equal(labels, IGNORE_LABEL)
@@ -254,6 +300,10 @@ LOSSES: dict[str, dict[str, Callable[[float], keras.losses.Loss]]] = {
         "mse": lambda smoothing: keras.losses.MeanSquaredError(dtype="float32"),
         "mae": lambda smoothing: keras.losses.MeanAbsoluteError(dtype="float32"),
         "huber": lambda smoothing: keras.losses.Huber(delta=1.0, dtype="float32"),
+    },
+    "detection": {
+        "multi_task": lambda smoothing: MultiTask(),
+        "cross_entropy": lambda smoothing: MultiTask(balance=0.0),
     },
 }
 

@@ -1,7 +1,7 @@
 """The metrics of each task, on logits. keras.ops and NumPy only.
 
-`METRICS[task](outputs, std)` are those of a task. The first is the headline of `tasks.TASKS[task]`, which stands in the
-progress lines, curves and report of a run.
+`METRICS[task](outputs, std)` are those of a task. The first is that of `tasks.TASKS[task].watched`, which stands in the
+progress lines and curves of a run.
 """
 
 from __future__ import annotations
@@ -85,6 +85,24 @@ class PSNR(keras.metrics.Mean):
         return super().get_config() | {"std": self.std}
 
 
+@keras.saving.register_keras_serializable(package="tfcnn")
+class RegionAccuracy(keras.metrics.Mean):
+    """Share of the regions whose largest logit is that of their class, the background included.
+
+    Input: targets (batch, ..., 5), the class first, -1 for regions that do not count; outputs (batch, ..., 5 K + 1),
+    the logits of K classes and the background first.
+    """
+
+    def __init__(self, name: str = "region_accuracy", dtype: str | None = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        classes = (y_pred.shape[-1] - 1) // 5
+        label = ops.cast(y_true[..., 0], "int32")
+        correct = ops.equal(label, ops.cast(ops.argmax(y_pred[..., : classes + 1], axis=-1), "int32"))
+        super().update_state(ops.cast(correct, self.dtype), label >= 0)
+
+
 def metrics_of_classification(outputs: int, std: Sequence[float]) -> list[keras.metrics.Metric]:
     """Accuracy, and from six classes on that of five guesses."""
     accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
@@ -103,9 +121,15 @@ def metrics_of_reconstruction(outputs: int, std: Sequence[float]) -> list[keras.
     return [PSNR(std), keras.metrics.MeanAbsoluteError(name="mae")]
 
 
+def metrics_of_detection(outputs: int, std: Sequence[float]) -> list[keras.metrics.Metric]:
+    """The accuracy of regions; mAP is of images and their detections: `tfcnn.detection.metrics`."""
+    return [RegionAccuracy()]
+
+
 # From the size of the network's last axis and the std of each channel, by which images were divided.
 METRICS: dict[str, Callable[[int, Sequence[float]], list[keras.metrics.Metric]]] = {
     "classification": metrics_of_classification,
     "segmentation": metrics_of_segmentation,
     "reconstruction": metrics_of_reconstruction,
+    "detection": metrics_of_detection,
 }

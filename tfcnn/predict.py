@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("run", metavar="RUN", help="run directory of tfcnn.train")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="image file; .wav of sounds; .npz with x or images")
     parser.add_argument("--top", metavar="N", help="classification: classes to show for an image [3]")
-    parser.add_argument("--out", metavar="DIR", help="segmentation, reconstruction: folder to write pictures to")
+    parser.add_argument("--out", metavar="DIR", help="all but classification: folder to write pictures to")
     parser.add_argument(
         "--inference",
         metavar="{" + ",".join(INFERENCES) + "}",

@@ -18,13 +18,24 @@ class Task(NamedTuple):
 
     Attributes:
         losses: by name, the default first; tfcnn.losses builds them.
-        headline: the metric that stands for it; tfcnn.metrics builds it.
+        headline: the metric that stands for it.
         results: the module of tfcnn.results that says what comes of its networks.
+        each_epoch: the metric that stands for it in history.csv, where the headline is known at the end only.
+        hooks: the module of tfcnn.training that says what its training has besides the loop.
+        priced: what tfcnn.cost counts operations for.
     """
 
     losses: tuple[str, ...]
     headline: Headline
     results: str
+    each_epoch: Headline | None = None
+    hooks: str = "tfcnn.training.hooks"
+    priced: str = "an image"
+
+    @property
+    def watched(self) -> Headline:
+        """The metric that stands for the task in history.csv; tfcnn.metrics builds it."""
+        return self.each_epoch or self.headline
 
 
 TASKS: dict[str, Task] = {
@@ -42,6 +53,14 @@ TASKS: dict[str, Task] = {
         losses=("mse", "mae", "huber"),
         headline=Headline("psnr", "PSNR", "{:.2f} dB"),
         results="tfcnn.results.reconstruction",
+    ),
+    "detection": Task(
+        losses=("multi_task", "cross_entropy"),
+        headline=Headline("map50", "mAP@.5", "{:.2%}"),
+        results="tfcnn.results.detection",
+        each_epoch=Headline("region_accuracy", "accuracy of regions", "{:.2%}"),
+        hooks="tfcnn.training.detection",
+        priced="an image with one region",
     ),
 }
 IGNORE_LABEL = 255  # positions with this label do not count, as in PASCAL VOC's and Cityscapes' masks

@@ -25,6 +25,7 @@ from tfcnn.run_directory import RunDirectory, default_path
 from tfcnn.training import recipes
 from tfcnn.training.cluster import worker_directory
 from tfcnn.training.data import check_same_data, load_data
+from tfcnn.training.hooks import hooks_of
 from tfcnn.weights.formats import check_weights
 
 # TensorFlow takes seconds to start: what imports it is imported in `run`, after every check that does without it.
@@ -61,6 +62,7 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
 
         devices = Devices(config)
         data = devices.share(load_data(config))
+        hooks = hooks_of(data.task)
         check_same_data(config, directory, data)
         config = settle_epochs(config, data, started)
         check_profile(config.profiled_steps, config.epochs * data.steps_per_epoch)
@@ -75,10 +77,12 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
                 write_json(directory.config, facts)
                 directory.records.write(directory.config)
             directory.write_bad_files(data.bad)
+            hooks.prepare(data, directory)
             rows = fit(model, data, config, directory, callbacks, devices)
             if not devices.worker.chief:
                 report.leave_to_chief(devices.worker)
                 return chosen
+            hooks.complete(model, data, config, directory)
             metrics = evaluate_best(model, data, rows, directory)
             best = uncompiled(model)  # of one device, without auxiliary classifiers
             report.draw_sheet(best, data, facts, directory)
@@ -90,8 +94,9 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
 def check(config: Config) -> RunDirectory:
     """Check all that needs no TensorFlow, and return the run directory. Raises BadInput or BadData."""
     task = registry.family_of(config.arch).task
-    if config.class_weights != "none" and task == "reconstruction":
-        raise BadInput(f"{config.arch} learns no classes: leave --class-weights {config.class_weights} out")
+    if config.class_weights != "none" and task in ("reconstruction", "detection"):
+        learns = "regions, not classes alone" if task == "detection" else "no classes"
+        raise BadInput(f"{config.arch} learns {learns}: leave --class-weights {config.class_weights} out")
     if config.image_size is not None:
         registry.check_size(config.arch, config.image_size)
     pipelines.check_name(config.dataset, config.dataset_module, config.data_dir)

@@ -92,7 +92,7 @@ def training(hp: HyperParameters, task: str = "classification", axes: int = 2, s
         sgd = hp.Float("sgd_lr", share * 3e-3, share * 0.3, sampling="log")
     fields["lr"] = adamw if fields["opt"] == "adamw" else sgd
     fields["weight_decay"] = hp.Float("weight_decay", 1e-4, 0.2, sampling="log")
-    if axes == 2:
+    if axes == 2 and task != "detection":
         fields["aa"] = hp.Choice("aa", ["none", "light", "rand"] if task == "classification" else ["none", "light"])
     if task == "classification":
         fields["smoothing"] = hp.Choice("smoothing", [0.0, 0.1])
@@ -180,6 +180,8 @@ FAMILIES: dict[str, Callable[[HyperParameters, dict[str, Any]], dict[str, Any]]]
     "alexnet": depth_and_dropout,
     "audio": depth_and_dropout,
     "autoencoder": autoencoder,
+    "rcnn": depth,
+    "fast_rcnn": depth_and_dropout,
     "deconvnet": depth,
     "densenet": densenet,
     "dilated": dilated,

@@ -27,19 +27,25 @@ def find_examples(
 ) -> tuple[tuple[str, ...], list[Example]] | None:
     """The class names and the examples of a folder with annotations of COCO or PASCAL VOC; None for another folder.
 
-    Masks come first: a folder with SegmentationClass serves its boxes where `task` is "detection" alone.
+    Masks come first: a folder that holds them, too, serves its boxes where `task` is "detection" alone.
 
     Raises:
         BadData: annotations that cannot be used; none for `task` "detection".
     """
     if task not in SERVED:
         return None
-    if task != "detection" and any(tree.plain(folder) == tree.VOC_MASKS for folder in tree.folders(root)):
+    if task != "detection" and _holds_masks(root):
         return None
     annotated = voc.find_examples(root, notes) or coco.find_examples(root, notes, required=task == "detection")
     if annotated is None and task == "detection":
         raise BadData(f"'{root}' holds no boxes: expected {EXPECTED} (--dataset)")
     return annotated
+
+
+def _holds_masks(root: Path) -> bool:
+    """Whether a folder for masks holds images, and not XML or JSON files alone."""
+    named = [root / folder for folder in tree.folders(root) if tree.meaning(folder).role == "masks"]
+    return any(tree.images(folder) for folder in named)
 
 
 def check_files(examples: Sequence[Example], images: Mapping[str, ImageFile], bad: dict[str, BadFile]) -> None:

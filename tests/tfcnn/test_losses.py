@@ -241,3 +241,53 @@ def test_an_unknown_loss_is_refused():
         BadInput, match=r"unknown loss of segmentation 'hinge'; choose from .*dice_ce, focal \(--loss\)"
     ):
         losses.loss("segmentation", "hinge")
+
+
+REGION_CLASSES = 3
+REGION_TRUTH = np.concatenate(  # two images of four regions: class, -1 for one that does not count; displacements
+    [np.array([[[0], [2], [3], [-1]], [[3], [-1], [1], [1]]]), RNG.normal(scale=2, size=(2, 4, 4))], axis=-1
+)
+REGION_OUTPUTS = RNG.normal(scale=2, size=(2, 4, 5 * REGION_CLASSES + 1))
+
+
+def multi_task_loop(truth, outputs, balance):
+    """Equations 1 to 3 of "Fast R-CNN", region by region."""
+    means = []
+    for image_truth, image_outputs in zip(truth, outputs, strict=True):
+        values = []
+        for (label, *deltas), row in zip(image_truth, image_outputs, strict=True):
+            label = int(label)
+            if label < 0:
+                continue
+            scores = np.exp(row[: REGION_CLASSES + 1])
+            value = -np.log(scores[label] / scores.sum())
+            if label < REGION_CLASSES:
+                first = REGION_CLASSES + 1 + 4 * label
+                for target, predicted in zip(deltas, row[first : first + 4], strict=True):
+                    distance = abs(target - predicted)
+                    value += balance * (distance**2 / 2 if distance < 1 else distance - 0.5)
+            values.append(value)
+        means.append(np.mean(values))
+    return means
+
+
+@pytest.mark.parametrize("balance", [1.0, 0.3, 0.0])
+def test_the_multi_task_loss_by_its_definition(balance):
+    each = losses.MultiTask(balance, reduction=None, dtype="float64")(REGION_TRUTH, REGION_OUTPUTS)
+    np.testing.assert_allclose(each, multi_task_loop(REGION_TRUTH, REGION_OUTPUTS, balance), rtol=1e-12)
+
+
+def test_the_multi_task_loss_of_an_image_whose_regions_do_not_count():
+    truth = REGION_TRUTH.copy()
+    truth[0, :, 0] = -1
+    each = losses.MultiTask(reduction=None, dtype="float64")(truth, REGION_OUTPUTS)
+    assert float(each[0]) == 0
+
+
+def test_the_background_teaches_no_displacement():
+    outputs = tf.Variable(REGION_OUTPUTS)
+    with tf.GradientTape() as tape:
+        loss = losses.MultiTask(dtype="float64")(REGION_TRUTH, outputs)
+    gradient = tape.gradient(loss, outputs).numpy()[..., REGION_CLASSES + 1 :].reshape(2, 4, REGION_CLASSES, 4)
+    taught = {tuple(map(int, place)) for place in np.argwhere(np.abs(gradient).sum(-1) > 0)}
+    assert taught == {(0, 0, 0), (0, 1, 2), (1, 2, 1), (1, 3, 1)}

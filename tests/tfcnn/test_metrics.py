@@ -93,8 +93,8 @@ def test_five_classes_have_no_top_five():
 
 
 @pytest.mark.parametrize("task", tasks.TASKS)
-def test_the_headline_comes_first(task):
-    assert metrics.METRICS[task](4, (1.0,))[0].name == tasks.TASKS[task].headline.name
+def test_the_metric_of_the_history_comes_first(task):
+    assert metrics.METRICS[task](4, (1.0,))[0].name == tasks.TASKS[task].watched.name
 
 
 @pytest.mark.parametrize("metric", [MeanIoU(3), PixelAccuracy(), PSNR((0.5, 0.25))])
@@ -116,3 +116,14 @@ def test_counts_beyond_half_precision():
     zeros = np.zeros((1, 300, 300), "int32")
     logits = np.ones((1, 300, 300, 2), "float16")
     assert float(update(PixelAccuracy(), (zeros, logits), (zeros, logits)).result()) == 1
+
+
+def test_the_accuracy_of_regions_counts_the_background_and_leaves_padding_out():
+    truth = np.zeros((2, 3, 5), "float32")
+    truth[..., 0] = [[0, 2, -1], [1, 2, 0]]  # of two classes and the background
+    outputs = np.zeros((2, 3, 11), "float32")
+    for place, label in {(0, 0): 0, (0, 1): 2, (0, 2): 1, (1, 0): 0, (1, 1): 2, (1, 2): 1}.items():
+        outputs[(*place, label)] = 1
+    outputs[..., 3:] = 9  # displacements
+    metric = update(metrics.RegionAccuracy(), (truth[:1], outputs[:1]), (truth[1:], outputs[1:]))
+    assert float(metric.result()) == pytest.approx(3 / 5)

@@ -8,6 +8,8 @@ endpoints for images:
     serve_files  string (batch,): the bytes of JPEG, PNG, BMP or GIF files, read as in training: see `image_bytes`
     serve_ready  float32 (batch, *image_shape), resized and standardised by the caller
 
+A detector's serve and serve_ready take regions (batch, r, 4) with the images, x1, y1, x2, y2 in their pixels; there is
+no serve_files. Selective search is no part of a SavedModel: the client has `tfcnn.detection.proposals` compute them.
 For sounds and volumes `serve` takes float32 (batch, *image_shape) in the range of the data; there is no serve_files.
 Values far outside the range of the training data, and files that cannot be read equally, fail with a line that says so;
 0 ... 1 given to a network of -1 ... 1 lies inside its range, and is taken as bright images.
@@ -17,6 +19,7 @@ The outputs, by task:
     segmentation     serve: probabilities (batch, height, width, classes), class (batch, height, width), at the images'
                      own size, 255 where nothing is predicted; serve_files: the probabilities of the network's map, and
                      mask, string (batch,), grey PNGs of the files' own sizes; serve_ready: the network's map
+    detection        boxes (batch, n, 4), scores (batch, n), class (batch, n), class_name (batch, n)
     reconstruction   image (batch, *image_shape), in the range of the data
 """
 
@@ -27,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcnn.files import writing
-from tfcnn.results import Outputs, Served, results_of
+from tfcnn.results import Outputs, Served, ServedRegions, results_of
 
 if TYPE_CHECKING:
     import keras
@@ -61,6 +64,7 @@ def export_savedmodel(model: keras.Model, path: str | Path, facts: dict[str, Any
         return ((tf.cast(examples, tf.float32) - low) / (high - low) - mean) / std
 
     def serve_ready(examples: tf.Tensor) -> Outputs:
+        assert isinstance(served, Served)
         return served.ready(run_network(examples))
 
     def serve_in_range(examples: tf.Tensor) -> Outputs:
@@ -71,11 +75,14 @@ def export_savedmodel(model: keras.Model, path: str | Path, facts: dict[str, Any
 
     archive = keras.export.ExportArchive()
     archive.track(model)
-    if len(shape) == 3:
+    if isinstance(served, ServedRegions):
+        _add_region_endpoints(archive, standardise, served, facts)
+    elif len(shape) == 3:
         _add_image_endpoints(archive, run_on_pixels, served, facts)
     else:
         archive.add_endpoint("serve", serve_in_range, [tf.TensorSpec((None, *shape), tf.float32, "examples")])
-    archive.add_endpoint("serve_ready", serve_ready, [tf.TensorSpec((None, *shape), tf.float32, "examples")])
+    if not isinstance(served, ServedRegions):
+        archive.add_endpoint("serve_ready", serve_ready, [tf.TensorSpec((None, *shape), tf.float32, "examples")])
     with writing(Path(path)) as draft:
         archive.write_out(str(draft), verbose=False)
 
@@ -160,3 +167,29 @@ def _add_image_endpoints(
     archive.add_endpoint("serve", serve_images, [images])
     files = [tf.TensorSpec((None,), tf.string, "files")]
     archive.add_endpoint("serve_files", serve_files if readable else refuse_files, files)
+
+
+def _add_region_endpoints(
+    archive: keras.export.ExportArchive,
+    standardise: Callable[[tf.Tensor, float, float], tf.Tensor],
+    served: ServedRegions,
+    facts: dict[str, Any],
+) -> None:
+    """Endpoints for images and regions of them. The arguments are as those of `_add_image_endpoints`."""
+    import tensorflow as tf
+
+    from pipelines import fitting
+
+    height, width, channels = facts["image_shape"]
+    low, high = facts["value_range"]
+
+    def serve_images(images: tf.Tensor, regions: tf.Tensor) -> Outputs:
+        above_black = tf.cast(check_range(images, low, high), tf.float32) - low
+        fitted = fitting.fit_images(above_black, height, width, facts["fit"])
+        return served.images(standardise(fitted, 0.0, high - low), regions, tf.shape(images)[1:3])
+
+    regions = tf.TensorSpec((None, None, 4), tf.float32, "regions")
+    images = tf.TensorSpec((None, None, None, channels), _raw_dtype(facts), "images")
+    archive.add_endpoint("serve", serve_images, [images, regions])
+    examples = tf.TensorSpec((None, height, width, channels), tf.float32, "examples")
+    archive.add_endpoint("serve_ready", served.ready, [examples, regions])

@@ -29,6 +29,8 @@ from tfcnn.layers.pooling.roi_pooling import RoIPooling2D
 from tfcnn.layers.pooling.subsampling import Subsampling2D
 from tfcnn.layers.reshaping.crop_like import CropLike
 from tfcnn.layers.reshaping.padding import Padding1D, Padding2D, Padding3D
+from tfcnn.layers.reshaping.split_batch import SplitBatch
+from tfcnn.layers.reshaping.warping import WarpRegions2D
 
 __all__ = [
     "BedOfNails1D",
@@ -62,7 +64,9 @@ __all__ = [
     "Padding3D",
     "RoIPooling2D",
     "SpatiallySeparableConv2D",
+    "SplitBatch",
     "Subsampling2D",
+    "WarpRegions2D",
     "constraints",
     "initializers",
     "separate",

@@ -30,3 +30,28 @@ def features(model: keras.Model, names: Sequence[str], out_indices: Sequence[int
         present = [present[index] for index in out_indices]
     maps = [model.get_layer(name).output for name in present]
     return keras.Model(model.input, maps, name=model.name)
+
+
+def strided_features(model: keras.Model, names: Sequence[str], stride: int) -> tuple[keras.KerasTensor, int]:
+    """The last map called one of `names` whose positions are at most `stride` pixels apart, and how far apart they are.
+
+    Args:
+        model: a network for images of one size.
+        names: of maps, in their order.
+        stride: in pixels.
+
+    Raises:
+        ValueError: no map is as fine, or the size of the images is not known.
+    """
+    side = model.input_shape[1]
+    if side is None:
+        raise ValueError("the maps' strides follow from the size of the images: give input_shape without None")
+    layer_names = {layer.name for layer in model.layers}
+    strides = {}
+    for name in names:
+        if name in layer_names:
+            strides[name] = round(side / model.get_layer(name).output.shape[1])
+    fine = [name for name, map_stride in strides.items() if map_stride <= stride]
+    if not fine:
+        raise ValueError(f"the maps of {model.name} have strides {', '.join(map(str, strides.values()))}, got {stride}")
+    return model.get_layer(fine[-1]).output, strides[fine[-1]]

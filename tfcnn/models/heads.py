@@ -1,4 +1,4 @@
-"""The end of a classification network: global average pooling, dropout, logits, or one map a class and its average."""
+"""The end of a network: global average pooling, dropout, logits; one map a class and its average; classes and boxes."""
 
 from __future__ import annotations
 
@@ -52,3 +52,18 @@ def classify_maps(
 def logits(x: keras.KerasTensor, num_classes: int) -> keras.KerasTensor:
     """The last dense layer, in float32, named `logits`. (c,) -> (num_classes,)"""
     return layers.Dense(num_classes, dtype="float32", name="logits")(x)
+
+
+def detect(x: keras.KerasTensor, num_classes: int, boxes: keras.KerasTensor | None = None) -> keras.KerasTensor:
+    """The logits of K classes and the background, then the displacements of a box for each class, in float32.
+
+    The displacements are computed from `boxes`, by default from `x` too. The scales of the random start are those of
+    Girshick, "Fast R-CNN" (2015), section 4.2. (..., c) -> (..., K + 1 + 4 K)
+    """
+    classes = layers.Dense(
+        num_classes + 1, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01), dtype="float32", name="logits"
+    )
+    displacements = layers.Dense(
+        4 * num_classes, kernel_initializer=keras.initializers.RandomNormal(stddev=0.001), dtype="float32", name="boxes"
+    )
+    return layers.Concatenate(dtype="float32")([classes(x), displacements(x if boxes is None else boxes)])

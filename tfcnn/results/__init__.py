@@ -103,6 +103,19 @@ class Served(NamedTuple):
     files: Callable[[tf.Tensor, tf.Tensor], Outputs]
 
 
+class ServedRegions(NamedTuple):
+    """TensorFlow functions from standardised images, and regions of them, to what an exported endpoint returns.
+
+    Attributes:
+        ready: of images and regions at the network's size.
+        images: of images of one size, fitted to the network's: also takes int32 (2,), the height and the width that
+            they had; the regions are in pixels of those.
+    """
+
+    ready: Callable[[tf.Tensor, tf.Tensor], Outputs]
+    images: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Outputs]
+
+
 class Results(NamedTuple):
     """What one task makes of a network's outputs.
 
@@ -113,6 +126,7 @@ class Results(NamedTuple):
         pictures: by the beginning of a file's name, as "confusion": (evaluation, path, title) draws a PNG. Training
             draws "sheet" of the test split, where there is one.
         answer: (outputs float32 (batch, ...), facts) -> what `tfcnn.load(RUN).predict` returns.
+        examine: (model, standardised inputs, facts) -> the same, of a network that takes more than the inputs.
         flags: the fields of `Options` that `predict` heeds.
         predict: (network, paths, options) -> the lines that `tfcnn.predict` prints, one for each file.
         serve: (model, facts) -> what the exported endpoints return.
@@ -124,7 +138,8 @@ class Results(NamedTuple):
     answer: Callable[[np.ndarray, Facts], np.ndarray]
     flags: tuple[str, ...]
     predict: Callable[[Network, Sequence[str], Options], Iterator[str]]
-    serve: Callable[[keras.Model, Facts], Served]
+    serve: Callable[[keras.Model, Facts], Served | ServedRegions]
+    examine: Callable[[keras.Model, np.ndarray, Facts], np.ndarray] | None = None
 
 
 def results_of(task: str) -> Results:

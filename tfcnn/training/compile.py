@@ -55,7 +55,7 @@ def freeze(model: keras.Model, arch: str, what: str) -> int:
         frozen = [layer for layer in in_order(model) if not is_head(layer)]
     else:
         count = len(stages) if what == "backbone" else int(what)
-        if count > len(stages):
+        if count > len(stages) or (what == "backbone" and not stages):
             raise BadInput(f"{arch} has {len(stages)} stages, got --freeze {what}")
         maps = [model.get_layer(name).output for name in stages[:count]]
         frozen = in_order(keras.Model(model.input, maps)) if maps else []

@@ -13,6 +13,7 @@ from tfcnn.config import Config
 from tfcnn.errors import BadInput, quote_names
 from tfcnn.models import registry
 from tfcnn.run_directory import RunDirectory
+from tfcnn.training.hooks import hooks_of
 
 if TYPE_CHECKING:
     from pipelines.dataset import Data
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def load_data(config: Config) -> Data:
     """The data set that `config` names, standardised as the weights that the run starts from expect it."""
     standardisation = standardisation_of(config)
-    return pipelines.load(
+    data = pipelines.load(
         config.dataset,
         task=registry.family_of(config.arch).task,
         image_size=config.image_size,
@@ -53,6 +54,7 @@ def load_data(config: Config) -> Data:
         sound_length=config.sound_length,
         class_sampling=config.class_sampling,
     )
+    return hooks_of(data.task).batches(data, config)
 
 
 def standardisation_of(config: Config) -> Standardisation | None:

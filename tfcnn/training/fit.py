@@ -32,6 +32,7 @@ from tfcnn.training.compile import check_drop_path, compile_model, freeze
 from tfcnn.training.data import describe_fault, picture_of_batch, standardisation_of
 from tfcnn.training.distribution import Devices
 from tfcnn.training.history import best_epoch, out_of_patience
+from tfcnn.training.hooks import hooks_of
 from tfcnn.training.loop import Loop, build_metrics
 from tfcnn.training.precision import use_dtype_policy
 from tfcnn.training.progress import Progress
@@ -292,7 +293,7 @@ def _watchers(
     """The callbacks that flags ask for, in the order in which they are called."""
     steps = data.steps_per_epoch
     callbacks: list[keras.callbacks.Callback] = [
-        Progress(config.epochs, steps, config.batch_size, TASKS[data.task].headline.name)
+        Progress(config.epochs, steps, config.batch_size, TASKS[data.task].watched.name)
     ]
     if average:
         callbacks.append(average)
@@ -327,6 +328,7 @@ def evaluate_best(
     return {
         **{f"test_{name}": value for name, value in test.items()},
         **{name: value for name, value in best.items() if name.startswith("val_")},
+        **hooks_of(data.task).scores(model, data),
         "best_epoch": best["epoch"],
         "epochs": len(rows),
         "images_per_second": statistics.median(rates or [0.0]),

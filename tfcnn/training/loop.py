@@ -32,7 +32,8 @@ MOST_STEPS = 32  # in a call; the call costs about as much as a step of the smal
 def build_metrics(model: keras.Model, data: Data) -> None:
     """Make the variables of the metrics, so that they can be restored; Keras makes them at the first step."""
     _, targets = data.evaluation("validation").element_spec
-    zeros = [tf.zeros([1, *spec.shape[1:]], spec.dtype) for spec in (targets, tf.TensorSpec(model.output_shape))]
+    specs = (targets, tf.TensorSpec(model.output_shape))
+    zeros = [tf.zeros([1, *(side or 1 for side in spec.shape[1:])], spec.dtype) for spec in specs]
     model.compute_metrics(None, *zeros)
     model.reset_metrics()
 

@@ -19,6 +19,7 @@ from tfcnn.training.fused_kernels import accelerate_optimizer
 LEARNING_RATE = {"adamw": 1e-2, "sgd": 0.1}
 UNNORMALISED = {"adamw": 1e-3, "sgd": 0.01}
 DENSE_PREDICTION = {"adamw": 1.5e-3, "sgd": 0.015}
+DETECTION = {"adamw": 3e-3, "sgd": 0.03}
 LEARNING_RATE_OF = {
     "lenet": {"adamw": 6e-3, "sgd": 0.05},
     "vgg": UNNORMALISED,
@@ -29,6 +30,8 @@ LEARNING_RATE_OF = {
     "segnet": {"adamw": 3e-3, "sgd": 0.03},
     "audio": {"adamw": 3e-3, "sgd": 0.03},
     "voxnet": UNNORMALISED,
+    "rcnn": DETECTION,
+    "fast_rcnn": DETECTION,
 }
 # Peak rates of loaded weights, as shares of these. Without normalisation the rates for fresh weights are low already
 # (docs/fine_tuning.md).

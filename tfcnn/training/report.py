@@ -56,8 +56,9 @@ def _data(data: dict[str, Any]) -> list[str]:
 def _network(config: Config, facts: dict[str, Any]) -> list[str]:
     cost = facts["cost"]
     weights = facts["weights"]
+    priced = TASKS[facts["data"]["task"]].priced
     lines = [
-        f"network    {config.arch}: {cost['parameters']:,} parameters, {cost['macs'] / 1e6:,.1f} million MACs an image"
+        f"network    {config.arch}: {cost['parameters']:,} parameters, {cost['macs'] / 1e6:,.1f} million MACs {priced}"
     ]
     if weights["loaded"]:
         lines.append(f"weights    {weights['loaded']}")
@@ -79,11 +80,13 @@ def _recipe(config: Config, recipe: dict[str, Any]) -> str:
     name = f"{', '.join(names)}: " if names else ""
     automatic = config.precision == "auto" and recipe["precision"] != "float32"
     loss = f", loss {config.loss}" if config.loss else ""
+    augmentation = f", --aa {config.aa}" if config.aa != Config().aa else ""
     arguments = ", ".join(f"{key}={value}" for key, value in config.arch_args.items())
     return (
         f"recipe     {name}{config.opt}, learning rate {recipe['learning_rate']:g}, {config.epochs} epochs of "
         f"{recipe['steps_per_epoch']} steps of {config.batch_size} images, {recipe['precision']}"
-        f"{' (--precision float32 for full precision)' if automatic else ''}{', XLA' if recipe['jit'] else ''}{loss}"
+        f"{' (--precision float32 for full precision)' if automatic else ''}{', XLA' if recipe['jit'] else ''}"
+        f"{loss}{augmentation}"
         f"{f'; {arguments} (--arch-args)' if arguments else ''}"
     )
 
@@ -163,11 +166,20 @@ def finish(
         seconds: that the process has worked.
     """
     title = f"{facts['config']['arch']} on {facts['data']['name']}"
-    headline = TASKS[facts["data"]["task"]].headline
+    task = TASKS[facts["data"]["task"]]
+    headline = task.headline
+    watched = task.watched
     validation = metrics[f"val_{headline.name}"]
     test = metrics[f"test_{headline.name}"]
     with writing(directory.curves) as path:
-        draw_curves(rows, path, title=title, headline=headline, best=metrics["best_epoch"], test=test)
+        draw_curves(
+            rows,
+            path,
+            title=title,
+            headline=watched,
+            best=metrics["best_epoch"],
+            test=metrics[f"test_{watched.name}"],
+        )
     if not directory.finished or directory.records.problem_of(directory.metrics):
         metrics = metrics | facts["cost"] | provenance(seconds)
     else:  # times and versions are those of the training

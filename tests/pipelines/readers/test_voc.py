@@ -80,10 +80,11 @@ def test_splits_of_the_lists(tmp_path):
     assert listing.notes == {"images that are not used, of no list or without annotations": 3}
 
 
-def test_masks_come_first_and_boxes_are_served_when_asked_for(tmp_path):
+@pytest.mark.parametrize("masks", ["SegmentationClass", "masks"])
+def test_masks_come_first_and_boxes_are_served_when_asked_for(tmp_path, masks):
     scenes(tmp_path)
     for number in range(20):
-        put(tmp_path / "SegmentationClass" / f"{number:03}.png", encode(np.full((6, 8), number % 2, np.uint8), "PNG"))
+        put(tmp_path / masks / f"{number:03}.png", encode(np.full((6, 8), number % 2, np.uint8), "PNG"))
     assert read_folder(tmp_path).task == "segmentation"
     assert read_folder(tmp_path, task="segmentation").task == "segmentation"
     assert read_folder(tmp_path, task="detection").task == "detection"

@@ -20,7 +20,9 @@ from tests.tfcnn.layers.pooling_loops import (
     max_unpooling,
     max_unpooling_like,
     roi_pooling,
+    split_batch,
     subsampling,
+    warp_regions,
 )
 from tfcnn import layers
 
@@ -92,6 +94,18 @@ def roi_cases():
         )
 
 
+def images_and_regions(shape, count):
+    """Regions with whole-numbered corners, which may lie outside the image; the last is padding."""
+
+    def draw_all(rng):
+        corners = rng.integers(-2, 5, (shape[0], count, 2))
+        regions = np.concatenate([corners, corners + rng.integers(1, 5, corners.shape)], axis=2)
+        regions[:, -1] = -1
+        return [rng.normal(size=shape), regions]
+
+    return draw_all
+
+
 def pooling_cases():
     for suffix, x_shape, arguments in [
         ("1D", (2, 9, 3), ((2,), (2,), "valid")),
@@ -153,6 +167,17 @@ CASES = [
     Case("Subsampling2D", lambda: layers.Subsampling2D(2, activation="tanh"), ((2, 6, 7, 3),), subsampling),
     *pooling_cases(),
     *roi_cases(),
+    *(
+        Case(
+            f"WarpRegions2D context {context}",
+            partial(layers.WarpRegions2D, (5, 4), context),
+            ((2, 7, 6, 2), (2, 4, 4)),
+            warp_regions((5, 4), context),
+            draw_all=images_and_regions((2, 7, 6, 2), 4),
+        )
+        for context in (0, 1.5)
+    ),
+    Case("SplitBatch", layers.SplitBatch, ((6, 5, 2), (2, 3, 4)), split_batch),
     Case("CropLike", layers.CropLike, ((2, 7, 6, 3), (2, 4, 4, 2)), crop_like(None)),
     Case("CropLike offset", partial(layers.CropLike, 2), ((2, 5, 4, 6, 1), (2, 3, 1, 4, 2)), crop_like(2)),
     Case(

@@ -1,4 +1,4 @@
-"""The oracles of pooling, unpooling and cropping: slow loops in NumPy, written from the definitions.
+"""The oracles of pooling, unpooling, cropping and warping: slow loops in NumPy, written from the definitions.
 
 Each loop takes the weights first.
 """
@@ -142,3 +142,31 @@ def roi_pooling(pool_size, stride):
         return pooled
 
     return loop
+
+
+def warp_regions(size, context):
+    """Each pixel of a warped region by its place in the image, from its four neighbours there; 0 outside."""
+
+    def loop(weights, images, regions):
+        _, height, width, channels = images.shape
+        warped = np.zeros((*regions.shape[:2], *size, channels))
+        for n, r, i, j in np.ndindex(warped.shape[:-1]):
+            x1, y1, x2, y2 = regions[n, r]
+            if x2 <= x1 or y2 <= y1:
+                continue
+            y = y1 + (i + 0.5 - context) * (y2 - y1) / (size[0] - 2 * context) - 0.5
+            x = x1 + (j + 0.5 - context) * (x2 - x1) / (size[1] - 2 * context) - 0.5
+            for row, column in itertools.product((np.floor(y), np.floor(y) + 1), (np.floor(x), np.floor(x) + 1)):
+                if 0 <= row < height and 0 <= column < width:
+                    weight = (1 - abs(y - row)) * (1 - abs(x - column))
+                    warped[n, r, i, j] += weight * images[n, int(row), int(column)]
+        return warped
+
+    return loop
+
+
+def split_batch(weights, x, like):
+    y = np.zeros((*like.shape[:2], *x.shape[1:]))
+    for n, part in np.ndindex(*like.shape[:2]):
+        y[n, part] = x[n * like.shape[1] + part]
+    return y

@@ -47,7 +47,11 @@ def shape_of(arch):
 
 
 def images_of(arch):
-    return np.random.default_rng(1).normal(size=(2, *shape_of(arch))).astype("float32")
+    """The inputs of a network: images, and regions of them for a detector."""
+    images = np.random.default_rng(1).normal(size=(2, *shape_of(arch))).astype("float32")
+    if registry.family_of(arch).task != "detection":
+        return images
+    return [images, np.array([[[0, 0, 20, 16], [8, 4, 32, 32], [-1] * 4]] * 2, "float32")]
 
 
 def on_tensorflow(path):

@@ -29,7 +29,7 @@ def test_channels_and_strides_are_the_published_ones(arch, published):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", [family.names[-1] for family in registry.FAMILIES])
+@pytest.mark.parametrize("arch", [family.names[-1] for family in registry.FAMILIES if family.task != "detection"])
 def test_a_larger_image_gives_as_many_positions_more_as_the_strides_say(arch):
     model = weightless(arch, features_only=True)
     *sides, channels = model.input_shape[1:]
@@ -73,6 +73,11 @@ def test_no_classes_are_pooled_features(arch):
     assert pooled.count_params() < whole.count_params()
     assert pooled.layers[-1].input.shape[-1] == pooled.output_shape[-1]
     assert len(pooled.layers[-1].input.shape) > 2
+
+
+def test_detectors_have_the_maps_of_their_backbone():
+    with pytest.raises(BadInput, match="fast_rcnn has the maps of its backbone"):
+        weightless("fast_rcnn", features_only=True)
 
 
 def test_segmentation_networks_have_no_pooled_features():

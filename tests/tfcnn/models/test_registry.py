@@ -11,11 +11,13 @@ import tensorflow as tf
 import tfcnn
 from tfcnn import cost
 from tfcnn.errors import BadInput
+from tfcnn.losses import MultiTask
 from tfcnn.models import registry
 
 REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())["rows"]
 # Names without a row there, with counts of trainable parameters that somebody else printed.
 ALSO_PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text())["rows"]
+REGIONS = 3  # of an image
 SMALLER = json.loads((Path(__file__).parent / "small.json").read_text())  # arguments for each family
 
 # One name for each row table and block; the others differ in numbers alone, which the published counts check.
@@ -58,6 +60,8 @@ KINDS = [
     "dilated_vgg16",
     "context_module",
     "conv_autoencoder",
+    "rcnn",
+    "fast_rcnn",
 ]
 
 
@@ -81,7 +85,17 @@ def shape_of(arch, height, width, channels):
 def output_of(arch, shape, num_classes):
     """What the architecture makes of an image of this shape, where it keeps the image's size."""
     task = registry.family_of(arch).task
-    return {"classification": (num_classes,), "reconstruction": shape}.get(task, (*shape[:-1], num_classes))
+    shapes = {"classification": (num_classes,), "reconstruction": shape, "detection": (REGIONS, 5 * num_classes + 1)}
+    return shapes.get(task, (*shape[:-1], num_classes))
+
+
+def inputs_of(model, shape, batch=2):
+    """Images at random, and regions where the network takes them."""
+    images = np.random.default_rng(0).normal(size=(batch, *shape)).astype("float32")
+    if len(model.inputs) == 1:
+        return images
+    corners = np.random.default_rng(1).uniform(0, 12, (batch, REGIONS, 2))
+    return [images, np.concatenate([corners, corners + 16], axis=2).astype("float32")]
 
 
 @pytest.mark.slow
@@ -125,7 +139,7 @@ def test_minimum_size(arch):
     size = registry.family_of(arch).min_size
     rank = len(registry.arguments(arch)["input_shape"]) - 1
     model = weightless(arch, (*(size,) * rank, 3), 7)
-    channels = 3 if registry.family_of(arch).task == "reconstruction" else 7
+    channels = {"reconstruction": 3, "detection": 5 * 7 + 1}.get(registry.family_of(arch).task, 7)
     assert model.output_shape[-1] == channels
     assert all(math.prod(row.output_shape) > 0 for row in cost.cost_table(model).rows)
     with pytest.raises(BadInput, match=rf"needs {size} (pixels|voxels|samples)"):
@@ -153,7 +167,7 @@ def test_depth_and_width_scale_every_network(arch):
 def test_any_size_and_channels_and_a_round_trip(family, size, tmp_path):
     shape = shape_of(family.names[0], *size)
     model = tfcnn.build(family.names[0], shape, 3, **SMALLER[family.module])
-    images = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
+    images = inputs_of(model, shape)
     logits = np.asarray(model(images))
     if family.module != "dilated":  # a map of stride 8
         assert logits.shape == (2, *output_of(family.names[0], shape, 3))
@@ -178,7 +192,7 @@ def test_one_training_step_changes_every_trainable_weight(family, policy):
         keras.config.set_dtype_policy(before_policy)
     assert model.output.dtype == "float32"
     rng = np.random.default_rng(0)
-    images = rng.normal(size=(8, *shape)).astype("float32")
+    images = inputs_of(model, shape, batch=8)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     targets = np.arange(8) % 4
     if family.task == "segmentation":
@@ -186,6 +200,9 @@ def test_one_training_step_changes_every_trainable_weight(family, policy):
     elif family.task == "reconstruction":
         loss = "mse"
         targets = images
+    elif family.task == "detection":
+        loss = MultiTask()
+        targets = rng.integers(5, size=(8, REGIONS, 5)).astype("float32")
     model.compile(keras.optimizers.Adam(), loss, run_eagerly=True)  # tracing takes five times as long
     before = [w.numpy().copy() for w in model.trainable_variables]
     loss = model.train_on_batch(images, targets)
@@ -199,7 +216,7 @@ def test_a_saved_model_of_every_family_gives_the_same_logits(family, tmp_path):
     arch = family.names[-1]
     shape = shape_of(arch, 32, 32, 1)
     model = tfcnn.build(arch, shape, 3, **SMALLER[family.module])
-    images = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
+    images = inputs_of(model, shape)
     model.export(tmp_path / "saved_model", verbose=False)
     loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
     np.testing.assert_allclose(loaded.serve(images), model(images, training=False), rtol=1e-4, atol=1e-5)
@@ -242,10 +259,10 @@ def test_bad_input_names_what_is_near(arguments, message):
 
 
 def test_list_archs_by_task():
-    tasks = ("classification", "segmentation", "reconstruction")
+    tasks = ("classification", "segmentation", "reconstruction", "detection")
     assert sorted(arch for task in tasks for arch in tfcnn.list_archs(task)) == sorted(tfcnn.list_archs())
     assert "unet" in tfcnn.list_archs("segmentation")
-    assert tfcnn.list_archs("detection") == []
+    assert tfcnn.list_archs("detection") == ["rcnn", "fast_rcnn"]
 
 
 def test_list_archs_takes_the_task_by_name():

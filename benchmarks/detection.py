@@ -1,0 +1,203 @@
+"""R-CNN and Fast R-CNN on the embedded boxes: `python -m benchmarks.detection [--train] [--seeds N]`.
+
+Each run is `python -m tfcnn.train --arch A --dataset D --seed S` in a separate process; its best model then detects the
+test images here, with and without the regression of boxes. A row is appended to benchmarks/detection.csv, which becomes
+docs/detection.md; without --train nothing is trained. A run whose row is there already is not repeated: remove the rows
+of an architecture whose recipe changes. Times are of the processor, all threads together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tfcnn.cli.startup import import_tensorflow
+from tfcnn.run_directory import RunDirectory
+from tfcnn.tables import as_markdown
+from tfcnn.training import recipes
+from tfcnn.training.optimizers import peak_learning_rate
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLE = Path(__file__).with_suffix(".csv")
+PAGE = ROOT / "docs" / "detection.md"
+ARCHS = ("fast_rcnn", "rcnn")
+DATASETS = ("boxes/easy", "boxes/medium")
+TIMED = 64  # images
+SCORES = ("map50", "map70", "map")
+COLUMNS = (
+    *("arch", "dataset", "seed", "epochs", "cpu_minutes", "minutes"),
+    *SCORES,
+    *(f"{score}_without_regression" for score in SCORES),
+    *("network_ms", "proposals_ms"),
+)
+INTRODUCTION = """# Detectors
+
+Written by `python -m benchmarks.detection` from benchmarks/detection.csv.
+
+    python -m tfcnn.train --arch fast_rcnn --dataset boxes/easy     # or rcnn; boxes is boxes/medium
+    python -m tfcnn.evaluate runs/RUN                               # mAP, precision over recall, a sheet of images
+    python -m tfcnn.predict runs/RUN photo.png --out detections     # boxes with names and scores, COCO's JSON
+
+Both score regions that selective search proposes (`tfcnn.detection.proposals`; `pip install "tfcnn[detection]"`).
+Training computes them once and keeps them in the run directory, in proposals.npz.
+
+**Fast R-CNN** (Girshick 2015) runs its network once over the image, pools the part of the map under each region
+(`RoIPooling2D`), and learns classes and displacements together, in the loop of all other networks.
+
+**R-CNN** (Girshick et al. 2013) warps each region to the network's input (`WarpRegions2D`), fine-tunes the network as a
+classifier of regions, then fits a linear SVM for each class on its last features, with hard negatives mined, and a
+ridge regression of the boxes on its last map. These become the weights of the layers `logits` and `boxes`, so that
+model.keras is one network. A stopped run goes on at its stage: proposals.npz, checkpoints/, features.npz, heads.npz.
+A score is the logistic of a margin; loss and accuracy of the test in metrics.json are of the margins, too.
+
+Mirroring is the only augmentation, as in the papers. SavedModels take images and their regions, because selective
+search is no TensorFlow graph. `--arch-args backbone=NAME` takes another network.
+"""
+
+
+def train(arch: str, dataset: str, seed: int, folder: Path) -> dict[str, Any]:
+    """One run as a row of the table."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.monotonic()
+    flags = ["--arch", arch, "--dataset", dataset, "--seed", str(seed), "--out", str(folder)]
+    subprocess.run([sys.executable, "-m", "tfcnn.train", *flags], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    minutes = (time.monotonic() - started) / 60
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    row = {"arch": arch, "dataset": dataset, "seed": seed, "cpu_minutes": f"{cpu_seconds / 60:.2f}"}
+    return row | {"minutes": f"{minutes:.2f}"} | measure(RunDirectory(folder))
+
+
+def measure(run: RunDirectory) -> dict[str, Any]:
+    """The scores of a run's test images, and the times of an image."""
+    from tfcnn.detection.detector import detect_all
+    from tfcnn.detection.examples import read_examples
+    from tfcnn.detection.metrics import mean_average_precision
+    from tfcnn.evaluate import load_data_of
+
+    facts = run.read_config()
+    data = load_data_of(facts, None, None, None)
+    model = run.load_model()
+    started = time.process_time()
+    examples = list(read_examples(data, "test"))
+    row = {"proposals_ms": f"{1000 * (time.process_time() - started) / len(examples):.1f}"}
+    truths = [example.truth for example in examples]
+    for regression, ending in ((True, ""), (False, "_without_regression")):
+        detections = detect_all(model, examples, regression)
+        scores = mean_average_precision(detections, truths)
+        row[f"map50{ending}"] = f"{scores['ap50']:.4f}"
+        row[f"map{ending}"] = f"{scores['map']:.4f}"
+        row[f"map70{ending}"] = f"{mean_average_precision(detections, truths, [0.7])['map']:.4f}"
+    times = []
+    for count in (TIMED, 2 * TIMED):  # the difference leaves tracing out
+        started = time.process_time()
+        detect_all(model, itertools.islice(itertools.cycle(examples), count))
+        times.append(time.process_time() - started)
+    return row | {"network_ms": f"{1000 * (times[1] - times[0]) / TIMED:.1f}", "epochs": facts["config"]["epochs"]}
+
+
+def read_table() -> list[dict[str, str]]:
+    """The rows of the table, values as text."""
+    if not TABLE.exists():
+        return []
+    with TABLE.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def append(row: dict[str, Any]) -> None:
+    """Write a row at the end of the table."""
+    new = not TABLE.exists()
+    with TABLE.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def mean(rows: list[dict[str, str]], column: str) -> float:
+    """The mean of a column."""
+    return statistics.mean(float(row[column]) for row in rows)
+
+
+def score_lines(rows: list[dict[str, str]]) -> list[list[str]]:
+    """A line for each architecture and data set: scores with and without the regression of boxes."""
+    lines = []
+    for arch, dataset, runs in groups(rows):
+        scores = [f"{mean(runs, column):.1%}" for column in ("map50", "map", "map70", "map70_without_regression")]
+        lines.append([arch, dataset, str(len(runs)), *scores])
+    return lines
+
+
+def time_lines(rows: list[dict[str, str]]) -> list[list[str]]:
+    """A line for each architecture and data set: minutes of the training, milliseconds of an image."""
+    lines = []
+    for arch, dataset, runs in groups(rows):
+        network = mean(runs, "network_ms")
+        proposals = mean(runs, "proposals_ms")
+        minutes = [f"{mean(runs, column):.1f}" for column in ("cpu_minutes", "minutes")]
+        lines.append([arch, dataset, *minutes, f"{network:.1f}", f"{proposals:.1f}", f"{network + proposals:.1f}"])
+    return lines
+
+
+def groups(rows: list[dict[str, str]]) -> list[tuple[str, str, list[dict[str, str]]]]:
+    """The rows of each architecture and data set."""
+    keys = dict.fromkeys((row["arch"], row["dataset"]) for row in rows)
+    return [(*key, [row for row in rows if (row["arch"], row["dataset"]) == key]) for key in keys]
+
+
+def describe(arch: str) -> str:
+    """The default recipe of an architecture in words."""
+    config = recipes.resolve({"arch": arch})
+    arguments = ", ".join(f"{key}={value}" for key, value in config.arch_args.items())
+    return (
+        f"`{arch}`: {config.epochs} epochs, batches of {config.batch_size}, rate {peak_learning_rate(config):g}, "
+        f"width {config.width:g}, depth {config.depth:g}, {arguments}"
+    )
+
+
+def write_page(rows: list[dict[str, str]]) -> None:
+    """Write docs/detection.md."""
+    scores = ["network", "data set", "seeds", "mAP@.5", "COCO mAP", "mAP@.7", "mAP@.7 without regression"]
+    times = ["network", "data set", "CPU minutes", "minutes", "network ms", "proposals ms", "together ms"]
+    PAGE.write_text(
+        f"{INTRODUCTION}\n"
+        f"{as_markdown(scores, score_lines(rows), words=[0, 1])}\n\n"
+        "Of the 200 test images. Without regression each box stays at its region.\n\n"
+        f"{as_markdown(times, time_lines(rows), words=[0, 1])}\n\n"
+        "Minutes are of the whole training, proposals and evaluation included; milliseconds are processor time of an "
+        "image, all\nthreads together, its decoding left out. The default recipes:\n\n"
+        + "\n".join(f"* {describe(arch)}" for arch in ARCHS)
+        + "\n"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--train", action="store_true", help="train what the table lacks")
+    parser.add_argument("--archs", nargs="+", default=ARCHS, choices=ARCHS)
+    parser.add_argument("--datasets", nargs="+", default=DATASETS, choices=DATASETS)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--keep", metavar="DIR", help="folder to keep the runs in [they are removed]")
+    arguments = parser.parse_args()
+    if arguments.train:
+        import_tensorflow()
+        for seed, dataset, arch in itertools.product(range(arguments.seeds), arguments.datasets, arguments.archs):
+            done = {(row["arch"], row["dataset"], int(row["seed"])) for row in read_table()}
+            if (arch, dataset, seed) not in done:
+                with tempfile.TemporaryDirectory() as folder:
+                    name = f"{arch}-{dataset.replace('/', '-')}-{seed}"
+                    append(train(arch, dataset, seed, Path(arguments.keep or folder) / name))
+    write_page(read_table())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Detection networks: the boxes and classes of the objects in an image, from proposals."""
