@@ -18,6 +18,7 @@ from pipelines.augmentation.policy import NAMES, Policy
 from pipelines.bounds import RESPONSES, check_memory, parse_number
 from pipelines.readers.splits import SPLITS
 from pipelines.startup import import_tensorflow
+from pipelines.targets import IGNORE_LABEL
 from pipelines.text import plain, save
 
 if TYPE_CHECKING:
@@ -146,8 +147,9 @@ def _patches(names: Sequence[str]) -> list[Patch]:
 
 
 def _draw_mask(axis: Axes, mask: np.ndarray, classes: int) -> None:
-    if mask.ndim == 3:  # of a volume, from the front
-        mask = mask.max(0)
+    if mask.ndim == 3:  # of a volume, from the front; what is ignored hides nothing
+        front = np.where(mask == IGNORE_LABEL, -1, mask).max(0)
+        mask = np.where(front < 0, IGNORE_LABEL, front)
     colours = np.array([*(_colour(i) for i in range(classes)), (0, 0, 0, 1)])
     colours[:, 3] = 0.5
     axis.imshow(colours[np.minimum(mask, classes)], origin=axis.images[-1].origin)

@@ -84,8 +84,9 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
                 return chosen
             hooks.complete(model, data, config, directory)
             metrics = evaluate_best(model, data, rows, directory)
-            report.draw_sheet(model, data, facts, directory)
-            export_savedmodel(uncompiled(model), directory.saved_model, facts["data"])
+            best = uncompiled(model)  # of one device, without auxiliary classifiers
+            report.draw_sheet(best, data, facts, directory)
+            export_savedmodel(best, directory.saved_model, facts["data"])
             report.finish(metrics, facts, rows, directory, seconds=time.monotonic() - started)
     return directory
 

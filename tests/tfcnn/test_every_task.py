@@ -62,8 +62,8 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "segmentation": Case("unet", images, {"levels": 2}, 0.05),
-    "a smaller map": Case("unet", lambda: images(44), {"levels": 2, "form": "paper"}, 0.05),
+    "segmentation": Case("unet", images, {"levels": 1}, 0.05),
+    "a smaller map": Case("unet", lambda: images(20), {"levels": 1, "form": "paper"}, 0.05),
     "reconstruction": Case("conv_autoencoder", labelled_images, {}, 0.1),
     "sounds": Case("m3", sounds, {}, 0.05),
     "volumes": Case("unet3d", volumes, {}, 0.05),

@@ -54,7 +54,8 @@ HEAD_RATE = 2  # their rate then, as a multiple of the peak rate
 # and 92 % after 2,400. Without batch norm, 300 steps of 32 images of 48 pixels end at 13 % (0.001) and 18 % (0.01).
 #
 # SegNet's decoder sees the last pooling's map alone, and with the paper's five poolings 96 pixels become 3x3 positions.
-# Training mean IoU after 300 steps (width 0.25, rate 0.003): 15 % with five poolings, 26 % with four, 41 % with three.
+# Training mean IoU after 300 steps (width 0.25, rate 0.003): 15 % with five poolings, 26 % with four, 41 % with three,
+# which then has 76 % after 900 steps and 94 % of the test images' after 3,000.
 # No convolution is superfluous: on 16 images the loss after 150 steps is 0.31, at half of the depth 0.66; it is 0.52
 # at a rate of 0.001 and 0.67 at 0.01. Large images may want `--arch-args levels=5`.
 #
