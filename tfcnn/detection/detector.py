@@ -19,7 +19,7 @@ from tfcnn.layers import WarpRegions2D
 LEAST_SCORE = 0.05  # of a detection
 SUPPRESSION = 0.3  # IoU from which the better of two boxes of a class removes the other
 MOST = 100  # detections in an image
-BATCH = 8  # images at once
+BATCH = 8  # images at once; of R-CNN one, whose work would grow with the padding
 
 
 class Detections(NamedTuple):
@@ -79,7 +79,8 @@ def detect_all(model: keras.Model, examples: Iterable[Example], regression: bool
 
     rows = []
     rest = iter(examples)
-    while batch := list(itertools.islice(rest, BATCH)):
+    size = 1 if has_margins(model) else BATCH
+    while batch := list(itertools.islice(rest, size)):
         images = tf.constant(np.stack([example.image for example in batch]))
         detections = detect_batch(images, tf.constant(pad([example.regions for example in batch])))
         for boxes, scores, classes in zip(*(values.numpy() for values in detections), strict=True):
