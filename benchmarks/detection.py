@@ -9,36 +9,27 @@ of an architecture whose recipe changes. Times are of the processor, all threads
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.training_runs import ROOT, append_row, read_rows, train
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tables import as_markdown
 from tfcnn.training import recipes
 from tfcnn.training.optimizers import peak_learning_rate
 
-ROOT = Path(__file__).resolve().parents[1]
 TABLE = Path(__file__).with_suffix(".csv")
 PAGE = ROOT / "docs" / "detection.md"
 ARCHS = ("fast_rcnn", "rcnn")
 DATASETS = ("boxes/easy", "boxes/medium")
 TIMED = 64  # images
 SCORES = ("map50", "map70", "map")
-COLUMNS = (
-    *("arch", "dataset", "seed", "epochs", "cpu_minutes", "minutes"),
-    *SCORES,
-    *(f"{score}_without_regression" for score in SCORES),
-    *("network_ms", "proposals_ms"),
-)
+MEASURED = (*SCORES, *(f"{score}_without_regression" for score in SCORES), "network_ms", "proposals_ms")
 INTRODUCTION = """# Detectors
 
 Written by `python -m benchmarks.detection` from benchmarks/detection.csv.
@@ -64,20 +55,22 @@ search is no TensorFlow graph. `--arch-args backbone=NAME` takes another network
 """
 
 
-def train(arch: str, dataset: str, seed: int, folder: Path) -> dict[str, Any]:
-    """One run as a row of the table."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    started = time.monotonic()
-    flags = ["--arch", arch, "--dataset", dataset, "--seed", str(seed), "--out", str(folder)]
-    subprocess.run([sys.executable, "-m", "tfcnn.train", *flags], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    minutes = (time.monotonic() - started) / 60
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    row = {"arch": arch, "dataset": dataset, "seed": seed, "cpu_minutes": f"{cpu_seconds / 60:.2f}"}
-    return row | {"minutes": f"{minutes:.2f}"} | measure(RunDirectory(folder))
+def measure(arch: str, dataset: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Train into `folder`; the row of the table."""
+    metrics = train(["--arch", arch, "--dataset", dataset, "--seed", str(seed)], folder)
+    scores = measure_detections(RunDirectory(folder))
+    return {
+        "arch": arch,
+        "dataset": dataset,
+        "seed": seed,
+        "epochs": metrics["epochs"],
+        "cpu_minutes": f"{metrics['cpu_seconds'] / 60:.2f}",
+        "minutes": f"{metrics['wall_seconds'] / 60:.2f}",
+        **{name: scores[name] for name in MEASURED},
+    }
 
 
-def measure(run: RunDirectory) -> dict[str, Any]:
+def measure_detections(run: RunDirectory) -> dict[str, Any]:
     """The scores of a run's test images, and the times of an image."""
     from tfcnn.detection.detector import detect_all
     from tfcnn.detection.examples import read_examples
@@ -102,25 +95,7 @@ def measure(run: RunDirectory) -> dict[str, Any]:
         started = time.process_time()
         detect_all(model, itertools.islice(itertools.cycle(examples), count))
         times.append(time.process_time() - started)
-    return row | {"network_ms": f"{1000 * (times[1] - times[0]) / TIMED:.1f}", "epochs": facts["config"]["epochs"]}
-
-
-def read_table() -> list[dict[str, str]]:
-    """The rows of the table, values as text."""
-    if not TABLE.exists():
-        return []
-    with TABLE.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def append(row: dict[str, Any]) -> None:
-    """Write a row at the end of the table."""
-    new = not TABLE.exists()
-    with TABLE.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    return row | {"network_ms": f"{1000 * (times[1] - times[0]) / TIMED:.1f}"}
 
 
 def mean(rows: list[dict[str, str]], column: str) -> float:
@@ -194,12 +169,12 @@ def main() -> None:
     if arguments.train:
         import_tensorflow()
         for seed, dataset, arch in itertools.product(range(arguments.seeds), arguments.datasets, arguments.archs):
-            done = {(row["arch"], row["dataset"], int(row["seed"])) for row in read_table()}
+            done = {(row["arch"], row["dataset"], int(row["seed"])) for row in read_rows(TABLE)}
             if (arch, dataset, seed) not in done:
                 with tempfile.TemporaryDirectory() as folder:
                     name = f"{arch}-{dataset.replace('/', '-')}-{seed}"
-                    append(train(arch, dataset, seed, Path(arguments.keep or folder) / name))
-    write_page(read_table())
+                    append_row(TABLE, measure(arch, dataset, seed, Path(arguments.keep or folder) / name))
+    write_page(read_rows(TABLE))
 
 
 if __name__ == "__main__":

@@ -8,17 +8,12 @@ there already is not repeated: remove the rows of an architecture whose recipe c
 from __future__ import annotations
 
 import argparse
-import csv
-import json
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.training_runs import ROOT, append_row, read_rows, train
 from tfcnn.config import Config
 from tfcnn.models.registry import family_of
 from tfcnn.tables import as_markdown
@@ -26,10 +21,8 @@ from tfcnn.tasks import TASKS
 from tfcnn.training import recipes
 from tfcnn.training.optimizers import peak_learning_rate
 
-ROOT = Path(__file__).resolve().parents[1]
 TABLE = Path(__file__).with_suffix(".csv")
 PAGE = ROOT / "docs" / "recipes.md"
-COLUMNS = ("arch", "dataset", "width", "seed", "score", "epochs", "seconds", "cpu_seconds")
 
 
 class Case(NamedTuple):
@@ -52,41 +45,18 @@ CASES = (
 )
 
 
-def train(case: Case, seed: int, folder: Path) -> dict[str, Any]:
-    """One run as a row of the table: the test score, the wall time and the processor time of the command."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    started = time.monotonic()
+def measure(case: Case, seed: int, folder: Path) -> dict[str, Any]:
+    """Train into `folder`; the row of the table: test score, wall time and processor time of the command."""
     flags = ["--arch", case.arch, "--dataset", case.dataset, "--width", str(case.width), "--seed", str(seed)]
-    command = [sys.executable, "-m", "tfcnn.train", *flags, "--out", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = train(flags, folder)
     return {
         **case._asdict(),
         "seed": seed,
         "score": f"{metrics['test_' + TASKS[family_of(case.arch).task].headline.name]:.4f}",
         "epochs": metrics["epochs"],
-        "seconds": f"{time.monotonic() - started:.0f}",
-        "cpu_seconds": f"{after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.0f}",
+        "seconds": f"{metrics['wall_seconds']:.0f}",
+        "cpu_seconds": f"{metrics['cpu_seconds']:.0f}",
     }
-
-
-def read_table() -> list[dict[str, Any]]:
-    """The rows of the table, values as text."""
-    if not TABLE.exists():
-        return []
-    with TABLE.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def append(row: dict[str, Any]) -> None:
-    """Write a row at the end of the table."""
-    new = not TABLE.exists()
-    with TABLE.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def describe(arch: str) -> str:
@@ -141,11 +111,11 @@ def main() -> None:
     cases = [case for case in CASES if case.arch in arguments.archs or arguments.archs == ["all"]]
     for seed in range(arguments.seeds):
         for case in cases:
-            done = {(row["arch"], row["dataset"], float(row["width"]), int(row["seed"])) for row in read_table()}
+            done = {(row["arch"], row["dataset"], float(row["width"]), int(row["seed"])) for row in read_rows(TABLE)}
             if (*case, seed) not in done:
                 with tempfile.TemporaryDirectory() as folder:
-                    append(train(case, seed, Path(folder) / "run"))
-    write_page(read_table())
+                    append_row(TABLE, measure(case, seed, Path(folder) / "run"))
+    write_page(read_rows(TABLE))
 
 
 if __name__ == "__main__":
