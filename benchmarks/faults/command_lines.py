@@ -204,7 +204,7 @@ def _others() -> Iterator[BadLine]:
     yield BadLine("tfcnn.train", ("--image-size", "16384", "--batch-size", "1024"), "memory")
     yield BadLine("tuning.search", ("--image-size", "100000"), "--image-size")
     yield BadLine("pipelines.show", ("--image-size", "100000", "--stats"), "--image-size")
-    yield BadLine("tfcnn.train", ("--arch", "unet", "--dataset", "shapes", "--arch-args", "levels=30"), "memory")
+    yield BadLine("tfcnn.train", ("--arch", "unet", "--dataset", "shapes", "--arch-args", "levels=30"), "at most 8")
     yield BadLine("tfcnn.train", ("--width", "16", "--phi", "10"), "memory")
 
 
