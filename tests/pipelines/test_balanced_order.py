@@ -95,4 +95,4 @@ def test_copies_in_an_epoch_are_augmented_differently(imbalanced):
 
 def test_an_order_of_another_task_is_refused():
     with pytest.raises(pipelines.BadData, match="--class-sampling balanced is for classification"):
-        pipelines.load("shapes", task="segmentation", class_sampling="balanced")
+        pipelines.load("digits", task="reconstruction", class_sampling="balanced")

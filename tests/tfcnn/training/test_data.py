@@ -94,6 +94,7 @@ def test_mean_and_std_of_the_command_line_decide(tmp_path):
     assert (mean, std, source) == ((0.1, 0.1, 0.1), (0.2, 0.3, 0.4), "--mean and --std")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_standardisation_without_the_file_of_weights(finished_run):
     facts = finished_run.read_config()
     config = Config(**facts["config"] | {"resume": True, "out": str(finished_run.path), "weights": "gone.safetensors"})
