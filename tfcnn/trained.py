@@ -79,7 +79,7 @@ class Trained:
         Returns:
             By task: probabilities float32 (batch, classes), or (batch, height, width, classes) of a segmentation; of a
             reconstruction, examples (batch, *image_shape) in the range of the training data; of a detection, float32
-            (batch, n, 6), rows of x1, y1, x2, y2 in pixels at the network's size, score and class, the best first and
+            (batch, 100, 6), rows of x1, y1, x2, y2 in pixels at the network's size, score and class, the best first and
             -1 where an image has no more.
 
         Raises:
@@ -107,14 +107,7 @@ class Trained:
 
     def _answer(self, inputs: np.ndarray) -> np.ndarray:
         """The outputs for one batch of standardised inputs."""
-        import keras
-        import numpy as np
-
-        results = results_of(self.task)
-        if results.examine is not None:
-            return results.examine(self.model, inputs, self.facts)
-        outputs = np.asarray(keras.ops.convert_to_numpy(self.model(inputs, training=False)), np.float32)
-        return results.answer(outputs, self.facts)
+        return results_of(self.task).answer(self.model, inputs, self.facts)
 
 
 def _paths(examples: Any) -> list[str] | None:

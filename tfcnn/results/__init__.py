@@ -125,8 +125,8 @@ class Results(NamedTuple):
         describe: (scores) -> the text that `tfcnn.evaluate` prints.
         pictures: by the beginning of a file's name, as "confusion": (evaluation, path, title) draws a PNG. Training
             draws "sheet" of the test split, where there is one.
-        answer: (outputs float32 (batch, ...), facts) -> what `tfcnn.load(RUN).predict` returns.
-        examine: (model, standardised inputs, facts) -> the same, of a network that takes more than the inputs.
+        answer: (model, standardised inputs, facts) -> what `tfcnn.load(RUN).predict` returns; its shape but for the
+            batch is the same for all inputs of a run.
         flags: the fields of `Options` that `predict` heeds.
         predict: (network, paths, options) -> the lines that `tfcnn.predict` prints, one for each file.
         serve: (model, facts) -> what the exported endpoints return.
@@ -135,11 +135,10 @@ class Results(NamedTuple):
     evaluate: Callable[[keras.Model, Data, str, Classes], Scores]
     describe: Callable[[Scores], str]
     pictures: Mapping[str, Callable[[Evaluation, Path, str], None]]
-    answer: Callable[[np.ndarray, Facts], np.ndarray]
+    answer: Callable[[keras.Model, np.ndarray, Facts], np.ndarray]
     flags: tuple[str, ...]
     predict: Callable[[Network, Sequence[str], Options], Iterator[str]]
     serve: Callable[[keras.Model, Facts], Served | ServedRegions]
-    examine: Callable[[keras.Model, np.ndarray, Facts], np.ndarray] | None = None
 
 
 def results_of(task: str) -> Results:

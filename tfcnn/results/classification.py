@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tfcnn.class_scores import class_scores, confusion_text, scores_text
 from tfcnn.errors import quote_names
 from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
+from tfcnn.results.outputs import probabilities_of
 from tfcnn.results.ranking import Ranked, fetch_examples, rank
 
 if TYPE_CHECKING:
@@ -136,13 +137,6 @@ def draw_ranked(evaluation: Evaluation, path: Path, title: str) -> None:
     sheet.draw_sheet(rows, path, title=title, note=note)
 
 
-def answer(outputs: np.ndarray, facts: Facts) -> np.ndarray:
-    """Probabilities float32 (batch, classes)."""
-    from keras import ops
-
-    return ops.convert_to_numpy(ops.softmax(outputs))
-
-
 def best_classes(probabilities: np.ndarray, names: Sequence[str], top: int) -> list[tuple[str, float]]:
     """The `top` most probable classes of one example, the first the best, with their probabilities."""
     best = probabilities.argsort()[::-1][:top]
@@ -177,7 +171,7 @@ RESULTS = Results(
     evaluate=evaluate,
     describe=describe,
     pictures={"confusion": draw_confusion, "ranked": draw_ranked},
-    answer=answer,
+    answer=probabilities_of,
     flags=("top",),
     predict=predict,
     serve=serve,

@@ -168,16 +168,11 @@ def labelled_truth(truth: Mapping[str, np.ndarray], names: Sequence[str]) -> lis
     return [Labelled(box, names[label], int(label)) for box, label in zip(truth["boxes"], truth["labels"], strict=True)]
 
 
-def answer(outputs: np.ndarray, facts: Facts) -> np.ndarray:
-    """`examine` answers in its place."""
-    raise NotImplementedError
-
-
-def examine(model: keras.Model, inputs: np.ndarray, facts: Facts) -> np.ndarray:
-    """The detections in standardised images, float32 (batch, n, 6): see `tfcnn.trained.Trained.predict`."""
+def answer(model: keras.Model, inputs: np.ndarray, facts: Facts) -> np.ndarray:
+    """The detections in standardised images, float32 (batch, 100, 6): see `tfcnn.trained.Trained.predict`."""
     import numpy as np
 
-    from tfcnn.detection.detector import detect_all
+    from tfcnn.detection.detector import MOST, detect_all
     from tfcnn.detection.examples import Example, pad
     from tfcnn.detection.pixels import to_pixels
     from tfcnn.detection.proposals import selective_search
@@ -188,7 +183,7 @@ def examine(model: keras.Model, inputs: np.ndarray, facts: Facts) -> np.ndarray:
     for row in detect_all(model, examples):
         columns = [row["boxes"], row["scores"][:, None], row["labels"][:, None]]
         rows.append(np.concatenate(columns, axis=1).astype(np.float32))
-    return pad(rows)
+    return pad(rows, MOST)
 
 
 def predict(network: Network, paths: Sequence[str], options: Options) -> Iterator[str]:
@@ -287,5 +282,4 @@ RESULTS = Results(
     flags=("out",),
     predict=predict,
     serve=serve,
-    examine=examine,
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
 from tfcnn.results.folder import name_outputs, write_table, writing_predictions
+from tfcnn.results.outputs import outputs_of
 from tfcnn.results.ranking import Ranked, fetch_examples, rank
 from tfcnn.tasks import TASKS
 
@@ -120,12 +121,12 @@ def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
     sheet.draw_sheet(rows, path, title=title, note=note)
 
 
-def answer(outputs: np.ndarray, facts: Facts) -> np.ndarray:
+def answer(model: keras.Model, inputs: np.ndarray, facts: Facts) -> np.ndarray:
     """Examples float32 (batch, *image_shape) in the range of the training data."""
     import numpy as np
 
     low, high = facts["value_range"]
-    shares = _shares(outputs, facts["mean"], facts["std"])
+    shares = _shares(outputs_of(model, inputs), facts["mean"], facts["std"])
     return np.clip(shares * (high - low) + low, low, high).astype(np.float32)
 
 

@@ -16,6 +16,7 @@ from tfcnn.errors import quote_names
 from tfcnn.map_places import match_map
 from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
 from tfcnn.results.masks import predict_masks
+from tfcnn.results.outputs import probabilities_of
 from tfcnn.results.ranking import Ranked, fetch_examples, rank
 from tfcnn.results.resampling import places_of
 from tfcnn.tables import as_text
@@ -222,13 +223,6 @@ def _draw_error(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) ->
     return result
 
 
-def answer(outputs: np.ndarray, facts: Facts) -> np.ndarray:
-    """Probabilities float32 (batch, height, width, classes), at the size of the network's map."""
-    from keras import ops
-
-    return ops.convert_to_numpy(ops.softmax(outputs))
-
-
 def serve(model: keras.Model, facts: Facts) -> Served:
     """What the endpoints return.
 
@@ -275,7 +269,7 @@ RESULTS = Results(
     evaluate=evaluate,
     describe=describe,
     pictures={"confusion": draw_confusion, "sheet": draw_sheet},
-    answer=answer,
+    answer=probabilities_of,
     flags=("out", "inference"),
     predict=predict,
     serve=serve,

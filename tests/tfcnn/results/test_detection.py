@@ -96,6 +96,16 @@ def test_predict_writes_pictures_and_cocos_results(trained, image, tmp_path):
 
 
 @pytest.mark.slow
+def test_images_of_several_batches_have_rows_of_one_length(trained, image):
+    """An empty image and one of two squares, whose detections differ in number, 33 images in all."""
+    pixels, _ = image
+    images = [np.full_like(pixels, 90)] * 32 + [pixels]
+    rows = trained.predict(images)
+    assert rows.shape == (33, 100, 6)
+    np.testing.assert_allclose(rows[32:], trained.predict([pixels]), atol=1e-4)
+
+
+@pytest.mark.slow
 def test_the_saved_model_detects_what_the_run_detects(run, trained, image):
     """For an image of another aspect, its regions in its own pixels."""
     pixels, _ = image
