@@ -12,7 +12,7 @@ train: .venv/installed
 	$(BIN)/python -m tfcnn.train --arch $(ARCH) $(ARGS)
 
 test: .venv/installed-dev  # everything but what needs PyTorch
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not torch"
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not torch"
 
 quick: .venv/installed-dev  # what neither trains nor starts a process
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not torch"

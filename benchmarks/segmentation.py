@@ -50,7 +50,10 @@ class Variant(NamedTuple):
 
 QUESTIONS = {
     "levels": tuple(Variant(f"{levels} levels", (f"{UNET} levels={levels}",)) for levels in (3, 4, 5)),
-    "up": tuple(Variant(way, (f"{UNET} levels=4 decoder={way}",)) for way in ("transposed", "upsampling", "unpooling")),
+    "up": (
+        Variant("transposed", (f"{UNET} levels=4",)),
+        *(Variant(way, (f"{UNET} levels=4 decoder={way}",)) for way in ("upsampling", "unpooling")),
+    ),
     "stride": (
         Variant("32, by poolings (fcn32s)", (f"--arch fcn32s {FCN}",)),
         Variant("8, by dilation (dilated_vgg16)", (f"--arch dilated_vgg16 {VGG}",)),
@@ -63,7 +66,10 @@ QUESTIONS = {
             (7, 4, 4),
         ),
     ),
-    "loss": tuple(Variant(loss, (f"{UNET} levels=4 --loss {loss}",)) for loss in ("cross_entropy", "dice", "dice_ce")),
+    "loss": (
+        *(Variant(loss, (f"{UNET} levels=4 --loss {loss}",)) for loss in ("cross_entropy", "dice")),
+        Variant("dice_ce", (f"{UNET} levels=4",)),
+    ),
 }
 
 
@@ -88,6 +94,17 @@ def measure(question: str, variant: Variant, seed: int, folder: Path) -> dict[st
         "macs": facts["cost"]["macs"],
         "cpu_seconds": f"{sum(result['cpu_seconds'] for result in results):.0f}",
     }
+
+
+def measured_before(variant: Variant, seed: int) -> dict[str, str] | None:
+    """The row of the same runs, which another question may have asked for."""
+    rows = {(row["question"], row["variant"], int(row["seed"])): row for row in read_rows(TABLE)}
+    for question, variants in QUESTIONS.items():
+        for other in variants:
+            row = rows.get((question, other.name, seed))
+            if row and (other.runs, other.epochs) == (variant.runs, variant.epochs):
+                return row
+    return None
 
 
 def summarise(question: str, rows: list[dict[str, str]]) -> list[list[str]]:
@@ -144,8 +161,10 @@ def main() -> None:
             for variant in QUESTIONS[question]:
                 done = {(row["question"], row["variant"], int(row["seed"])) for row in read_rows(TABLE)}
                 if (question, variant.name, seed) not in done:
+                    before = measured_before(variant, seed)
                     with tempfile.TemporaryDirectory() as folder:
-                        append_row(TABLE, measure(question, variant, seed, Path(folder)))
+                        row = before or measure(question, variant, seed, Path(folder))
+                    append_row(TABLE, row | {"question": question, "variant": variant.name})
     write_page(read_rows(TABLE))
 
 

@@ -12,7 +12,10 @@ import tempfile
 
 import pytest
 
-os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="tfcnn-test-data-")
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if not IS_WORKER:  # the workers inherit the folder: each data set is prepared once
+    os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="tfcnn-test-data-")
+DATA_DIR = os.environ["TFDS_DATA_DIR"]
 
 from tfcnn.cli.startup import import_tensorflow
 
@@ -28,6 +31,11 @@ def pytest_collection_modifyitems(config, items):
     if importlib.util.find_spec("torch") is None:
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("torch")])
         items[:] = [item for item in items if not item.get_closest_marker("torch")]
+
+
+def pytest_unconfigure(config):
+    if not IS_WORKER:
+        shutil.rmtree(DATA_DIR, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -147,7 +147,7 @@ def test_minimum_size(arch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", tfcnn.list_archs())
+@pytest.mark.parametrize("arch", KINDS)
 def test_depth_and_width_scale_every_network(arch):
     form = {"form": "same"} if arch == "unet3d" else {}  # or the depth decides
     shallow = cost_of(arch, depth=0.3, **form)
@@ -163,9 +163,8 @@ def test_depth_and_width_scale_every_network(arch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", registry.FAMILIES, ids=lambda family: family.module)
-@pytest.mark.parametrize("size", [(33, 45, 1), (64, 48, 4)])
-def test_any_size_and_channels_and_a_round_trip(family, size, tmp_path):
-    shape = shape_of(family.names[0], *size)
+def test_any_size_and_channels_and_a_round_trip(family, tmp_path):
+    shape = shape_of(family.names[0], 33, 45, 4)
     model = tfcnn.build(family.names[0], shape, 3, **SMALLER[family.module])
     images = inputs_of(model, shape)
     logits = np.asarray(model(images))
@@ -181,10 +180,9 @@ def test_any_size_and_channels_and_a_round_trip(family, size, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", registry.FAMILIES, ids=lambda family: family.module)
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_one_training_step_changes_every_trainable_weight(family, policy):
+def test_one_training_step_changes_every_trainable_weight(family):
     before_policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
+    keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         shape = shape_of(family.names[0], 32, 32, 1)
         model = tfcnn.build(family.names[0], shape, 4, **SMALLER[family.module])
@@ -211,11 +209,11 @@ def test_one_training_step_changes_every_trainable_weight(family, policy):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", registry.FAMILIES, ids=lambda family: family.module)
-def test_a_saved_model_of_every_family_gives_the_same_logits(family, tmp_path):
-    arch = family.names[-1]
+@pytest.mark.parametrize("arch", ["alexnet_2012", "mobilenet_v3_small", "segnet", "unet3d", "rcnn", "fast_rcnn"])
+def test_a_saved_model_gives_the_same_logits(arch, tmp_path):
+    """Of networks with layers of ours, and of one with a gate. No family has an operation that these lack."""
     shape = shape_of(arch, 32, 32, 1)
-    model = tfcnn.build(arch, shape, 3, **SMALLER[family.module])
+    model = tfcnn.build(arch, shape, 3, **SMALLER[registry.family_of(arch).module])
     images = inputs_of(model, shape)
     model.export(tmp_path / "saved_model", verbose=False)
     loaded = tf.saved_model.load(str(tmp_path / "saved_model"))

@@ -192,6 +192,6 @@ def test_needs_no_tensorflow():
 @pytest.mark.usefixtures("no_export")
 def test_a_unet_learns_figures_by_the_default_recipe(tmp_path):
     """To call everything background has a mean IoU of 12 %, what three epochs of Config's defaults reach."""
-    flags = {"arch": "unet", "dataset": "shapes/easy", "image_size": 48, "width": 0.125, "epochs": 3}
+    flags = {"arch": "unet", "dataset": "shapes/easy", "image_size": 32, "width": 0.125, "epochs": 3}
     run = train.run(recipes.resolve(flags | {"out": str(tmp_path / "run")}))
     assert run.read_metrics()["test_mean_iou"] > 0.15
