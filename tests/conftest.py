@@ -12,14 +12,14 @@ import tempfile
 
 import pytest
 
-IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
-if not IS_WORKER:  # the workers inherit the folder: each data set is prepared once
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers inherit the folder: each data set is prepared once
     os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="tfcnn-test-data-")
-DATA_DIR = os.environ["TFDS_DATA_DIR"]
 
 from tfcnn.cli.startup import import_tensorflow
 
 import_tensorflow()
+
+DATA_DIR = os.environ["TFDS_DATA_DIR"]
 
 # Collections over the objects of TensorFlow's modules took a tenth of the tests' time.
 gc.freeze()
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_unconfigure(config):
-    if not IS_WORKER:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
         shutil.rmtree(DATA_DIR, ignore_errors=True)
 
 

@@ -1,4 +1,3 @@
-import dataclasses
 import hashlib
 import json
 import shutil
@@ -12,7 +11,6 @@ from PIL import Image
 
 import pipelines
 from pipelines.augmentation.policy import Augmentation, Policy
-from pipelines.sources import Stream
 from tests.pipelines.files import two_classes
 
 
@@ -328,34 +326,3 @@ def test_mean_and_deviation_are_of_examples_from_all_over_the_training_split(tmp
     data = pipelines.load(str(tmp_path / "halves.npz"))
     assert data.mean[0] == pytest.approx(0.5, abs=0.02)
     assert data.std[0] == pytest.approx(0.5, abs=0.02)
-
-
-def test_inputs_by_number_are_those_of_the_evaluation():
-    data = pipelines.load("digits", batch_size=32)
-    (images, _) = next(iter(data.evaluation("test")))
-    np.testing.assert_array_equal(data.inputs("test", tf.constant([5, 2, 5], tf.int64)), images.numpy()[[5, 2, 5]])
-
-
-def test_the_order_of_an_epoch_has_each_example_once():
-    data = pipelines.load("digits", batch_size=32, augmentation="none")
-    first, second = (data.order(tf.constant(epoch, tf.int64)).numpy() for epoch in (0, 1))
-    assert first.shape == (data.steps_per_epoch, 32)
-    assert len(set(first.ravel())) == first.size
-    assert (first != second).any()
-    (images, _) = next(iter(data.train(1)))
-    np.testing.assert_array_equal(data.inputs("train", tf.constant(first[0])), images)
-
-
-def test_inputs_of_files_by_number_are_those_of_the_evaluation(tmp_path):
-    rng = np.random.default_rng(0)
-    two_classes(tmp_path, lambda label, number: rng.integers(0, 256, (40, 50, 3), np.uint8))
-    data = pipelines.load(str(tmp_path), image_size=32, batch_size=4)
-    (images, _) = next(iter(data.evaluation("train")))
-    np.testing.assert_array_equal(data.inputs("train", tf.constant([3, 0], tf.int64)), images.numpy()[[3, 0]])
-
-
-def test_inputs_of_a_stream_are_refused():
-    data = pipelines.load("digits", batch_size=32)
-    streamed = dataclasses.replace(data, source=Stream({}, data.sizes, 1.0, 0))
-    with pytest.raises(pipelines.BadData, match=r"'digits' is read by number.*--data-memory"):
-        streamed.inputs("train", tf.constant([0], tf.int64))

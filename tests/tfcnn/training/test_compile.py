@@ -1,6 +1,5 @@
-"""Schedules, optimisers, penalties, precision, and the compiled model that they make."""
+"""Optimisers, penalties, losses, and the compiled model that they make."""
 
-import math
 import zipfile
 
 import keras
@@ -9,56 +8,10 @@ import pytest
 import tensorflow as tf
 
 import tfcnn
-from tfcnn import losses
 from tfcnn.config import OPTIMISERS, SCHEDULES, Config
 from tfcnn.errors import BadInput
-from tfcnn.training import fused_kernels, optimizers, penalties, schedules
+from tfcnn.training import optimizers, penalties, schedules
 from tfcnn.training.compile import check_drop_path, compile_model
-from tfcnn.training.precision import choose_dtype_policy, use_dtype_policy
-
-
-def test_schedule_is_a_linear_warm_up_and_a_cosine():
-    config = Config(epochs=10, warmup_epochs=2)
-    rates = schedules.build_schedule(config, 0.4, steps_per_epoch=5)
-    for step in range(51):
-        if step <= 10:
-            expected = 0.004 + (0.4 - 0.004) * step / 10
-        else:
-            expected = 0.4 * 0.5 * (1 + math.cos(math.pi * (step - 10) / 40))
-        assert float(rates(step)) == pytest.approx(expected, rel=1e-4, abs=1e-6)
-
-
-def test_schedule_without_warm_up():
-    rates = schedules.build_schedule(Config(epochs=4, warmup_epochs=0), 0.1, steps_per_epoch=5)
-    assert [float(rates(step)) for step in (0, 10, 20)] == pytest.approx([0.1, 0.05, 0.0], abs=1e-6)
-
-
-def test_schedule_that_is_warm_up_only():
-    rates = schedules.build_schedule(Config(epochs=1, warmup_epochs=1), 0.1, steps_per_epoch=5)
-    assert float(rates(4)) == pytest.approx(0.001 + 0.099 * 4 / 5)
-
-
-SHARES = [("step", (1, 0.1, 0.01)), ("constant", (1, 1, 1)), ("plateau", (1, 1, 1))]
-
-
-@pytest.mark.parametrize("warmup", [0, 2])
-@pytest.mark.parametrize(("sched", "share"), SHARES)
-def test_step_and_constant_schedules(sched, share, warmup):
-    """Twenty batches of warm-up or none, of 200; a tenth from batch 100, a hundredth from 150 on."""
-    rates = schedules.build_schedule(Config(epochs=20, warmup_epochs=warmup, sched=sched), 0.4, steps_per_epoch=10)
-    for step in range(200):
-        if step < 10 * warmup:
-            expected = 0.004 + 0.396 * step / (10 * warmup)
-        else:
-            expected = 0.4 * share[(step >= 100) + (step >= 150)]
-        assert float(rates(step)) == pytest.approx(expected, rel=1e-5), step
-
-
-def test_schedule_round_trip():
-    rates = schedules.build_schedule(Config(sched="step", grad_accum_steps=3), 0.4, 7)
-    again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(rates))
-    assert again.get_config() == rates.get_config()
-    assert [float(again(step)) for step in range(84)] == [float(rates(step)) for step in range(84)]
 
 
 def test_every_name_has_its_row():
@@ -344,104 +297,3 @@ def test_default_learning_rate_knows_the_family():
     assert peak("vgg11") == peak("vgg16_bn") < peak("lenet5") < peak("mobilenet") == peak("resnet50")
     assert peak("vgg11", lr=0.7) == 0.7
     assert peak("mobilenet", opt="sgd") > peak("mobilenet")
-
-
-@pytest.mark.parametrize(
-    ("capability", "expected"), [((9, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16"), ((6, 1), "float32")]
-)
-def test_automatic_precision_by_device(capability, expected, monkeypatch):
-    assert choose_dtype_policy(Config()) == "float32"  # on this machine, which has no GPU
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a device"])
-    details = {"compute_capability": capability}
-    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
-    assert choose_dtype_policy(Config()) == expected
-    assert choose_dtype_policy(Config(precision="float32")) == "float32"
-
-
-@pytest.mark.parametrize("features", [{"avx512_bf16"}, set()])
-@pytest.mark.parametrize("onednn", [True, False])
-def test_automatic_precision_on_cpus(features, onednn, monkeypatch):
-    """bfloat16 where CPU, TensorFlow and network all gain by it."""
-    monkeypatch.setattr(fused_kernels, "cpu_has", features.__contains__)
-    monkeypatch.setattr(fused_kernels, "onednn", lambda: onednn)
-    expected = "mixed_bfloat16" if features and onednn else "float32"
-    for arch in ("vgg11", "resnet50", "unet", "densenet121"):
-        assert choose_dtype_policy(Config(arch=arch)) == expected
-    for arch in ("mobilenet", "xception", "lenet5", "nin", "resnet20", "densenet40", "unet3d"):
-        assert choose_dtype_policy(Config(arch=arch)) == "float32"
-    assert choose_dtype_policy(Config(arch="vgg11", precision="float32")) == "float32"
-
-
-@pytest.mark.parametrize("feature", ["AuthenticAMD", "amx_bf16", "GenuineIntel"])
-def test_narrow_networks_compute_in_bfloat16_where_they_gain_by_it(feature, monkeypatch):
-    monkeypatch.setattr(fused_kernels, "cpu_has", {"avx512_bf16", feature}.__contains__)
-    monkeypatch.setattr(fused_kernels, "onednn", lambda: True)
-    expected = "float32" if feature == "GenuineIntel" else "mixed_bfloat16"
-    assert choose_dtype_policy(Config(arch="unet", width=0.5)) == expected
-
-
-def test_features_of_the_cpu_are_whole_words(tmp_path, monkeypatch):
-    fused_kernels.cpu_has.cache_clear()
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text("processor : 0\nflags : fpu avx512_bf16\nbugs : spectre_v1\n")
-    monkeypatch.setattr(fused_kernels, "Path", lambda name: cpuinfo)
-    assert [fused_kernels.cpu_has(name) for name in ("avx512_bf16", "avx512_bf", "fpu", "amx")] == [
-        True,
-        False,
-        True,
-        False,
-    ]
-    fused_kernels.cpu_has.cache_clear()
-
-
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_what_is_float32_in_mixed_precision(precision):
-    config = Config(arch="resnet20", precision=precision)
-    with use_dtype_policy(config):
-        model = tfcnn.build("resnet20", (32, 32, 3), 10, depth=0.34, width=0.25)
-    compile_model(model, config, steps_per_epoch=10)
-    assert model.output.dtype == "float32"
-    assert {variable.dtype for variable in model.variables if "float" in variable.dtype} == {"float32"}
-    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) is (precision == "mixed_float16")
-    for rows in losses.LOSSES.values():
-        assert {make(0.0).dtype for make in rows.values()} == {"float32"}
-
-
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_statistics_of_batch_norm_are_float32_in_mixed_precision(precision):
-    """Of values whose squares half precision cannot hold."""
-    with use_dtype_policy(Config(arch="resnet20", precision=precision)):
-        model = tfcnn.build("resnet20", (32, 32, 3), 10, depth=0.34, width=0.25)
-    layer = next(layer for layer in model.layers if "BatchNormalization" in type(layer).__name__)
-    assert layer.compute_dtype == precision.removeprefix("mixed_")
-    x = np.random.default_rng(0).normal(400, 8, (8, 16, 16, layer.input.shape[-1]))
-    x = tf.cast(x, layer.compute_dtype)
-    exact = tf.cast(x, "float64").numpy()
-    layer.momentum = 0.0
-    layer(x, training=True)
-    np.testing.assert_allclose(layer.moving_mean, exact.mean((0, 1, 2)), rtol=1e-5)
-    np.testing.assert_allclose(layer.moving_variance, exact.var((0, 1, 2)), rtol=1e-2)
-
-
-def test_the_loss_scale_is_dynamic():
-    config = Config(arch="lenet5", precision="mixed_float16")
-    with use_dtype_policy(config):
-        model = tfcnn.build("lenet5", (32, 32, 1), 10)
-    compile_model(model, config, steps_per_epoch=10)
-    optimizer = model.optimizer
-    gradients = [tf.zeros(v.shape) for v in model.trainable_variables]
-    optimizer.build(model.trainable_variables)
-    before = float(optimizer.dynamic_scale)
-    optimizer.step_counter.assign(optimizer.dynamic_growth_steps - 1)  # finite ones in a row
-    optimizer.apply(gradients)
-    assert float(optimizer.dynamic_scale) == 2 * before
-    optimizer.apply([gradients[0] + math.inf, *gradients[1:]])
-    assert float(optimizer.dynamic_scale) == before
-
-
-def test_the_dtype_policy_is_restored():
-    with use_dtype_policy(Config(precision="mixed_bfloat16")) as name:
-        assert keras.config.dtype_policy().name == name == "mixed_bfloat16"
-    with pytest.raises(ZeroDivisionError), use_dtype_policy(Config(precision="mixed_float16")):
-        1 / 0  # noqa: B018
-    assert keras.config.dtype_policy().name == "float32"

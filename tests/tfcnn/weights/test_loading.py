@@ -1,7 +1,6 @@
 """Weights of ours and of keras.applications in every kind of file."""
 
 import logging
-import urllib.error
 
 import h5py
 import keras
@@ -15,7 +14,6 @@ from tfcnn import factory, graph, train
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.models import registry
-from tfcnn.training.compile import compile_model, freeze
 from tfcnn.weights import expectations, keras_files, loading
 
 KERAS_CASES = [case for case in parity.CASES if case.library == "keras.applications"]
@@ -260,41 +258,6 @@ def test_a_missing_file_is_refused(tmp_path):
     assert_refused(str(tmp_path / "none.keras"), "no weights at .*none.keras")
 
 
-@pytest.mark.slow
-def test_imagenet_is_what_keras_downloads(tmp_path, monkeypatch):
-    reference = build_application(1000, input_shape=(224, 224, 3))
-    path = save(reference, tmp_path / "imagenet.h5")
-    requests = []
-    monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *args, **more: requests.append(args) or path)
-    model = tfcnn.build("mobilenet", (64, 64, 3), 1000, width=0.25, weights="imagenet")
-    assert "mobilenet_2_5_224" in requests[0][0]
-    same = tfcnn.build("mobilenet", (64, 64, 3), 1000, width=0.25, form="keras", stem="imagenet", weights=path)
-    for a, b in zip(model.get_weights(), same.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-@pytest.mark.slow
-def test_imagenet_without_a_connection(monkeypatch):
-    def fail(*args, **more):
-        raise urllib.error.URLError("no route")
-
-    monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", fail)
-    monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: "/nonexistent-or-empty")
-    with pytest.raises(BadInput, match=r"imagenet weights of mobilenet cannot be had: .*no route"):
-        tfcnn.build("mobilenet", (64, 64, 3), 10, weights="imagenet")
-
-
-def test_imagenet_of_a_network_that_keras_applications_lacks():
-    with pytest.raises(BadInput, match=r"applications has no resnet18, only vgg16, vgg19"):
-        tfcnn.build("resnet18", (64, 64, 3), 10, weights="imagenet")
-
-
-@pytest.mark.slow
-def test_imagenet_of_another_form():
-    with pytest.raises(BadInput, match="ResNet50 is resnet50 with form=keras, not torchvision"):
-        tfcnn.build("resnet50", (64, 64, 3), 10, weights="imagenet", form="torchvision")
-
-
 @pytest.mark.parametrize(
     ("arch", "library", "form"),
     [
@@ -328,36 +291,6 @@ def test_a_file_of_ours_says_nothing_of_the_stem(path):
 def test_the_form_of_a_missing_file():
     with pytest.raises(BadInput, match="no weights at"):
         factory.arguments("resnet50", weights="none.npz")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("what", "first_free"), [("none", "stage1"), ("2", "stage3"), ("backbone", "logits")])
-def test_freeze_keeps_weights_and_statistics(what, first_free):
-    model = build_network(depth=0.2)
-    frozen = freeze(model, "mobilenet", what)
-    order = graph.in_order(model)
-    compile_model(model, Config(smoothing=0.0, lr=0.1), steps_per_epoch=10)
-    model.run_eagerly = True
-    before = [layer.get_weights() for layer in order]
-    model.train_on_batch(IMAGES, np.eye(7)[:2])
-    changed = [
-        any((a != b).any() for a, b in zip(old, layer.get_weights(), strict=True))
-        for old, layer in zip(before, order, strict=True)
-    ]
-    assert changed == [False] * frozen + [True] * (len(order) - frozen)
-    free = keras.Model(model.inputs, model.get_layer(first_free).output)
-    assert len(graph.in_order(free)) > frozen
-    assert {"none": 0, "backbone": len(order) - 1}.get(what, frozen) == frozen
-
-
-def test_freeze_more_stages_than_there_are():
-    with pytest.raises(BadInput, match="mobilenet has 5 stages, got --freeze 6"):
-        freeze(build_network(), "mobilenet", "6")
-
-
-def test_freeze_all_is_refused():
-    with pytest.raises(BadInput, match="--freeze must be none, backbone or a number of stages, got 'all'"):
-        Config(freeze="all")
 
 
 @pytest.mark.slow
