@@ -9,17 +9,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers inherit the folder: each data set is prepared once
-    os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="tfcnn-test-data-")
+    os.environ["TFDS_DATA_DIR"] = os.path.join(tempfile.mkdtemp(prefix="tfcnn-tests-"), "data")
 
 from tfcnn.cli.startup import import_tensorflow
 
 import_tensorflow()
 
-DATA_DIR = os.environ["TFDS_DATA_DIR"]
+SHARED = Path(os.environ["TFDS_DATA_DIR"]).parent  # by the workers
 
 # Collections over the objects of TensorFlow's modules took a tenth of the tests' time.
 gc.freeze()
@@ -35,7 +36,7 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_unconfigure(config):
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        shutil.rmtree(DATA_DIR, ignore_errors=True)
+        shutil.rmtree(SHARED, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -93,15 +94,23 @@ def no_export(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory):
-    """A finished run, LeNet-5 on digits for eight epochs, that no test changes: `run_copy` is for those that write."""
+def finished_run():
+    """A finished run, LeNet-5 on digits for eight epochs, that no test changes: `run_copy` is for those that write.
+
+    One worker trains it for all.
+    """
+    from filelock import FileLock
+
     from tfcnn import train
     from tfcnn.config import Config
+    from tfcnn.run_directory import RunDirectory
 
-    path = tmp_path_factory.mktemp("finished") / "run"
-    run = train.run(Config(arch="lenet5", epochs=8, out=str(path)))
+    path = SHARED / "finished" / "run"
+    with FileLock(SHARED / "finished.lock"):
+        if not path.exists():
+            train.run(Config(arch="lenet5", epochs=8, out=str(path)))
     before = contents(path)
-    yield run
+    yield RunDirectory(path)
     assert contents(path) == before
 
 

@@ -66,7 +66,7 @@ def test_auxiliary_classifiers_train_what_lies_before_them():
     keras.utils.set_random_seed(0)
     model = tfcnn.build("googlenet", (32, 32, 1), 3, auxiliary=True, width=0.1, bn_momentum=0.5)
     losses = [keras.losses.SparseCategoricalCrossentropy(from_logits=True) for _ in range(3)]
-    model.compile(keras.optimizers.SGD(0.1), losses, loss_weights=[0, 0, 1])
+    model.compile(keras.optimizers.SGD(0.1), losses, loss_weights=[0, 0, 1], run_eagerly=True)
     images = np.random.default_rng(0).normal(size=(6, 32, 32, 1)).astype("float32")
     labels = np.arange(6) % 3
     weights = {name: model.get_layer(name).get_weights()[0] for name in ("logits", "auxiliary1", "auxiliary2")}
