@@ -16,7 +16,18 @@ import pytest
 import tensorflow as tf
 
 from tests.tfcnn.layers import layer_cases
-from tests.tfcnn.layers.layer_cases import CASES, arrays, build_layer, call, every_case, inputs_of, model_of, oracle
+from tests.tfcnn.layers.layer_cases import (
+    CASES,
+    COMPILED,
+    arrays,
+    build_layer,
+    call,
+    every_case,
+    every_compiled_case,
+    inputs_of,
+    model_of,
+    oracle,
+)
 from tfcnn import layers
 
 
@@ -142,7 +153,7 @@ def test_mixed_precision(case, policy):
 
 
 @pytest.mark.slow
-@every_case
+@every_compiled_case
 def test_compiles_under_xla(case):
     layer = build_layer(case)
     inputs = [tf.constant(x) for x in inputs_of(case, "float32")]
@@ -175,7 +186,7 @@ def test_unknown_batch_and_sizes(case):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
-@every_case
+@every_compiled_case
 def test_exports_to_litert_with_builtin_operators(case, tmp_path):
     model = model_of(case, build_layer(case))
     inputs = inputs_of(case, "float32")
@@ -197,12 +208,12 @@ def test_exports_to_litert_with_builtin_operators(case, tmp_path):
 
 @pytest.mark.slow
 def test_jax_gives_the_same_values():
-    """The values of all rows again, in one process on the JAX backend, each row compiled as one."""
+    """The values of the rows again, in one process on the JAX backend, each row compiled as one."""
     code = f"""
 import runpy, sys
 import jax, numpy as np
 names = runpy.run_path({layer_cases.__file__!r})
-for case in names["CASES"]:
+for case in names["COMPILED"]:
     layer = names["build_layer"](case)
     inputs = names["inputs_of"](case)
     forward = jax.jit(lambda inputs: names["call"](layer, inputs))
@@ -216,4 +227,4 @@ for case in names["CASES"]:
     environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": root, "XLA_FLAGS": quick}
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert process.returncode == 0, process.stderr
-    assert process.stdout.split("\n")[:-1] == [case.id for case in CASES]
+    assert process.stdout.split("\n")[:-1] == [case.id for case in COMPILED]
