@@ -66,7 +66,7 @@ def choose_augmentation(
     Sounds are shifted, played up to a quarter faster or slower and turned upside down. Volumes are mirrored and
     shifted.
     "rand": "light"; for images also RandAugment(2, 9) and random erasing with probability 0.1; for volumes mirrored
-    height, quarter turns in all planes and turns by up to 15 degrees.
+    height, turned by any angle in all planes and zoomed by up to a seventh.
 
     Args:
         policy: one of `NAMES`, a `Policy` or an `Augmentation`.
@@ -119,4 +119,4 @@ def _of_volumes(name: str, hflip: float) -> Augmentation:
     light = Augmentation(hflip=hflip, translate=0.09)
     if name == "light":
         return light
-    return dataclasses.replace(light, vflip=0.5, quarter_turns=True, degrees=15.0, translate=0.06)
+    return dataclasses.replace(light, vflip=0.5, quarter_turns=True, degrees=45.0, zoom=0.15, translate=0.06)

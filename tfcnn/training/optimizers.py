@@ -29,7 +29,7 @@ LEARNING_RATE_OF = {
     **dict.fromkeys(("unet", "unet3d", "fcn", "deconvnet", "dilated"), DENSE_PREDICTION),
     "segnet": {"adamw": 3e-3, "sgd": 0.03},
     "audio": {"adamw": 3e-3, "sgd": 0.03},
-    "voxnet": UNNORMALISED,
+    "voxnet": {"adamw": 2e-3, "sgd": 0.02},
     "rcnn": DETECTION,
     "fast_rcnn": DETECTION,
 }

@@ -64,7 +64,7 @@ def test_sounds_keep_their_direction_in_time(name):
 def test_volumes_are_turned_by_rand_alone():
     light, rand = (choose_augmentation(name, side=32, characters=False, axes=3) for name in ("light", "rand"))
     assert light == Augmentation(hflip=0.5, translate=0.09)
-    assert (rand.vflip, rand.quarter_turns, rand.degrees) == (0.5, True, 15.0)
+    assert (rand.vflip, rand.quarter_turns, rand.degrees) == (0.5, True, 45.0)
     assert choose_augmentation(Policy(hflip=0.0), side=32, characters=False, axes=3).hflip == 0
 
 
