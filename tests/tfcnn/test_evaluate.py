@@ -26,8 +26,8 @@ def test_the_numbers_are_those_of_scikit_learn(run_copy):
     assert result["examples"] == 180
 
 
-def test_the_command(run_copy, run_command):
-    process = run_command("tfcnn.evaluate", run_copy.path)
+def test_the_command(run_copy, call_command):
+    process = call_command("tfcnn.evaluate", run_copy.path)
     assert (process.returncode, process.stderr) == (0, "")
     accuracy = run_copy.read_metrics()["test_accuracy"]
     assert f"accuracy  {accuracy:.2%} of 360 test images" in process.stdout

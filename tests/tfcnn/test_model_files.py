@@ -33,7 +33,6 @@ def path(tmp_path):
     [
         "import tfcnn; tfcnn.load_model(sys.argv[1])",
         "import keras, tfcnn; keras.models.load_model(sys.argv[2])",
-        "import tfcnn.layers, keras; keras.models.load_model(sys.argv[2])",
     ],
 )
 def test_a_model_with_our_layers_loads_in_another_process(code, path, tmp_path):
