@@ -47,7 +47,7 @@ class Features(NamedTuple):
     values: np.ndarray  # float32 (n, features), what the classifier sees
     labels: np.ndarray  # int32 (n,): of true boxes; -1 of proposals
     ious: np.ndarray  # float32 (n, classes): the largest IoU with a box of each class
-    maps: np.ndarray  # float32 (m, positions), the map of the regions that the regression learns from
+    maps: np.ndarray  # float32 (m, positions), the last map of the regions that the regression learns from
     targets: np.ndarray  # float32 (m, 5): their class and displacements, as `region_targets`
 
 

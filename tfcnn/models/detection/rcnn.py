@@ -6,8 +6,7 @@ D), which computes its features (Figure 1; section 2.1). The network is fine-tun
 the boxes (appendix C): `tfcnn.training.rcnn` fits both, and they become the weights of the layers `logits` and `boxes`.
 
 The plain network is the paper's: AlexNet on 227 pixels with 16 of context. Differences from the paper: the backbone may
-be any classification network, and where its last map has fewer than 4x4 positions, the regression takes an earlier one;
-warping is a layer, so that the network takes the image and its regions.
+be any classification network; warping is a layer, so that the network takes the image and its regions.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from tfcnn.models import registry
 from tfcnn.models.heads import detect
 
 CONTEXT = 16 / 227  # of the side of a warped region, before and after it
-SMALLEST_MAP = 4  # positions a side of the map for the boxes, where the network has one: 2 are too coarse for them
-LARGEST_MAP = 6  # AlexNet's pool5
+LARGEST_MAP = 6  # positions a side of the map for the boxes: AlexNet's pool5
 
 
 def rcnn(
@@ -69,9 +67,8 @@ def _classifier_of_regions(
     if not isinstance(last, layers.Dense):
         raise ValueError(f"{backbone} ends in no dense layer, whose place the SVMs take: choose another backbone")
     present = {layer.name: layer for layer in network.layers}
-    stages = [present[name].output for name in registry.family_of(backbone).features if name in present]
-    fine = [maps for maps in stages if maps.shape[1] >= SMALLEST_MAP]
-    maps = fine[-1] if fine else stages[-1]
+    names = [name for name in registry.family_of(backbone).features if name in present]
+    maps = present[names[-1]].output
     while maps.shape[1] > LARGEST_MAP:
         maps = layers.MaxPooling2D(2)(maps)
     x = detect(last.input, num_classes, boxes=layers.Flatten(dtype="float32", name="map")(maps))
