@@ -11,7 +11,7 @@ COMMANDS = {
     "tfcnn.compare": "compare runs: the flags in which they differ, and their results",
     "tfcnn.predict": "classify, segment or reconstruct files with a run",
     "tfcnn.pretrained": "write a run of a network with ImageNet weights, without training",
-    "tfcnn.export": "write a run's SavedModel",
+    "tfcnn.export": "write a run's SavedModel, LiteRT and ONNX files",
     "tfcnn.arithmetic": "compute the sizes of a convolution, with the formula and a drawing",
     "tfcnn.describe": "list an architecture layer by layer, with its costs",
     "pipelines.show": "draw an augmented batch of a data set, count its classes",

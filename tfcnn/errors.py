@@ -19,6 +19,12 @@ class TrainingFailed(Exception):
     exit_code = 3
 
 
+class ExportFailed(Exception):
+    """An exported file does not run, or is too far from its network; what was at its place before is still there."""
+
+    exit_code = 3
+
+
 def choose(kind: str, value: str, allowed: Collection[str], *, flag: str = "--arch-args") -> str:
     """`value`, if it is one of `allowed`.
 

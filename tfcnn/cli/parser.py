@@ -1,8 +1,8 @@
 """The parser, the one-line errors and the exit codes of every command.
 
-Standard library only. Exit codes: 0 done, 2 bad input, 3 training failed, 130 / 143 interrupted. An exception with an
-`exit_code` is the user's to mend and becomes one line on stderr, and so do a full disk and an OSError that names a
-file; any other is a defect of this package and keeps its traceback.
+Standard library only. Exit codes: 0 done, 2 bad input, 3 training or export failed, 130 / 143 interrupted. An exception
+with an `exit_code` is the user's to mend and becomes one line on stderr, and so do a full disk and an OSError that
+names a file; any other is a defect of this package and keeps its traceback.
 """
 
 from __future__ import annotations

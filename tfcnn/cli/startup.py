@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 
 from pipelines import startup
 from tfcnn.cli.signals import raise_received
@@ -24,3 +27,23 @@ def import_tensorflow() -> None:
         )
     startup.import_tensorflow()
     raise_received()  # imports drop exceptions
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """A context without what is written to stderr, also by C++ code; an error that ends it brings the lines back."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        except Exception:
+            sys.stderr.flush()
+            log.seek(0)
+            os.write(stderr, log.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcnn.files import writing
 from tfcnn.results import Outputs, Served, ServedRegions, results_of
+from tfcnn.trained import in_float32
 
 if TYPE_CHECKING:
     import keras
@@ -41,7 +42,8 @@ def export_savedmodel(model: keras.Model, path: str | Path, facts: dict[str, Any
     """Write a SavedModel.
 
     Args:
-        model: from standardised examples to logits, or to standardised images.
+        model: from standardised examples to logits, or to standardised images; its layers compute in float32 there,
+            whatever they did in training.
         path: folder to write; one that exists is replaced when the new one is complete.
         facts: of the training data: task, image_shape, value_range, fit, mean, std, class_names; dtype and white_level
             where they are known.
@@ -51,6 +53,7 @@ def export_savedmodel(model: keras.Model, path: str | Path, facts: dict[str, Any
 
     from pipelines.inputs import lowest_value
 
+    model = in_float32(model)
     shape = tuple(facts["image_shape"])
     low, high = facts["value_range"]
     mean = tf.constant(facts["mean"], tf.float32)
@@ -106,9 +109,11 @@ def check_range(examples: tf.Tensor, low: float, high: float) -> tf.Tensor:
         return tf.identity(examples)
 
 
-def _raw_dtype(facts: dict[str, Any]) -> str:
-    """The type of the training examples; every floating-point type as float32."""
+def raw_dtype(facts: dict[str, Any]) -> str:
+    """The type of raw examples: of images that of the training data, with every kind of fraction as float32."""
     low, high = facts["value_range"]
+    if len(facts["image_shape"]) != 3:
+        return "float32"
     name = facts.get("dtype", "uint8" if (low, high) == (0, 255) else "float32")
     return "float32" if name.startswith(("float", "bfloat")) else name
 
@@ -162,7 +167,7 @@ def _add_image_endpoints(
             blank = tf.zeros((tf.size(files), height, width, channels))
             return served.files(run_on_pixels(blank, low, high), tf.ones((tf.size(files), 2), tf.int32))
 
-    images = tf.TensorSpec((None, None, None, channels), _raw_dtype(facts), "images")
+    images = tf.TensorSpec((None, None, None, channels), raw_dtype(facts), "images")
     readable = channels in (1, 3) and _names_its_white(low, high)
     archive.add_endpoint("serve", serve_images, [images])
     files = [tf.TensorSpec((None,), tf.string, "files")]
@@ -189,7 +194,7 @@ def _add_region_endpoints(
         return served.images(standardise(fitted, 0.0, high - low), regions, tf.shape(images)[1:3])
 
     regions = tf.TensorSpec((None, None, 4), tf.float32, "regions")
-    images = tf.TensorSpec((None, None, None, channels), _raw_dtype(facts), "images")
+    images = tf.TensorSpec((None, None, None, channels), raw_dtype(facts), "images")
     archive.add_endpoint("serve", serve_images, [images, regions])
     examples = tf.TensorSpec((None, height, width, channels), tf.float32, "examples")
     archive.add_endpoint("serve_ready", served.ready, [examples, regions])

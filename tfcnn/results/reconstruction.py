@@ -192,11 +192,12 @@ def _write_array(output: np.ndarray, path: Path) -> None:
 
 def serve(model: keras.Model, facts: Facts) -> Served:
     """All endpoints return the image (batch, *image_shape), in the range of the data."""
+    import numpy as np
     import tensorflow as tf
 
     low, high = facts["value_range"]
-    mean = tf.constant(facts["mean"], tf.float32)
-    std = tf.constant(facts["std"], tf.float32)
+    mean = np.asarray(facts["mean"], np.float32)
+    std = np.asarray(facts["std"], np.float32)
 
     def ready(outputs: tf.Tensor) -> Outputs:
         return {"image": tf.clip_by_value((outputs * std + mean) * (high - low) + low, low, high)}

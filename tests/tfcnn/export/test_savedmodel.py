@@ -91,12 +91,20 @@ def test_what_is_inside_is_what_the_pipeline_does(finished_run):
 
 
 def test_the_command(finished_run, tmp_path, call_command):
-    process = call_command(
-        "tfcnn.export.__main__", finished_run.path, "--format", "savedmodel", "--out", tmp_path / "again"
-    )
+    process = call_command("tfcnn.export.__main__", finished_run.path, "--out", tmp_path / "again")
     assert (process.returncode, process.stderr) == (0, "")
     assert process.stdout == f"SavedModel written to {tmp_path / 'again'}\n"
     assert (tmp_path / "again" / "saved_model.pb").exists()
+
+
+def test_a_version_for_tensorflow_serving(finished_run, tmp_path, call_command, no_export):
+    flags = ("--out", tmp_path / "scans", "--saved-model-version", "2")
+    process = call_command("tfcnn.export.__main__", finished_run.path, *flags)
+    assert process.stdout == f"SavedModel written to {tmp_path / 'scans' / '2'}\n"
+    (tmp_path / "scans" / "2").mkdir(parents=True)
+    process = call_command("tfcnn.export.__main__", finished_run.path, *flags)
+    assert process.returncode == 2
+    assert process.stderr == f"error: '{tmp_path}/scans/2' exists already; give another --saved-model-version\n"
 
 
 @pytest.mark.parametrize(

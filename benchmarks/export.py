@@ -1,0 +1,141 @@
+"""Every architecture as SavedModel, LiteRT and ONNX: `python -m benchmarks.export`, which writes docs/export.md.
+
+Small forms of random weights, on random images. For each format the largest difference of an answer from the
+network's, and the size of the file; for ONNX also the nodes, and the transposes among them before and after what the
+export does about them. A row whose network is in benchmarks/export.csv already is not measured again.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import tfcnn
+from benchmarks.training_runs import ROOT, append_row, read_rows
+from tfcnn.cli.startup import import_tensorflow, quiet_stderr
+from tfcnn.errors import ExportFailed
+from tfcnn.export.formats import FORMATS
+from tfcnn.models import registry
+from tfcnn.tables import as_markdown
+
+if TYPE_CHECKING:
+    import keras
+
+TABLE = Path(__file__).with_suffix(".csv")
+PAGE = ROOT / "docs" / "export.md"
+SMALL = json.loads((ROOT / "tests" / "tfcnn" / "models" / "small.json").read_text())
+SHAPES = {1: (1024, 1), 2: (64, 64, 3), 3: (16, 16, 16, 1)}
+CLASSES = 5
+HEAD = ("network", "SavedModel", "LiteRT", "ONNX", "LiteRT, KB", "ONNX, KB", "nodes", "transposes", "before")
+EXAMPLES = 4
+INTRODUCTION = """# Exported files
+
+    python -m tfcnn.export RUN --format savedmodel,litert,onnx [--quantize float16|dynamic|int8] --out DIR
+
+writes `saved_model/`, `model.tflite`, `model.onnx` and `export.json`, the report. Each file is reloaded (the SavedModel
+in a process without tfcnn, LiteRT with builtin operators only, ONNX after the full check of its graph) and compared
+with the network on up to 1,000 test examples. A file beyond its bound fails the command (exit 3) and leaves an earlier
+export as it was: outputs of float32 differ by at most 0.001 of their scale; a quantized file loses at most half a point
+of the task's metric, or one example. int8 measures the ranges of activations on 200 training examples.
+
+The SavedModel takes images of any size; LiteRT and ONNX take raw examples of the network's size and return what
+`serve_ready` returns, without names of classes ([signature.py](../tfcnn/export/signature.py)). Detectors have a
+SavedModel alone, and networks with unpooling no int8.
+
+## Every architecture
+
+Written by `python -m benchmarks.export` from benchmarks/export.csv: small forms with random weights, the largest
+difference of an answer to random images; nodes and transposes of the ONNX file, and the transposes before they were
+moved together.
+"""
+
+
+def small_form(arch: str) -> keras.Model:
+    """A small network with weights off their initial values."""
+    family = registry.family_of(arch)
+    arguments = SMALL[family.module]
+    model = tfcnn.build(arch, SHAPES[family.axes], CLASSES, **arguments)
+    rng = np.random.default_rng(0)
+    model.set_weights([weight + 0.02 * rng.normal(size=weight.shape) for weight in model.get_weights()])
+    return model
+
+
+def facts_of(arch: str) -> dict[str, Any]:
+    """Facts of data that the network could have been trained on."""
+    family = registry.family_of(arch)
+    shape = SHAPES[family.axes]
+    return {
+        "task": family.task,
+        "image_shape": shape,
+        "value_range": (0, 255) if family.axes == 2 else (0, 1),
+        "dtype": "uint8" if family.axes == 2 else "float32",
+        "mean": [0.5] * shape[-1],
+        "std": [0.25] * shape[-1],
+        "fit": "crop",
+        "class_names": [f"class {number}" for number in range(CLASSES)],
+    }
+
+
+def measure(arch: str) -> dict[str, Any]:
+    """The row of an architecture."""
+    from tfcnn.export import onnx
+    from tfcnn.export.examples import random_examples
+    from tfcnn.export.folder import answer_of, write_and_compare
+
+    facts = facts_of(arch)
+    row: dict[str, Any] = {"arch": arch}
+    model = small_form(arch)
+    examples = random_examples(facts, EXAMPLES)
+    expected = answer_of(model, facts)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for form in FORMATS:
+            try:
+                result = write_and_compare(model, facts, folder, form, "none", examples, None, expected)
+            except ExportFailed as error:
+                print(f"{arch}: {error}", flush=True)
+                row |= {form: "fails", f"{form}_bytes": ""}
+            else:
+                row |= {form: f"{result.difference:.0e}", f"{form}_bytes": result.bytes}
+        row |= {"nodes": "", "transposes": "", "transposes_before": ""}
+        if row["onnx"] != "fails":
+            graph = onnx.load(folder / FORMATS["onnx"].file)
+            with quiet_stderr():
+                before = onnx.count_transposes(onnx.convert(model, facts))
+            row |= {
+                "nodes": len(graph.graph.node),
+                "transposes": onnx.count_transposes(graph),
+                "transposes_before": before,
+            }
+    return row
+
+
+def cells_of(row: dict[str, str]) -> list[str]:
+    """A line of the page."""
+    sizes = [f"{int(row[f'{name}_bytes']) / 1e3:,.0f}" if row[f"{name}_bytes"] else "" for name in ("litert", "onnx")]
+    counts = [row[name] for name in ("nodes", "transposes", "transposes_before")]
+    return [row["arch"], *(row[name] for name in FORMATS), *sizes, *counts]
+
+
+def main() -> None:
+    import_tensorflow()
+    import keras
+
+    done = {row["arch"] for row in read_rows(TABLE)}
+    for arch in tfcnn.list_archs():
+        if arch in done or registry.family_of(arch).task == "detection":
+            continue
+        append_row(TABLE, measure(arch))
+        keras.backend.clear_session()
+        print(f"{arch}: done", flush=True)
+    rows = {row["arch"]: row for row in read_rows(TABLE)}
+    lines = [cells_of(rows[arch]) for arch in tfcnn.list_archs() if arch in rows]
+    PAGE.write_text(f"{INTRODUCTION}\n{as_markdown(HEAD, lines, words=[0])}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""Exported files against their network, on the same raw examples: difference, agreement, score, size, time.
+
+The bounds, in one place. A file of float32 computes the same in another order, so that its outputs differ by rounding:
+by at most 1e-3 of their scale (1e-7 to 4e-4 were measured). A quantized file is another network, which is bounded by
+what it is for: at most half a point of the task's headline metric is lost (half a decibel of PSNR), or one example
+where that is more. Where there are no examples with targets, at most one class in twenty changes, and an image by at
+most a twentieth of its range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from tfcnn.export.reloading import standardise
+from tfcnn.results import Classes, Outputs, results_of
+from tfcnn.tasks import TASKS
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+
+    from pipelines.dataset import Data
+    from tfcnn.export.serving_process import Milliseconds
+
+LARGEST_DIFFERENCE = 1e-3
+LARGEST_LOSS = {"reconstruction": 0.5}  # in decibels
+LARGEST_LOSS_OF_SHARES = 0.005
+LEAST_AGREEMENT = 0.95
+LARGEST_QUANTIZED_DIFFERENCE = 0.05
+MOST_EXAMPLES = 1000
+
+
+class Reloaded(Protocol):
+    """An exported file, ready to run."""
+
+    def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs of raw examples (batch, *image_shape), by name."""
+
+    def time(self, example: np.ndarray) -> Milliseconds:
+        """The times of one raw example (1, *image_shape)."""
+
+
+class Examples(NamedTuple):
+    """The examples of a comparison.
+
+    Attributes:
+        batches: standardised inputs with their targets.
+        classes: of the run and of the data; None: there are no targets.
+        words: what they are: "360 test examples".
+        size: their number.
+        data: whose mean and std standardise them; None: there are no targets.
+    """
+
+    batches: tf.data.Dataset
+    classes: Classes | None
+    words: str
+    size: int
+    data: Data | None = None
+
+
+class Row(NamedTuple):
+    """What a comparison finds for one file.
+
+    Attributes:
+        format: its name.
+        quantize: its quantization.
+        difference: the largest of an output, in units of the outputs' scale: 1 of probabilities, their range of images.
+        agreement: the share of equal classes; None of a reconstruction.
+        score: the task's headline metric; None without targets.
+        reference: that of the network.
+        bytes: of the file.
+        wall_ms: the median of the time of one example, on one thread.
+        cpu_ms: the mean time of the processor.
+        problem: why the file is not good; "" if it is.
+    """
+
+    format: str
+    quantize: str
+    difference: float
+    agreement: float | None
+    score: float | None
+    reference: float | None
+    bytes: int
+    wall_ms: float
+    cpu_ms: float
+    problem: str
+
+
+class Followed:
+    """Stands for a network where scores are computed, calls an exported file, and notes how far the answers differ.
+
+    Args:
+        run: the file: raw examples -> outputs by name.
+        expected: the network: raw examples -> outputs by name.
+        facts: of the training data.
+    """
+
+    def __init__(
+        self, run: Callable[[np.ndarray], Outputs], expected: Callable[[np.ndarray], Outputs], facts: dict[str, Any]
+    ) -> None:
+        self.difference = 0.0
+        self.equal = 0
+        self.classes = 0
+        self._run = run
+        self._expected = expected
+        self._facts = facts
+
+    def predict_on_batch(self, inputs: Any) -> np.ndarray:
+        """What the network would say of standardised inputs, from the file's answer to the raw examples."""
+        import numpy as np
+
+        raw = raw_examples(np.asarray(inputs), self._facts)
+        outputs = self._run(raw)
+        expected = self._expected(raw)
+        low, high = self._facts["value_range"] if "image" in expected else (0, 1)
+        for name in {"probabilities", "image"} & set(expected):
+            difference = np.abs(np.asarray(outputs[name], np.float64) - np.asarray(expected[name])) / (high - low)
+            self.difference = max(self.difference, float(difference.max()) if np.isfinite(difference).all() else np.inf)
+        if "class" in expected:
+            self.equal += int((np.asarray(outputs["class"]) == np.asarray(expected["class"])).sum())
+            self.classes += np.asarray(expected["class"]).size
+        if "image" in expected:
+            return standardise(np.asarray(outputs["image"]), self._facts)
+        return np.log(np.maximum(np.asarray(outputs["probabilities"], np.float64), 1e-30))
+
+
+def raw_examples(inputs: np.ndarray, facts: dict[str, Any]) -> np.ndarray:
+    """Standardised inputs as raw examples in the type of the training data; whole numbers are rounded."""
+    import numpy as np
+
+    from tfcnn.export.savedmodel import raw_dtype
+
+    low, high = facts["value_range"]
+    shares = inputs.astype(np.float64) * np.asarray(facts["std"]) + np.asarray(facts["mean"])
+    values = np.clip(shares * (high - low) + low, -high if low == 0 and inputs.ndim == 3 else low, high)
+    dtype = np.dtype(raw_dtype(facts))
+    return (values if dtype.kind == "f" else np.rint(values)).astype(dtype)
+
+
+def compare(
+    name: str,
+    quantize: str,
+    path: Path,
+    reloaded: Reloaded,
+    expected: Callable[[np.ndarray], Outputs],
+    facts: dict[str, Any],
+    examples: Examples,
+) -> Row:
+    """Compare a file with its network.
+
+    Args:
+        name: of the format.
+        quantize: its quantization.
+        path: of the file, or folder.
+        reloaded: the file, ready to run.
+        expected: the network: raw examples -> outputs by name.
+        facts: of the training data.
+        examples: to compare on.
+    """
+    file = Followed(reloaded.run, expected, facts)
+    network = Followed(expected, expected, facts)
+    score = score_of(file, facts, examples)
+    reference = score_of(network, facts, examples)
+    (first, _), *_ = examples.batches.take(1)
+    times = reloaded.time(raw_examples(first.numpy()[:1], facts))
+    row = Row(
+        name,
+        quantize,
+        file.difference,
+        file.equal / file.classes if file.classes else None,
+        score,
+        reference,
+        size_of(path),
+        times.wall,
+        times.cpu,
+        "",
+    )
+    return row._replace(problem=problem_of(row, facts["task"], examples.size))
+
+
+def score_of(network: Followed, facts: dict[str, Any], examples: Examples) -> float | None:
+    """The headline metric of the task; None without targets, whose examples are run nevertheless."""
+    task = facts["task"]
+    if examples.classes is None:
+        for inputs, _ in examples.batches:
+            network.predict_on_batch(inputs)
+        return None
+    data: Any = _Split(examples)
+    model: Any = network
+    scores = results_of(task).evaluate(model, data, "test", examples.classes)
+    return float(scores[TASKS[task].headline.name])
+
+
+class _Split:
+    """The examples as an evaluation reads them from a `Data`."""
+
+    def __init__(self, examples: Examples) -> None:
+        assert examples.data is not None
+        self.mean = examples.data.mean
+        self.std = examples.data.std
+        self._batches = examples.batches
+
+    def evaluation(self, split: str) -> tf.data.Dataset:
+        return self._batches
+
+
+def problem_of(row: Row, task: str, count: int) -> str:
+    """Why a file is beyond its bound, "" if it is not.
+
+    >>> row = Row("onnx", "none", 2e-3, 1.0, 0.9, 0.9, 100, 1.0, 1.0, "")
+    >>> problem_of(row, "classification", 360)
+    'its outputs differ by 0.002 of their scale, and 0.001 is allowed'
+    >>> problem_of(row._replace(quantize="int8", score=0.896), "classification", 360)
+    ''
+    >>> problem_of(row._replace(quantize="int8", score=0.88), "classification", 360)
+    'its accuracy is 88.00%, that of the network 90.00%, and a loss of 0.50% is allowed'
+    """
+    if row.quantize == "none":
+        return _difference_problem(row, LARGEST_DIFFERENCE)
+    if row.score is not None and row.reference is not None:
+        headline = TASKS[task].headline
+        allowed = LARGEST_LOSS.get(task, LARGEST_LOSS_OF_SHARES)
+        if task == "classification":
+            allowed = max(allowed, 1 / count)
+        if row.reference - row.score <= allowed + 1e-9:
+            return ""
+        score, reference, loss = (headline.form.format(value) for value in (row.score, row.reference, allowed))
+        return f"its {headline.label} is {score}, that of the network {reference}, and a loss of {loss} is allowed"
+    if row.agreement is None:
+        return _difference_problem(row, LARGEST_QUANTIZED_DIFFERENCE)
+    if row.agreement >= LEAST_AGREEMENT:
+        return ""
+    return f"{row.agreement:.1%} of its classes are those of the network, and {LEAST_AGREEMENT:.0%} are needed"
+
+
+def _difference_problem(row: Row, allowed: float) -> str:
+    if row.difference <= allowed:
+        return ""
+    return f"its outputs differ by {row.difference:.2g} of their scale, and {allowed:g} is allowed"
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file, or of the files in a folder."""
+    files: Iterator[Path] = path.rglob("*") if path.is_dir() else iter([path])
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -1,0 +1,101 @@
+"""A trained network as a file of LiteRT, for phones and small devices, with LiteRT's builtin operators only.
+
+`signature.py` says what goes in and comes out. The batch is 1; `resize_tensor_input` sets another. Quantizations:
+
+    none      float32
+    float16   weights of 16 bits, half the size; computes in float32
+    dynamic   weights of 8 bits, a quarter of the size; activations are rounded to 8 bits as they come
+    int8      weights and activations of 8 bits, their ranges measured on training images; uint8 goes in
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfcnn.cli.startup import quiet_stderr
+from tfcnn.export.rewriting import replace_layers, split_pooling
+from tfcnn.export.serving_process import Milliseconds, time_calls
+from tfcnn.export.signature import Signature, signature_of
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+ENDPOINT = "serve"
+
+
+def write(model: keras.Model, facts: dict[str, Any], path: Path, quantize: str, samples: np.ndarray | None) -> None:
+    """Write the file.
+
+    Args:
+        model: float32.
+        facts: of the training data.
+        path: of the file.
+        quantize: "none", "float16", "dynamic" or "int8".
+        samples: raw training examples (n, *image_shape), of which int8 takes the ranges of the activations.
+    """
+    import keras
+    import tensorflow as tf
+
+    model = replace_layers(model, split_pooling)
+    signature = signature_of(model, facts)
+    with tempfile.TemporaryDirectory() as folder, quiet_stderr(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")  # int8 measures with it
+        # From a concrete function TFLiteConverter writes a Keras 3 model without its weights, and says nothing.
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        archive.add_endpoint(ENDPOINT, signature.serve, [signature.spec()])
+        archive.write_out(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[ENDPOINT])
+        if quantize != "none":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if quantize == "int8":
+            assert samples is not None
+            converter.representative_dataset = lambda: _batches_of_one(signature, samples)
+        path.write_bytes(converter.convert())
+
+
+def _batches_of_one(signature: Signature, samples: np.ndarray) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    for sample in samples:
+        yield ENDPOINT, {signature.name: sample[None]}
+
+
+class LiteRTFile:
+    """A file of LiteRT, run by ai-edge-litert on one thread, without operators from outside.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        with quiet_stderr():
+            self._interpreter = Interpreter(
+                model_path=str(path), num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN
+            )
+            self._interpreter.allocate_tensors()
+            (name,) = self._interpreter.get_signature_list()
+            self._runner = self._interpreter.get_signature_runner(name)
+            (self._input,) = self._runner.get_input_details()
+
+    def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs of raw examples (batch, *image_shape), by name."""
+        return self._runner(**{self._input: examples})
+
+    def time(self, example: np.ndarray) -> Milliseconds:
+        """The times of one raw example (1, *image_shape)."""
+        return time_calls(lambda: self.run(example))
+
+
+@contextlib.contextmanager
+def reload(path: Path, model: keras.Model, facts: dict[str, Any]) -> Iterator[LiteRTFile]:
+    """The file, ready to run."""
+    yield LiteRTFile(path)
