@@ -17,7 +17,6 @@ import numpy as np
 import tfcnn
 from benchmarks.training_runs import ROOT, append_row, read_rows
 from tfcnn.cli.startup import import_tensorflow, quiet_stderr
-from tfcnn.errors import ExportFailed
 from tfcnn.export.formats import FORMATS
 from tfcnn.models import registry
 from tfcnn.tables import as_markdown
@@ -25,12 +24,15 @@ from tfcnn.tables import as_markdown
 if TYPE_CHECKING:
     import keras
 
+    from tfcnn.export.comparison import Reference
+
 TABLE = Path(__file__).with_suffix(".csv")
 PAGE = ROOT / "docs" / "export.md"
 SMALL = json.loads((ROOT / "tests" / "tfcnn" / "models" / "small.json").read_text())
 SHAPES = {1: (1024, 1), 2: (64, 64, 3), 3: (16, 16, 16, 1)}
 CLASSES = 5
 HEAD = ("network", "SavedModel", "LiteRT", "ONNX", "LiteRT, KB", "ONNX, KB", "nodes", "transposes", "before")
+CONVERTED = ("litert", "onnx")
 EXAMPLES = 4
 INTRODUCTION = """# Exported files
 
@@ -83,42 +85,54 @@ def facts_of(arch: str) -> dict[str, Any]:
 def measure(arch: str) -> dict[str, Any]:
     """The row of an architecture."""
     from tfcnn.export import onnx
+    from tfcnn.export.comparison import reference_of
     from tfcnn.export.examples import random_examples
     from tfcnn.export.folder import answer_of, write_and_compare
 
     facts = facts_of(arch)
-    row: dict[str, Any] = {"arch": arch}
     model = small_form(arch)
-    examples = random_examples(facts, EXAMPLES)
-    expected = answer_of(model, facts)
+    reference = reference_of(answer_of(model, facts), facts, random_examples(facts, EXAMPLES))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for form in FORMATS:
-            try:
-                result = write_and_compare(model, facts, folder, form, "none", examples, None, expected)
-            except ExportFailed as error:
-                print(f"{arch}: {error}", flush=True)
-                row |= {form: "fails", f"{form}_bytes": ""}
-            else:
-                row |= {form: f"{result.difference:.0e}", f"{form}_bytes": result.bytes}
-        row |= {"nodes": "", "transposes": "", "transposes_before": ""}
-        if row["onnx"] != "fails":
-            graph = onnx.load(folder / FORMATS["onnx"].file)
-            with quiet_stderr():
-                before = onnx.count_transposes(onnx.convert(model, facts))
-            row |= {
-                "nodes": len(graph.graph.node),
-                "transposes": onnx.count_transposes(graph),
-                "transposes_before": before,
-            }
-    return row
+        row: dict[str, Any] = {"arch": arch, "savedmodel": savedmodel_difference(model, folder, reference)}
+        for form in CONVERTED:
+            result = write_and_compare(model, folder, form, "none", None, reference)
+            row |= {form: f"{result.difference:.0e}", f"{form}_bytes": result.bytes}
+        graph = onnx.load(folder / FORMATS["onnx"].file)
+        with quiet_stderr():
+            before = onnx.count_transposes(onnx.convert(model, facts))
+    counts = {"nodes": len(graph.graph.node), "transposes": onnx.count_transposes(graph)}
+    return row | counts | {"transposes_before": before}
+
+
+def savedmodel_difference(model: keras.Model, folder: Path, reference: Reference) -> str:
+    """The largest difference of the answers of `serve_ready`, in this process, which saves the start of another."""
+    import tensorflow as tf
+
+    from tfcnn.export.comparison import Followed
+    from tfcnn.export.reloading import standardise
+    from tfcnn.export.savedmodel import export_savedmodel
+
+    facts = reference.facts
+    export_savedmodel(model, folder / FORMATS["savedmodel"].file, facts)
+    served = tf.saved_model.load(folder / FORMATS["savedmodel"].file)
+    file = Followed(lambda raw: served.serve_ready(standardise(raw, facts)), reference.answer, facts)
+    file.predict_on_batch(np.random.default_rng(0).normal(size=(EXAMPLES, *facts["image_shape"])))
+    return f"{file.difference:.0e}"
 
 
 def cells_of(row: dict[str, str]) -> list[str]:
     """A line of the page."""
-    sizes = [f"{int(row[f'{name}_bytes']) / 1e3:,.0f}" if row[f"{name}_bytes"] else "" for name in ("litert", "onnx")]
+    sizes = [f"{int(row[f'{name}_bytes']) / 1e3:,.0f}" for name in CONVERTED]
     counts = [row[name] for name in ("nodes", "transposes", "transposes_before")]
     return [row["arch"], *(row[name] for name in FORMATS), *sizes, *counts]
+
+
+def write_page() -> None:
+    """Write docs/export.md from the rows that there are, in the order of the registry."""
+    rows = {row["arch"]: row for row in read_rows(TABLE)}
+    lines = [cells_of(rows[arch]) for arch in tfcnn.list_archs() if arch in rows]
+    PAGE.write_text(f"{INTRODUCTION}\n{as_markdown(HEAD, lines, words=[0])}\n")
 
 
 def main() -> None:
@@ -126,15 +140,16 @@ def main() -> None:
     import keras
 
     done = {row["arch"] for row in read_rows(TABLE)}
-    for arch in tfcnn.list_archs():
-        if arch in done or registry.family_of(arch).task == "detection":
+    archs = [arch for arch in tfcnn.list_archs() if registry.family_of(arch).task != "detection"]
+    first = [family.names[0] for family in registry.FAMILIES]
+    for arch in sorted(archs, key=lambda arch: arch not in first):  # a network of each family before all others
+        if arch in done:
             continue
         append_row(TABLE, measure(arch))
+        write_page()
         keras.backend.clear_session()
         print(f"{arch}: done", flush=True)
-    rows = {row["arch"]: row for row in read_rows(TABLE)}
-    lines = [cells_of(rows[arch]) for arch in tfcnn.list_archs() if arch in rows]
-    PAGE.write_text(f"{INTRODUCTION}\n{as_markdown(HEAD, lines, words=[0])}\n")
+    write_page()
 
 
 if __name__ == "__main__":

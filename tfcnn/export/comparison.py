@@ -60,6 +60,22 @@ class Examples(NamedTuple):
     data: Data | None = None
 
 
+class Reference(NamedTuple):
+    """The network that files are compared with.
+
+    Attributes:
+        answer: raw examples -> outputs by name.
+        facts: of the training data.
+        examples: to compare on.
+        score: the task's headline metric of the network; None without targets.
+    """
+
+    answer: Callable[[np.ndarray], Outputs]
+    facts: dict[str, Any]
+    examples: Examples
+    score: float | None
+
+
 class Row(NamedTuple):
     """What a comparison finds for one file.
 
@@ -139,15 +155,7 @@ def raw_examples(inputs: np.ndarray, facts: dict[str, Any]) -> np.ndarray:
     return (values if dtype.kind == "f" else np.rint(values)).astype(dtype)
 
 
-def compare(
-    name: str,
-    quantize: str,
-    path: Path,
-    reloaded: Reloaded,
-    expected: Callable[[np.ndarray], Outputs],
-    facts: dict[str, Any],
-    examples: Examples,
-) -> Row:
+def compare(name: str, quantize: str, path: Path, reloaded: Reloaded, reference: Reference) -> Row:
     """Compare a file with its network.
 
     Args:
@@ -155,15 +163,12 @@ def compare(
         quantize: its quantization.
         path: of the file, or folder.
         reloaded: the file, ready to run.
-        expected: the network: raw examples -> outputs by name.
-        facts: of the training data.
-        examples: to compare on.
+        reference: the network, and the examples.
     """
-    file = Followed(reloaded.run, expected, facts)
-    network = Followed(expected, expected, facts)
-    score = score_of(file, facts, examples)
-    reference = score_of(network, facts, examples)
-    (first, _), *_ = examples.batches.take(1)
+    facts = reference.facts
+    file = Followed(reloaded.run, reference.answer, facts)
+    score = score_of(file, facts, reference.examples)
+    (first, _), *_ = reference.examples.batches.take(1)
     times = reloaded.time(raw_examples(first.numpy()[:1], facts))
     row = Row(
         name,
@@ -171,13 +176,25 @@ def compare(
         file.difference,
         file.equal / file.classes if file.classes else None,
         score,
-        reference,
+        reference.score,
         size_of(path),
         times.wall,
         times.cpu,
         "",
     )
-    return row._replace(problem=problem_of(row, facts["task"], examples.size))
+    return row._replace(problem=problem_of(row, facts["task"], reference.examples.size))
+
+
+def reference_of(answer: Callable[[np.ndarray], Outputs], facts: dict[str, Any], examples: Examples) -> Reference:
+    """A network with its score.
+
+    Args:
+        answer: raw examples -> outputs by name.
+        facts: of the training data.
+        examples: to compare on.
+    """
+    score = None if examples.classes is None else score_of(Followed(answer, answer, facts), facts, examples)
+    return Reference(answer, facts, examples, score)
 
 
 def score_of(network: Followed, facts: dict[str, Any], examples: Examples) -> float | None:

@@ -15,8 +15,10 @@ from tfcnn.export.comparison import (
     LARGEST_LOSS,
     LARGEST_LOSS_OF_SHARES,
     Examples,
+    Reference,
     Row,
     compare,
+    reference_of,
 )
 from tfcnn.export.formats import EXPORT, FORMATS, REPORT, quantization_of
 from tfcnn.export.signature import check_task, signature_of
@@ -61,12 +63,12 @@ def export_folder(
     """
     model = in_float32(model)
     check_network(model, facts, formats, quantize, samples)
-    expected = answer_of(model, facts)
+    reference = reference_of(answer_of(model, facts), facts, examples)
     rows: list[Row] = []
     with writing(path, replaces=EXPORT) as draft:
         draft.mkdir()
         for name in formats:
-            rows.append(write_and_compare(model, facts, draft, name, quantize, examples, samples, expected))
+            rows.append(write_and_compare(model, draft, name, quantize, samples, reference))
         bad = [row for row in rows if row.problem]
         if bad:
             print(describe(rows, facts["task"], examples))
@@ -92,30 +94,23 @@ def check_network(
 
 
 def write_and_compare(
-    model: keras.Model,
-    facts: dict[str, Any],
-    folder: Path,
-    name: str,
-    quantize: str,
-    examples: Examples,
-    samples: np.ndarray | None,
-    expected: Callable[[np.ndarray], Outputs],
+    model: keras.Model, folder: Path, name: str, quantize: str, samples: np.ndarray | None, reference: Reference
 ) -> Row:
     """Write one format into a folder, and compare it. Raises ExportFailed if it does not convert or run.
 
     Args:
-        model, facts, quantize, examples, samples: as for `export_folder`; the model is float32.
+        model, quantize, samples: as for `export_folder`; the model is float32.
         folder: that exists.
         name: of the format.
-        expected: the network: raw examples -> outputs by name.
+        reference: the network, and the examples.
     """
     module = importlib.import_module(FORMATS[name].module)
     path = folder / FORMATS[name].file
     quantization = quantization_of(name, quantize)
     try:
-        module.write(model, facts, path, quantization, samples)
-        with module.reload(path, model, facts) as reloaded:
-            return compare(name, quantization, path, reloaded, expected, facts, examples)
+        module.write(model, reference.facts, path, quantization, samples)
+        with module.reload(path, model, reference.facts) as reloaded:
+            return compare(name, quantization, path, reloaded, reference)
     except (BadInput, OSError, ExportFailed):
         raise
     except Exception as error:  # each converter and each runtime has many
