@@ -97,11 +97,12 @@ def test_the_command(finished_run, tmp_path, call_command):
     assert (tmp_path / "again" / "saved_model.pb").exists()
 
 
-def test_a_version_for_tensorflow_serving(finished_run, tmp_path, call_command, no_export):
+def test_a_version_for_tensorflow_serving(finished_run, tmp_path, call_command, monkeypatch):
+    writer = "tfcnn.export.__main__.export_savedmodel"
+    monkeypatch.setattr(writer, lambda model, path, facts: path.mkdir(parents=True))
     flags = ("--out", tmp_path / "scans", "--saved-model-version", "2")
     process = call_command("tfcnn.export.__main__", finished_run.path, *flags)
     assert process.stdout == f"SavedModel written to {tmp_path / 'scans' / '2'}\n"
-    (tmp_path / "scans" / "2").mkdir(parents=True)
     process = call_command("tfcnn.export.__main__", finished_run.path, *flags)
     assert process.returncode == 2
     assert process.stderr == f"error: '{tmp_path}/scans/2' exists already; give another --saved-model-version\n"
