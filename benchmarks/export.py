@@ -1,8 +1,8 @@
-"""Every architecture as SavedModel, LiteRT and ONNX: `python -m benchmarks.export`, which writes docs/export.md.
+"""Every architecture as LiteRT and ONNX: `python -m benchmarks.export`, which writes docs/export.md.
 
 Small forms of random weights, on random images. For each format the largest difference of an answer from the
-network's, and the size of the file; for ONNX also the nodes, and the transposes among them before and after what the
-export does about them. A row whose network is in benchmarks/export.csv already is not measured again.
+network's, and the size of the file; for ONNX also the nodes, and the transposes among them. A network that has a row in
+benchmarks/export.csv is not measured again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 import tfcnn
 from benchmarks.training_runs import ROOT, append_row, read_rows
-from tfcnn.cli.startup import import_tensorflow, quiet_stderr
+from tfcnn.cli.startup import import_tensorflow
 from tfcnn.export.formats import FORMATS
 from tfcnn.models import registry
 from tfcnn.tables import as_markdown
@@ -24,14 +24,12 @@ from tfcnn.tables import as_markdown
 if TYPE_CHECKING:
     import keras
 
-    from tfcnn.export.comparison import Reference
-
 TABLE = Path(__file__).with_suffix(".csv")
 PAGE = ROOT / "docs" / "export.md"
 SMALL = json.loads((ROOT / "tests" / "tfcnn" / "models" / "small.json").read_text())
 SHAPES = {1: (1024, 1), 2: (64, 64, 3), 3: (16, 16, 16, 1)}
 CLASSES = 5
-HEAD = ("network", "SavedModel", "LiteRT", "ONNX", "LiteRT, KB", "ONNX, KB", "nodes", "transposes", "before")
+HEAD = ("network", "LiteRT", "ONNX", "LiteRT, KB", "ONNX, KB", "nodes", "transposes")
 CONVERTED = ("litert", "onnx")
 EXAMPLES = 4
 INTRODUCTION = """# Exported files
@@ -51,8 +49,7 @@ SavedModel alone, and networks with unpooling no int8.
 ## Every architecture
 
 Written by `python -m benchmarks.export` from benchmarks/export.csv: small forms with random weights, the largest
-difference of an answer to random images; nodes and transposes of the ONNX file, and the transposes before they were
-moved together.
+difference of an answer to random images; nodes and transposes of the ONNX file.
 """
 
 
@@ -92,40 +89,20 @@ def measure(arch: str) -> dict[str, Any]:
     facts = facts_of(arch)
     model = small_form(arch)
     reference = reference_of(answer_of(model, facts), facts, random_examples(facts, EXAMPLES))
+    row: dict[str, Any] = {"arch": arch}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        row: dict[str, Any] = {"arch": arch, "savedmodel": savedmodel_difference(model, folder, reference)}
         for form in CONVERTED:
             result = write_and_compare(model, folder, form, "none", None, reference)
             row |= {form: f"{result.difference:.0e}", f"{form}_bytes": result.bytes}
         graph = onnx.load(folder / FORMATS["onnx"].file)
-        with quiet_stderr():
-            before = onnx.count_transposes(onnx.convert(model, facts))
-    counts = {"nodes": len(graph.graph.node), "transposes": onnx.count_transposes(graph)}
-    return row | counts | {"transposes_before": before}
-
-
-def savedmodel_difference(model: keras.Model, folder: Path, reference: Reference) -> str:
-    """The largest difference of the answers of `serve_ready`, in this process, which saves the start of another."""
-    import tensorflow as tf
-
-    from tfcnn.export.comparison import Followed
-    from tfcnn.export.reloading import standardise
-    from tfcnn.export.savedmodel import export_savedmodel
-
-    facts = reference.facts
-    export_savedmodel(model, folder / FORMATS["savedmodel"].file, facts)
-    served = tf.saved_model.load(folder / FORMATS["savedmodel"].file)
-    file = Followed(lambda raw: served.serve_ready(standardise(raw, facts)), reference.answer, facts)
-    file.predict_on_batch(np.random.default_rng(0).normal(size=(EXAMPLES, *facts["image_shape"])))
-    return f"{file.difference:.0e}"
+    return row | {"nodes": len(graph.graph.node), "transposes": onnx.count_transposes(graph)}
 
 
 def cells_of(row: dict[str, str]) -> list[str]:
     """A line of the page."""
     sizes = [f"{int(row[f'{name}_bytes']) / 1e3:,.0f}" for name in CONVERTED]
-    counts = [row[name] for name in ("nodes", "transposes", "transposes_before")]
-    return [row["arch"], *(row[name] for name in FORMATS), *sizes, *counts]
+    return [row["arch"], *(row[name] for name in CONVERTED), *sizes, row["nodes"], row["transposes"]]
 
 
 def write_page() -> None:

@@ -5,6 +5,7 @@ saved_model/  model.tflite  model.onnx  export.json
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from tfcnn.export.comparison import (
 )
 from tfcnn.export.formats import EXPORT, FORMATS, REPORT, quantization_of
 from tfcnn.export.signature import check_task, signature_of
-from tfcnn.files import write_json, writing
+from tfcnn.files import DiskFull, write_json, writing
 from tfcnn.results import Outputs
 from tfcnn.tables import as_text
 from tfcnn.tasks import TASKS
@@ -62,7 +63,7 @@ def export_folder(
         BadInput: a format or quantization that the network has not.
     """
     model = in_float32(model)
-    check_network(model, facts, formats, quantize, samples)
+    check_network(model, facts, quantize, samples)
     reference = reference_of(answer_of(model, facts), facts, examples)
     rows: list[Row] = []
     with writing(path, replaces=EXPORT) as draft:
@@ -77,10 +78,8 @@ def export_folder(
     return rows
 
 
-def check_network(
-    model: keras.Model, facts: dict[str, Any], formats: Sequence[str], quantize: str, samples: np.ndarray | None
-) -> None:
-    """Raises BadInput for a format or a quantization that a network has not."""
+def check_network(model: keras.Model, facts: dict[str, Any], quantize: str, samples: np.ndarray | None) -> None:
+    """Raises BadInput for a task that has no files of these formats, or a quantization that the network has not."""
     from tfcnn.export.rewriting import has_unpooling
 
     check_task(facts["task"])
@@ -107,14 +106,15 @@ def write_and_compare(
     module = importlib.import_module(FORMATS[name].module)
     path = folder / FORMATS[name].file
     quantization = quantization_of(name, quantize)
-    try:
-        module.write(model, reference.facts, path, quantization, samples)
-        with module.reload(path, model, reference.facts) as reloaded:
-            return compare(name, quantization, path, reloaded, reference)
-    except (BadInput, OSError, ExportFailed):
-        raise
-    except Exception as error:  # each converter and each runtime has many
-        raise ExportFailed(f"the network does not run in {name}: {first_line(error)[:300]}") from error
+    with contextlib.ExitStack() as stack:
+        try:
+            module.write(model, reference.facts, path, quantization, samples)
+            reloaded = stack.enter_context(module.reload(path, model, reference.facts))
+        except (DiskFull, OSError):
+            raise
+        except Exception as error:  # each converter and each runtime has many
+            raise ExportFailed(f"the network does not convert to {name}: {first_line(error)[:300]}") from error
+        return compare(name, quantization, path, reloaded, reference)
 
 
 def answer_of(model: keras.Model, facts: dict[str, Any]) -> Callable[[np.ndarray], Outputs]:
