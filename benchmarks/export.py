@@ -55,8 +55,8 @@ of the task's metric, or one example. int8 measures the ranges of activations on
 
 The SavedModel and ONNX take images of any size, LiteRT those of the network's size. LiteRT and ONNX return what
 `serve_ready` returns, without names of classes ([signature.py](../tfcnn/export/signature.py)). Detectors have a
-SavedModel alone, and networks with unpooling no int8. `--saved-model-version 3 --out DIR` writes the SavedModel to DIR/3,
-as TensorFlow Serving reads it.
+SavedModel alone, and networks with unpooling no int8. `--saved-model-version 3 --out DIR` writes the SavedModel to
+DIR/3, as TensorFlow Serving reads it.
 
 ## Architectures
 
