@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import keras
@@ -93,6 +93,41 @@ def _new_outputs(node: Any, inputs: list[keras.KerasTensor], args: tuple, kwargs
     if all(new.shape == old.shape for new, old in zip(inputs, node.input_tensors, strict=True)):
         return [keras.KerasTensor(old.shape, old.dtype) for old in node.output_tensors]
     return keras.tree.flatten(node.operation.compute_output_spec(*args, **kwargs))
+
+
+def apply_step(step: Step, args: tuple, kwargs: dict) -> Any:
+    """What a step computes from values, in inference."""
+    return step.operation(*args, **kwargs)
+
+
+def evaluate(
+    graph: Graph,
+    inputs: Sequence[Any],
+    targets: Sequence[keras.KerasTensor],
+    apply: Callable[[Step, tuple, dict], Any] = apply_step,
+) -> list[Any]:
+    """The values of symbolic tensors of a graph.
+
+    Args:
+        graph: of a model, as `read` gives it.
+        inputs: a value for each input of the graph.
+        targets: symbolic tensors of the graph; steps after the last of them are not run.
+        apply: computes a step from its arguments; by default as the model does.
+    """
+    values = {id(tensor): value for tensor, value in zip(graph.inputs, inputs, strict=True)}
+    missing = {id(tensor) for tensor in targets} - values.keys()
+
+    def value_of(argument: Any) -> Any:
+        return values[id(argument)] if isinstance(argument, keras.KerasTensor) else argument
+
+    for step in graph.steps:
+        if not missing:
+            break
+        args, kwargs = keras.tree.map_structure(value_of, (step.args, step.kwargs))
+        results = keras.tree.flatten(apply(step, args, kwargs))
+        values.update((id(tensor), result) for tensor, result in zip(step.outputs, results, strict=True))
+        missing -= values.keys()
+    return [values[id(tensor)] for tensor in targets]
 
 
 def in_order(model: keras.Model) -> list[keras.layers.Layer]:

@@ -92,3 +92,21 @@ def in_lower_case(path: str | os.PathLike) -> Iterator[str]:
         except OSError:  # Windows allows links to administrators alone
             shutil.copyfile(path, alias)
         yield str(alias)
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """The model, or a copy with the same weights whose layers compute in float32."""
+    import keras
+
+    if all(layer.compute_dtype in ("float32", None) for layer in model._flatten_layers()):
+        return model
+
+    def copy(layer: keras.Operation) -> keras.Operation:
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.Layer):
+            config["dtype"] = "float32"
+        return type(layer).from_config(config)
+
+    clone = keras.models.clone_model(model, clone_function=copy)
+    clone.set_weights(model.get_weights())
+    return clone

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfcnn.cli.startup import import_tensorflow
+from tfcnn.model_files import in_float32
 from tfcnn.results import results_of
 from tfcnn.run_directory import RunDirectory
 
@@ -129,21 +130,3 @@ def load(path: str | os.PathLike | RunDirectory) -> Trained:
     run.check_finished()
     import_tensorflow()
     return Trained(run.load_model(), run.read_config()["data"])
-
-
-def in_float32(model: keras.Model) -> keras.Model:
-    """The model, or a copy with the same weights whose layers compute in float32."""
-    import keras
-
-    if all(layer.compute_dtype in ("float32", None) for layer in model._flatten_layers()):
-        return model
-
-    def copy(layer: keras.Operation) -> keras.Operation:
-        config = layer.get_config()
-        if isinstance(layer, keras.layers.Layer):
-            config["dtype"] = "float32"
-        return type(layer).from_config(config)
-
-    clone = keras.models.clone_model(model, clone_function=copy)
-    clone.set_weights(model.get_weights())
-    return clone

@@ -12,8 +12,9 @@ import tfcnn
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.evaluate import evaluate
+from tfcnn.imagenet import class_names
 from tfcnn.predict import predict
-from tfcnn.pretrained import class_names, write_run
+from tfcnn.pretrained import write_run
 from tfcnn.weights.packages import PACKAGES
 
 SKIMAGE = Path(skimage.__file__).parent / "data"

@@ -24,10 +24,10 @@ from tfcnn.export.comparison import (
 from tfcnn.export.formats import EXPORT, FORMATS, REPORT, quantization_of
 from tfcnn.export.signature import check_task, signature_of
 from tfcnn.files import DiskFull, write_json, writing
+from tfcnn.model_files import in_float32
 from tfcnn.results import Outputs
 from tfcnn.tables import as_text
 from tfcnn.tasks import TASKS
-from tfcnn.trained import in_float32
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

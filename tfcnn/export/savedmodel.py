@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcnn.files import writing
+from tfcnn.model_files import in_float32
 from tfcnn.results import Outputs, Served, ServedRegions, results_of
-from tfcnn.trained import in_float32
 
 if TYPE_CHECKING:
     import keras

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 
@@ -50,23 +48,8 @@ def empirical_receptive_field(
         with tf.GradientTape() as tape:
             pixels = tf.constant(image)
             tape.watch(pixels)
-            unit = tf.reduce_sum(_value(model_graph, pixels, step.outputs[0])[(slice(None), *place)])
+            (output,) = graph.evaluate(model_graph, [pixels], step.outputs[:1])
+            unit = tf.reduce_sum(output[(slice(None), *place)])
         gradient = tape.gradient(unit, pixels, unconnected_gradients="zero")
         total += np.abs(gradient.numpy()).mean((0, 3))
     return (total / (total.max() or 1)).astype("float32")
-
-
-def _value(model_graph: graph.Graph, image: Any, target: keras.KerasTensor) -> Any:
-    """The value of the tensor `target` for an image."""
-    values = {id(model_graph.inputs[0]): image}
-
-    def value_of(argument: Any) -> Any:
-        return values[id(argument)] if isinstance(argument, keras.KerasTensor) else argument
-
-    for step in model_graph.steps:
-        if id(target) in values:
-            break
-        args, kwargs = keras.tree.map_structure(value_of, (step.args, step.kwargs))
-        results = keras.tree.flatten(step.operation(*args, **kwargs))
-        values.update((id(tensor), result) for tensor, result in zip(step.outputs, results, strict=True))
-    return values[id(target)]

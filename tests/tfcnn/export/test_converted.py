@@ -14,7 +14,7 @@ from tfcnn.export.onnx import OnnxFile
 from tfcnn.export.onnx import write as write_onnx
 from tfcnn.export.signature import check_task
 from tfcnn.layers import MaxUnpoolingLike2D
-from tfcnn.trained import in_float32
+from tfcnn.model_files import in_float32
 
 UINT8 = {"value_range": (0, 255), "dtype": "uint8", "fit": "crop"}
 FLOAT = {"value_range": (-1, 1), "dtype": "float32", "fit": "crop"}
