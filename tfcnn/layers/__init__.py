@@ -10,11 +10,13 @@ from tfcnn.layers.convolutional.convolution import PaddedConv1D, PaddedConv2D, P
 from tfcnn.layers.convolutional.deformable import DeformableConv2D
 from tfcnn.layers.convolutional.fft import FFTConv2D
 from tfcnn.layers.convolutional.locally_connected import LocallyConnected1D, LocallyConnected2D
+from tfcnn.layers.convolutional.min_plus import MinPlusConv2D
 from tfcnn.layers.convolutional.mlp import MLPConv2D
 from tfcnn.layers.convolutional.orthogonal_planes import OrthogonalPlanesConv3D
 from tfcnn.layers.convolutional.separable import SpatiallySeparableConv2D, separate
 from tfcnn.layers.normalization import LocalResponseNormalization
 from tfcnn.layers.pooling.bed_of_nails import BedOfNails1D, BedOfNails2D, BedOfNails3D
+from tfcnn.layers.pooling.blur_pooling import BlurPooling2D
 from tfcnn.layers.pooling.lp_pooling import LpPooling1D, LpPooling2D, LpPooling3D
 from tfcnn.layers.pooling.max_pooling import MaxPoolingWithArgmax1D, MaxPoolingWithArgmax2D, MaxPoolingWithArgmax3D
 from tfcnn.layers.pooling.max_unpooling import (
@@ -36,6 +38,7 @@ __all__ = [
     "BedOfNails1D",
     "BedOfNails2D",
     "BedOfNails3D",
+    "BlurPooling2D",
     "CropLike",
     "DeformableConv2D",
     "FFTConv2D",
@@ -55,6 +58,7 @@ __all__ = [
     "MaxUnpoolingLike1D",
     "MaxUnpoolingLike2D",
     "MaxUnpoolingLike3D",
+    "MinPlusConv2D",
     "OrthogonalPlanesConv3D",
     "PaddedConv1D",
     "PaddedConv2D",

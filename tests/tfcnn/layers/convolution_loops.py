@@ -135,3 +135,17 @@ def deformable(weights, x, strides=(1, 1), dilation_rate=(1, 1), amounts=None, m
             column = j * strides[1] + b * dilation_rate[1] + offsets[n, i, j, 2 * tap + 1]
             y[n, i, j] += bilinear(x[n], row, column) @ kernel[a, b]
     return activation(y + bias)
+
+
+def min_plus(weights, x):
+    """The least sum of a value and a weight; what lies beyond the map is left out."""
+    (kernel,) = weights
+    rows, columns, channels, filters = kernel.shape
+    batch, height, width = x.shape[:3]
+    y = np.full((batch, height, width, filters), np.inf)
+    for n, i, j, f in np.ndindex(y.shape):
+        for a, b, c in np.ndindex(rows, columns, channels):
+            top, left = i + a - (rows - 1) // 2, j + b - (columns - 1) // 2
+            if 0 <= top < height and 0 <= left < width:
+                y[n, i, j, f] = min(y[n, i, j, f], x[n, top, left, c] + kernel[a, b, c, f])
+    return y

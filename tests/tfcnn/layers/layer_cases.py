@@ -14,6 +14,7 @@ import pytest
 from tests.tfcnn.layers import convolution_loops as loops
 from tests.tfcnn.layers.pooling_loops import (
     bed_of_nails,
+    blur_pooling,
     crop_like,
     lp_pooling,
     max_pooling,
@@ -166,6 +167,13 @@ def pooling_cases():
 CASES = [
     Case("Subsampling2D", lambda: layers.Subsampling2D(2, activation="tanh"), ((2, 6, 7, 3),), subsampling),
     *pooling_cases(),
+    Case("BlurPooling2D", layers.BlurPooling2D, ((2, 6, 7, 3),), blur_pooling([0.25, 0.5, 0.25], 2)),
+    Case(
+        "BlurPooling2D wide",
+        lambda: layers.BlurPooling2D(5, 3),
+        ((1, 8, 4, 2),),
+        blur_pooling([1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16], 3),
+    ),
     *roi_cases(),
     *(
         Case(
@@ -291,6 +299,7 @@ CASES = [
         ((1, 12, 14, 2),),
         partial(loops.convolution, strides=(2, 2), activation=np.tanh),
     ),
+    Case("MinPlusConv2D", lambda: layers.MinPlusConv2D(3, (3, 2)), ((2, 4, 5, 2),), loops.min_plus),
     Case(
         "MLPConv2D",
         lambda: layers.MLPConv2D(4, 3, (3, 2), strides=2, padding="half", activation="tanh"),

@@ -18,6 +18,24 @@ def subsampling(weights, x):
     return y
 
 
+def blur_pooling(row, strides):
+    """Zhang 2019: the filter row * row over a mirrored map, at every position of `strides`."""
+    side = len(row)
+    before = side // 2
+
+    def loop(weights, x):
+        height, width = x.shape[1:3]
+        y = np.zeros((x.shape[0], -(-height // strides), -(-width // strides), x.shape[3]))
+        for n, i, j, c in np.ndindex(y.shape):
+            for a, b in np.ndindex(side, side):
+                top, left = abs(i * strides + a - before), abs(j * strides + b - before)
+                top, left = min(top, 2 * (height - 1) - top), min(left, 2 * (width - 1) - left)
+                y[n, i, j, c] += row[a] * row[b] * x[n, top, left, c]
+        return y
+
+    return loop
+
+
 def window_cells(sizes, pool_size, strides, padding):
     """For each window its place in the output and the cells of the input in it, both in row-major order."""
     rows = []
