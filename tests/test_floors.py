@@ -43,6 +43,7 @@ KNOWS_PIPELINES = (
     "tfcnn.training.data",
     "tfcnn.training.hooks",
     "tfcnn.training.regions",
+    "tfcnn.visualize.subject",
     "tfcnn.cli.startup",
     "tuning",
 )

@@ -44,6 +44,7 @@ def draw_sheet(
     title: str,
     legend: Sequence[tuple[str, Colour]] = (),
     note: str = "",
+    panel: float = PANEL,
 ) -> None:
     """Draw a sheet.
 
@@ -53,20 +54,21 @@ def draw_sheet(
         title: of the picture.
         legend: name and colour (0 ... 1) of each class.
         note: a line below the title.
+        panel: width of each panel, in inches.
     """
     names = [plain(name, LONGEST) for name, _ in legend]
     lines = -(-len(names) // LEGEND_COLUMNS)
     columns = max(len(row.panels) for row in rows)
     aspects = [min(max(_aspect(row), 0.3), 1.6) for row in rows]
     titled = sum(TITLE for row in rows if row.titles)
-    size = (LABEL + PANEL * columns, PANEL * sum(aspects) + 0.12 * len(rows) + titled + 0.9 + 0.22 * lines)
+    size = (LABEL + panel * columns, panel * sum(aspects) + 0.12 * len(rows) + titled + 0.9 + 0.22 * lines)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(rows), columns, squeeze=False, height_ratios=aspects)
     for place in axes.flat:
         place.set(xticks=[], yticks=[], frame_on=False)
     for row, places in zip(rows, axes, strict=True):
-        for panel, place in zip(row.panels, places, strict=False):
-            place.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        for pixels, place in zip(row.panels, places, strict=False):
+            place.imshow(pixels, cmap="gray", vmin=0, vmax=1)  # small images in squares, large ones smoothed
             place.set_frame_on(True)
         for words, place in zip(row.titles, places, strict=False):
             place.set_title("\n".join(plain(line, LONGEST_TITLE) for line in words.split("\n")), fontsize=7)

@@ -1,0 +1,212 @@
+"""The pictures of the command: what is looked at, as rows of panels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pipelines.text import plain, save
+from tfcnn.errors import BadInput
+from tfcnn.visualize import attribution, maximisation, pictures, points, randomisation
+from tfcnn.visualize.curves import RUN_COLOURS, RUN_DASHES
+from tfcnn.visualize.patches import Patch, cut, strongest_patches
+from tfcnn.visualize.points import Target
+from tfcnn.visualize.sheet import Row, draw_sheet
+from tfcnn.visualize.subject import Subject
+
+MAPS = 8  # activations of a layer
+CHANNELS = 4  # of a layer, in patches and maximisation
+PATCHES = 9  # of a channel
+FIRST = 36  # filters in a picture of all of them have this many pixels, or more
+
+
+class View(NamedTuple):
+    """What is drawn.
+
+    Attributes:
+        images: the network's inputs, (images, height, width, channels).
+        names: of the images.
+        layers: to look at; empty: the last map of each resolution.
+        channels: of the layers; empty: the strongest.
+        label: the class to explain; None: for each image the most probable.
+    """
+
+    images: np.ndarray
+    names: Sequence[str]
+    layers: Sequence[str] = ()
+    channels: Sequence[int] = ()
+    label: int | None = None
+
+
+def layers_of(subject: Subject, view: View) -> list[str]:
+    """The layers to look at."""
+    return list(view.layers) or points.map_names(subject.model)
+
+
+def channels_of(view: View, maps: np.ndarray, count: int) -> list[int]:
+    """The channels to look at: as asked for, or those of the largest values."""
+    return list(view.channels) or np.argsort(-maps.reshape(-1, maps.shape[-1]).max(0), kind="stable")[:count].tolist()
+
+
+def draw_filters(subject: Subject, view: View, path: Path) -> None:
+    """The kernels of the first convolution, each about grey and up to its largest weight."""
+    filters = points.first_filters(subject.model)
+    if filters.shape[-1] not in (1, 3):
+        filters = filters.mean(-1, keepdims=True)
+    count, height, width = filters.shape[:3]
+    columns = int(np.ceil(np.sqrt(count)))
+    panel = pictures.mosaic([pictures.about_grey(kernel) for kernel in filters], columns)
+    title = f"{subject.name}: the {count} filters of {height}x{width} of the first convolution, 0 is grey"
+    draw_sheet([Row("", [panel])], path, title=title, panel=6)
+
+
+def draw_activations(subject: Subject, view: View, path: Path) -> None:
+    """The strongest maps of each layer for the first image."""
+    layers = layers_of(subject, view)
+    values = points.activations(subject.model, view.images[:1], layers)
+    photograph = pictures.as_rgb(subject.pixels(view.images[0]))
+    rows = []
+    for layer, maps in zip(layers, values, strict=True):
+        if maps.ndim != 4:
+            raise BadInput(f"{layer} has no maps: its output is {maps.shape[1:]} (--layer)")
+        numbers = channels_of(view, maps, MAPS)
+        panels = [pictures.strength(np.maximum(maps[0, ..., number], 0)) for number in numbers]
+        size = "x".join(map(str, maps.shape[1:3]))
+        rows.append(Row(f"{layer}\n{size}", [photograph, *panels], [view.names[0], *(f"map {n}" for n in numbers)]))
+    title = f"{subject.name}: maps of the largest values, each up to its own largest"
+    draw_sheet(rows, path, title=title, panel=1.3)
+
+
+def draw_patches(subject: Subject, view: View, path: Path) -> None:
+    """The patches that excite maps most, with what the deconvnet makes of each."""
+    rows = []
+    for layer in layers_of(subject, view):
+        (maps,) = points.activations(subject.model, view.images, [layer])
+        channels = channels_of(view, maps, CHANNELS)
+        panels = []
+        titles = []
+        for channel, row in zip(
+            channels, strongest_patches(subject.model, view.images, layer, channels, PATCHES), strict=True
+        ):
+            if row:
+                panels += draw_channel(subject, view, layer, channel, row)
+                titles += [f"map {channel}", "deconvnet"]
+        rows.append(Row(layer, panels, titles))
+    title = f"{subject.name}: patches that excite a map most, and what of them does (Zeiler & Fergus, figure 2)"
+    draw_sheet(rows, path, title=title, panel=1.9)
+
+
+def draw_channel(subject: Subject, view: View, layer: str, channel: int, row: Sequence[Patch]) -> list[np.ndarray]:
+    """Two panels: the patches of a map in a square, and their reconstructions."""
+    numbers = [patch.image for patch in row]
+    images = view.images[numbers]
+    reconstructions = attribution.deconvnet(subject.model, images, Target(layer, channel))
+    pixels = subject.pixels(images)
+    patches = []
+    projections = []
+    for patch, image, reconstruction in zip(row, pixels, reconstructions, strict=True):
+        patches.append(pictures.as_rgb(cut(image, patch.box, 0.5)))
+        projections.append(pictures.about_grey(cut(reconstruction, patch.box)))
+    columns = int(np.ceil(np.sqrt(len(row))))
+    gap = max(1, patches[0].shape[0] // 20)
+    return [pictures.mosaic(panels, columns, gap) for panels in (patches, projections)]
+
+
+def draw_maximisation(subject: Subject, view: View, path: Path) -> None:
+    """Images that excite maps most, by both forms."""
+    rows = []
+    side = subject.inputs.shape[0]
+    size = side if has_fixed_size(subject) else min(side, 128)
+    for layer in layers_of(subject, view):
+        count = int(points.Network(subject.model).point(layer).shape[-1])
+        channels = list(view.channels) or [count * place // CHANNELS for place in range(CHANNELS)]
+        for form in maximisation.FORMS:
+            images = maximisation.maximise(subject.model, layer, channels, subject.standard, size=size, form=form)
+            titles = [f"map {channel}" for channel in channels]
+            rows.append(Row(f"{layer}\n{form}", [pictures.as_rgb(image) for image in images], titles))
+    title = f"{subject.name}: images that excite a map most (Olah et al. 2017)"
+    draw_sheet(rows, path, title=title, panel=1.2)
+
+
+def has_fixed_size(subject: Subject) -> bool:
+    """Whether the network takes images of one size alone: a dense layer reads all places of a map."""
+    return any(type(layer).__name__ == "Flatten" for layer in subject.model._flatten_layers())
+
+
+def draw_attribution(subject: Subject, view: View, path: Path) -> None:
+    """Which pixels the class depends on, by each method."""
+    model = subject.model
+    target = Target(channel=view.label)
+    labels = points.Network(model).channels(view.images, target)
+    window = max(view.images.shape[1] // 7, 1)
+    panels: dict[str, list[np.ndarray]] = {
+        "gradient": [*map(pictures.magnitude, attribution.gradient(model, view.images, target))],
+        "SmoothGrad": [*map(pictures.magnitude, attribution.smooth_grad(model, view.images, target))],
+        "integrated gradients": [
+            pictures.signed(values.sum(-1)) for values in attribution.integrated_gradients(model, view.images, target)
+        ],
+        "guided backpropagation": [
+            *map(pictures.about_grey, attribution.guided_backpropagation(model, view.images, target))
+        ],
+        "deconvnet": [*map(pictures.about_grey, attribution.deconvnet(model, view.images, target))],
+    }
+    photographs = subject.pixels(view.images)
+    heats = attribution.grad_cam(model, view.images, target)
+    falls = attribution.occlusion(model, view.images, target, window=window, stride=max(window // 2, 1))
+    panels["Grad-CAM"] = [*map(pictures.overlay, photographs, heats)]
+    panels[f"occlusion, {window} pixels"] = [
+        pictures.overlay(image, fall, diverging=True) for image, fall in zip(photographs, falls, strict=True)
+    ]
+    rows = []
+    for number, (name, label) in enumerate(zip(view.names, labels, strict=True)):
+        words = subject.class_names[label] if subject.class_names else f"output {label}"
+        columns = [pictures.as_rgb(photographs[number]), *(column[number] for column in panels.values())]
+        rows.append(Row(plain(words, 16), columns, [name, *panels]))
+    note = "gradients by their magnitude, white is large; about white or grey, which are 0, what is signed"
+    draw_sheet(rows, path, title=f"{subject.name}: what the class depends on", note=note)
+
+
+METHODS: dict[str, Callable] = {
+    "gradient": attribution.gradient,
+    "integrated gradients": attribution.integrated_gradients,
+    "guided backpropagation": attribution.guided_backpropagation,
+    "deconvnet": attribution.deconvnet,
+    "Grad-CAM": attribution.grad_cam,
+}
+
+
+def draw_randomisation(subject: Subject, view: View, path: Path) -> None:
+    """How similar the maps of each method stay as the network loses its weights from the top."""
+    labels = points.Network(subject.model).channels(view.images[:1], Target(channel=view.label))
+    target = Target(channel=int(labels[0]))
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, method) in enumerate(METHODS.items()):
+        similarities = randomisation.cascade(subject.model, view.images[:1], partial(method, target=target))
+        values = [1.0, *similarities.values()]
+        axes.plot(values, RUN_DASHES[number % len(RUN_DASHES)], color=RUN_COLOURS[number], label=name)
+    axes.set(
+        xlabel="layers with random weights, from the last on",
+        ylabel="rank correlation of |map| with the whole network's",
+        ylim=(min(0, *axes.get_ylim()), 1.02),
+    )
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{plain(subject.name)}: which maps show what was learned (Adebayo et al. 2018)", fontsize=11)
+    figure.legend(loc="outside right upper", fontsize=9, frameon=False)
+    save(figure, path, dpi=110, format="png")
+
+
+LOOKS = {
+    "filters": draw_filters,
+    "activations": draw_activations,
+    "patches": draw_patches,
+    "maximisation": draw_maximisation,
+    "attribution": draw_attribution,
+    "randomisation": draw_randomisation,
+}

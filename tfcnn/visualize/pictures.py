@@ -1,0 +1,79 @@
+"""Arrays as panels of pictures: RGB from 0 to 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from PIL import Image
+
+DIVERGING = "RdBu_r"  # white at 0; red and blue differ without colour vision, too
+HEAT = "inferno"
+LOUDEST = 99.5  # percentile of the absolute values that gets the full colour
+
+
+def as_rgb(pixels: np.ndarray) -> np.ndarray:
+    """An image (height, width, 1 or 3) of values from 0 to 1, clipped, as RGB."""
+    return np.broadcast_to(np.clip(pixels, 0, 1), (*pixels.shape[:2], 3))
+
+
+def about_grey(values: np.ndarray) -> np.ndarray:
+    """Signed values (height, width, 1 or 3): grey is 0, and the largest absolute values have the full colour."""
+    return as_rgb(0.5 + values / (2 * _limit(values)))
+
+
+def magnitude(values: np.ndarray) -> np.ndarray:
+    """Signed values (height, width, channels): the largest absolute value over the channels, black is 0."""
+    strengths = np.abs(values).max(-1, keepdims=True)
+    return as_rgb(strengths / _limit(strengths))
+
+
+def signed(values: np.ndarray) -> np.ndarray:
+    """Signed values (height, width): white is 0, red above, blue below."""
+    return colormaps[DIVERGING](0.5 + values / (2 * _limit(values)))[..., :3]
+
+
+def strength(values: np.ndarray) -> np.ndarray:
+    """Values from 0 up (height, width): black is 0."""
+    return colormaps[HEAT](values / max(float(values.max()), 1e-12))[..., :3]
+
+
+def overlay(pixels: np.ndarray, values: np.ndarray, *, diverging: bool = False) -> np.ndarray:
+    """Values (rows, columns), enlarged, over the grey of an image (height, width, channels) from 0 to 1.
+
+    Values from 0 up darken what has none; with `diverging` red is above 0, blue below.
+    """
+    large = enlarge(values, pixels.shape[:2])
+    grey = as_rgb(pixels.mean(-1, keepdims=True))
+    if diverging:
+        return 0.4 * grey + 0.6 * signed(large)
+    return 0.35 * grey + 0.65 * strength(np.maximum(large, 0))
+
+
+def enlarge(values: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """A map (rows, columns) at another size (height, width), bicubic."""
+    image = Image.fromarray(values.astype("float32"))
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC))
+
+
+def mosaic(images: Sequence[np.ndarray], columns: int, gap: int = 1) -> np.ndarray:
+    """RGB images of one size in a grid, white between and where there is none.
+
+    >>> mosaic([np.zeros((2, 2, 3))] * 3, columns=2).shape
+    (5, 5, 3)
+    """
+    height, width = images[0].shape[:2]
+    rows = -(-len(images) // columns)
+    grid = np.ones((rows * (height + gap) - gap, columns * (width + gap) - gap, 3))
+    for number, image in enumerate(images):
+        row, column = divmod(number, columns)
+        top = row * (height + gap)
+        left = column * (width + gap)
+        grid[top : top + height, left : left + width] = image
+    return grid
+
+
+def _limit(values: np.ndarray) -> float:
+    """The absolute value that gets the full colour."""
+    return max(float(np.percentile(np.abs(values), LOUDEST)), 1e-12)
