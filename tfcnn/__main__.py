@@ -14,6 +14,7 @@ COMMANDS = {
     "tfcnn.export": "write a run's SavedModel, LiteRT and ONNX files",
     "tfcnn.arithmetic": "compute the sizes of a convolution, with the formula and a drawing",
     "tfcnn.describe": "list an architecture layer by layer, with its costs",
+    "tfcnn.visualize": "look inside a network: filters, maps, what excites them, what a class depends on",
     "pipelines.show": "draw an augmented batch of a data set, count its classes",
     "tuning.search": "search an architecture's hyperparameters",
     "tuning.scale": "find how to make a network larger: compound scaling, accuracy against MACs",

@@ -113,6 +113,8 @@ def _numbers() -> Iterator[BadLine]:
     for command, flags in counts.items():
         for flag in flags:
             yield from (BadLine(command, (f"{flag}={value}",), flag) for value in (*WHOLE_NUMBERS, "0"))
+    for value in (*NUMBERS, "1.5", "0x10"):
+        yield BadLine("tfcnn.visualize", ("run", "--what=filters", "--channels", value), "--channels")
     for value in (*WHOLE_NUMBERS, "0"):
         yield BadLine("tfcnn.predict", ("run", "image.png", f"--top={value}"), "--top")
     for flag in ("--step", "--tolerance"):
@@ -149,6 +151,7 @@ def _paths() -> Iterator[BadLine]:
         for command in ("tfcnn.evaluate", "tfcnn.export", "tfcnn.compare", "tuning.report", "tuning.best"):
             yield BadLine(command, (path,), "")
         yield BadLine("tfcnn.predict", (path, "image.png"), "")
+        yield BadLine("tfcnn.visualize", (path, "--what", "filters"), "")
         yield BadLine("tuning.rerun", (path, "0"), "")
         yield BadLine("tfcnn.train", ("--weights", path), "")
         yield BadLine("tfcnn.pretrained", ("--weights", path), "")
@@ -167,11 +170,26 @@ def _images_and_runs() -> Iterator[BadLine]:
     """What a finished run is given."""
     for path in (*PATHS, "taken", "nowhere", "a_file"):
         yield BadLine("tfcnn.predict", ("run", path), "")
+        yield BadLine("tfcnn.visualize", ("run", "--images", path), "")
+    for path in (*PATHS, "a_file"):
+        yield BadLine("tfcnn.visualize", ("run", "--what", "filters", "--out", path), "")
     for path in (*PATHS, "taken", "a_file"):
         yield BadLine("tfcnn.compare", ("run", "--out", path), "")
         yield BadLine("tfcnn.export", ("run", "--out", path), "")
         yield BadLine("tfcnn.describe", ("--arch", "lenet5", "--field", path), "")
         yield BadLine("tfcnn.arithmetic", ("--input=8", "--kernel=3", "--figure", path), "")
+    for line, says in (
+        (("run",), "--images"),
+        (("run", "--what", "nope"), "look"),
+        (("run", "--what", "filters", "--layer", "nope"), "layer"),
+        (("run", "--what", "filters", "--layer", "logits"), "maps"),
+        (("run", "--what", "filters", "--channels", "6"), "channels"),
+        (("run", "--what", "filters", "--class", "nope"), "class"),
+        (("run", "--what", "filters", "--arch", "lenet5"), "RUN"),
+        (("--what", "filters", "--arch", "unet", "--weights", "imagenet"), "--arch"),
+        (("--what", "filters"), "RUN"),
+    ):
+        yield BadLine("tfcnn.visualize", line, says)
     for value in ("", "tset", LONG):
         yield BadLine("tfcnn.evaluate", ("run", f"--split={value}"), "split")
         yield BadLine("tfcnn.export", ("run", f"--format={value}"), "format")
@@ -185,6 +203,7 @@ def _others() -> Iterator[BadLine]:
     for command in (*commands, "tuning.scale"):
         yield BadLine(command, ("--nope",), "--nope")
         yield BadLine(command, ("word",), "word")
+    yield BadLine("tfcnn.visualize", ("--nope",), "--nope")
     for command in ("tfcnn.evaluate", "tfcnn.compare", "tfcnn.predict", "tfcnn.export", "tfcnn.arithmetic"):
         yield BadLine(command, (), "required")
         yield BadLine(command, ("--nope",), "")
@@ -247,7 +266,7 @@ def answer(line: BadLine) -> Answer:
 
 def _call(line: BadLine) -> int:
     name = line.command if line.command != "tfcnn" else "tfcnn.__main__"
-    if line.command in ("tfcnn.export", "tfcnn.arithmetic"):
+    if line.command in ("tfcnn.export", "tfcnn.arithmetic", "tfcnn.visualize"):
         name += ".__main__"
     module = importlib.import_module(name)
     if line.command == "pipelines.show":

@@ -111,15 +111,16 @@ def main() -> None:
     else:
         run = RunDirectory.open(arguments.run).check_finished()
     import_tensorflow()
+    from tfcnn.visualize import looks
     from tfcnn.visualize import subject as subjects
-    from tfcnn.visualize.looks import LOOKS
 
     subject = subjects.of_weights(config) if arguments.run is None else subjects.of_run(run)
     view = read_view(subject, arguments, channels)
+    looks.check(subject, view)
     for what, path in paths.items():
         try:
             with writing(path) as draft:
-                LOOKS[what](subject, view, draft)
+                looks.LOOKS[what](subject, view, draft)
         except ValueError as error:
             raise BadInput(str(error)) from error
         print(f"{what:13} {path}", flush=True)

@@ -48,6 +48,17 @@ def layers_of(subject: Subject, view: View) -> list[str]:
     return list(view.layers) or points.map_names(subject.model)
 
 
+def check(subject: Subject, view: View) -> None:
+    """Raises BadInput for a layer without maps, and for channels that a layer does not have."""
+    network = points.Network(subject.model)
+    for layer in layers_of(subject, view):
+        shape = network.point(layer).shape[1:]
+        if len(shape) != 3:
+            raise BadInput(f"{layer} has no maps: its output is {'x'.join(map(str, shape))} (--layer)")
+        if view.channels and max(view.channels) >= shape[-1]:
+            raise BadInput(f"{layer} has channels 0 to {shape[-1] - 1}, got {max(view.channels)} (--channels)")
+
+
 def channels_of(view: View, maps: np.ndarray, count: int) -> list[int]:
     """The channels to look at: as asked for, or those of the largest values."""
     return list(view.channels) or np.argsort(-maps.reshape(-1, maps.shape[-1]).max(0), kind="stable")[:count].tolist()
@@ -72,8 +83,6 @@ def draw_activations(subject: Subject, view: View, path: Path) -> None:
     photograph = pictures.as_rgb(subject.pixels(view.images[0]))
     rows = []
     for layer, maps in zip(layers, values, strict=True):
-        if maps.ndim != 4:
-            raise BadInput(f"{layer} has no maps: its output is {maps.shape[1:]} (--layer)")
         numbers = channels_of(view, maps, MAPS)
         panels = [pictures.strength(np.maximum(maps[0, ..., number], 0)) for number in numbers]
         size = "x".join(map(str, maps.shape[1:3]))
@@ -95,26 +104,24 @@ def draw_patches(subject: Subject, view: View, path: Path) -> None:
         ):
             if row:
                 panels += draw_channel(subject, view, layer, channel, row)
-                titles += [f"map {channel}", "deconvnet"]
+                titles += [f"map {channel}", "deconvnet"][: len(panels) - len(titles)]
         rows.append(Row(layer, panels, titles))
     title = f"{subject.name}: patches that excite a map most, and what of them does (Zeiler & Fergus, figure 2)"
     draw_sheet(rows, path, title=title, panel=1.9)
 
 
 def draw_channel(subject: Subject, view: View, layer: str, channel: int, row: Sequence[Patch]) -> list[np.ndarray]:
-    """Two panels: the patches of a map in a square, and their reconstructions."""
+    """The patches of a map in a square, and their reconstructions where the network has rectifiers alone."""
     numbers = [patch.image for patch in row]
     images = view.images[numbers]
-    reconstructions = attribution.deconvnet(subject.model, images, Target(layer, channel))
     pixels = subject.pixels(images)
-    patches = []
-    projections = []
-    for patch, image, reconstruction in zip(row, pixels, reconstructions, strict=True):
-        patches.append(pictures.as_rgb(cut(image, patch.box, 0.5)))
-        projections.append(pictures.about_grey(cut(reconstruction, patch.box)))
+    squares = [[pictures.as_rgb(cut(image, patch.box, 0.5)) for patch, image in zip(row, pixels, strict=True)]]
+    if points.Network(subject.model).rectifies:
+        projections = attribution.deconvnet(subject.model, images, Target(layer, channel))
+        pairs = zip(row, projections, strict=True)
+        squares.append([pictures.about_grey(cut(projection, patch.box)) for patch, projection in pairs])
     columns = int(np.ceil(np.sqrt(len(row))))
-    gap = max(1, patches[0].shape[0] // 20)
-    return [pictures.mosaic(panels, columns, gap) for panels in (patches, projections)]
+    return [pictures.mosaic(panels, columns, max(1, len(panels[0]) // 20)) for panels in squares]
 
 
 def draw_maximisation(subject: Subject, view: View, path: Path) -> None:
@@ -150,11 +157,10 @@ def draw_attribution(subject: Subject, view: View, path: Path) -> None:
         "integrated gradients": [
             pictures.signed(values.sum(-1)) for values in attribution.integrated_gradients(model, view.images, target)
         ],
-        "guided backpropagation": [
-            *map(pictures.about_grey, attribution.guided_backpropagation(model, view.images, target))
-        ],
-        "deconvnet": [*map(pictures.about_grey, attribution.deconvnet(model, view.images, target))],
     }
+    if points.Network(model).rectifies:
+        for name in RECTIFIERS_ONLY:
+            panels[name] = [*map(pictures.about_grey, METHODS[name](model, view.images, target))]
     photographs = subject.pixels(view.images)
     heats = attribution.grad_cam(model, view.images, target)
     falls = attribution.occlusion(model, view.images, target, window=window, stride=max(window // 2, 1))
@@ -173,11 +179,11 @@ def draw_attribution(subject: Subject, view: View, path: Path) -> None:
 
 METHODS: dict[str, Callable] = {
     "gradient": attribution.gradient,
-    "integrated gradients": attribution.integrated_gradients,
     "guided backpropagation": attribution.guided_backpropagation,
     "deconvnet": attribution.deconvnet,
     "Grad-CAM": attribution.grad_cam,
 }
+RECTIFIERS_ONLY = ("guided backpropagation", "deconvnet")
 
 
 def draw_randomisation(subject: Subject, view: View, path: Path) -> None:
@@ -186,7 +192,10 @@ def draw_randomisation(subject: Subject, view: View, path: Path) -> None:
     target = Target(channel=int(labels[0]))
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
+    rectifies = points.Network(subject.model).rectifies
     for number, (name, method) in enumerate(METHODS.items()):
+        if name in RECTIFIERS_ONLY and not rectifies:
+            continue
         similarities = randomisation.cascade(subject.model, view.images[:1], partial(method, target=target))
         values = [1.0, *similarities.values()]
         axes.plot(values, RUN_DASHES[number % len(RUN_DASHES)], color=RUN_COLOURS[number], label=name)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfcnn import graph
 from tfcnn.errors import choose
-from tfcnn.visualize.rectifiers import make_apply
+from tfcnn.visualize.rectifiers import make_apply, other_activation
 
 BATCH = 16  # images that the network gets at once
 BORDERS = (keras.layers.ZeroPadding2D, keras.layers.Dropout)  # which make no map of interest
@@ -71,6 +71,11 @@ class Network:
             return self.graph.outputs[0]
         outputs = {step.operation.name: step.outputs[0] for step in self.graph.steps}
         return outputs[choose("layer", name, outputs, flag="--layer")]
+
+    @property
+    def rectifies(self) -> bool:
+        """Whether its activations are rectifiers, for which guided backpropagation and the deconvnet are defined."""
+        return not any(map(other_activation, self.graph.steps))
 
     def values(self, images: np.ndarray, names: Sequence[str | None]) -> list[np.ndarray]:
         """The values of points, float32 (images, ...) each, computed in batches."""

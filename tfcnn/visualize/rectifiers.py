@@ -61,7 +61,11 @@ def make_apply(rule: str, last: Step) -> Callable[[Step, tuple, dict], Any]:
             return rectify(operation, rule)(args[0])
         if rule == "deconvnet" and isinstance(operation, LocalResponseNormalization):
             return pass_by(operation)(args[0])
-        _check(step, rule)
+        if name := other_activation(step):
+            raise ValueError(
+                f"{rule} is defined for networks of rectifiers; {operation.name} has {name}: use gradient, SmoothGrad "
+                "or integrated gradients"
+            )
         return apply_step(step, args, kwargs)
 
     return apply
@@ -74,19 +78,15 @@ def is_rectifier(operation: Any) -> bool:
     return type(operation).__name__ in RECTIFYING_FUNCTIONS
 
 
-def _check(step: Step, rule: str) -> None:
-    """Raise for an activation without a rule."""
+def other_activation(step: Step) -> str | None:
+    """The name of a step's activation, if it is neither a rectifier nor linear."""
     operation = step.operation
     activation = getattr(operation, "activation", None)
+    if activation not in (None, activations.linear, activations.softmax, *RECTIFIERS):
+        return getattr(activation, "__name__", str(activation))
+    layer_with_slope = isinstance(operation, keras.layers.ReLU | keras.layers.LeakyReLU) and not is_rectifier(operation)
     name = type(operation).__name__
-    if activation not in (None, activations.linear):
-        name = getattr(activation, "__name__", str(activation))
-    elif name not in OTHER_FUNCTIONS and not isinstance(operation, keras.layers.ReLU | keras.layers.LeakyReLU):
-        return
-    raise ValueError(
-        f"{rule} is defined for networks of rectifiers; {operation.name} has {name}: use gradient, SmoothGrad or "
-        "integrated gradients"
-    )
+    return name if layer_with_slope or name in OTHER_FUNCTIONS else None
 
 
 def rectify(function: Callable[[Any], Any], rule: str) -> Callable[[Any], Any]:
