@@ -16,7 +16,9 @@ import numpy as np
 from pipelines import BadData, check_name, load
 from pipelines.augmentation.policy import NAMES, Policy
 from pipelines.bounds import RESPONSES, check_memory, parse_number
+from pipelines.labelled_boxes import Labelled, draw_boxes
 from pipelines.readers.splits import SPLITS
+from pipelines.spectrum import spectrogram
 from pipelines.startup import import_tensorflow
 from pipelines.targets import IGNORE_LABEL
 from pipelines.text import plain, save
@@ -32,6 +34,8 @@ COLUMNS = 8
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, the largest size of a file
 TASKS = ("classification", "segmentation", "detection")
 PALETTE = "tab20"  # of classes, in masks and boxes
+BACKGROUND = "background"  # the class whose pixels stay as they are
+LETTERS = 1 / 13  # height of the names of boxes, as a share of the image
 LONGEST = 22  # characters of a name above an image
 LONGEST_TITLE = 60
 
@@ -57,19 +61,21 @@ def draw_batch(data: Data, path: str | Path, split: str = "train", epoch: int = 
     for axis in axes:
         axis.axis("off")
     for i, axis in zip(range(len(inputs)), axes, strict=False):
+        if data.task == "detection":
+            _draw_boxes(axis, inputs[i], targets["boxes"][i].numpy(), targets["labels"][i].numpy(), data.class_names)
+            continue
         _draw_input(axis, inputs[i])
         if data.task == "classification":
             axis.set_title(_title(targets[i].numpy(), data.class_names), fontsize=8)
         elif data.task == "segmentation":
-            _draw_mask(axis, targets[i].numpy(), data.num_classes)
-        elif data.task == "detection":
-            _draw_boxes(axis, targets["boxes"][i].numpy(), targets["labels"][i].numpy(), data.class_names)
+            _draw_mask(axis, targets[i].numpy(), data.class_names)
     if data.task == "segmentation":
         patches = _patches(data.class_names)
         labels = [str(patch.get_label()) for patch in patches]
         figure.legend(patches, labels, loc="outside lower center", ncols=6, fontsize=8)
     augmented = f"epoch {epoch}, augmented" if split == "train" else "not augmented"
-    figure.suptitle(f"{plain(Path(data.name).name, LONGEST_TITLE)}, {split}: {augmented}", fontsize=10)
+    name = Path(data.name).name if Path(data.name).exists() else data.name  # "emnist/letters" is no path
+    figure.suptitle(f"{plain(name, LONGEST_TITLE)}, {split}: {augmented}", fontsize=10)
     _write_picture(figure, Path(path))
 
 
@@ -113,9 +119,8 @@ def _is_png(path: Path) -> bool:
 
 
 def _draw_input(axis: Axes, pixels: np.ndarray) -> None:
-    if pixels.ndim == 2:  # a sound
-        axis.plot(pixels, linewidth=0.3)
-        axis.set_ylim(-1, 1)
+    if pixels.ndim == 2:  # a sound: its spectrum over time, low tones below
+        axis.imshow(spectrogram(pixels.mean(-1)), cmap="inferno", vmin=0, vmax=1, aspect="auto")
     elif pixels.ndim == 4:  # a volume from the front, nearer voxels lighter
         solid = pixels[..., 0] > 0.5
         depth = np.where(solid.any(0), 1 - solid.argmax(0) / len(solid), 0)
@@ -143,27 +148,24 @@ def _patches(names: Sequence[str]) -> list[Patch]:
     from matplotlib.patches import Patch
 
     ignored = Patch(color="black", alpha=0.6, label="ignored")
-    return [*(Patch(color=_colour(i), label=plain(name, LONGEST)) for i, name in enumerate(names)), ignored]
+    tinted = [i for i, name in enumerate(names) if name != BACKGROUND]
+    return [*(Patch(color=_colour(i), label=plain(names[i], LONGEST)) for i in tinted), ignored]
 
 
-def _draw_mask(axis: Axes, mask: np.ndarray, classes: int) -> None:
+def _draw_mask(axis: Axes, mask: np.ndarray, names: Sequence[str]) -> None:
+    """Tint the pixels of each class but the background."""
     if mask.ndim == 3:  # of a volume, from the front; what is ignored hides nothing
         front = np.where(mask == IGNORE_LABEL, -1, mask).max(0)
         mask = np.where(front < 0, IGNORE_LABEL, front)
-    colours = np.array([*(_colour(i) for i in range(classes)), (0, 0, 0, 1)])
-    colours[:, 3] = 0.5
-    axis.imshow(colours[np.minimum(mask, classes)], origin=axis.images[-1].origin)
+    colours = np.array([*(_colour(i) for i in range(len(names))), (0, 0, 0, 1)])
+    colours[:, 3] = [*(0 if name == BACKGROUND else 0.5 for name in names), 0.5]
+    axis.imshow(colours[np.minimum(mask, len(names))], origin=axis.images[-1].origin)
 
 
-def _draw_boxes(axis: Axes, boxes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:
-    from matplotlib.patches import Rectangle
-
-    for (x0, y0, x1, y1), label in zip(boxes, labels, strict=True):
-        if label >= 0:
-            axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=_colour(label)))
-            axis.text(
-                x0, y0, plain(names[label], LONGEST), fontsize=6, color=_colour(label), verticalalignment="bottom"
-            )
+def _draw_boxes(axis: Axes, pixels: np.ndarray, boxes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:
+    """Draw the image with its boxes; those of label -1 are padding."""
+    rows = [Labelled(box, names[label], label) for box, label in zip(boxes, labels, strict=True) if label >= 0]
+    axis.imshow(draw_boxes((255 * pixels.clip(0, 1)).astype(np.uint8), rows, LETTERS))
 
 
 def histogram(data: Data) -> str:

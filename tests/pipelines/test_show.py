@@ -83,6 +83,46 @@ def test_boxes_are_drawn_and_named(tmp_path):
     assert colours(right) == 0
 
 
+def test_the_background_stays_as_it_is(tmp_path, figures):
+    class Half:
+        task = "segmentation"
+        name = "half"
+        class_names = ("background", "thing")
+        num_classes = 2
+        mean = (0.0,)
+        std = (1.0,)
+
+        def evaluation(self, split):
+            import tensorflow as tf
+
+            mask = np.repeat([[[0, 1]]], 2, axis=1)
+            return tf.data.Dataset.from_tensor_slices((tf.zeros((1, 2, 2, 1)), mask)).batch(1)
+
+    show.draw_batch(Half(), tmp_path / "half.png", "test")
+    overlay = figures[0].axes[0].images[-1].get_array()
+    assert overlay[..., 3].tolist() == [[0, 0.5], [0, 0.5]]
+    assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ["thing", "ignored"]
+
+
+def test_a_tone_is_drawn_as_a_line_at_its_frequency(tmp_path, figures):
+    class Tone:
+        task = "classification"
+        name = "tone"
+        class_names = ("tone", "other")
+        mean = (0.0,)
+        std = (1.0,)
+
+        def evaluation(self, split):
+            import tensorflow as tf
+
+            sound = np.sin(2 * np.pi * np.arange(8000.0) / 8)[None, :, None]
+            return tf.data.Dataset.from_tensor_slices((sound, [[1.0, 0.0]])).batch(1)
+
+    show.draw_batch(Tone(), tmp_path / "tone.png", "test")
+    drawn = figures[0].axes[0].images[0].get_array()
+    assert (drawn.argmax(0) == len(drawn) - 1 - 32).all()  # a quarter of the 128 frequencies
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(400, 1), (8, 8, 8, 1)])
 def test_sounds_and_volumes(draw_batch, tmp_path, shape):
@@ -114,12 +154,26 @@ def test_bad_input(capsys, tmp_path):
     assert "give --out FILE.png, --stats, or both" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("task", ["classification", "detection"])
-def test_names_are_drawn_as_they_are(task, tmp_path, monkeypatch):
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are saved in this test."""
     from matplotlib.figure import Figure
 
+    kept = []
+    save = Figure.savefig
+
+    def keep(figure, path, **options):
+        kept.append(figure)
+        save(figure, path, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return kept
+
+
+def test_names_are_drawn_as_they_are(tmp_path, figures):
     class Two:
-        name = "a$$b"
+        task = "classification"
+        name = "a$$b/c"
         class_names = ("$5_to_$9", "c" * 50)
         num_classes = 2
         mean = (0.0,)
@@ -129,24 +183,13 @@ def test_names_are_drawn_as_they_are(task, tmp_path, monkeypatch):
             import tensorflow as tf
 
             targets = tf.one_hot([0, 1], 2)
-            if task == "detection":
-                targets = {"boxes": tf.constant([[[5.0, 10.0, 25.0, 20.0]]] * 2), "labels": tf.constant([[0], [1]])}
             return tf.data.Dataset.from_tensor_slices((tf.zeros((2, 30, 30, 1)), targets)).batch(2)
 
-    figures = []
-    save = Figure.savefig
-
-    def keep(figure, path, **options):
-        figures.append(figure)
-        save(figure, path, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    Two.task = task
     show.draw_batch(Two(), tmp_path / "a.png", "test")
     (figure,) = figures
     texts = [text.get_text() for axes in figure.axes for text in (axes.title, *axes.texts)]
     assert [text for text in texts if text] == [r"\$5_to_\$9", "c" * 11 + "…" + "c" * 10]
-    assert figure.get_suptitle() == r"a\$\$b, test: not augmented"
+    assert figure.get_suptitle() == r"a\$\$b/c, test: not augmented"
 
 
 @pytest.mark.slow

@@ -124,11 +124,11 @@ def draw_precision_recall(evaluation: Evaluation, path: Path, title: str) -> Non
 
 def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
     """Draw truth and detections of the worst, the median and the best images."""
+    from pipelines.labelled_boxes import draw_boxes
     from tfcnn.detection.detector import detect_all
     from tfcnn.detection.examples import read_examples
     from tfcnn.detection.pixels import to_pixels
     from tfcnn.visualize import sheet
-    from tfcnn.visualize.boxes import draw_boxes
 
     data = evaluation.data
     names = evaluation.classes.names
@@ -155,7 +155,7 @@ def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:
 
 def labelled(detections: Mapping[str, np.ndarray], names: Sequence[str]) -> list[Any]:
     """What is drawn of the detections in an image, the best last, so that it lies above the others."""
-    from tfcnn.visualize.boxes import Labelled
+    from pipelines.labelled_boxes import Labelled
 
     rows = zip(detections["boxes"], detections["scores"], detections["labels"], strict=True)
     return [Labelled(box, f"{names[label]} {score:.0%}", int(label)) for box, score, label in rows if score >= SHOWN]
@@ -163,7 +163,7 @@ def labelled(detections: Mapping[str, np.ndarray], names: Sequence[str]) -> list
 
 def labelled_truth(truth: Mapping[str, np.ndarray], names: Sequence[str]) -> list[Any]:
     """What is drawn of the true boxes of an image."""
-    from tfcnn.visualize.boxes import Labelled
+    from pipelines.labelled_boxes import Labelled
 
     return [Labelled(box, names[label], int(label)) for box, label in zip(truth["boxes"], truth["labels"], strict=True)]
 
@@ -239,7 +239,7 @@ def write_picture(pixels: np.ndarray, boxes: Sequence[Any], path: Path) -> None:
     """Write an image with boxes as PNG."""
     from PIL import Image
 
-    from tfcnn.visualize.boxes import draw_boxes
+    from pipelines.labelled_boxes import draw_boxes
 
     Image.fromarray(draw_boxes(pixels.clip(0, 255).round().astype("uint8"), boxes)).save(path)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from pipelines.labelled_boxes import colour_of
 from pipelines.text import plain, save
-from tfcnn.visualize.boxes import colour_of
 
 DASHES = ("-", "--", "-.", ":")
 LONGEST = 24  # characters of a class in the legend

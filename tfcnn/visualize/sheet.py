@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from pipelines.spectrum import spectrogram
 from pipelines.text import plain, save
 
 PANEL = 1.75  # inches
@@ -97,17 +98,6 @@ def as_picture(example: np.ndarray) -> np.ndarray:
     if example.ndim == 4:
         example = example[int(example.std((1, 2, 3)).argmax())]
     return example if example.shape[-1] == 3 else example.mean(-1)
-
-
-def spectrogram(samples: np.ndarray) -> np.ndarray:
-    """The short-time spectrum of a sound (samples,), 128 frequencies by half as many times or less, in 0 ... 1."""
-    window = 254
-    padded = np.pad(samples, (0, max(window - len(samples), 0)))
-    hop = max((len(padded) - window) // 96, 1)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop] * np.hanning(window)
-    power = np.abs(np.fft.rfft(frames, axis=-1).T) ** 2
-    decibels = 10 * np.log10(np.maximum(power / max(power.max(), 1e-12), 1e-8))
-    return decibels[::-1] / 80 + 1
 
 
 def _aspect(row: Row) -> float:

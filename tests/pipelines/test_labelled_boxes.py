@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import ImageColor
 
-from tfcnn.visualize.boxes import Labelled, colour_of, draw_boxes, is_light
+from pipelines.labelled_boxes import Labelled, colour_of, draw_boxes, is_light
 
 GREY = np.full((60, 90, 3), 128, "uint8")
 
