@@ -1,6 +1,7 @@
 """`python -m tfcnn.describe --arch A`: a network layer by layer, with its costs and receptive fields.
 
-`--compare A B C` shows several networks, a row each. No weight is allocated, except for the picture of `--field`.
+`python -m tfcnn.describe RUN` does so for the network of a run, `--compare A B C` for several networks, a row each.
+No weight is allocated, except for RUN and for the picture of `--field`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from tfcnn.cli.parser import Parser, parse_count, run_main
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, choose
-from tfcnn.files import PNG, check_target, writing
+from tfcnn.files import PNG, check_target
 from tfcnn.flags import add_flags
 from tfcnn.models import registry
+from tfcnn.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     import keras
@@ -77,6 +79,7 @@ def main() -> None:
     channels = _parse_count("--channels", arguments.channels)
     classes = _parse_count("--classes", arguments.classes)
     batch_size = _parse_count("--batch-size", arguments.batch_size)
+    run = None if arguments.run is None else open_run(arguments)
     configs = read_configs(arguments)
     picture = arguments.field
 
@@ -85,17 +88,21 @@ def main() -> None:
 
     from tfcnn import cost
 
-    if picture:
-        keras.utils.set_random_seed(0)
-    with contextlib.nullcontext() if picture else cost.weightless():
-        networks = [_build(config, channels, classes) for config in configs]
+    if run is not None:
+        configs = [Config(**run.read_config()["config"])]
+        networks = [run.load_model()]
+    else:
+        if picture:
+            keras.utils.set_random_seed(0)
+        with contextlib.nullcontext() if picture else cost.weightless():
+            networks = [_build(config, channels, classes) for config in configs]
     if arguments.compare:
         batch_size = batch_size or DEFAULT_BATCH
     descriptions = [describe(config, model, batch_size) for config, model in zip(configs, networks, strict=True)]
     if arguments.compare:
         print(_format_comparison(descriptions, form))
         return
-    note = draw(networks[0], arguments.layer, picture) if picture else None
+    note = _draw(networks[0], arguments.layer, picture, run) if picture else None
     print(_format_description(descriptions[0], form))
     if note and form in ("text", "markdown"):
         print(note)
@@ -107,6 +114,7 @@ def make_parser() -> Parser:
         prog="python -m tfcnn.describe",
         description="A network layer by layer, with its costs and receptive fields, or several, a row each.",
     )
+    parser.add_argument("run", metavar="RUN", nargs="?", help="run directory of tfcnn.train; in place of --arch")
     add_flags(parser, CONFIG_FLAGS)
     parser.add_argument("--channels", metavar="N", help="channels of the images [the paper's]")
     parser.add_argument("--classes", metavar="N", help="number of classes [the paper's]")
@@ -116,6 +124,21 @@ def make_parser() -> Parser:
     parser.add_argument("--field", metavar="FILE.png", help="draw the effective receptive field of a layer's centre")
     parser.add_argument("--layer", metavar="NAME", help="the layer of --field [the last map]")
     return parser
+
+
+def open_run(arguments: argparse.Namespace) -> RunDirectory:
+    """The finished run to describe. Raises BadInput, also where a flag describes another network."""
+    flags = [name for name in (*CONFIG_FLAGS, "channels", "classes", "compare") if getattr(arguments, name, None)]
+    if flags:
+        raise BadInput(f"the run in '{arguments.run}' has its network: leave --{flags[0].replace('_', '-')} out")
+    return RunDirectory.open(arguments.run).check_finished()
+
+
+def _draw(model: keras.Model, layer: str | None, picture: str, run: RunDirectory | None) -> str:
+    """Draw --field, and return a sentence about it. Raises BadInput."""
+    from tfcnn.visualize.effective_field import draw_layer
+
+    return draw_layer(model, layer, Path(picture), "fresh weights" if run is None else run.path.name)
 
 
 def read_configs(arguments: argparse.Namespace) -> list[Config]:
@@ -308,29 +331,6 @@ def _format_table(head: tuple, body: list[tuple], total: tuple | None, form: str
     """As text or Markdown; the first `words` columns are flush left."""
     write = tables.as_text if form == "text" else tables.as_markdown
     return write(head, body, total, words=range(words))
-
-
-def draw(model: keras.Model, layer: str | None, path: str) -> str:
-    """Draw what the centre of a layer sees, and return a sentence about the picture. Raises BadInput."""
-    from tfcnn.receptive_field import effective, theoretical
-    from tfcnn.visualize.effective_field import draw_field, effective_size
-
-    try:
-        window = theoretical.window(model, layer)
-        field = effective.empirical_receptive_field(model, layer)
-    except ValueError as error:
-        raise BadInput(f"--field cannot be drawn: {str(error).replace('layer=', '--layer')}") from error
-    if window is None:
-        raise BadInput("--field cannot be drawn: the centre of this layer sees nothing (--layer)")
-    rows, columns = window
-    name = layer or "the last map"
-    title = f"{model.name}: what the centre of {name} sees, fresh weights"
-    try:
-        with writing(Path(path)) as draft:
-            draw_field(field, (rows, columns), draft, title=title)
-    except OSError as error:
-        raise BadInput(f"--field {path} cannot be written: {error}") from error
-    return f"effective receptive field of {name}: {effective_size(field)} pixels a side, drawn in {path}"
 
 
 def _counts(row: Layer | Description) -> tuple[str, str]:

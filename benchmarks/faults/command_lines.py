@@ -152,6 +152,7 @@ def _paths() -> Iterator[BadLine]:
             yield BadLine(command, (path,), "")
         yield BadLine("tfcnn.predict", (path, "image.png"), "")
         yield BadLine("tfcnn.visualize", (path, "--what", "filters"), "")
+        yield BadLine("tfcnn.describe", (path,), "")
         yield BadLine("tuning.rerun", (path, "0"), "")
         yield BadLine("tfcnn.train", ("--weights", path), "")
         yield BadLine("tfcnn.pretrained", ("--weights", path), "")

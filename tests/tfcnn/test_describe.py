@@ -84,6 +84,16 @@ def test_stdout_is_json_alone(run_command, run_describe):
     assert process.stdout == run_describe(*flags)
 
 
+@pytest.mark.slow
+def test_a_run_is_described_as_its_network(finished_run, run_describe):
+    of_network = run_describe("--arch", "lenet5", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(run_describe(finished_run.path, "--format", "csv"))))
+    expected = list(csv.DictReader(io.StringIO(of_network)))
+    assert [row["parameters"] for row in rows] == [row["parameters"] for row in expected]
+    with pytest.raises(BadInput, match="has its network: leave --arch out"):
+        run_describe(finished_run.path, "--arch", "lenet5")
+
+
 def test_json(run_describe):
     facts = json.loads(run_describe("--arch", "lenet5", "--format", "json"))
     assert (facts["parameters"], facts["macs"]) == (61_706, 416_520)

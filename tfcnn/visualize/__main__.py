@@ -23,14 +23,17 @@ if TYPE_CHECKING:
 
 CONFIG_FLAGS = ("arch", "width", "depth", "arch_args", "weights", "mean", "std", "image_size")
 WHAT = {
+    "model": "the stages as blocks, with their data, parameters and MACs",
+    "field": "what a position of each layer sees of the first image",
     "filters": "the kernels of the first convolution",
     "activations": "the strongest maps of the first image",
     "patches": "the patches that excite maps most, with the deconvnet's reconstruction of each",
     "maximisation": "images that excite maps most, found by ascent",
     "attribution": "the pixels that the class depends on, by seven methods",
+    "invariance": "how much maps change where the images are shifted, turned and scaled",
     "randomisation": "how the methods answer where the network has forgotten what it learned",
 }
-WITHOUT_IMAGES = ("filters", "maximisation")
+WITHOUT_IMAGES = ("model", "filters", "maximisation")
 DEFAULT = ("filters", "attribution")
 FOLDER = Kind("a folder", lambda path: path.is_dir())
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import keras
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
@@ -17,6 +18,9 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 
 from pipelines.text import elide, plain, save
+from tfcnn import receptive_field
+from tfcnn.errors import BadInput
+from tfcnn.files import writing
 
 # Distinct without colour vision, too.
 BOX = "#cc5522"
@@ -91,6 +95,35 @@ def draw_field(
     text = "\n".join(plain(line, None) for line in lines)
     figure.suptitle(text, fontsize=14, x=image.get_position().x0, y=0.91, ha="left", va="bottom")
     save(figure, path, dpi=130, format="png", bbox_inches="tight", pad_inches=0.2)
+
+
+def draw_layer(model: keras.Model, layer: str | None, path: Path, weights: str) -> str:
+    """Draw what the centre of a layer sees, and return a sentence about the picture.
+
+    Args:
+        model: of images.
+        layer: name; None: the last map.
+        path: where the picture goes, as PNG.
+        weights: whose they are, for the title.
+
+    Raises:
+        BadInput: a layer that cannot be drawn, or a file that cannot be written.
+    """
+    try:
+        window = receptive_field.window(model, layer)
+        field = receptive_field.empirical_receptive_field(model, layer)
+    except ValueError as error:
+        raise BadInput(f"--field cannot be drawn: {str(error).replace('layer=', '--layer')}") from error
+    if window is None:
+        raise BadInput("--field cannot be drawn: the centre of this layer sees nothing (--layer)")
+    rows, columns = window
+    name = layer or "the last map"
+    try:
+        with writing(path) as draft:
+            draw_field(field, (rows, columns), draft, title=f"{model.name}: what the centre of {name} sees, {weights}")
+    except OSError as error:
+        raise BadInput(f"--field {path} cannot be written: {error}") from error
+    return f"effective receptive field of {name}: {effective_size(field)} pixels a side, drawn in {path}"
 
 
 def _draw_cut(

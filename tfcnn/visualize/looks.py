@@ -11,9 +11,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipelines.text import plain, save
+from tfcnn import receptive_field
 from tfcnn.errors import BadInput
-from tfcnn.visualize import attribution, maximisation, pictures, points, randomisation
+from tfcnn.visualize import attribution, invariance, maximisation, pictures, points, randomisation
 from tfcnn.visualize.curves import RUN_COLOURS, RUN_DASHES
+from tfcnn.visualize.effective_field import effective_size
+from tfcnn.visualize.model_picture import draw_model
 from tfcnn.visualize.patches import Patch, cut, strongest_patches
 from tfcnn.visualize.points import Target
 from tfcnn.visualize.sheet import Row, draw_sheet
@@ -211,7 +214,62 @@ def draw_randomisation(subject: Subject, view: View, path: Path) -> None:
     save(figure, path, dpi=110, format="png")
 
 
+def draw_field(subject: Subject, view: View, path: Path) -> None:
+    """What the centre of each layer's maps sees of the first image: the theoretical field, framed, and the effect."""
+    photograph = pictures.as_rgb(subject.pixels(view.images[0]))
+    panels = []
+    titles = []
+    for layer in layers_of(subject, view):
+        effect = receptive_field.empirical_receptive_field(subject.model, layer, view.images)
+        window = receptive_field.window(subject.model, layer, windows_only=True)
+        size = receptive_field.receptive_field(subject.model, layer, windows_only=True)
+        panel = pictures.overlay(photograph, np.sqrt(effect))
+        panels.append(panel if window is None else pictures.frame(panel, *window))
+        titles.append(f"{layer}: {size} pixels\neffective: {effective_size(effect)}")
+    note = "frame: the theoretical field; light: effect of each pixel on the centre, square root of mean |gradient|"
+    draw_sheet(
+        [Row(view.names[0], panels, titles)], path, title=f"{subject.name}: receptive fields", note=note, panel=2.4
+    )
+
+
+AMOUNTS = {
+    "shift": ("shift in pixels", (0, 1, 2, 4, 8, 16, 32)),
+    "turn": ("rotation in degrees", (0, 5, 10, 20, 40, 90, 135, 180)),
+    "scale": ("enlargement", (1, 1.1, 1.25, 1.5, 1.75, 2)),
+}
+
+
+def draw_invariance(subject: Subject, view: View, path: Path) -> None:
+    """How far the features of changed images are from their own, for each layer."""
+    figure = Figure(figsize=(10.5, 3.6), layout="constrained")
+    axes = figure.subplots(1, len(AMOUNTS), sharey=True)
+    layers = layers_of(subject, view)
+    for place, (name, (words, amounts)) in zip(axes, AMOUNTS.items(), strict=True):
+        change = invariance.CHANGES[name]
+        curves = invariance.distances(subject.model, view.images, layers, change, amounts)
+        for number, (layer, curve) in enumerate(zip(layers, curves, strict=True)):
+            dashes = RUN_DASHES[number % len(RUN_DASHES)]
+            colour = RUN_COLOURS[number % len(RUN_COLOURS)]
+            place.plot(amounts, curve, dashes, color=colour, marker="o", markersize=3, label=layer)
+        place.set_xlabel(words)
+        place.grid(alpha=0.3)
+        place.spines[["top", "right"]].set_visible(False)
+    axes[0].set(ylabel="distance, in units of\nthat between two images", ylim=(0, None))
+    figure.suptitle(f"{plain(subject.name)}: how much the means of maps change with the image", fontsize=11)
+    lines, labels = axes[0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside right upper", fontsize=9, frameon=False)
+    save(figure, path, dpi=110, format="png")
+
+
+def draw_stages(subject: Subject, view: View, path: Path) -> None:
+    """The network's stages as blocks, with bars of what they hold and compute."""
+    draw_model(subject.model, path, title=f"{subject.name}, {'x'.join(map(str, subject.inputs.shape))}")
+
+
 LOOKS = {
+    "model": draw_stages,
+    "field": draw_field,
+    "invariance": draw_invariance,
     "filters": draw_filters,
     "activations": draw_activations,
     "patches": draw_patches,

@@ -10,6 +10,8 @@ from PIL import Image
 
 DIVERGING = "RdBu_r"  # white at 0; red and blue differ without colour vision, too
 HEAT = "inferno"
+FRAME = (0.4, 0.8, 0.93)
+Interval = tuple[float, float]  # first and last pixel
 LOUDEST = 99.5  # percentile of the absolute values that gets the full colour
 
 
@@ -49,6 +51,23 @@ def overlay(pixels: np.ndarray, values: np.ndarray, *, diverging: bool = False) 
     if diverging:
         return 0.4 * grey + 0.6 * signed(large)
     return 0.35 * grey + 0.65 * strength(np.maximum(large, 0))
+
+
+def frame(pixels: np.ndarray, rows: Interval, columns: Interval) -> np.ndarray:
+    """An image (height, width, 3) with a frame around the rows and columns first ... last, cut at the border."""
+    height, width = pixels.shape[:2]
+    top, bottom = (int(min(max(end, 0), height - 1)) for end in rows)
+    left, right = (int(min(max(end, 0), width - 1)) for end in columns)
+    line = max(1, height // 110)
+    framed = pixels.copy()
+    for y, x in (
+        (slice(top, top + line), slice(left, right + 1)),
+        (slice(bottom + 1 - line, bottom + 1), slice(left, right + 1)),
+        (slice(top, bottom + 1), slice(left, left + line)),
+        (slice(top, bottom + 1), slice(right + 1 - line, right + 1)),
+    ):
+        framed[y, x] = FRAME
+    return framed
 
 
 def enlarge(values: np.ndarray, size: Sequence[int]) -> np.ndarray:

@@ -11,14 +11,14 @@ from tfcnn.config import Config
 from tfcnn.visualize import looks, points, randomisation, subject
 
 CHELSEA = Path(skimage.__file__).parent / "data" / "chelsea.png"
-DIGIT = Path(__file__).parents[2] / "scans" / "digit-3.png"
+DIGIT, OTHER_DIGIT = (Path(__file__).parents[2] / "scans" / f"digit-{digit}.png" for digit in (3, 5))
 
 
 @pytest.mark.slow
 def test_every_look_at_a_run_is_drawn(finished_run, tmp_path, call_command):
     out = tmp_path / "looks"
-    what = ["filters", "activations", "patches", "attribution", "randomisation"]
-    line = [finished_run.path, "--images", DIGIT, "--out", out, "--what", *what]
+    what = [name for name in looks.LOOKS if name != "maximisation"]
+    line = [finished_run.path, "--images", DIGIT, OTHER_DIGIT, "--out", out, "--what", *what]
     process = call_command("tfcnn.visualize.__main__", *line)
     assert (process.returncode, process.stderr) == (0, "")
     assert sorted(path.name for path in out.iterdir()) == sorted(f"{name}.png" for name in what)
