@@ -25,7 +25,7 @@ from tfcnn.visualize.subject import Subject
 MAPS = 8  # activations of a layer
 CHANNELS = 4  # of a layer, in patches and maximisation
 PATCHES = 9  # of a channel
-FIRST = 36  # filters in a picture of all of them have this many pixels, or more
+LARGEST_ASCENT = 96  # pixels of a side, in maximisation
 
 
 class View(NamedTuple):
@@ -100,15 +100,18 @@ def draw_patches(subject: Subject, view: View, path: Path) -> None:
     for layer in layers_of(subject, view):
         (maps,) = points.activations(subject.model, view.images, [layer])
         channels = channels_of(view, maps, CHANNELS)
-        panels = []
-        titles = []
-        for channel, row in zip(
-            channels, strongest_patches(subject.model, view.images, layer, channels, PATCHES), strict=True
-        ):
+        panels: list[np.ndarray] = []
+        titles: list[str] = []
+        patches = strongest_patches(subject.model, view.images, layer, channels, PATCHES)
+        for channel, row in zip(channels, patches, strict=True):
             if row:
-                panels += draw_channel(subject, view, layer, channel, row)
-                titles += [f"map {channel}", "deconvnet"][: len(panels) - len(titles)]
-        rows.append(Row(layer, panels, titles))
+                squares = draw_channel(subject, view, layer, channel, row)
+                panels += squares
+                titles += [f"map {channel}", "deconvnet"][: len(squares)]
+        if panels:
+            rows.append(Row(layer, panels, titles))
+    if not rows:
+        raise BadInput("no map of these layers is above 0 in these images: give others (--images, --layer, --channels)")
     title = f"{subject.name}: patches that excite a map most, and what of them does (Zeiler & Fergus, figure 2)"
     draw_sheet(rows, path, title=title, panel=1.9)
 
@@ -131,7 +134,7 @@ def draw_maximisation(subject: Subject, view: View, path: Path) -> None:
     """Images that excite maps most, by both forms."""
     rows = []
     side = subject.inputs.shape[0]
-    size = side if has_fixed_size(subject) else min(side, 128)
+    size = side if has_fixed_size(subject) else min(side, LARGEST_ASCENT)
     for layer in layers_of(subject, view):
         count = int(points.Network(subject.model).point(layer).shape[-1])
         channels = list(view.channels) or [count * place // CHANNELS for place in range(CHANNELS)]
@@ -228,7 +231,11 @@ def draw_field(subject: Subject, view: View, path: Path) -> None:
         titles.append(f"{layer}: {size} pixels\neffective: {effective_size(effect)}")
     note = "frame: the theoretical field; light: effect of each pixel on the centre, square root of mean |gradient|"
     draw_sheet(
-        [Row(view.names[0], panels, titles)], path, title=f"{subject.name}: receptive fields", note=note, panel=2.4
+        [Row(plain(view.names[0], 16), panels, titles)],
+        path,
+        title=f"{subject.name}: receptive fields",
+        note=note,
+        panel=2.4,
     )
 
 

@@ -56,7 +56,7 @@ def maximise(
     *,
     size: int = 128,
     form: str = "fourier",
-    steps: int = 256,
+    steps: int = 128,
     seed: int = 0,
 ) -> np.ndarray:
     """Draw the images that excite channels of a layer most, in the mean over their places.
