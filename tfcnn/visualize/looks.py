@@ -230,13 +230,8 @@ def draw_field(subject: Subject, view: View, path: Path) -> None:
         panels.append(panel if window is None else pictures.frame(panel, *window))
         titles.append(f"{layer}: {size} pixels\neffective: {effective_size(effect)}")
     note = "frame: the theoretical field; light: effect of each pixel on the centre, square root of mean |gradient|"
-    draw_sheet(
-        [Row(plain(view.names[0], 16), panels, titles)],
-        path,
-        title=f"{subject.name}: receptive fields",
-        note=note,
-        panel=2.4,
-    )
+    rows = [Row(plain(view.names[0], 16), panels, titles)]
+    draw_sheet(rows, path, title=f"{subject.name}: receptive fields", note=note, panel=2.4)
 
 
 AMOUNTS = {
