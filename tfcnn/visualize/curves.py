@@ -79,9 +79,12 @@ def _label_metric(axes: Axes, headline: Headline) -> None:
 
 
 def _label_epochs(axes: Axes) -> None:
-    """Make epochs the horizontal axis."""
+    """Make epochs the horizontal axis; of a single epoch, too, every number is a whole one."""
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    low, high = axes.get_xlim()
+    if high - low < 1:
+        axes.set_xlim(low - 0.5, high + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 

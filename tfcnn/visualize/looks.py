@@ -25,6 +25,7 @@ from tfcnn.visualize.subject import Subject
 MAPS = 8  # activations of a layer
 CHANNELS = 4  # of a layer, in patches and maximisation
 PATCHES = 9  # of a channel
+LARGEST_PROJECTION = 70  # pixels of a side that a deconvnet's projection is drawn with
 LARGEST_ASCENT = 96  # pixels of a side, in maximisation
 
 
@@ -125,7 +126,8 @@ def draw_channel(subject: Subject, view: View, layer: str, channel: int, row: Se
     if points.Network(subject.model).rectifies:
         projections = attribution.deconvnet(subject.model, images, Target(layer, channel))
         pairs = zip(row, projections, strict=True)
-        squares.append([pictures.about_grey(cut(projection, patch.box)) for patch, projection in pairs])
+        small = [pictures.reduce(cut(projection, patch.box), LARGEST_PROJECTION) for patch, projection in pairs]
+        squares.append([*map(pictures.about_grey, small)])
     columns = int(np.ceil(np.sqrt(len(row))))
     return [pictures.mosaic(panels, columns, max(1, len(panels[0]) // 20)) for panels in squares]
 

@@ -76,6 +76,18 @@ def enlarge(values: np.ndarray, size: Sequence[int]) -> np.ndarray:
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
+def reduce(values: np.ndarray, largest: int) -> np.ndarray:
+    """Values (height, width, channels) as the means of square blocks, at most `largest` along each axis.
+
+    >>> reduce(np.arange(8.0).reshape(2, 4, 1), 2)[..., 0].tolist()
+    [[2.5, 4.5]]
+    """
+    side = -(-max(values.shape[:2]) // largest)
+    rows, columns = values.shape[0] // side, values.shape[1] // side
+    blocks = values[: rows * side, : columns * side].reshape(rows, side, columns, side, -1)
+    return blocks.mean((1, 3))
+
+
 def mosaic(images: Sequence[np.ndarray], columns: int, gap: int = 1) -> np.ndarray:
     """RGB images of one size in a grid, white between and where there is none.
 

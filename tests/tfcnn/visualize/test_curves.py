@@ -103,3 +103,11 @@ def test_the_curves_of_several_runs(figure_of):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "begun"]
     styles = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in metric.lines}
     assert len(styles) == 3
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_few_epochs_are_numbered_by_whole_numbers(count, figure_of):
+    figure, _ = figure_of(curves.draw_curves, ROWS[:count], title="a slow run", best=1)
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        assert [tick for tick in axes.get_xticks() if low < tick < high] == list(range(1, count + 1))
