@@ -1,6 +1,6 @@
 """How much the maps of a network change when the image is shifted, turned or scaled.
 
-Zeiler & Fergus, 2014, section 4.1 and figure 5: little at the top, much below.
+Zeiler & Fergus, 2014, section 4.1 and figure 5: soon much below, gradually at the top.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ CHANGES: dict[str, Change] = {"shift": shift, "turn": turn, "scale": scale}
 
 
 def distances(
-    model: keras.Model, images: np.ndarray, layers: Sequence[str], change: Change, amounts: Sequence[float]
+    model: keras.Model, images: np.ndarray, layers: Sequence[str | None], change: Change, amounts: Sequence[float]
 ) -> np.ndarray:
     """The distance of the features of changed images from those of the images themselves.
 
     Args:
         model: as of `points.Network`.
         images: float (images, height, width, channels), standardised.
-        layers: names; the features of a map are its means over all places.
+        layers: names; None: the network's output, before its softmax. All values count, each at its place.
         change: one of CHANGES, or another function of an image and an amount.
         amounts: of the change.
 
@@ -58,12 +58,12 @@ def distances(
     """
     if len(images) < 2:
         raise ValueError(f"distances are in units of those between images: give two or more, got {len(images)}")
-    whole = [_features(values) for values in activations(model, images, layers)]
+    whole = [_flatten(values) for values in activations(model, images, layers)]
     units = [_between(features) for features in whole]
     columns = []
     for amount in amounts:
         changed = np.stack([change(image, amount) for image in images])
-        values = [_features(values) for values in activations(model, changed, layers)]
+        values = [_flatten(values) for values in activations(model, changed, layers)]
         column = [
             np.linalg.norm(new - old, axis=1).mean() / unit for new, old, unit in zip(values, whole, units, strict=True)
         ]
@@ -71,9 +71,8 @@ def distances(
     return np.array(columns).T
 
 
-def _features(values: np.ndarray) -> np.ndarray:
-    """The mean of each channel: (images, channels)."""
-    return values.reshape(len(values), -1, values.shape[-1]).mean(1)
+def _flatten(values: np.ndarray) -> np.ndarray:
+    return values.reshape(len(values), -1)
 
 
 def _between(features: np.ndarray) -> float:

@@ -140,10 +140,13 @@ def draw_maximisation(subject: Subject, view: View, path: Path) -> None:
     for layer in layers_of(subject, view):
         count = int(points.Network(subject.model).point(layer).shape[-1])
         channels = list(view.channels) or [count * place // CHANNELS for place in range(CHANNELS)]
+        panels = []
+        titles = []
         for form in maximisation.FORMS:
             images = maximisation.maximise(subject.model, layer, channels, subject.standard, size=size, form=form)
-            titles = [f"map {channel}" for channel in channels]
-            rows.append(Row(f"{layer}\n{form}", [pictures.as_rgb(image) for image in images], titles))
+            panels += [pictures.as_rgb(image) for image in images]
+            titles += [f"map {channel}, {form}" for channel in channels]
+        rows.append(Row(layer, panels, titles))
     title = f"{subject.name}: images that excite a map most (Olah et al. 2017)"
     draw_sheet(rows, path, title=title, panel=1.2)
 
@@ -214,7 +217,7 @@ def draw_randomisation(subject: Subject, view: View, path: Path) -> None:
     )
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"{plain(subject.name)}: which maps show what was learned (Adebayo et al. 2018)", fontsize=11)
+    axes.set_title(f"{plain(subject.name)}: which maps show what was learned (Adebayo et al. 2018)", fontsize=11)
     figure.legend(loc="outside right upper", fontsize=9, frameon=False)
     save(figure, path, dpi=110, format="png")
 
@@ -247,19 +250,19 @@ def draw_invariance(subject: Subject, view: View, path: Path) -> None:
     """How far the features of changed images are from their own, for each layer."""
     figure = Figure(figsize=(10.5, 3.6), layout="constrained")
     axes = figure.subplots(1, len(AMOUNTS), sharey=True)
-    layers = layers_of(subject, view)
+    layers = [*layers_of(subject, view), None]
     for place, (name, (words, amounts)) in zip(axes, AMOUNTS.items(), strict=True):
         change = invariance.CHANGES[name]
         curves = invariance.distances(subject.model, view.images, layers, change, amounts)
         for number, (layer, curve) in enumerate(zip(layers, curves, strict=True)):
             dashes = RUN_DASHES[number % len(RUN_DASHES)]
             colour = RUN_COLOURS[number % len(RUN_COLOURS)]
-            place.plot(amounts, curve, dashes, color=colour, marker="o", markersize=3, label=layer)
+            place.plot(amounts, curve, dashes, color=colour, marker="o", markersize=3, label=layer or "output")
         place.set_xlabel(words)
         place.grid(alpha=0.3)
         place.spines[["top", "right"]].set_visible(False)
     axes[0].set(ylabel="distance, in units of\nthat between two images", ylim=(0, None))
-    figure.suptitle(f"{plain(subject.name)}: how much the means of maps change with the image", fontsize=11)
+    figure.suptitle(f"{plain(subject.name)}: how much maps change with the image", fontsize=11)
     lines, labels = axes[0].get_legend_handles_labels()
     figure.legend(lines, labels, loc="outside right upper", fontsize=9, frameon=False)
     save(figure, path, dpi=110, format="png")

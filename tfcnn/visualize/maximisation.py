@@ -82,7 +82,7 @@ def maximise(
     """
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, got '{form}'")
-    network = Network(model)
+    network = Network(model, "redirected")
     depth = int(network.graph.inputs[0].shape[-1])
     target = Target(layer)
     largest = int(network.point(layer).shape[-1])
@@ -102,8 +102,8 @@ def maximise(
         with tf.GradientTape() as tape:
             pixels = to_pixels(values, size) if fourier else tf.sigmoid(values)
             moved = move(pixels, motion) if fourier else pixels
-            loss = -tf.reduce_sum(network.read((moved - mean) / std, target, numbers)[0])
-        optimizer.apply([tape.gradient(loss, values)], [values])
+            score = tf.reduce_sum(network.read((moved - mean) / std, target, numbers)[0])
+        optimizer.apply([-tape.gradient(score, values)], [values])  # of the score: "redirected" is for ascent
 
     for _ in range(steps):
         step(tf.constant(draw_motion(rng, Motion(), size)))

@@ -144,13 +144,13 @@ class Network:
         return score.numpy(), [point.numpy() for point in points], [gradient.numpy() for gradient in gradients]
 
 
-def activations(model: keras.Model, images: np.ndarray, layers: Sequence[str]) -> list[np.ndarray]:
+def activations(model: keras.Model, images: np.ndarray, layers: Sequence[str | None]) -> list[np.ndarray]:
     """The outputs of layers.
 
     Args:
         model: as of `Network`.
         images: float (images, height, width, channels), as the network takes them: standardised.
-        layers: names, of the last application where a layer is shared.
+        layers: names, of the last application where a layer is shared; None: the network's output, before its softmax.
 
     Returns:
         For each name float32 (images, ...).

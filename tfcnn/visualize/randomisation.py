@@ -21,8 +21,8 @@ def cascade(
 ) -> dict[str, float]:
     """How similar a map stays as layer after layer loses its weights, the last one first.
 
-    Each array of weights is drawn from the normal distribution with its mean and standard deviation, so that the
-    layers' outputs keep their scale.
+    Kernels are drawn from the normal distribution around 0 with their mean square; biases and what normalisations hold
+    are shuffled. So the layers' outputs keep their scale.
 
     Args:
         model: as of `points.Network`; has its weights again afterwards.
@@ -44,9 +44,16 @@ def cascade(
     similarities = {}
     with weights_kept(model):
         for layer in reversed(graph.in_order(model)):
-            layer.set_weights([rng.normal(w.mean(), w.std(), w.shape) for w in layer.get_weights()])
+            layer.set_weights([redraw(weights, rng) for weights in layer.get_weights()])
             similarities[layer.name] = similarity(whole, explain(model, images))
     return similarities
+
+
+def redraw(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Random weights of the same scale."""
+    if weights.ndim > 1:
+        return rng.normal(0, np.sqrt(np.square(weights).mean()), weights.shape)
+    return rng.permutation(weights)
 
 
 def similarity(first: np.ndarray, second: np.ndarray) -> float:

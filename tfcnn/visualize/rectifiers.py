@@ -3,6 +3,8 @@
     gradient   where the input was above 0: the derivative
     deconvnet  where the gradient is above 0: the reconstruction is rectified as the maps were
     guided     where both are: Springenberg et al., "Striving for simplicity: the all convolutional net", 2014
+    redirected the derivative; for an image where that is 0 everywhere, the gradient but for what would lower the input
+               further: so ascent leaves an image that excites a map nowhere (the authors' package lucid, 0.3)
 
 All else in a network is its transpose: convolutions become transposed convolutions with their own filters, and
 max pooling puts values back to its switches, which is the gradient of the layer.
@@ -21,7 +23,7 @@ from keras import activations
 from tfcnn.graph import Step, apply_step
 from tfcnn.layers import LocalResponseNormalization
 
-RULES = ("gradient", "guided", "deconvnet")
+RULES = ("gradient", "guided", "deconvnet", "redirected")
 RECTIFIERS = (activations.relu, activations.relu6)
 RECTIFYING_FUNCTIONS = ("Relu", "Relu6")  # classes of keras.ops functions
 OTHER_FUNCTIONS = ("Elu", "Gelu", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu", "Sigmoid", "Silu", "Tanh")
@@ -61,7 +63,8 @@ def make_apply(rule: str, last: Step) -> Callable[[Step, tuple, dict], Any]:
             return rectify(operation, rule)(args[0])
         if rule == "deconvnet" and isinstance(operation, LocalResponseNormalization):
             return pass_by(operation)(args[0])
-        if name := other_activation(step):
+        name = None if rule == "redirected" else other_activation(step)
+        if name:
             raise ValueError(
                 f"{rule} is defined for networks of rectifiers; {operation.name} has {name}: use gradient, SmoothGrad "
                 "or integrated gradients"
@@ -90,18 +93,23 @@ def other_activation(step: Step) -> str | None:
 
 
 def rectify(function: Callable[[Any], Any], rule: str) -> Callable[[Any], Any]:
-    """A rectifier with the same values, whose gradient follows the rule "guided" or "deconvnet"."""
+    """A rectifier with the same values, whose gradient follows a rule."""
 
     @tf.custom_gradient
     def rectified(x: Any) -> Any:
         y = function(x)
 
         def backward(gradient: Any) -> Any:
-            kept = tf.nn.relu(gradient)
+            nothing = tf.zeros_like(gradient)
+            if rule == "deconvnet":
+                return tf.nn.relu(gradient)
+            passes = tf.logical_and(y > 0, tf.equal(x, y))  # not at the upper limit either
             if rule == "guided":
-                passes = tf.logical_and(y > 0, tf.equal(x, y))  # not at the upper limit either
-                kept = tf.where(passes, kept, tf.zeros_like(kept))
-            return kept
+                return tf.where(passes, tf.nn.relu(gradient), nothing)
+            derivative = tf.where(passes, gradient, nothing)
+            upwards = tf.where(tf.logical_and(x < 0, gradient < 0), nothing, gradient)
+            moves = tf.reduce_any(tf.not_equal(derivative, 0), list(range(1, len(x.shape))), keepdims=True)
+            return tf.where(moves, derivative, upwards)
 
         return y, backward
 

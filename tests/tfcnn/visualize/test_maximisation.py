@@ -53,3 +53,11 @@ def test_an_unknown_form_or_channel_is_refused():
         maximise(model, "maps", [0], Standard(), form="x")
     with pytest.raises(ValueError, match="maps has channels 0 to 2, got \\[3\\]"):
         maximise(model, "maps", [3], Standard())
+
+
+def test_ascent_leaves_an_image_that_excites_nothing():
+    """A rectified map that is 0 for every value below three quarters; the image starts at a half."""
+    model = network(layers.Conv2D(1, 1, activation="relu", name="maps"), shape=(8, 8, 1))
+    model.set_weights([np.full((1, 1, 1, 1), 4.0), np.full(1, -3.0)])
+    result = maximise(model, "maps", [0], Standard(), size=8, form="plain", steps=60)
+    assert result.min() > 0.75

@@ -55,7 +55,7 @@ def test_pictures_that_do_not_show_what_was_learned(squeezenet):
     rng = np.random.default_rng(0)
     with randomisation.weights_kept(squeezenet.model):
         weights = squeezenet.model.get_weights()
-        squeezenet.model.set_weights([rng.normal(w.mean(), w.std(), w.shape) for w in weights])
+        squeezenet.model.set_weights([randomisation.redraw(w, rng) for w in weights])
         drawn = [method(squeezenet.model, images, target) for method in methods]
     guided, gradient = (randomisation.similarity(*pair) for pair in zip(learned, drawn, strict=True))
     assert guided > gradient + 0.05
