@@ -37,7 +37,7 @@ CUT = [
     *(SKLEARN / f"{name}.jpg" for name in ("china", "flower")),
     HOPPER,
 ]
-COMMAND = "python -m tfcnn.visualize --arch squeezenet1_1 --weights imagenet"
+COMMAND = "python -m tfcnn.visualize --arch squeezenet1_1 --weights imagenet --image-size 227"
 
 
 class Picture(NamedTuple):
