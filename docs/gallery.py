@@ -133,7 +133,7 @@ def pictures() -> dict[str, Picture]:
         ),
         "invariance": Picture(
             "Invariances",
-            "How far the maps of changed images are from their own.",
+            "How far the maps of changed images are from their own: soon far below, later above, least at the output.",
             f"{COMMAND} --images FILE... --what invariance",
             look("invariance"),
         ),

@@ -47,15 +47,15 @@ def test_grad_cam_of_the_cat_lies_on_the_cat(squeezenet):
 
 @pytest.mark.slow
 def test_pictures_that_do_not_show_what_was_learned(squeezenet):
-    """Adebayo et al. 2018: with every weight random guided backpropagation stays more alike than the gradient."""
+    """Adebayo et al. 2018: with every weight random the deconvnet stays more alike than the gradient."""
     images = squeezenet.read([str(CHELSEA)])
     target = points.Target(channel=squeezenet.class_names.index("Egyptian cat"))
-    methods = [looks.attribution.guided_backpropagation, looks.attribution.gradient]
+    methods = [looks.attribution.deconvnet, looks.attribution.gradient]
     learned = [method(squeezenet.model, images, target) for method in methods]
     rng = np.random.default_rng(0)
     with randomisation.weights_kept(squeezenet.model):
         weights = squeezenet.model.get_weights()
         squeezenet.model.set_weights([randomisation.redraw(w, rng) for w in weights])
         drawn = [method(squeezenet.model, images, target) for method in methods]
-    guided, gradient = (randomisation.similarity(*pair) for pair in zip(learned, drawn, strict=True))
-    assert guided > gradient + 0.05
+    deconvnet, gradient = (randomisation.similarity(*pair) for pair in zip(learned, drawn, strict=True))
+    assert deconvnet > gradient + 0.1
