@@ -91,7 +91,7 @@ def test_lenet5_learns(finished_run):
 
 @pytest.mark.usefixtures("no_export")
 def test_defaults_learn_without_batch_norm(tmp_path):
-    run = train.run(Config(arch="vgg11", width=0.25, epochs=8, out=str(tmp_path / "run")))
+    run = train.run(Config(arch="vgg11", width=0.25, epochs=6, out=str(tmp_path / "run")))
     assert run.read_metrics()["test_accuracy"] >= 0.97
 
 

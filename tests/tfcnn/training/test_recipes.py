@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tfcnn import list_archs, train
+from tfcnn import list_archs
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.models import registry
@@ -186,12 +186,3 @@ def test_needs_no_tensorflow():
         "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("no_export")
-def test_a_unet_learns_figures_by_the_default_recipe(tmp_path):
-    """To call everything background has a mean IoU of 12 %, what three epochs of Config's defaults reach."""
-    flags = {"arch": "unet", "dataset": "shapes/easy", "image_size": 32, "width": 0.125, "epochs": 3}
-    run = train.run(recipes.resolve(flags | {"out": str(tmp_path / "run")}))
-    assert run.read_metrics()["test_mean_iou"] > 0.15

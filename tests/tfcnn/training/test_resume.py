@@ -36,6 +36,7 @@ PLACES = {  # in the checkpoint that the stop leaves: epochs done, steps done of
     "validation": [0, 4],
     "epoch boundary": [1, 0],
 }
+SOME_STOPS = ("mid-epoch", "validation")  # of the networks whose other states these are for
 FAMILIES = {
     "dropout, accumulated gradients, weighted classes": {
         "arch": "nin",
@@ -142,7 +143,8 @@ def test_no_stop_leaves_a_trace(flags, tmp_path):
     runs = Runs(tmp_path, **flags)
     assert len(runs.whole) > 50
     assert sum("averages" in key for key in runs.whole) == (len(runs.model.weights) if runs.config.model_ema else 0)
-    for name, (hook, at) in STOPS.items():
+    for name in STOPS if runs.config.arch == "nin" else SOME_STOPS:
+        hook, at = STOPS[name]
         runs.stop(name, hook, at)
         assert runs.place(name) == PLACES[name]
         assert differences(runs.whole, runs.resume(name)) == [], name
