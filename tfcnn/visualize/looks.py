@@ -184,7 +184,7 @@ def draw_attribution(subject: Subject, view: View, path: Path) -> None:
         words = subject.class_names[label] if subject.class_names else f"output {label}"
         columns = [pictures.as_rgb(photographs[number]), *(column[number] for column in panels.values())]
         rows.append(Row(plain(words, 16), columns, [name, *panels]))
-    note = "gradients by their magnitude, white is large; about white or grey, which are 0, what is signed"
+    note = "gradient and SmoothGrad by their magnitude, white is large; the others are signed, white or grey is 0"
     draw_sheet(rows, path, title=f"{subject.name}: what the class depends on", note=note)
 
 
@@ -218,7 +218,7 @@ def draw_randomisation(subject: Subject, view: View, path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(f"{plain(subject.name)}: which maps show what was learned (Adebayo et al. 2018)", fontsize=11)
-    figure.legend(loc="outside right upper", fontsize=9, frameon=False)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=9, frameon=False)
     save(figure, path, dpi=110, format="png")
 
 
