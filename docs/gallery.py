@@ -10,8 +10,9 @@ import argparse
 import io
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import matplotlib
 import skimage
@@ -20,6 +21,10 @@ from PIL import Image
 
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config
+
+if TYPE_CHECKING:
+    from tfcnn.visualize.looks import View
+    from tfcnn.visualize.subject import Subject
 
 ROOT = Path(__file__).resolve().parent
 LARGEST = 150_000  # bytes of a picture
@@ -37,6 +42,7 @@ CUT = [
     *(SKLEARN / f"{name}.jpg" for name in ("china", "flower")),
     HOPPER,
 ]
+LAYERS = ("stage1", "stage2", "stage3", "stage4")
 COMMAND = "python -m tfcnn.visualize --arch squeezenet1_1 --weights imagenet --image-size 227"
 
 
@@ -69,6 +75,72 @@ def squares(path: Path, side: int = 227) -> list[Image.Image]:
     return pieces
 
 
+# What the network has learned: for each look its title, what it shows, and the rest of its command.
+LEARNED = {
+    "model": (
+        "The network",
+        "Its stages with what they hold and compute: most values are early, most parameters late.",
+        "",
+    ),
+    "field": (
+        "Receptive fields",
+        "What the centre of each map sees: the theoretical field is far larger than what has an effect.",
+        "--images chelsea.png ",
+    ),
+    "filters": (
+        "First-layer filters",
+        "Edges of several directions and colours. Kernels of 3x3 show less than AlexNet's of 11x11 did.",
+        "",
+    ),
+    "activations": (
+        "Maps",
+        "The eight maps with the largest values at each resolution: edges first, then parts, then few places.",
+        "--images chelsea.png ",
+    ),
+    "patches": (
+        "What excites a map, and what of it does",
+        "Left of each pair: the nine squares of photographs in which the map has its largest values, cut to the "
+        "receptive field of the place. Right: Zeiler & Fergus's deconvnet of the same places. Grey is 0.",
+        "--images FILE... ",
+    ),
+    "maximisation": (
+        "Images that excite a map most",
+        "Found by gradient ascent: in Fourier coefficients of decorrelated colours with random motion, and in plain "
+        "pixels, whose images are noise to us.",
+        "",
+    ),
+    "invariance": (
+        "Invariances",
+        "How far the maps of changed images are from their own: soon far below, later above, least at the output.",
+        "--images FILE... ",
+    ),
+    "attribution": (
+        "Which pixels a class depends on",
+        "Seven methods on the same images. Guided backpropagation and the deconvnet are the sharpest; the next picture "
+        "says what that is worth.",
+        "--images FILE... ",
+    ),
+    "randomisation": (
+        "Which maps show what was learned",
+        "The network loses its weights, the last layer first, and each method explains the same class again.",
+        "--images chelsea.png ",
+    ),
+}
+
+
+def read_squares(network: Subject) -> View:
+    """The squares of the photographs that are cut."""
+    from tfcnn.visualize.looks import View
+
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for path in CUT:
+            for number, piece in enumerate(squares(path)):
+                paths.append(f"{folder}/{path.stem}-{number}.png")
+                piece.save(paths[-1], icc_profile=None)
+        return View(network.read(paths), [Path(path).stem for path in paths], LAYERS)
+
+
 def pictures() -> dict[str, Picture]:
     """The pictures by the names of their files, in their order."""
     from docs import gallery_classics
@@ -76,80 +148,19 @@ def pictures() -> dict[str, Picture]:
 
     network = subject.of_weights(Config(arch="squeezenet1_1", weights="imagenet", image_size=227))
     images = network.read([str(path) for path in PHOTOGRAPHS])
-    view = looks.View(images, [path.stem for path in PHOTOGRAPHS])
-    layers = ("stage1", "stage2", "stage3", "stage4")
-    view = view._replace(layers=layers)
+    photographs = looks.View(images, [path.stem for path in PHOTOGRAPHS], LAYERS)
 
-    def read_squares() -> looks.View:
-        with tempfile.TemporaryDirectory() as folder:
-            paths = []
-            for path in CUT:
-                for number, piece in enumerate(squares(path)):
-                    paths.append(f"{folder}/{path.stem}-{number}.png")
-                    piece.save(paths[-1], icc_profile=None)
-            return looks.View(network.read(paths), [Path(path).stem for path in paths], layers)
-
-    def look(name: str, of: Callable[[], looks.View] = lambda: view) -> Callable[[Path], None]:
-        return lambda path: looks.LOOKS[name](network, of(), path)
+    def look(name: str, path: Path) -> None:
+        view = photographs
+        if name == "patches":
+            view = read_squares(network)
+        elif "chelsea" in LEARNED[name][2]:
+            view = photographs._replace(images=images[:1])
+        looks.LOOKS[name](network, view, path)
 
     learned = {
-        "model": Picture(
-            "The network",
-            "Its stages with what they hold and compute: most values are early, most parameters late.",
-            f"{COMMAND} --what model",
-            look("model"),
-        ),
-        "field": Picture(
-            "Receptive fields",
-            "What the centre of each map sees: the theoretical field is far larger than what has an effect.",
-            f"{COMMAND} --images chelsea.png --what field",
-            look("field", lambda: view._replace(images=images[:1])),
-        ),
-        "filters": Picture(
-            "First-layer filters",
-            "Edges of several directions and colours. Kernels of 3x3 show less than AlexNet's of 11x11 did.",
-            f"{COMMAND} --what filters",
-            look("filters"),
-        ),
-        "activations": Picture(
-            "Maps",
-            "The eight maps with the largest values at each resolution: edges first, then parts, then few places.",
-            f"{COMMAND} --images chelsea.png --what activations",
-            look("activations"),
-        ),
-        "patches": Picture(
-            "What excites a map, and what of it does",
-            "Left of each pair: the nine squares of photographs in which the map has its largest values, cut to the "
-            "receptive field of the place. Right: Zeiler & Fergus's deconvnet of the same places. Grey is 0.",
-            f"{COMMAND} --images FILE... --what patches",
-            look("patches", read_squares),
-        ),
-        "maximisation": Picture(
-            "Images that excite a map most",
-            "Found by gradient ascent: in Fourier coefficients of decorrelated colours with random motion, and in "
-            "plain pixels, whose images are noise to us.",
-            f"{COMMAND} --what maximisation",
-            look("maximisation"),
-        ),
-        "invariance": Picture(
-            "Invariances",
-            "How far the maps of changed images are from their own: soon far below, later above, least at the output.",
-            f"{COMMAND} --images FILE... --what invariance",
-            look("invariance"),
-        ),
-        "attribution": Picture(
-            "Which pixels a class depends on",
-            "Seven methods on the same images. Guided backpropagation and the deconvnet are the sharpest; the next "
-            "picture says what that is worth.",
-            f"{COMMAND} --images FILE... --what attribution",
-            look("attribution"),
-        ),
-        "randomisation": Picture(
-            "Which maps show what was learned",
-            "The network loses its weights, the last layer first, and each method explains the same class again.",
-            f"{COMMAND} --images chelsea.png --what randomisation",
-            look("randomisation", lambda: view._replace(images=images[:1])),
-        ),
+        name: Picture(title, text, f"{COMMAND} {flags}--what {name}", partial(look, name))
+        for name, (title, text, flags) in LEARNED.items()
     }
     classics = {
         name: Picture(title, text, f"python -m docs.gallery --only {name}", draw)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from scipy import ndimage
+from skimage.metrics import peak_signal_noise_ratio
 
 from pipelines.text import save
 from tfcnn.visualize import classics
@@ -79,7 +80,7 @@ def draw_wavelets(path: Path) -> None:
     axes = figure.subplots(2, 3).ravel()
     show(axes[0], bank(lower, details[0]), "two levels of the bank (db2)", "")
     for place, (name, values) in zip(axes[1:], panels.items(), strict=True):
-        show(place, values, name, f"{classics.peak_ratio(image, values):.1f} dB")
+        show(place, values, name, f"{peak_signal_noise_ratio(image, values, data_range=1):.1f} dB")
     figure.suptitle(
         "A wavelet bank is a convolution with stride 2, its inverse the transposed convolution", fontsize=11
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from pipelines.errors import BadData
 
@@ -27,20 +29,34 @@ def import_tensorflow() -> None:
         raise BadData("no folder for temporary files can be written: make room, or set TMPDIR to another") from error
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only, for the rest of the process
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    with quiet_stderr(shows_failure=True):
+        import keras  # noqa: F401
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # the search for GPUs prints lines, too
+        tf.get_logger().setLevel("WARNING")
+
+
+@contextlib.contextmanager
+def quiet_stderr(*, shows_failure: bool = False) -> Iterator[None]:
+    """A context in which nothing is written to stderr, also by C++ code.
+
+    Args:
+        shows_failure: whether what would have been written is shown if an exception leaves the context.
+    """
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
         try:
-            import keras  # noqa: F401
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()  # the search for GPUs prints lines, too
-            tf.get_logger().setLevel("WARNING")
+            yield
         except Exception:  # Ctrl-C is no failure
-            log.seek(0)
-            os.write(stderr, log.read())
+            sys.stderr.flush()
+            if shows_failure:
+                log.seek(0)
+                os.write(stderr, log.read())
             raise
         finally:
+            sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)

@@ -33,12 +33,9 @@ def check(config: Config) -> None:
 
 def standardisation_of(config: Config) -> Standardisation:
     """What --mean and --std say, or what the weights expect. Raises BadInput where neither is known."""
-    from tfcnn.weights.expectations import Standardisation, expected_standardisation
+    from tfcnn.weights.expectations import chosen_standardisation
 
-    if config.standardisation is not None:
-        mean, std = config.standardisation
-        return Standardisation(mean, std, source="--mean and --std")
-    standardisation = expected_standardisation(config.arch, config.weights or "imagenet")
+    standardisation = chosen_standardisation(config)
     if standardisation is None:
         raise BadInput(f"'{config.weights}' does not say what images it is for: give --mean and --std")
     return standardisation

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,17 +96,37 @@ def in_lower_case(path: str | os.PathLike) -> Iterator[str]:
 
 def in_float32(model: keras.Model) -> keras.Model:
     """The model, or a copy with the same weights whose layers compute in float32."""
+
+    def has_float32(layer: keras.Operation) -> bool:
+        return getattr(layer, "compute_dtype", None) in ("float32", None)
+
+    def recast(layer: keras.Operation) -> keras.Operation | None:
+        return None if has_float32(layer) else type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+
+    if all(map(has_float32, model._flatten_layers())):
+        return model
+    return replace_layers(model, recast)
+
+
+def replace_layers(model: keras.Model, replace: Callable[[keras.Operation], keras.Operation | None]) -> keras.Model:
+    """A copy of a model with the same weights, some of whose layers are others; the model, if none is.
+
+    Args:
+        model: functional.
+        replace: the layer that stands for one, with the same weights in the same order; None: a copy of itself.
+    """
     import keras
 
-    if all(layer.compute_dtype in ("float32", None) for layer in model._flatten_layers()):
-        return model
+    replaced = False
 
     def copy(layer: keras.Operation) -> keras.Operation:
-        config = layer.get_config()
-        if isinstance(layer, keras.layers.Layer):
-            config["dtype"] = "float32"
-        return type(layer).from_config(config)
+        nonlocal replaced
+        other = replace(layer)
+        replaced |= other is not None
+        return type(layer).from_config(layer.get_config()) if other is None else other
 
     clone = keras.models.clone_model(model, clone_function=copy)
+    if not replaced:
+        return model
     clone.set_weights(model.get_weights())
     return clone

@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import pipelines
@@ -57,26 +58,29 @@ def test_masks_are_drawn_over_their_images(draw_batch, scenes):
     assert colours(draw_batch("--dataset", scenes, "--count", "4", "--image-size", "40")) > 0.1
 
 
+class Shown:
+    """Data of one batch, drawn as they are."""
+
+    name = "shown"
+    mean = (0.0,)
+    std = (1.0,)
+
+    def __init__(self, task, class_names, inputs, targets):
+        self.task = task
+        self.class_names = class_names
+        self.num_classes = len(class_names)
+        self.batch = (inputs, targets)
+
+    def evaluation(self, split):
+        return tf.data.Dataset.from_tensors(self.batch)
+
+
 def test_boxes_are_drawn_and_named(tmp_path):
     """One box on a black image, for each of two examples."""
-
-    class Two:
-        task = "detection"
-        name = "two"
-        class_names = ("cat", "dog")
-        num_classes = 2
-        mean = (0.0,)
-        std = (1.0,)
-
-        def evaluation(self, split):
-            import tensorflow as tf
-
-            boxes = tf.constant([[[5.0, 10.0, 25.0, 20.0]], [[-1.0] * 4]])
-            targets = {"boxes": boxes, "labels": tf.constant([[1], [-1]])}
-            return tf.data.Dataset.from_tensor_slices((tf.zeros((2, 30, 30, 1)), targets)).batch(2)
-
+    boxes = [[[5.0, 10.0, 25.0, 20.0]], [[-1.0] * 4]]
+    targets = {"boxes": boxes, "labels": [[1], [-1]]}
     path = tmp_path / "boxes.png"
-    show.draw_batch(Two(), path, "test")
+    show.draw_batch(Shown("detection", ("cat", "dog"), np.zeros((2, 30, 30, 1)), targets), path, "test")
     with Image.open(path) as image:
         left, right = np.array_split(np.asarray(image.convert("RGB")).astype(int), 2, axis=1)
     assert colours(left) > 0.002
@@ -84,41 +88,16 @@ def test_boxes_are_drawn_and_named(tmp_path):
 
 
 def test_the_background_stays_as_it_is(tmp_path, figures):
-    class Half:
-        task = "segmentation"
-        name = "half"
-        class_names = ("background", "thing")
-        num_classes = 2
-        mean = (0.0,)
-        std = (1.0,)
-
-        def evaluation(self, split):
-            import tensorflow as tf
-
-            mask = np.repeat([[[0, 1]]], 2, axis=1)
-            return tf.data.Dataset.from_tensor_slices((tf.zeros((1, 2, 2, 1)), mask)).batch(1)
-
-    show.draw_batch(Half(), tmp_path / "half.png", "test")
+    half = Shown("segmentation", ("background", "thing"), np.zeros((1, 2, 2, 1)), [[[0, 1], [0, 1]]])
+    show.draw_batch(half, tmp_path / "half.png", "test")
     overlay = figures[0].axes[0].images[-1].get_array()
     assert overlay[..., 3].tolist() == [[0, 0.5], [0, 0.5]]
     assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ["thing", "ignored"]
 
 
 def test_a_tone_is_drawn_as_a_line_at_its_frequency(tmp_path, figures):
-    class Tone:
-        task = "classification"
-        name = "tone"
-        class_names = ("tone", "other")
-        mean = (0.0,)
-        std = (1.0,)
-
-        def evaluation(self, split):
-            import tensorflow as tf
-
-            sound = np.sin(2 * np.pi * np.arange(8000.0) / 8)[None, :, None]
-            return tf.data.Dataset.from_tensor_slices((sound, [[1.0, 0.0]])).batch(1)
-
-    show.draw_batch(Tone(), tmp_path / "tone.png", "test")
+    sound = np.sin(2 * np.pi * np.arange(8000.0) / 8)[None, :, None]
+    show.draw_batch(Shown("classification", ("tone", "other"), sound, [[1.0, 0.0]]), tmp_path / "tone.png", "test")
     drawn = figures[0].axes[0].images[0].get_array()
     assert (drawn.argmax(0) == len(drawn) - 1 - 32).all()  # a quarter of the 128 frequencies
 

@@ -10,6 +10,7 @@ import tfcnn
 from pipelines import BadData
 from tfcnn import trained
 from tfcnn.errors import BadInput
+from tfcnn.model_files import in_float32
 
 FACTS = {
     "task": "reconstruction",
@@ -94,7 +95,7 @@ def test_the_network_computes_in_float32_whatever_the_training_did(arch, tmp_pat
     finally:
         keras.config.set_dtype_policy("float32")
     mixed.set_weights(exact.get_weights())
-    model = trained.in_float32(mixed)
+    model = in_float32(mixed)
     inputs = np.random.default_rng(0).normal(size=(2, 32, 32, 1)).astype("float32")
     expected = exact.predict_on_batch(inputs)
     largest = np.abs(expected).max()

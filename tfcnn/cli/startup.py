@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Iterator
 
 from pipelines import startup
 from tfcnn.cli.signals import raise_received
@@ -26,18 +24,3 @@ def import_tensorflow() -> None:
         )
     startup.import_tensorflow()
     raise_received()  # imports drop exceptions
-
-
-@contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """A context in which nothing is written to stderr, also by C++ code; an exception says what went wrong."""
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr, 2)
-            os.close(stderr)

@@ -18,7 +18,9 @@ class Format(NamedTuple):
 
     Attributes:
         file: its file or folder within that of the export.
-        module: has `write` and `reload`.
+        module: has `write(model, facts, path, quantize, samples)`, of a float32 network and the facts of its data, one
+            of `quantizations`, and raw training examples (n, *image_shape) whose activations int8 measures, or None;
+            and `reload(path, model, facts)`, a context of the file, ready to run.
         quantizations: those that it can be written with.
         packages: what it needs besides requirements.txt, by the names of their modules.
     """

@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcnn.cli.startup import quiet_stderr
-from tfcnn.export.rewriting import replace_layers, split_pooling
+from pipelines.startup import quiet_stderr
+from tfcnn.export.rewriting import split_pooling
 from tfcnn.export.serving_process import Milliseconds, time_calls
 from tfcnn.export.signature import Signature, signature_of
+from tfcnn.model_files import replace_layers
 
 if TYPE_CHECKING:
     import keras
@@ -30,15 +31,7 @@ ENDPOINT = "serve"
 
 
 def write(model: keras.Model, facts: dict[str, Any], path: Path, quantize: str, samples: np.ndarray | None) -> None:
-    """Write the file.
-
-    Args:
-        model: float32.
-        facts: of the training data.
-        path: of the file.
-        quantize: "none", "float16", "dynamic" or "int8".
-        samples: raw training examples (n, *image_shape), of which int8 takes the ranges of the activations.
-    """
+    """Write the file, as `formats.Format.module` says."""
     import keras
     import tensorflow as tf
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcnn.cli.startup import quiet_stderr
+from pipelines.startup import quiet_stderr
 from tfcnn.export.onnx_fitting import FITTED, NODES, fitting_graph
 from tfcnn.export.savedmodel import raw_dtype
 from tfcnn.export.serving_process import Milliseconds, time_calls
@@ -35,15 +35,7 @@ QUANTIZED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def write(model: keras.Model, facts: dict[str, Any], path: Path, quantize: str, samples: np.ndarray | None) -> None:
-    """Write the file.
-
-    Args:
-        model: float32.
-        facts: of the training data.
-        path: of the file.
-        quantize: "none", "float16", "dynamic" or "int8".
-        samples: raw training examples (n, *image_shape), of which int8 takes the ranges of the activations.
-    """
+    """Write the file, as `formats.Format.module` says."""
     import onnx
 
     with quiet_stderr():

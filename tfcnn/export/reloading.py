@@ -25,7 +25,7 @@ ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP
 
 
 def write(model: keras.Model, facts: dict[str, Any], path: Path, quantize: str, samples: np.ndarray | None) -> None:
-    """Write the SavedModel of a float32 network; `quantize` is "none", and no samples are needed."""
+    """Write the SavedModel, as `formats.Format.module` says; `quantize` is "none", and no samples are needed."""
     export_savedmodel(model, path, facts)
 
 

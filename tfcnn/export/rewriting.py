@@ -1,8 +1,7 @@
-"""Networks with the same weights and the same function, in operations that a converter knows."""
+"""Layers that stand for others at an export: the same function, in operations that a converter knows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -38,30 +37,6 @@ class PoolingOfPlanes(keras.layers.Layer):
         lines = ops.reshape(planes, (-1, depth, rows * columns, channels))
         lines = self.reduce(lines, (self.pool_size[0], 1), (self.strides[0], 1), self.padding)
         return ops.reshape(lines, (-1, lines.shape[1], rows, columns, channels))
-
-
-def replace_layers(
-    model: keras.Model, replace: Callable[[keras.layers.Layer], keras.layers.Layer | None]
-) -> keras.Model:
-    """A copy of a model with the same weights, some of whose layers are others.
-
-    Args:
-        model: functional.
-        replace: the layer that stands for one, with the same weights in the same order; None: a copy of itself.
-    """
-    replaced = False
-
-    def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-        nonlocal replaced
-        other = replace(layer)
-        replaced |= other is not None
-        return type(layer).from_config(layer.get_config()) if other is None else other
-
-    clone = keras.models.clone_model(model, clone_function=copy)
-    if not replaced:
-        return model
-    clone.set_weights(model.get_weights())
-    return clone
 
 
 def split_pooling(layer: keras.layers.Layer) -> keras.layers.Layer | None:

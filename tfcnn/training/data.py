@@ -63,15 +63,12 @@ def standardisation_of(config: Config) -> Standardisation | None:
     Raises:
         BadInput: no such file of weights, or one that cannot be read.
     """
-    from tfcnn.weights.expectations import Standardisation, expected_standardisation
+    from tfcnn.weights.expectations import Standardisation, chosen_standardisation
 
     if config.resume and config.out is not None:
         facts = RunDirectory(config.out).read_config()["data"]
         return Standardisation(tuple(facts["mean"]), tuple(facts["std"]), source="as the run was started")
-    if config.standardisation is not None:
-        mean, std = config.standardisation
-        return Standardisation(mean, std, source="--mean and --std")
-    return expected_standardisation(config.arch, config.weights)
+    return chosen_standardisation(config)
 
 
 def check_same_data(config: Config, directory: RunDirectory, data: Data) -> None:

@@ -6,6 +6,8 @@ functional Keras model of images. The network is in inference. Softmax at the en
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
@@ -99,16 +101,12 @@ def smooth_grad(
         ValueError: as `gradient`.
     """
     samples = as_int(samples, "samples")
-    network = Network(model)
-    channels = network.channels(images, target)
     rng = np.random.default_rng(seed)
-    maps = []
-    for image, channel in zip(images, channels, strict=True):
-        deviation = noise * (image.max() - image.min())
-        copies = image + rng.normal(0, deviation, (samples, *image.shape))
-        gradients = network.gradients(copies, target, np.full(samples, channel)).gradients[0]
-        maps.append(gradients.mean(0))
-    return np.stack(maps)
+
+    def disturb(image: np.ndarray) -> np.ndarray:
+        return image + rng.normal(0, noise * (image.max() - image.min()), (samples, *image.shape))
+
+    return _mean_gradients(model, images, target, disturb)
 
 
 def integrated_gradients(
@@ -131,15 +129,23 @@ def integrated_gradients(
         ValueError: as `gradient`.
     """
     steps = as_int(steps, "steps")
+    shares = ((np.arange(steps) + 0.5) / steps)[:, None, None, None]
+    ways = images - baseline
+    means = _mean_gradients(model, images, target, lambda image: baseline + shares * (image - baseline))
+    return (means * ways).astype("float32")
+
+
+def _mean_gradients(
+    model: keras.Model, images: np.ndarray, target: Target, copies_of: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """For each image the mean gradient over its copies (copies, height, width, channels); the target is the image's."""
     network = Network(model)
     channels = network.channels(images, target)
-    shares = ((np.arange(steps) + 0.5) / steps)[:, None, None, None]
-    maps = []
+    means = []
     for image, channel in zip(images, channels, strict=True):
-        way = image - baseline
-        gradients = network.gradients(baseline + shares * way, target, np.full(steps, channel)).gradients[0]
-        maps.append(gradients.mean(0) * way)
-    return np.stack(maps).astype("float32")
+        copies = copies_of(image)
+        means.append(network.gradients(copies, target, np.full(len(copies), channel)).gradients[0].mean(0))
+    return np.stack(means)
 
 
 def grad_cam(

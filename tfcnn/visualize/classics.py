@@ -112,11 +112,6 @@ def shrink(image: np.ndarray, noise: float, levels: int = 4, wavelet: str = "db2
     return compose(coarse, softer, wavelet)
 
 
-def peak_ratio(image: np.ndarray, other: np.ndarray) -> float:
-    """The peak signal-to-noise ratio of two images of values from 0 to 1, in decibels."""
-    return float(-10 * np.log10(np.mean((image - other) ** 2)))
-
-
 def overlaps(kernel: int, stride: int, size: int = 8) -> np.ndarray:
     """How many values of a map of `size` add to each pixel of its transposed convolution: (side, side).
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tfcnn.config import Config
 from tfcnn.errors import BadInput, first_line
 from tfcnn.models import registry
 from tfcnn.weights.formats import KERAS, check_weights, suffix_of
@@ -109,6 +110,18 @@ def expected_standardisation(arch: str, weights: str | None) -> Standardisation 
         return _of_application(arch)
     mean, std = normalisation
     return Standardisation(mean, std, source=f"the file's own layers, as keras.applications' {arch} has them")
+
+
+def chosen_standardisation(config: Config) -> Standardisation | None:
+    """What --mean and --std say, or what the weights expect; None: neither.
+
+    Raises:
+        BadInput: as `expected_standardisation`.
+    """
+    if config.standardisation is not None:
+        mean, std = config.standardisation
+        return Standardisation(mean, std, source="--mean and --std")
+    return expected_standardisation(config.arch, config.weights)
 
 
 def _of_application(arch: str) -> Standardisation:

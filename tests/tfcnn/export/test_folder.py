@@ -1,6 +1,9 @@
 """`tfcnn.export RUN --format ...`: files that answer as their network, a report, and nothing replaced by a bad file."""
 
+import contextlib
+import io
 import json
+import sys
 
 import numpy as np
 import onnxruntime
@@ -9,6 +12,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from sklearn.datasets import load_digits
 
 import tfcnn
+from tfcnn.cli.parser import run_main
+from tfcnn.export import __main__ as command
 from tfcnn.export import comparison
 
 pytestmark = pytest.mark.slow
@@ -29,13 +34,6 @@ def exported(finished_run, tmp_path_factory):
 
 
 def export(run, formats, folder, *flags):
-    import contextlib
-    import io
-    import sys
-
-    from tfcnn.cli.parser import run_main
-    from tfcnn.export import __main__ as command
-
     output = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
         patch.setattr(sys, "argv", ["export", str(run), "--format", formats, "--out", str(folder), *flags])

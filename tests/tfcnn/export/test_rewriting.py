@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfcnn.export.rewriting import PoolingOfPlanes, has_unpooling, replace_layers, split_pooling
+from tfcnn.export.rewriting import PoolingOfPlanes, has_unpooling, split_pooling
+from tfcnn.model_files import replace_layers
 
 KINDS = {"max": keras.layers.MaxPooling3D, "mean": keras.layers.AveragePooling3D}
 REDUCE = {"max": np.max, "mean": np.mean}

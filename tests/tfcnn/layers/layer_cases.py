@@ -12,19 +12,7 @@ import numpy as np
 import pytest
 
 from tests.tfcnn.layers import convolution_loops as loops
-from tests.tfcnn.layers.pooling_loops import (
-    bed_of_nails,
-    blur_pooling,
-    crop_like,
-    lp_pooling,
-    max_pooling,
-    max_unpooling,
-    max_unpooling_like,
-    roi_pooling,
-    split_batch,
-    subsampling,
-    warp_regions,
-)
+from tests.tfcnn.layers import pooling_loops as pooling
 from tfcnn import layers
 
 
@@ -59,7 +47,7 @@ def pooled_inputs(x_shape, *arguments):
     """Values of no matter where, and the indices of a pooling of x_shape."""
 
     def draw_all(rng):
-        _, indices = max_pooling(*arguments)([], distinct(rng, x_shape))
+        _, indices = pooling.max_pooling(*arguments)([], distinct(rng, x_shape))
         return [rng.normal(size=indices.shape), indices]
 
     return draw_all
@@ -90,7 +78,7 @@ def roi_cases():
             "RoIPooling2D" + suffix,
             partial(layers.RoIPooling2D, *arguments),
             (maps_shape, (maps_shape[0], 5, 4)),
-            roi_pooling(*arguments),
+            pooling.roi_pooling(*arguments),
             draw_all=maps_and_regions(maps_shape, 5, arguments[1]),
         )
 
@@ -126,26 +114,26 @@ def pooling_cases():
         pool, unpool, like = (
             getattr(layers, name + rank) for name in ("MaxPoolingWithArgmax", "MaxUnpooling", "MaxUnpoolingLike")
         )
-        small = max_pooling(*arguments)([], np.zeros(x_shape))[0].shape
+        small = pooling.max_pooling(*arguments)([], np.zeros(x_shape))[0].shape
         yield Case(
             "MaxPoolingWithArgmax" + suffix,
             partial(pool, *arguments),
             (x_shape,),
-            max_pooling(*arguments),
+            pooling.max_pooling(*arguments),
             distinct,
         )
         yield Case(
             "MaxUnpooling" + suffix,
             partial(unpool, *arguments, output_size=sizes),
             (small, small),
-            max_unpooling(sizes),
+            pooling.max_unpooling(sizes),
             draw_all=pooled_inputs(x_shape, *arguments),
         )
         yield Case(
             "MaxUnpoolingLike" + suffix,
             partial(like, *arguments),
             (small, x_shape),
-            max_unpooling_like(*arguments),
+            pooling.max_unpooling_like(*arguments),
             distinct,
         )
     for rank, x_shape, arguments in [
@@ -154,25 +142,25 @@ def pooling_cases():
         ("3D", (1, 4, 5, 6, 2), ((2, 2, 2), (2, 1, 2), "same", 2.5)),
     ]:
         layer = getattr(layers, "LpPooling" + rank)
-        yield Case(layer.__name__, partial(layer, *arguments), (x_shape,), lp_pooling(*arguments))
+        yield Case(layer.__name__, partial(layer, *arguments), (x_shape,), pooling.lp_pooling(*arguments))
     for rank, x_shape, arguments in [
         ("1D", (2, 4, 3), ((3,), (1,))),
         ("2D", (2, 3, 4, 2), ((2, 3), (1, 2))),
         ("3D", (1, 2, 3, 2, 2), ((2, 1, 3), (1, 0, 0))),
     ]:
         layer = getattr(layers, "BedOfNails" + rank)
-        yield Case(layer.__name__, partial(layer, *arguments), (x_shape,), bed_of_nails(*arguments))
+        yield Case(layer.__name__, partial(layer, *arguments), (x_shape,), pooling.bed_of_nails(*arguments))
 
 
 CASES = [
-    Case("Subsampling2D", lambda: layers.Subsampling2D(2, activation="tanh"), ((2, 6, 7, 3),), subsampling),
+    Case("Subsampling2D", lambda: layers.Subsampling2D(2, activation="tanh"), ((2, 6, 7, 3),), pooling.subsampling),
     *pooling_cases(),
-    Case("BlurPooling2D", layers.BlurPooling2D, ((2, 6, 7, 3),), blur_pooling([0.25, 0.5, 0.25], 2)),
+    Case("BlurPooling2D", layers.BlurPooling2D, ((2, 6, 7, 3),), pooling.blur_pooling([0.25, 0.5, 0.25], 2)),
     Case(
         "BlurPooling2D wide",
         lambda: layers.BlurPooling2D(5, 3),
         ((1, 8, 4, 2),),
-        blur_pooling([1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16], 3),
+        pooling.blur_pooling([1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16], 3),
     ),
     *roi_cases(),
     *(
@@ -180,14 +168,14 @@ CASES = [
             f"WarpRegions2D context {context}",
             partial(layers.WarpRegions2D, (5, 4), context),
             ((2, 7, 6, 2), (2, 4, 4)),
-            warp_regions((5, 4), context),
+            pooling.warp_regions((5, 4), context),
             draw_all=images_and_regions((2, 7, 6, 2), 4),
         )
         for context in (0, 1.5)
     ),
-    Case("SplitBatch", layers.SplitBatch, ((6, 5, 2), (2, 3, 4)), split_batch),
-    Case("CropLike", layers.CropLike, ((2, 7, 6, 3), (2, 4, 4, 2)), crop_like(None)),
-    Case("CropLike offset", partial(layers.CropLike, 2), ((2, 5, 4, 6, 1), (2, 3, 1, 4, 2)), crop_like(2)),
+    Case("SplitBatch", layers.SplitBatch, ((6, 5, 2), (2, 3, 4)), pooling.split_batch),
+    Case("CropLike", layers.CropLike, ((2, 7, 6, 3), (2, 4, 4, 2)), pooling.crop_like(None)),
+    Case("CropLike offset", partial(layers.CropLike, 2), ((2, 5, 4, 6, 1), (2, 3, 1, 4, 2)), pooling.crop_like(2)),
     Case(
         "LocalResponseNormalization",
         lambda: layers.LocalResponseNormalization(5, alpha=0.3),

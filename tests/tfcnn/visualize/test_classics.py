@@ -82,9 +82,11 @@ def test_shrinking_details_removes_noise():
     smooth = ndimage.gaussian_filter(np.random.default_rng(0).random((64, 64)), 6)
     smooth = (smooth - smooth.min()) / np.ptp(smooth)
     noisy = smooth + np.random.default_rng(1).normal(0, 0.1, smooth.shape)
-    before, after = classics.peak_ratio(smooth, noisy), classics.peak_ratio(smooth, classics.shrink(noisy, 0.1))
+    before, after = (
+        skimage.metrics.peak_signal_noise_ratio(smooth, values, data_range=1)
+        for values in (noisy, classics.shrink(noisy, 0.1))
+    )
     assert after > before + 5
-    assert before == pytest.approx(skimage.metrics.peak_signal_noise_ratio(smooth, noisy, data_range=1))
 
 
 @pytest.mark.parametrize(
