@@ -125,7 +125,7 @@ def replace_layers(model: keras.Model, replace: Callable[[keras.Operation], kera
         replaced |= other is not None
         return type(layer).from_config(layer.get_config()) if other is None else other
 
-    clone = keras.models.clone_model(model, clone_function=copy)
+    clone = keras.models.clone_model(model, clone_function=copy, recursive=True)
     if not replaced:
         return model
     clone.set_weights(model.get_weights())

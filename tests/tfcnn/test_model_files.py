@@ -10,6 +10,7 @@ import pytest
 import tfcnn
 from tfcnn.errors import BadInput
 from tfcnn.layers import MaxPoolingWithArgmax2D, MaxUnpooling2D
+from tfcnn.model_files import in_float32
 from tfcnn.models.classification.lenet import scaled_tanh
 
 IMAGES = np.random.default_rng(0).normal(size=(1, 4, 4, 1)).astype("float32")
@@ -85,3 +86,22 @@ def test_a_file_that_holds_no_model_is_refused(name, message, tmp_path):
         (tmp_path / name).write_bytes(b"nonsense")
     with pytest.raises(BadInput, match=message):
         tfcnn.load_model(tmp_path / name)
+
+
+def test_the_layers_of_a_network_within_compute_in_float32_too():
+    """As those of R-CNN's classifier of regions."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        image = keras.Input((4, 4, 1))
+        inner = keras.Model(image, keras.layers.Conv2D(2, 3, name="maps")(image), name="inner")
+        mixed = keras.Sequential([keras.Input((4, 4, 1)), inner, keras.layers.Flatten()])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model = in_float32(mixed)
+    assert model.get_layer("inner").get_layer("maps").compute_dtype == "float32"
+    kernel = mixed.get_layer("inner").get_layer("maps").kernel.numpy()
+    inputs = np.random.default_rng(0).normal(size=(1, 4, 4, 1)).astype("float32")
+    expected = [
+        [(inputs[0, y : y + 3, x : x + 3, 0] * kernel[..., 0, f]).sum() for f in (0, 1)] for y in (0, 1) for x in (0, 1)
+    ]
+    np.testing.assert_allclose(model(inputs)[0], np.ravel(expected), rtol=1e-5, atol=1e-6)
