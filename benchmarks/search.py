@@ -12,8 +12,9 @@ the means of the two seeds after the last epoch.
 
 A configuration lies in the diverging region if it ends below 20 % (chance is 10 %) or without a finite loss, and a
 lower learning rate of the same network does not. Repeats are proposals that the run has made before, without those
-that Hyperband continues. The overhead is the time in the oracle's calls. Slow engines have fewer runs: as many as
-`--minutes` allow.
+that Hyperband continues. The overhead is the time in the oracle's calls.
+
+Each search is a row of search_runs.csv, which becomes docs/search.md; rows that are there are not searched again.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ import numpy as np
 
 from benchmarks import search_table
 from benchmarks.search_table import AXES, EPOCHS, SEEDS
+from benchmarks.training_runs import append_row, read_rows
 from tfcnn.cli.parser import run_main
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.errors import BadInput
+from tfcnn.tables import as_markdown
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -45,7 +48,9 @@ if TYPE_CHECKING:
 
 MakeOracle = Callable[[int, str], "keras_tuner.Oracle"]  # from the seed and a folder
 TRIALS = (10, 25, 50, 100)
+REGRETS = [f"regret{trials}" for trials in TRIALS]  # columns of RUNS
 FAILING = 0.2  # accuracy below which a network has not learned
+RUNS = Path(__file__).with_name("search_runs.csv")
 REPORT = Path(__file__).resolve().parents[1] / "docs" / "search.md"
 
 
@@ -164,6 +169,17 @@ class Run(NamedTuple):
     repeats: int
     seconds: float  # in the oracle's calls
 
+    def as_row(self, engine: str, seed: int) -> dict[str, Any]:
+        """The row of RUNS."""
+        values = self._asdict()
+        return {"engine": engine, "seed": seed} | dict(zip(REGRETS, values.pop("regrets"), strict=True)) | values
+
+    @classmethod
+    def from_row(cls, row: dict[str, str]) -> Run:
+        """The search of a row of RUNS."""
+        counts = [int(row[name]) for name in ("proposals", "diverging", "repeats")]
+        return cls([float(row[name]) for name in REGRETS], *counts, float(row["seconds"]))
+
 
 class Replay:
     """Plays the trials of an oracle from the table.
@@ -253,18 +269,12 @@ def regret_at(choices: list[tuple[int, float]], epochs: int) -> float:
     return [1.0, *(regret for used, regret in choices if used <= epochs)][-1]
 
 
-def run_all(table: Table, make_oracle: MakeOracle, seeds: int, minutes: float) -> list[Run]:
-    """Searches with seeds 0, 1, ...; no new one after `minutes`."""
-    runs: list[Run] = []
-    began = time.monotonic()
-    for seed in range(seeds):
-        if runs and time.monotonic() - began > 60 * minutes:
-            break
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scikit-learn's, under BayesianOptimization
-            with contextlib.redirect_stdout(io.StringIO()):
-                runs.append(search(table, make_oracle(seed, folder), seed))
-    return runs
+def run_once(table: Table, make_oracle: MakeOracle, seed: int) -> Run:
+    """A search with an oracle in a folder that goes with it."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's, under BayesianOptimization
+        with contextlib.redirect_stdout(io.StringIO()):
+            return search(table, make_oracle(seed, folder), seed)
 
 
 def interval(values: Sequence[float], draws: int = 10_000, level: float = 0.95) -> tuple[float, float]:
@@ -306,18 +316,21 @@ above {learned[2]:.1%}; {table.diverging.mean():.0%} lie in the diverging region
 
 Medians over the runs of the regret in points of accuracy (0: the best of the table) when as many epochs are used as
 10, 25, 50 and 100 full trainings take, with 95 % bootstrap confidence intervals; the milliseconds of an oracle's calls
-for a trial, with the middle half of the runs (of this machine and of this moment). benchmarks/search.py defines the
-terms.
+for a trial, with the middle half of the runs (of this machine). benchmarks/search.py defines the terms.
 """
+
+
+def write_page(table: Table, rows: list[dict[str, str]]) -> None:
+    """Write docs/search.md, a line for each engine that has rows."""
+    runs = {name: [Run.from_row(row) for row in rows if row["engine"] == name] for name in ENGINES}
+    lines = [cells_of(name, searches) for name, searches in runs.items() if searches]
+    REPORT.write_text(f"{introduction(table)}\n{as_markdown(HEAD, lines, words=[0])}\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", action="store_true", help="train what the table lacks, and end")
     parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument(
-        "--minutes", type=float, default=60, help="time after which an engine starts no run [%(default)g]"
-    )
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), metavar="ENGINE")
     arguments = parser.parse_args()
     if arguments.build:
@@ -325,14 +338,12 @@ def main() -> None:
         return
     table = read_table()
     import_tensorflow()  # keras-tuner would, with its start-up lines
-    lines = [introduction(table), f"| {' | '.join(HEAD)} |", "|" + "---|" * len(HEAD)]
-    print(*lines, sep="\n", flush=True)
     for name in arguments.engines:
-        runs = run_all(table, ENGINES[name], arguments.seeds, arguments.minutes)
-        lines.append(f"| {' | '.join(cells_of(name, runs))} |")
-        print(lines[-1], flush=True)
-    if arguments.engines == list(ENGINES):
-        REPORT.write_text("\n".join(lines) + "\n")
+        for seed in range(arguments.seeds):
+            done = {(row["engine"], int(row["seed"])) for row in read_rows(RUNS)}
+            if (name, seed) not in done:
+                append_row(RUNS, run_once(table, ENGINES[name], seed).as_row(name, seed))
+    write_page(table, read_rows(RUNS))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from keras_tuner.engine.trial import Trial
 
 from benchmarks import search, search_table
 from benchmarks.search import Table, interval, regret_at
+from benchmarks.training_runs import append_row, read_rows
 from tfcnn.errors import BadInput
 
 
@@ -132,3 +133,11 @@ def test_a_line_that_was_cut_off_is_trained_again(tmp_path):
     path.write_text("\n".join([*whole, "2,2,1,0.0"]))
     assert [row["epoch6"] for row in search_table.read_rows(path)] == [".6"]
     assert path.read_text().endswith(".6\n")
+
+
+def test_a_search_is_read_from_its_row_as_it_was(tmp_path):
+    run = search.Run([0.5, 0.25, 0.125, 0.1], proposals=12, diverging=3, repeats=2, seconds=1.5)
+    append_row(tmp_path / "runs.csv", run.as_row("TPE", 4))
+    (row,) = read_rows(tmp_path / "runs.csv")
+    assert (row["engine"], row["seed"]) == ("TPE", "4")
+    assert search.Run.from_row(row) == run
