@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SECONDS_UNTIL_AGAIN = 0.02  # after Python dropped the exception of a signal
@@ -49,8 +49,9 @@ class RaisedSignals:
     """A context in which SIGINT raises KeyboardInterrupt and SIGTERM raises Terminated, wherever they come.
 
     Python drops an exception that a handler raises while a finalizer, a callback of a weak reference or a callback from
-    C runs, and calls sys.unraisablehook. This context notices, and sends the signal again a moment later. Code that
-    drops every exception without a word goes unnoticed; for it there is `received`, which `raise_received` and
+    C runs, and calls sys.unraisablehook. This context notices, and sends the signal again a moment later. So it does
+    with a signal that comes during an import: libraries log or drop the exceptions of their imports. Code that drops
+    every exception without a word goes unnoticed; for it there is `received`, which `raise_received` and
     `DeferredSignals` look at.
 
     Attributes:
@@ -73,9 +74,11 @@ class RaisedSignals:
         self._handlers = _set_handlers(dict.fromkeys(SIGNALS, self._raise))
         return self
 
-    def _raise(self, number: int, frame: FrameType | None) -> NoReturn:
+    def _raise(self, number: int, frame: FrameType | None) -> None:
         self.received = interrupt_of(number)
-        raise self.received
+        if not _imports(frame):
+            raise self.received
+        _thread.start_new_thread(_send_again, (signal.Signals(number),))
 
     def _notice(self, unraisable: Any) -> None:
         """Python's hook for exceptions that it drops."""
@@ -96,6 +99,15 @@ class RaisedSignals:
         _set_handlers(self._handlers)
         sys.unraisablehook = self._hook
         RaisedSignals.active = self._outer
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a frame runs within the import of a module."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _send_again(number: signal.Signals) -> None:

@@ -1,6 +1,7 @@
 """Signals: raised wherever they come, or waiting for the end of a step."""
 
 import contextlib
+import importlib
 import signal
 import subprocess
 import sys
@@ -92,6 +93,27 @@ def test_a_signal_that_was_dropped_ends_the_next_deferring_context(number, kind)
 
     with pytest.raises(kind):
         drop_and_train()
+
+
+def test_a_signal_during_an_import_waits_for_its_end(tmp_path, monkeypatch):
+    """Libraries drop or log the exceptions of their imports, as tensorflow_datasets does."""
+    (tmp_path / "drops_exceptions.py").write_text(
+        "import os, signal\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    error = None\n"
+        "except BaseException as dropped:\n"
+        "    error = dropped\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def import_and_wait():
+        importlib.import_module("drops_exceptions")
+        time.sleep(5)
+
+    with RaisedSignals(), pytest.raises(Terminated):
+        import_and_wait()
+    assert sys.modules.pop("drops_exceptions").error is None
 
 
 def test_other_exceptions_that_python_drops_are_shown(monkeypatch):
