@@ -16,11 +16,6 @@ import pytest
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers inherit the folder: each data set is prepared once
     os.environ["TFDS_DATA_DIR"] = os.path.join(tempfile.mkdtemp(prefix="tfcnn-tests-"), "data")
 
-# The workers and the commands that they start fill the cores: threads of small operations would wait for each other.
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 from tfcnn.cli.startup import import_tensorflow
 
 import_tensorflow()
