@@ -12,6 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tfcnn.run_directory import RunDirectory
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -31,6 +35,15 @@ def train(flags: Sequence[str], folder: Path) -> dict[str, Any]:
         "wall_seconds": time.monotonic() - started,
         "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
     }
+
+
+def read_examples(run: RunDirectory, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """The images of a run's split as its network takes them, without augmentation, and their labels, int."""
+    from tfcnn.evaluate import load_data_of
+
+    data = load_data_of(run.read_config(), None, None, None)
+    images, targets = zip(*data.evaluation(split).as_numpy_iterator(), strict=True)
+    return np.concatenate(images), np.concatenate(targets).argmax(-1)
 
 
 def read_rows(table: Path) -> list[dict[str, str]]:
