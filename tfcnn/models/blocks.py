@@ -11,6 +11,9 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
+from tfcnn.errors import choose
+from tfcnn.layers import BlurPooling2D, LpPooling2D
+
 Kernel = int | tuple[int, int]
 
 
@@ -86,6 +89,31 @@ def max_pool(x: keras.KerasTensor, size: int, stride: int, padding: int = 0, cei
         after = padding + stride - 1 if ceil else padding
         x = layers.ZeroPadding2D(((padding, after), (padding, after)))(x)
     return layers.MaxPooling2D(size, stride)(x)
+
+
+POOLINGS = ("max", "average", "l2", "strided", "blur")
+
+
+def pool(x: keras.KerasTensor, kind: str, size: int) -> keras.KerasTensor:
+    """Pooling of one of POOLINGS, over windows that do not overlap. (h, w, c) -> (h / size, w / size, c)
+
+    "strided" takes one value of each window, so that with the convolution before it is one of this stride; "blur" is
+    the maximum with stride 1 and a binomial filter (Zhang, 2019).
+
+    Raises:
+        BadInput, a ValueError: another kind.
+    """
+    choose("pool", kind, POOLINGS)
+    match kind:
+        case "average":
+            return layers.AveragePooling2D(size)(x)
+        case "l2":
+            return LpPooling2D(size)(x)
+        case "strided":
+            return layers.MaxPooling2D(1, size)(x)
+        case "blur":
+            return BlurPooling2D(strides=size)(layers.MaxPooling2D(size, 1)(x))
+    return layers.MaxPooling2D(size)(x)
 
 
 def _padded(x: keras.KerasTensor, kernel: Kernel, stride: int, style: Style) -> tuple[keras.KerasTensor, str]:

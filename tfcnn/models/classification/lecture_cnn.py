@@ -12,6 +12,7 @@ import keras
 from keras import layers
 
 from tfcnn.arithmetic.scaling import scale_depth, scale_width
+from tfcnn.models import blocks
 from tfcnn.models.heads import classify, logits
 
 
@@ -22,6 +23,7 @@ def lecture_cnn(
     filters: int = 32,
     kernel_size: int = 3,
     pool_size: int = 2,
+    pool: str = "max",
     units: int = 128,
     width: float = 1.0,
     depth: float = 1.0,
@@ -35,6 +37,7 @@ def lecture_cnn(
         num_classes: number of logits; 0 for the last map, averaged over its positions.
         filters: of the first convolution, the slide's nb_filters; the second and third have two and four times as many.
         kernel_size, pool_size: of every convolution and pooling.
+        pool: of the three stages, one of `blocks.POOLINGS`.
         units: of the hidden dense layer.
         width: multiplier of `filters` and `units`.
         depth: multiplier of the one convolution before each pooling.
@@ -51,7 +54,7 @@ def lecture_cnn(
         for i in range(1, repeats + 1):
             x = layers.Conv2D(scale_width(f, width), kernel_size, padding="same")(x)
             x = layers.ReLU(name=f"stage{stage}" if i == repeats else None)(x)
-        x = layers.MaxPooling2D(pool_size)(x)
+        x = blocks.pool(x, pool, pool_size)
     x = layers.AveragePooling2D(pool_size)(x)
     if num_classes == 0:
         return classify(inputs, x, 0, name=name)
