@@ -51,7 +51,9 @@ model.keras is one network. A stopped run goes on at its stage: proposals.npz, c
 A score is the logistic of a margin; loss and accuracy of the test in metrics.json are of the margins, too.
 
 Mirroring is the only augmentation, as in the papers. SavedModels take images and their regions, because selective
-search is no TensorFlow graph. `--arch-args backbone=NAME` takes another network.
+search is no TensorFlow graph. `--arch-args backbone=NAME` takes another network. `--weights` loads its weights for
+classification, as `--arch fast_rcnn --weights imagenet --arch-args backbone=squeezenet1_1` does, and fine-tunes them:
+the layers after the backbone first, then all, lower stages more slowly. Width and depth are the weights' by default.
 """
 
 

@@ -19,6 +19,7 @@ from tfcnn.cli.signals import DeferredSignals
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import writing
+from tfcnn.models.backbones import backbone_of
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import TASKS
 from tfcnn.training import fused_kernels, recipes
@@ -63,7 +64,7 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
     if config.weights is not None and not _has_checkpoint(config):
         loaded = loading.load(model, config.arch, config.weights, arguments, rgb=True)
     new_layers = _count_new_layers(config, loaded)
-    frozen = freeze(model, config.arch, config.freeze)
+    frozen = freeze(model, backbone_of(config.arch, config.overrides), config.freeze)
     fused = fused_kernels.accelerate(model, config.distribution == "none") if config.kernels == "fused" else {}
     counts = _class_counts(config, data)
     weights = balanced_weights(counts) if counts and config.class_weights == "balanced" else None
