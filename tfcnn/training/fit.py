@@ -293,14 +293,15 @@ def _watchers(
 ) -> list[keras.callbacks.Callback]:
     """The callbacks that flags ask for, in the order in which they are called."""
     steps = data.steps_per_epoch
-    callbacks: list[keras.callbacks.Callback] = [
-        Progress(config.epochs, steps, config.batch_size, TASKS[data.task].watched.name)
-    ]
+    task = TASKS[data.task]
+    shipped = average.in_place if average else contextlib.nullcontext
+    callbacks = hooks_of(data.task).watch(model, data, rows, shipped)
+    callbacks.append(Progress(config.epochs, steps, config.batch_size, task.watched.name, f"val_{task.headline.name}"))
     if average:
         callbacks.append(average)
     callbacks.append(BatchStatistics(data, average.replace if average else None))
     if data.task == "classification":
-        callbacks.append(ChanceWarning(data, rows, average.in_place if average else contextlib.nullcontext))
+        callbacks.append(ChanceWarning(data, rows, shipped))
     if config.sched == "plateau":
         callbacks.append(Plateau(schedule_of(model).share, rows, config.patience_epochs))
     if config.tensorboard:
