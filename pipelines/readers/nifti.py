@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def read_nifti(path: str, shape: Sequence[int]) -> np.ndarray:
     import nibabel
 
     try:
-        image = nibabel.load(path)
+        image: Any = nibabel.load(path)  # a type without the attributes of volumes
         has_orientation = image.header["qform_code"] > 0 or image.header["sform_code"] > 0
         if len(image.shape) == 3 and has_orientation:
             image = nibabel.as_closest_canonical(image)

@@ -43,7 +43,7 @@ def backbone_arguments(
     Raises:
         BadInput: an argument that the backbone lacks, or images that are too small for it.
     """
-    chosen = {name: value for name, value in (("form", form), ("stem", stem)) if value is not None}
+    chosen: dict[str, Any] = {name: value for name, value in (("form", form), ("stem", stem)) if value is not None}
     return registry.arguments(backbone, input_shape, num_classes, width=width, depth=depth, **chosen)
 
 
