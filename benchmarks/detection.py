@@ -50,8 +50,13 @@ ridge regression of the boxes on its last map. These become the weights of the l
 model.keras is one network. A stopped run goes on at its stage: proposals.npz, checkpoints/, features.npz, heads.npz.
 A score is the logistic of a margin; loss and accuracy of the test in metrics.json are of the margins, too.
 
+After each epoch history.csv and the log have mAP@.5 of the first 64 validation images, 32 of R-CNN (by the softmax of
+its fine-tuning: the SVMs come later), and the epoch where it is highest is kept.
+
 Mirroring is the only augmentation, as in the papers. SavedModels take images and their regions, because selective
-search is no TensorFlow graph. `--arch-args backbone=NAME` takes another network.
+search is no TensorFlow graph. `--arch-args backbone=NAME` takes another network. `--weights` loads its weights for
+classification, as `--arch fast_rcnn --weights imagenet --arch-args backbone=squeezenet1_1` does, and fine-tunes them:
+the layers after the backbone first, then all, lower stages more slowly. Width and depth are the weights' by default.
 """
 
 

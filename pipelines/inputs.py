@@ -15,6 +15,7 @@ from pipelines.errors import BadData, BadFile
 from pipelines.pixels import DEPTHS, FULL_SCALE
 from pipelines.preparation import Preparation
 from pipelines.readers.image_files import PILLOW, ImageFile, read_image
+from pipelines.readers.nifti import is_nifti, read_nifti
 from pipelines.readers.npz import read_inputs
 from pipelines.readers.scan import examine_path
 from pipelines.readers.wav import cut_or_pad, read_wav
@@ -128,7 +129,8 @@ class Inputs:
             )
 
     def open(self, paths: Sequence[str]) -> list[Example]:
-        """The examples of files, all of which are examined before any is used: .npz, .wav for sounds, and images.
+        """The examples of files, all of which are examined before any is used: images, .npz, .wav for sounds, and for
+        volumes .nii and .nii.gz, in the orientation that `read_nifti` says.
 
         Raises:
             BadData: the first file that cannot be used, with the reason; or a run that takes no such files.
@@ -137,6 +139,8 @@ class Inputs:
         for path in paths:
             if path.lower().endswith(".npz"):
                 examples += self._open_arrays(path)
+            elif len(self.shape) == 4 and is_nifti(path):
+                examples.append(Example(path, self._read_volume(path)))
             elif len(self.shape) == 2:
                 examples.append(Example(path, self._read_sound(path)))
             else:
@@ -145,14 +149,21 @@ class Inputs:
 
     def _open_arrays(self, path: str) -> list[Example]:
         """The examples of a .npz file: its array x or images."""
-        values = read_inputs(path, len(self.shape))
-        try:
-            values = self._check_arrays(values)
-        except BadData as error:
-            raise BadData(f"'{path}' holds {error} (IMAGE)") from None
+        values = self._check_file(path, read_inputs(path, len(self.shape)))
         if not len(values):
             raise BadData(f"'{path}' holds no example (IMAGE)")
         return [Example(f"{path}[{number}]", value) for number, value in enumerate(values)]
+
+    def _read_volume(self, path: str) -> np.ndarray:
+        """The voxels of a NIfTI file, in the range of the training data."""
+        return self._check_file(path, read_nifti(path, self.shape)[None])[0]
+
+    def _check_file(self, path: str, values: np.ndarray) -> np.ndarray:
+        """`_check_arrays` of what a file holds. Raises BadData, with its path."""
+        try:
+            return self._check_arrays(values)
+        except BadData as error:
+            raise BadData(f"'{path}' holds {error} (IMAGE)") from None
 
     def _read_sound(self, path: str) -> np.ndarray:
         """The samples of a .wav file, in the range of the training data."""

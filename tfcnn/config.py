@@ -41,7 +41,9 @@ class Config:
     )
     arch_args: dict = option({}, "other arguments of the architecture's builder, key=value ...")
     weights: str | None = option(
-        None, "weights to start from: imagenet, or a .keras, .h5, .safetensors or .npz file [fresh weights]"
+        None,
+        "weights to start from, of a detector its backbone's: imagenet, or a .keras, .h5, .safetensors or .npz file "
+        "[fresh weights]",
     )
     mean: str | None = option(
         None, "mean of red, green and blue in 0 ... 1, as 0.5 or 0.485,0.456,0.406 [the weights', or the data's]"

@@ -34,10 +34,11 @@ def arguments(
         BadInput: as `registry.arguments` does, or the file of the weights cannot be read.
     """
     if weights is not None:
-        from tfcnn.weights.expectations import expected_arguments
+        from tfcnn.weights.expectations import expected_arguments, network_of_weights
 
-        defaults = registry.defaults_of(arch)
-        expected = {key: value for key, value in expected_arguments(arch, weights).items() if key in defaults}
+        network = network_of_weights(arch, overrides, weights)
+        taken = registry.defaults_of(arch).keys() & registry.defaults_of(network).keys()
+        expected = {key: value for key, value in expected_arguments(network, weights).items() if key in taken}
         overrides = expected | overrides
     return registry.arguments(arch, input_shape, num_classes, image_scale=image_scale, **overrides)
 
@@ -116,13 +117,13 @@ def build(
 
 def _load_weights(model: keras.Model, arch: str, weights: str, builder_arguments: dict[str, Any]) -> None:
     """Load the weights and log what stayed fresh."""
-    from tfcnn.weights.expectations import expected_standardisation
+    from tfcnn.weights.expectations import expected_standardisation, network_of_weights
     from tfcnn.weights.loading import load
 
     loaded = load(model, arch, weights, builder_arguments)
     level = logging.WARNING if loaded.fresh else logging.INFO
     logging.getLogger("tfcnn").log(level, "%s", loaded)
-    standardisation = expected_standardisation(arch, weights)
+    standardisation = expected_standardisation(network_of_weights(arch, builder_arguments, weights), weights)
     if standardisation is not None:
         logging.getLogger("tfcnn").info("%s: images standardised with %s", weights, standardisation)
 

@@ -62,7 +62,12 @@ def read_options(arguments: argparse.Namespace) -> Options:
 def main() -> None:
     parser = Parser(prog="python -m tfcnn.predict", description="What a trained run says of files.")
     parser.add_argument("run", metavar="RUN", help="run directory of tfcnn.train")
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="image file; .wav of sounds; .npz with x or images")
+    parser.add_argument(
+        "images",
+        metavar="IMAGE",
+        nargs="+",
+        help="image file; .wav of sounds; .nii or .nii.gz of volumes; .npz with x or images",
+    )
     parser.add_argument("--top", metavar="N", help="classification: classes to show for an image [3]")
     parser.add_argument("--out", metavar="DIR", help="all but classification: folder to write pictures to")
     parser.add_argument(

@@ -74,8 +74,8 @@ class Trained:
 
         Args:
             examples: arrays as for `preprocess`; or the path of a file, or a sequence of paths: images, .wav for
-                sounds, or .npz, whose array x or images has several examples. Files are read as in training, and
-                refused as there.
+                sounds, .nii and .nii.gz for volumes (`pipelines.readers.nifti`), or .npz, whose array x or images has
+                several examples. Files are read as in training, and refused as there.
 
         Returns:
             By task: probabilities float32 (batch, classes), or (batch, height, width, classes) of a segmentation; of a

@@ -2,6 +2,7 @@
 
 import wave
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -93,3 +94,17 @@ def test_arrays_that_cannot_be_used_are_refused(arrays, says, tmp_path):
 def test_a_missing_file_is_refused():
     with pytest.raises(BadData, match=r"no such file: 'nowhere\.npz' \(IMAGE\)"):
         inputs_of((4, 4, 4, 1), (0, 255)).open(["nowhere.npz"])
+
+
+def test_a_nifti_file_is_prepared_as_its_array(tmp_path):
+    inputs = inputs_of((3, 4, 5, 1), (0, 255))
+    values = np.arange(60, dtype="uint8").reshape(3, 4, 5)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "scan.nii.gz")
+    (batch,) = inputs.batches(inputs.open([str(tmp_path / "scan.nii.gz")]), 8)
+    np.testing.assert_allclose(batch, inputs.from_arrays(values[None, ..., None]), atol=1e-5)
+
+
+def test_a_nifti_file_of_another_range_is_refused(tmp_path):
+    nibabel.save(nibabel.Nifti1Image(np.full((3, 4, 5), 3000, "int16"), np.eye(4)), tmp_path / "scan.nii")
+    with pytest.raises(BadData, match=r"scan.nii' holds values from 3000 to 3000, but this run.*\(IMAGE\)"):
+        inputs_of((3, 4, 5, 1), (0, 255)).open([str(tmp_path / "scan.nii")])

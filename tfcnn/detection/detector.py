@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import keras
@@ -30,7 +30,9 @@ class Detections(NamedTuple):
     classes: tf.Tensor  # int32 (batch, n); -1 where an image has no more detections
 
 
-def detect(model: keras.Model, images: tf.Tensor, regions: tf.Tensor, regression: bool = True) -> Detections:
+def detect(
+    model: keras.Model, images: tf.Tensor, regions: tf.Tensor, regression: bool = True, margins: bool | None = None
+) -> Detections:
     """The objects in a batch of images: the softmax of Fast R-CNN, or the logistic of the margins of R-CNN's SVMs.
 
     Args:
@@ -38,11 +40,14 @@ def detect(model: keras.Model, images: tf.Tensor, regions: tf.Tensor, regression
         images: float32 (batch, height, width, channels), standardised.
         regions: float32 (batch, r, 4) as x1, y1, x2, y2 in pixels; rows of -1 are padding.
         regression: False leaves each box at its region.
+        margins: whether the scores of classes are margins; default: as `has_margins`. Those of R-CNN are the logits of
+            a softmax until its SVMs are fitted.
     """
+    margins = has_margins(model) if margins is None else margins
     outputs = model([images, regions], training=False)
     classes = (outputs.shape[-1] - 1) // 5
     scores = outputs[..., : classes + 1]
-    scores = (tf.sigmoid(scores) if has_margins(model) else tf.nn.softmax(scores))[..., :-1]
+    scores = (tf.sigmoid(scores) if margins else tf.nn.softmax(scores))[..., :-1]
     is_region = tf.reduce_any(regions != -1, axis=-1, keepdims=True)
     shape = tf.shape(regions)
     if regression:
@@ -60,33 +65,43 @@ def has_margins(model: keras.Model) -> bool:
     return any(isinstance(layer, WarpRegions2D) for layer in model.layers)
 
 
-def detect_all(model: keras.Model, examples: Iterable[Example], regression: bool = True) -> list[dict[str, np.ndarray]]:
-    """The objects in each image of many.
+def detector_of(
+    model: keras.Model, regression: bool = True, margins: bool | None = None
+) -> Callable[[Iterable[Example]], list[dict[str, np.ndarray]]]:
+    """A function from images with their regions to the objects in each, which is traced once.
 
     Args:
-        model, regression: as for `detect`.
-        examples: images with their regions.
+        model, regression, margins: as for `detect`.
 
     Returns:
-        list: for each image "boxes" float32 (n, 4), "scores" float32 (n,) and "labels" int32 (n,), the best first.
+        A function of examples. It returns for each image "boxes" float32 (n, 4), "scores" float32 (n,) and "labels"
+        int32 (n,), the best first, with the weights that the model has when it is called.
     """
-
     specs = [tf.TensorSpec(spec.shape, tf.float32) for spec in model.inputs]
 
     @functools.partial(tf.function, autograph=False, input_signature=specs)
     def detect_batch(images: tf.Tensor, regions: tf.Tensor) -> Detections:
-        return detect(model, images, regions, regression)
+        return detect(model, images, regions, regression, margins)
 
-    rows = []
-    rest = iter(examples)
     size = 1 if has_margins(model) else BATCH
-    while batch := list(itertools.islice(rest, size)):
-        images = tf.constant(np.stack([example.image for example in batch]))
-        detections = detect_batch(images, tf.constant(pad([example.regions for example in batch])))
-        for boxes, scores, classes in zip(*(values.numpy() for values in detections), strict=True):
-            count = int((classes >= 0).sum())
-            rows.append({"boxes": boxes[:count], "scores": scores[:count], "labels": classes[:count]})
-    return rows
+
+    def detect_examples(examples: Iterable[Example]) -> list[dict[str, np.ndarray]]:
+        rows = []
+        rest = iter(examples)
+        while batch := list(itertools.islice(rest, size)):
+            images = tf.constant(np.stack([example.image for example in batch]))
+            detections = detect_batch(images, tf.constant(pad([example.regions for example in batch])))
+            for boxes, scores, classes in zip(*(values.numpy() for values in detections), strict=True):
+                count = int((classes >= 0).sum())
+                rows.append({"boxes": boxes[:count], "scores": scores[:count], "labels": classes[:count]})
+        return rows
+
+    return detect_examples
+
+
+def detect_all(model: keras.Model, examples: Iterable[Example], regression: bool = True) -> list[dict[str, np.ndarray]]:
+    """The objects in each image of many, as the function of `detector_of` returns them."""
+    return detector_of(model, regression)(examples)
 
 
 def move(deltas: tf.Tensor, regions: tf.Tensor) -> tf.Tensor:

@@ -69,8 +69,8 @@ FAMILIES = (
     Family("deconvnet", "segmentation", 32, ("deconvnet",)),
     Family("dilated", "segmentation", 8, ("dilated_vgg16", "context_module"), DILATED_MAPS),
     Family("autoencoder", "reconstruction", 8, ("conv_autoencoder",)),
-    Family("rcnn", "detection", 16, ("rcnn",)),
-    Family("fast_rcnn", "detection", 32, ("fast_rcnn",)),
+    Family("rcnn", "detection", 16, ("rcnn",), small=0),  # the backbone's family decides on its stem
+    Family("fast_rcnn", "detection", 32, ("fast_rcnn",), small=0),
 )
 ARCHS = {name: family for family in FAMILIES for name in family.names}
 TASKS = {family.task for family in FAMILIES}

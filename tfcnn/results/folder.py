@@ -59,8 +59,7 @@ def name_outputs(paths: Sequence[str], endings: Sequence[str]) -> list[list[str]
     taken: set[str] = set()
     rows = []
     for path in paths:
-        of_several = re.fullmatch(r"(.+)\.npz\[(\d+)\]", Path(path).name)
-        stem = f"{of_several[1]}-{of_several[2]}" if of_several else Path(path).stem
+        stem = _stem_of(Path(path).name)
         number = 1
         names = [stem + ending for ending in endings]
         while taken & {name.lower() for name in names}:  # some file systems take A and a for one name
@@ -69,3 +68,16 @@ def name_outputs(paths: Sequence[str], endings: Sequence[str]) -> list[list[str]
         taken |= {name.lower() for name in names}
         rows.append(names)
     return rows
+
+
+def _stem_of(name: str) -> str:
+    """The name of a file, or of an example in a .npz file, without its format.
+
+    >>> _stem_of("cat.jpg"), _stem_of("scans.npz[3]"), _stem_of("scan.nii.gz")
+    ('cat', 'scans-3', 'scan')
+    """
+    if of_several := re.fullmatch(r"(.+)\.npz\[(\d+)\]", name):
+        return f"{of_several[1]}-{of_several[2]}"
+    if compressed := re.fullmatch(r"(.+)\.nii\.gz", name, re.IGNORECASE):
+        return compressed[1]
+    return Path(name).stem

@@ -12,6 +12,7 @@ from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.graph import in_order, is_head
 from tfcnn.metrics import METRICS
+from tfcnn.models.backbones import backbone_of, backbone_part
 from tfcnn.models.registry import ARCHS, builder_of, family_of
 from tfcnn.training import recipes
 from tfcnn.training.class_weights import ClassWeighted
@@ -37,7 +38,7 @@ def freeze(model: keras.Model, arch: str, what: str) -> int:
 
     Args:
         model: a network of `tfcnn.build`, before it is compiled.
-        arch: its name.
+        arch: its name, or that of its backbone.
         what: "none"; "backbone": all layers but the head, which in a classification network follows the last map; or
             the number of stages from the input on.
 
@@ -50,15 +51,16 @@ def freeze(model: keras.Model, arch: str, what: str) -> int:
     if what == "none":
         return 0
     family = family_of(arch)
-    stages = [name for name in family.features if name in {layer.name for layer in model.layers}]
+    network = backbone_part(model)
+    stages = [name for name in family.features if name in {layer.name for layer in network.layers}]
     if what == "backbone" and family.task == "classification":
-        frozen = [layer for layer in in_order(model) if not is_head(layer)]
+        frozen = [layer for layer in in_order(network) if not is_head(layer)]
     else:
         count = len(stages) if what == "backbone" else int(what)
         if count > len(stages) or (what == "backbone" and not stages):
             raise BadInput(f"{arch} has {len(stages)} stages, got --freeze {what}")
-        maps = [model.get_layer(name).output for name in stages[:count]]
-        frozen = in_order(keras.Model(model.input, maps)) if maps else []
+        maps = [network.get_layer(name).output for name in stages[:count]]
+        frozen = in_order(keras.Model(network.input, maps)) if maps else []
     for layer in frozen:
         layer.trainable = False
     return len(frozen)
@@ -104,7 +106,8 @@ def compile_model(
     schedule = build_schedule(config, peak, steps_per_epoch)
     optimizer = build_optimizer(config, schedule)
     if schedule.head or config.layer_decay is not None:
-        scale_rates(optimizer, schedule, divide_by_depth(model, config.arch, config.layer_decay or 1.0, new_layers))
+        arch = backbone_of(config.arch, config.overrides)
+        scale_rates(optimizer, schedule, divide_by_depth(model, arch, config.layer_decay or 1.0, new_layers))
     if recipes.fine_tunes(config):
         set_momentum(model, recipes.batch_norm_momentum(steps_per_epoch))
     model.compile(

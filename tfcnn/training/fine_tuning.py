@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from tfcnn.graph import in_order, is_head
+from tfcnn.models.backbones import backbone_part
 from tfcnn.models.registry import family_of
 from tfcnn.training.batch_statistics import batch_norms
 from tfcnn.training.schedules import Schedule
@@ -29,26 +30,29 @@ def depth_groups(model: keras.Model, arch: str) -> list[list[keras.layers.Layer]
     """The layers that hold weights, in groups from the input to the output.
 
     A group ends with each of the network's stages; the layers after the last stage are a group, and the head is one. In
-    a network without stages each layer is a group.
+    a network without stages each layer is a group. The layers of a detector after its backbone are one group.
 
     Args:
         model: a network of `tfcnn.build`.
-        arch: its name.
+        arch: its name, or that of its backbone.
     """
-    order = in_order(model)
-    names = {layer.name for layer in model.layers}
+    network = backbone_part(model)
+    order = in_order(network)
+    beyond = [layer for layer in in_order(model) if layer not in order]
+    names = {layer.name for layer in network.layers}
     stages = [name for name in family_of(arch).features if name in names]
     if not stages:
-        return [[layer] for layer in order]
+        return [*([layer] for layer in order), *([beyond] if beyond else [])]
     groups = []
     seen: set[int] = set()
     for stage in stages:
-        below = in_order(keras.Model(model.input, model.get_layer(stage).output))
+        below = in_order(keras.Model(network.input, network.get_layer(stage).output))
         groups.append([layer for layer in below if id(layer) not in seen])
         seen.update(id(layer) for layer in below)
     above = [layer for layer in order if id(layer) not in seen]
     groups.append([layer for layer in above if not is_head(layer)])
     groups.append([layer for layer in above if is_head(layer)])
+    groups.append(beyond)
     return [group for group in groups if group]
 
 
@@ -57,7 +61,7 @@ def divide_by_depth(model: keras.Model, arch: str, decay: float, new_layers: int
 
     Args:
         model: a network of `tfcnn.build`.
-        arch: its name.
+        arch: its name, or that of its backbone.
         decay: the share of a depth group is decay to the power of the number of groups above it, as in timm.
         new_layers: how many of the last layers learn while the others do not yet.
     """

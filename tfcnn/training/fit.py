@@ -19,6 +19,7 @@ from tfcnn.cli.signals import DeferredSignals
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import writing
+from tfcnn.models.backbones import backbone_of
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import TASKS
 from tfcnn.training import fused_kernels, recipes
@@ -63,7 +64,7 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
     if config.weights is not None and not _has_checkpoint(config):
         loaded = loading.load(model, config.arch, config.weights, arguments, rgb=True)
     new_layers = _count_new_layers(config, loaded)
-    frozen = freeze(model, config.arch, config.freeze)
+    frozen = freeze(model, backbone_of(config.arch, config.overrides), config.freeze)
     fused = fused_kernels.accelerate(model, config.distribution == "none") if config.kernels == "fused" else {}
     counts = _class_counts(config, data)
     weights = balanced_weights(counts) if counts and config.class_weights == "balanced" else None
@@ -292,14 +293,15 @@ def _watchers(
 ) -> list[keras.callbacks.Callback]:
     """The callbacks that flags ask for, in the order in which they are called."""
     steps = data.steps_per_epoch
-    callbacks: list[keras.callbacks.Callback] = [
-        Progress(config.epochs, steps, config.batch_size, TASKS[data.task].watched.name)
-    ]
+    task = TASKS[data.task]
+    shipped = average.in_place if average else contextlib.nullcontext
+    callbacks = hooks_of(data.task).watch(model, data, rows, shipped)
+    callbacks.append(Progress(config.epochs, steps, config.batch_size, task.watched.name, f"val_{task.headline.name}"))
     if average:
         callbacks.append(average)
     callbacks.append(BatchStatistics(data, average.replace if average else None))
     if data.task == "classification":
-        callbacks.append(ChanceWarning(data, rows, average.in_place if average else contextlib.nullcontext))
+        callbacks.append(ChanceWarning(data, rows, shipped))
     if config.sched == "plateau":
         callbacks.append(Plateau(schedule_of(model).share, rows, config.patience_epochs))
     if config.tensorboard:

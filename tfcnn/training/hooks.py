@@ -27,12 +27,15 @@ class Hooks(NamedTuple):
         batches: (data, config) -> the data with the batches that its networks train on. Raises BadInput.
         prepare: (data, directory): what must be there before the first step is computed, or read from the directory.
         complete: (model, data, config, directory): what is learned after the last epoch. It leaves model.keras whole.
+        watch: (model, data, rows, shipped) -> callbacks that score whole examples after each epoch. `rows` are the
+            history so far; within shipped() the model has the weights that the epoch leaves.
         scores: (model, data) -> scores of whole examples, for metrics.json: the headline as val_... and test_...
     """
 
     batches: Callable[[Data, Config], Data]
     prepare: Callable[[Data, RunDirectory], None]
     complete: Callable[[keras.Model, Data, Config, RunDirectory], None]
+    watch: Callable[[keras.Model, Data, list[dict[str, float]], Callable], list[keras.callbacks.Callback]]
     scores: Callable[[keras.Model, Data], dict[str, float]]
 
 
@@ -44,11 +47,15 @@ def _nothing(*arguments: Any) -> None:
     pass
 
 
+def _no_callbacks(*arguments: Any) -> list[keras.callbacks.Callback]:
+    return []
+
+
 def _no_scores(model: keras.Model, data: Data) -> dict[str, float]:
     return {}
 
 
-HOOKS = Hooks(_same, _nothing, _nothing, _no_scores)
+HOOKS = Hooks(_same, _nothing, _nothing, _no_callbacks, _no_scores)
 
 
 def hooks_of(task: str) -> Hooks:

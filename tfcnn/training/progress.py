@@ -29,15 +29,22 @@ class Progress(keras.callbacks.Callback):
         epochs: of the run.
         steps: in an epoch.
         batch_size: images in a step.
-        metric: name of the task's metric in the logs.
+        metric: name of the metric in the logs.
+        headline: name of the task's headline, where that is another.
         stream: where to print; default: stdout.
     """
 
     def __init__(
-        self, epochs: int, steps: int, batch_size: int, metric: str = "accuracy", stream: TextIO | None = None
+        self,
+        epochs: int,
+        steps: int,
+        batch_size: int,
+        metric: str = "accuracy",
+        headline: str = "val_accuracy",
+        stream: TextIO | None = None,
     ):
         super().__init__()
-        self.shown = ("loss", metric, "val_loss", f"val_{metric}")
+        self.shown = tuple(dict.fromkeys(("loss", metric, "val_loss", f"val_{metric}", headline)))
         self.epochs = epochs
         self.steps = steps
         self.batch_size = batch_size

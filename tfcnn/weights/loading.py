@@ -13,15 +13,20 @@ import keras
 import numpy as np
 from keras import layers
 
+from tfcnn.errors import BadInput
 from tfcnn.graph import in_order, is_head
+from tfcnn.models import registry
+from tfcnn.models.backbones import backbone_arguments, backbone_part
 from tfcnn.models.segmentation.fcn import transfer
-from tfcnn.weights.expectations import expected_standardisation
+from tfcnn.weights.expectations import expected_standardisation, network_of_weights
 from tfcnn.weights.formats import check_weights, suffix_of
 from tfcnn.weights.keras_files import extract_layers, load_application, load_archive, load_h5_weights
 from tfcnn.weights.limits import check_finite, limit_of
 from tfcnn.weights.packages import PACKAGES, load_package
 from tfcnn.weights.state_dict import read_state_dict
 from tfcnn.weights.stored import StoredLayer, averaged_part, misfit, shape_text
+
+FEW_CLASSES = 2  # of a backbone as it is loaded, whose logits a detector does not have
 
 
 class Loaded(NamedTuple):
@@ -60,6 +65,9 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
             or is not finite. The model is unchanged.
     """
     check_weights(weights)
+    network = network_of_weights(arch, arguments, weights)
+    if network != arch:
+        return _load_backbone(model, arch, network, weights, arguments, rgb=rgb)
     ours = in_order(model)
     source = weights
     if weights == "imagenet" and arch in PACKAGES:
@@ -89,6 +97,43 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
     fresh = ours[len(pairs) :]
     _start_from_zero(fresh)
     return Loaded(source, len(pairs), [layer.name for layer in fresh], problem)
+
+
+def _load_backbone(
+    model: keras.Model, arch: str, backbone: str, weights: str, arguments: dict[str, Any], *, rgb: bool
+) -> Loaded:
+    """Load the weights of a classification network into a detector's part of it.
+
+    They are loaded into the whole classification network first: a part would take those of a deeper network, too.
+
+    Raises:
+        BadInput: as `load`.
+    """
+    part = backbone_part(model)
+    whole_arguments = backbone_arguments(
+        backbone,
+        part.input_shape[1:],
+        FEW_CLASSES,
+        width=arguments["width"],
+        depth=arguments["depth"],
+        form=arguments["form"],
+        stem=arguments["stem"],
+    )
+    if "crop" not in arguments:  # a map is pooled, and no dense layer depends on the size of the images
+        sides = registry.arguments(backbone)["input_shape"][:-1]
+        whole_arguments["input_shape"] = (*sides, arguments["input_shape"][-1])
+    try:
+        whole = registry.builder_of(backbone)(**whole_arguments)
+        loaded = load(whole, backbone, weights, whole_arguments, rgb=rgb)
+    except BadInput as error:
+        raise BadInput(f"the backbone of {arch}: {error}; --arch-args backbone=NAME takes another") from error
+    ours = in_order(part)
+    count = min(loaded.layers, len(ours))
+    for layer, source in zip(ours[:count], in_order(whole), strict=False):
+        layer.set_weights(source.get_weights())
+    fresh = [layer.name for layer in in_order(model)[count:]]
+    reason = loaded.reason if count < len(ours) else f"{backbone} has none"
+    return Loaded(loaded.source, count, fresh, reason)
 
 
 def _is_stage_before(source: str, arch: str) -> bool:
@@ -136,7 +181,7 @@ def _pair(ours: list[layers.Layer], theirs: list[StoredLayer], arch: str, weight
             arrays, problem = _arrange(layer, theirs[position], first=position == 0)
         if not problem:
             pairs.append((layer, arrays))
-        elif is_head(layer) and pairs:
+        elif is_head(layer) and pairs and len(theirs) <= len(ours):
             return pairs, problem
         else:
             raise misfit(weights, arch, problem)

@@ -107,3 +107,12 @@ def test_scores_of_a_network_that_warps_are_margins():
     model = keras.Model(inputs, outputs)
     (found,) = detector.detect_all(model, [Example(np.full((SIDE, SIDE, 1), 0.7, "float32"), REGIONS[:1], {})])
     np.testing.assert_allclose(found["scores"], [1 / (1 + np.exp(-0.7))] * CLASSES, rtol=1e-5)
+
+
+def test_scores_of_a_network_that_warps_are_logits_before_its_svms():
+    inputs = [keras.Input((SIDE, SIDE, 1)), keras.Input((None, 4))]
+    warped = keras.layers.Reshape((-1, 1))(WarpRegions2D(1)(inputs))
+    model = keras.Model(inputs, keras.layers.Concatenate()([warped] * (5 * CLASSES + 1)))
+    examples = [Example(np.full((SIDE, SIDE, 1), 0.7, "float32"), REGIONS[:1], {})]
+    (detections,) = detector.detector_of(model, margins=False)(examples)
+    np.testing.assert_allclose(detections["scores"], [1 / (CLASSES + 1)] * CLASSES, rtol=1e-5)

@@ -67,6 +67,13 @@ def test_evaluation_finds_the_scores_of_the_training_again(run):
     assert f"mAP@.5    {scores['map50']:.2%} of 8 test images" in detection.describe(scores)
 
 
+@pytest.mark.slow
+def test_history_has_the_mean_average_precision_of_each_epoch(run):
+    """Of all validation images here, so that the epoch that is kept has the score of the evaluation."""
+    (row,) = run.read_history()
+    assert row["val_map50"] == pytest.approx(evaluate(run, "validation")["map50"], abs=1e-6)
+
+
 def _true_boxes(run):
     import pipelines
 

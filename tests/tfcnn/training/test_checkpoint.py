@@ -32,6 +32,18 @@ def test_best_epoch(losses, best):
 
 
 @pytest.mark.parametrize(
+    ("precisions", "best"),
+    [((0.1, 0.3, 0.2), 1), ((0.0, 0.0, 0.0), 2), ((0.1, math.nan, 0.2), 2), ((0.2, 0.3), 2)],
+    ids=["highest", "equal", "no score", "not of all"],
+)
+def test_best_epoch_by_mean_average_precision(precisions, best):
+    history = rows(3, 2, 1)
+    for row, precision in zip(history, precisions, strict=False):
+        row["val_map50"] = precision
+    assert best_epoch(history) == best
+
+
+@pytest.mark.parametrize(
     ("losses", "patience", "stop"),
     [
         ((1, 2, 3), 2, True),

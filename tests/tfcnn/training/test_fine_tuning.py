@@ -156,6 +156,14 @@ def test_depth_groups_are_stages_and_the_head():
     assert [layer for group in groups[:2] for layer in group] == below
 
 
+def test_the_layers_of_a_detector_after_its_backbone_are_the_last_group():
+    model = tfcnn.build("rcnn", (64, 64, 3), 3, backbone="resnet18", crop=32, width=0.125)
+    groups = fine_tuning.depth_groups(model, "resnet18")
+    assert [layer for group in groups for layer in group] == in_order(model)
+    assert len(groups) == 6
+    assert names(groups)[-1] == ["logits", "boxes"]
+
+
 def test_every_layer_is_a_group_where_there_are_no_stages():
     model = chain()
     assert fine_tuning.depth_groups(model, "lenet5") == [[layer] for layer in in_order(model)]

@@ -37,6 +37,13 @@ def test_freeze_keeps_weights_and_statistics(what, first_free):
     assert {"none": 0, "backbone": len(order) - 1}.get(what, frozen) == frozen
 
 
+def test_freeze_stages_of_the_backbone_of_rcnn():
+    model = tfcnn.build("rcnn", (64, 64, 3), 3, backbone="mobilenet", crop=32, width=0.25, stem="imagenet")
+    frozen = freeze(model, "mobilenet", "2")
+    assert frozen == freeze(build_network(), "mobilenet", "2")
+    assert [layer.trainable for layer in graph.in_order(model)].count(False) == frozen
+
+
 def test_freeze_more_stages_than_there_are():
     with pytest.raises(BadInput, match="mobilenet has 5 stages, got --freeze 6"):
         freeze(build_network(), "mobilenet", "6")

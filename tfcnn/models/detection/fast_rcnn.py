@@ -16,6 +16,7 @@ from keras import layers
 from tfcnn.arithmetic.scaling import scale_width
 from tfcnn.layers import RoIPooling2D
 from tfcnn.models import registry
+from tfcnn.models.backbones import backbone_arguments
 from tfcnn.models.features import strided_features
 from tfcnn.models.heads import detect
 
@@ -32,6 +33,8 @@ def fast_rcnn(
     width: float = 1.0,
     depth: float = 1.0,
     dropout: float = 0.5,
+    form: str | None = None,
+    stem: str | None = None,
     name: str = "fast_rcnn",
 ) -> keras.Model:
     """Fast R-CNN.
@@ -47,13 +50,14 @@ def fast_rcnn(
         width: multiplier of the backbone's filters and of `units`.
         depth: multiplier of the backbone's blocks.
         dropout: rate after each hidden dense layer.
+        form, stem: of the backbone, if it has them; default: as for the backbone alone.
 
     Returns:
         keras.Model: [images (batch, height, width, channels), regions (batch, r, 4) as x1, y1, x2, y2 in pixels] ->
         float32 (batch, r, K + 1 + 4 K): the logits of the classes and of the background, number K, then dx, dy, dw, dh
         of each class, in the unit of `tfcnn.detection.targets.STD`. The maps have the backbone's names.
     """
-    arguments = registry.arguments(backbone, input_shape, 0, width=width, depth=depth)
+    arguments = backbone_arguments(backbone, input_shape, 0, width=width, depth=depth, form=form, stem=stem)
     network = registry.builder_of(backbone)(**arguments)
     maps, map_stride = strided_features(network, registry.family_of(backbone).features, stride)
     regions = keras.Input((None, 4), dtype="float32", name="regions")

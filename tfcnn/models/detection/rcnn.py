@@ -11,11 +11,14 @@ be any classification network; warping is a layer, so that the network takes the
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import layers
 
 from tfcnn.layers import SplitBatch, WarpRegions2D
 from tfcnn.models import registry
+from tfcnn.models.backbones import backbone_arguments
 from tfcnn.models.heads import detect
 
 CONTEXT = 16 / 227  # of the side of a warped region, before and after it
@@ -30,6 +33,8 @@ def rcnn(
     crop: int = 227,
     width: float = 1.0,
     depth: float = 1.0,
+    form: str | None = None,
+    stem: str | None = None,
     name: str = "rcnn",
 ) -> keras.Model:
     """R-CNN.
@@ -41,6 +46,7 @@ def rcnn(
         crop: pixels a side of a warped region, at least the backbone's smallest.
         width: multiplier of the backbone's filters.
         depth: multiplier of the backbone's blocks.
+        form, stem: of the backbone, if it has them; default: as for the backbone alone.
 
     Returns:
         keras.Model: [images (batch, height, width, channels), regions (batch, r, 4) as x1, y1, x2, y2 in pixels] ->
@@ -52,16 +58,16 @@ def rcnn(
     channels = input_shape[-1]
     crops = WarpRegions2D(crop, CONTEXT * crop)([images, regions])  # r, 227, 227, 3
     crops = keras.ops.reshape(crops, (-1, crop, crop, channels))
-    network = _classifier_of_regions(backbone, (crop, crop, channels), num_classes, width, depth)
+    arguments = backbone_arguments(
+        backbone, (crop, crop, channels), num_classes + 1, width=width, depth=depth, form=form, stem=stem
+    )
+    network = _classifier_of_regions(backbone, arguments, num_classes)
     outputs = SplitBatch(dtype="float32")([network(crops), regions])
     return keras.Model([images, regions], outputs, name=name)
 
 
-def _classifier_of_regions(
-    backbone: str, input_shape: tuple[int | None, ...], num_classes: int, width: float, depth: float
-) -> keras.Model:
+def _classifier_of_regions(backbone: str, arguments: dict[str, Any], num_classes: int) -> keras.Model:
     """Warped regions (crop, crop, channels) -> (K + 1 + 4 K,): from the last features, and from the last map."""
-    arguments = registry.arguments(backbone, input_shape, num_classes + 1, width=width, depth=depth)
     network = registry.builder_of(backbone)(**arguments)
     last = network.layers[-1]
     if not isinstance(last, layers.Dense):
