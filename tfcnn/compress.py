@@ -39,6 +39,7 @@ SPARSITY = Rules("share of the weights that become zero", low=0, high=0.999)
 BITS = Rules("bits of a weight: 2 ** BITS - 1 shared values in each layer", low=1, high=8)
 EPOCHS = Rules("epochs of fine-tuning while pruning; a third as many follow for the shared values", low=0)
 RATE = Rules("peak learning rate while pruning", above=0, high=100)
+GZIPPED = {"gzip": "of the plain file", "gzip_after": "of the compressed network's plain file"}
 SHARING_PART = 3  # epochs of pruning for one of sharing
 
 
@@ -75,14 +76,15 @@ def compress(
     class_weights = facts["classes"]["weights"] if "classes" in facts else None
     lesson = fine_tuning.Lesson(config, data, facts["recipe"]["learning_rate"], class_weights)
     picture = draw_sensitivity(model, data, config.arch) if sensitivity else None
+    originals = [weight.numpy() for weight in model.weights]
     scores = {"network": score_of(model, data)}
     constraints = fine_tuning.prune(model, lesson, settings)
     scores["pruned"] = score_of(model, data)
     fine_tuning.share_weights(model, lesson, settings, constraints)
     scores["compressed"] = score_of(model, data)
     content, weights = folder.encode(model, settings.huffman)
-    rows = report.layer_rows(weights)
-    total = report.total_row(weights, len(content))
+    rows = report.layer_rows(weights, originals)
+    total = report.total_row(weights, originals, len(content))
     result = {
         "arch": config.arch,
         "dataset": data.name,
@@ -128,8 +130,9 @@ def describe(result: dict[str, Any]) -> str:
     total = result["total"]
     lines = [f"{headline.label} on {result['test_examples']:,} test examples"]
     lines += [f"{name:10}  {headline.form.format(score)}" for name, score in result["scores"].items()]
-    ratio = total["float32"] / total["gzip"]
-    lines += [f"size        {total['bytes']:,} bytes of {total['float32']:,}: {total['ratio']:.1f}x, gzip {ratio:.1f}x"]
+    ratios = {words: total["float32"] / total[name] for name, words in GZIPPED.items()}
+    lines += [f"size        {total['bytes']:,} bytes of {total['float32']:,}: {total['ratio']:.1f}x"]
+    lines += [f"gzip        {', '.join(f'{words} {ratio:.1f}x' for words, ratio in ratios.items())}"]
     return "\n".join(lines)
 
 

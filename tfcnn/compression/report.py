@@ -14,7 +14,19 @@ from tfcnn.compression.weights_file import Weight
 from tfcnn.graph import CONVOLUTIONS, read
 from tfcnn.tables import as_text
 
-HEAD = ("layer", "kept", "bits", "gap bits", "parameters", "after pruning", "float32", "gzip", "bytes", "ratio")
+HEAD = (
+    "layer",
+    "kept",
+    "bits",
+    "gap bits",
+    "parameters",
+    "after pruning",
+    "float32",
+    "gzip",
+    "gzip after",
+    "bytes",
+    "ratio",
+)
 # "sparsity" is the word of the table for the share of the weights that are kept.
 FIRE_HEAD = ("layer", "s1x1 sparsity", "e1x1 sparsity", "e3x3 sparsity", "bits", "before pruning", "after pruning")
 
@@ -28,6 +40,7 @@ class LayerRow(NamedTuple):
         code_bits, gap_bits: of a kernel's code and gap before Huffman's code; None without a kernel.
         before, after: parameters; what is not a kernel counts in both.
         float32, gzip, bytes: bytes as plain float32, of that by gzip, and in the compressed file.
+        gzip_after: bytes of the compressed network as plain float32, by gzip.
     """
 
     name: str
@@ -38,6 +51,7 @@ class LayerRow(NamedTuple):
     after: int
     float32: int
     gzip: int
+    gzip_after: int
     bytes: int
 
     @property
@@ -46,25 +60,35 @@ class LayerRow(NamedTuple):
         return self.float32 / self.bytes
 
 
-def layer_rows(weights: Sequence[Weight]) -> list[LayerRow]:
-    """A row for each layer with weights, in the order of the file."""
-    layers: dict[str, list[Weight]] = {}
-    for weight in weights:
-        layers.setdefault(layer_of(weight.path), []).append(weight)
-    return [_row(name, members, sum(weight.bytes for weight in members)) for name, members in layers.items()]
+def layer_rows(weights: Sequence[Weight], originals: Sequence[np.ndarray]) -> list[LayerRow]:
+    """A row for each layer with weights, in the order of the file.
+
+    Args:
+        weights: of the compressed network.
+        originals: the values before compression, in the same order.
+    """
+    layers: dict[str, list[int]] = {}
+    for number, weight in enumerate(weights):
+        layers.setdefault(layer_of(weight.path), []).append(number)
+    rows = []
+    for name, numbers in layers.items():
+        members = [weights[number] for number in numbers]
+        size = sum(weight.bytes for weight in members)
+        rows.append(_row(name, members, [originals[number] for number in numbers], size))
+    return rows
 
 
-def total_row(weights: Sequence[Weight], size: int) -> LayerRow:
+def total_row(weights: Sequence[Weight], originals: Sequence[np.ndarray], size: int) -> LayerRow:
     """The whole network, whose file has `size` bytes; gzip is of one plain file."""
-    return _row("total", weights, size)._replace(code_bits=None, gap_bits=None)
+    return _row("total", weights, originals, size)._replace(code_bits=None, gap_bits=None)
 
 
-def _row(name: str, weights: Sequence[Weight], size: int) -> LayerRow:
+def _row(name: str, weights: Sequence[Weight], originals: Sequence[np.ndarray], size: int) -> LayerRow:
     kernels = [weight for weight in weights if is_kernel(weight.path)]
     kernel_size = sum(weight.values.size for weight in kernels)
     nonzero = sum(int(np.count_nonzero(weight.values)) for weight in kernels)
     before = sum(weight.values.size for weight in weights)
-    plain = b"".join(weight.plain for weight in weights)
+    plain = _plain(originals)
     return LayerRow(
         name,
         nonzero / kernel_size if kernel_size else None,
@@ -74,8 +98,14 @@ def _row(name: str, weights: Sequence[Weight], size: int) -> LayerRow:
         before - kernel_size + nonzero,
         len(plain),
         len(gzip.compress(plain, mtime=0)),
+        len(gzip.compress(_plain([weight.values for weight in weights]), mtime=0)),
         size,
     )
+
+
+def _plain(values: Sequence[np.ndarray]) -> bytes:
+    """The bytes of weights as float32."""
+    return b"".join(array.astype(np.float32).tobytes() for array in values)
 
 
 def layer_of(path: str) -> str:
@@ -90,7 +120,7 @@ def describe(rows: Sequence[LayerRow], total: LayerRow) -> str:
 
 def _cells(row: LayerRow) -> list[str]:
     shown = [_percent(row.kept), *("" if bits is None else str(bits) for bits in (row.code_bits, row.gap_bits))]
-    counts = (row.before, row.after, row.float32, row.gzip, row.bytes)
+    counts = (row.before, row.after, row.float32, row.gzip, row.gzip_after, row.bytes)
     return [row.name, *shown, *(f"{count:,}" for count in counts), f"{row.ratio:.1f}"]
 
 

@@ -66,11 +66,6 @@ class Weight(NamedTuple):
     gap_bits: int | None = None
     code_bits: int | None = None
 
-    @property
-    def plain(self) -> bytes:
-        """The bytes of the values as float32."""
-        return self.values.astype(FLOAT32).tobytes()
-
 
 def type_of(path: str, values: np.ndarray) -> np.dtype:
     """The type of a weight's values, or of a kernel's codebook, in the file."""
