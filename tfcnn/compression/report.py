@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import keras
 import numpy as np
 
 from tfcnn.compression.pruning import is_kernel
 from tfcnn.compression.weights_file import Weight
-from tfcnn.graph import CONVOLUTIONS, read
+from tfcnn.graph import CONVOLUTIONS, Step, read
 from tfcnn.tables import as_text
 
 HEAD = (
@@ -185,7 +185,7 @@ def _fire_modules(model: keras.Model) -> list[tuple[str, str, str]]:
     return modules
 
 
-def _is_convolution(step: Any) -> bool:
+def _is_convolution(step: Step | None) -> TypeGuard[Step]:
     return step is not None and isinstance(step.operation, CONVOLUTIONS)
 
 
