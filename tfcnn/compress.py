@@ -28,7 +28,7 @@ from tfcnn.training.data import check_same_data, load_data
 if TYPE_CHECKING:
     import keras
 
-    from pipelines.dataset import Data
+    from tfcnn.training.data import Data
 
 DESCRIPTION = (
     "Compress a finished run of a classifier: gradual pruning, shared weights and a file of relative indices, "

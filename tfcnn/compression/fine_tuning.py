@@ -131,6 +131,7 @@ def train(
     batches = iter(lesson.data.train(epochs, lesson.config.epochs))
     take = several_steps(model, train_step)
     for epoch in range(epochs):
+        model.reset_metrics()
         for first in range(0, steps, every):
             words = before((epoch + first / steps) / epochs)
             _, logs = take(batches, min(every, steps - first))

@@ -14,7 +14,7 @@ import numpy as np
 from tfcnn.compression.pruning import kernels_of, masks_by_layer
 
 if TYPE_CHECKING:
-    from pipelines.dataset import Data
+    from tfcnn.training.data import Data
 
 SPARSITIES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 MOST_EXAMPLES = 1000

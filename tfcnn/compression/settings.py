@@ -14,7 +14,7 @@ class Settings(NamedTuple):
         sparsity: share of the weights of the kernels that are pruned.
         bits: of a code; 2 ** bits - 1 values are shared by the weights of a layer.
         huffman: whether the file has Huffman's code.
-        scope: "global": one threshold for all kernels; "layer": the same sparsity in each.
+        scope: "global": one threshold for the scores of all kernels' weights; "layer": the same sparsity in each.
         epochs: of fine-tuning while pruning; 0: prune at once.
         sharing_epochs: of fine-tuning the shared values.
         rate: peak learning rate while pruning; None: a share of the run's.

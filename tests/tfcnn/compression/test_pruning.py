@@ -31,12 +31,14 @@ def test_each_layer_keeps_its_largest(kernels):
         np.testing.assert_array_equal(mask, magnitudes >= np.sort(magnitudes.ravel())[-count])
 
 
-def test_one_threshold_for_all_kernels(kernels):
+def test_one_threshold_for_the_scores_of_all_kernels(kernels):
+    """LAMP's equation 3 as a loop over the weights."""
     masks = masks_over_all(kernels, 0.75, all_true(kernels))
-    magnitudes = np.abs(np.concatenate([kernel.ravel() for kernel in kernels]))
-    threshold = np.sort(magnitudes)[-68]
-    for kernel, mask in zip(kernels, masks, strict=True):
-        np.testing.assert_array_equal(mask, np.abs(kernel) >= threshold)
+    squares = [kernel.ravel() ** 2 for kernel in kernels]
+    scores = [np.array([square / layer[layer >= square].sum() for square in layer]) for layer in squares]
+    threshold = np.sort(np.concatenate(scores))[-68]
+    for layer_scores, mask in zip(scores, masks, strict=True):
+        np.testing.assert_array_equal(mask.ravel(), layer_scores >= threshold)
 
 
 @pytest.mark.parametrize("sparsity", [0, 1])
