@@ -52,7 +52,7 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("lenet5", 1.0, "--sparsity 0.92 --bits 4 --huffman --epochs 30", 40),
+    Case("lenet5", 1.0, "--sparsity 0.92 --bits 4 --huffman --epochs 24", 40),
     Case("squeezenet1_1", 0.5, "--sparsity 0.85 --bits 4 --huffman", 20),
     Case("vgg11", 0.25, "--sparsity 0.95 --bits 4 --huffman", 49),
 )

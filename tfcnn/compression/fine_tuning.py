@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 UPDATES = 4  # of the masks in an epoch
 MOST_STEPS = 100  # between two updates; Zhu & Gupta update every 100 to 1,000
+WARMUP = 0.05  # of the epochs: the first steps of a fresh optimiser at full rate undo what was learned
 PRUNING_SHARE = 0.5  # of the run's peak rate
 SHARING_SHARE = 0.1  # a centroid stands for many weights
 
@@ -87,14 +88,14 @@ def share_weights(model: keras.Model, lesson: Lesson, settings: Settings, constr
 
 
 def _compile(model: keras.Model, lesson: Lesson, epochs: int, rate: float, **changes: Any) -> None:
-    """Compile a network by its run's recipe, with a cosine from `rate` to 0 over the epochs."""
+    """Compile a network by its run's recipe, with a short warm-up to `rate` and a cosine to 0 over the epochs."""
     config = dataclasses.replace(
         lesson.config,
         epochs=max(epochs, 1),
         time=None,
         lr=rate,
         sched="cosine",
-        warmup_epochs=0.0,
+        warmup_epochs=WARMUP * epochs,
         weights=None,
         head_epochs=None,
         layer_decay=None,
