@@ -117,6 +117,9 @@ def _numbers() -> Iterator[BadLine]:
         yield BadLine("tfcnn.visualize", ("run", "--what=filters", "--channels", value), "--channels")
     for value in (*WHOLE_NUMBERS, "0"):
         yield BadLine("tfcnn.predict", ("run", "image.png", f"--top={value}"), "--top")
+    for flag in ("--sparsity", "--bits", "--epochs", "--lr"):
+        values = NUMBERS if flag in ("--sparsity", "--lr") else WHOLE_NUMBERS
+        yield from (BadLine("tfcnn.compress", ("run", f"{flag}={value}"), flag) for value in values)
     for flag in ("--step", "--tolerance"):
         yield from (BadLine("tuning.scale", (f"{flag}={value}",), flag) for value in (*NUMBERS, "0", "1.5"))
     yield from (BadLine("tuning.scale", (f"--step={value}",), "--step") for value in ("1e-9", "1e-300", "0.0001"))
@@ -148,7 +151,14 @@ def _paths() -> Iterator[BadLine]:
         yield BadLine("tuning.scale", ("--study", path), "")
     for path in (*PATHS, "taken", "a_file", "nowhere"):
         yield BadLine("tfcnn.train", ("--resume", "--out", path), "")
-        for command in ("tfcnn.evaluate", "tfcnn.export", "tfcnn.compare", "tuning.report", "tuning.best"):
+        for command in (
+            "tfcnn.evaluate",
+            "tfcnn.export",
+            "tfcnn.compress",
+            "tfcnn.compare",
+            "tuning.report",
+            "tuning.best",
+        ):
             yield BadLine(command, (path,), "")
         yield BadLine("tfcnn.predict", (path, "image.png"), "")
         yield BadLine("tfcnn.visualize", (path, "--what", "filters"), "")
@@ -177,6 +187,7 @@ def _images_and_runs() -> Iterator[BadLine]:
     for path in (*PATHS, "taken", "a_file"):
         yield BadLine("tfcnn.compare", ("run", "--out", path), "")
         yield BadLine("tfcnn.export", ("run", "--out", path), "")
+        yield BadLine("tfcnn.compress", ("run", "--out", path), "")
         yield BadLine("tfcnn.describe", ("--arch", "lenet5", "--field", path), "")
         yield BadLine("tfcnn.arithmetic", ("--input=8", "--kernel=3", "--figure", path), "")
     for line, says in (
@@ -194,6 +205,7 @@ def _images_and_runs() -> Iterator[BadLine]:
     for value in ("", "tset", LONG):
         yield BadLine("tfcnn.evaluate", ("run", f"--split={value}"), "split")
         yield BadLine("tfcnn.export", ("run", f"--format={value}"), "format")
+        yield BadLine("tfcnn.compress", ("run", f"--scope={value}"), "scope")
         yield BadLine("tfcnn.compare", ("run", f"--format={value}"), "format")
         yield BadLine("tfcnn.describe", (f"--format={value}",), "format")
 
@@ -205,7 +217,14 @@ def _others() -> Iterator[BadLine]:
         yield BadLine(command, ("--nope",), "--nope")
         yield BadLine(command, ("word",), "word")
     yield BadLine("tfcnn.visualize", ("--nope",), "--nope")
-    for command in ("tfcnn.evaluate", "tfcnn.compare", "tfcnn.predict", "tfcnn.export", "tfcnn.arithmetic"):
+    for command in (
+        "tfcnn.evaluate",
+        "tfcnn.compare",
+        "tfcnn.predict",
+        "tfcnn.export",
+        "tfcnn.compress",
+        "tfcnn.arithmetic",
+    ):
         yield BadLine(command, (), "required")
         yield BadLine(command, ("--nope",), "")
     for command in ("tuning.report", "tuning.best", "tuning.rerun"):
