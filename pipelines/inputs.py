@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from pipelines.dataset import without_autograph
 from pipelines.errors import BadData, BadFile
 from pipelines.pixels import DEPTHS, FULL_SCALE
 from pipelines.preparation import Preparation
-from pipelines.readers.image_files import PILLOW, ImageFile, read_image
+from pipelines.readers.image_files import PILLOW, ImageFile, examine, read_image
 from pipelines.readers.npz import read_inputs
 from pipelines.readers.scan import examine_path
 from pipelines.readers.wav import cut_or_pad, read_wav
@@ -178,6 +179,21 @@ class Inputs:
         Raises:
             BadData: the first file that cannot be used, with the reason; or a run that takes no files.
         """
+        self._check_takes_files()
+        return [self._check_file(examine_path(path), f"image '{path}'") for path in paths]
+
+    def read_content(self, content: bytes) -> np.ndarray:
+        """The pixels of the content of an image file, uint8 (height, width, channels), examined as a file is.
+
+        Raises:
+            BadData: content that cannot be used, with the reason; or a run that takes no files.
+        """
+        self._check_takes_files()
+        self._check_file(examine("", content, mask=False)[0], "image")
+        return read_image(io.BytesIO(content), self.shape[-1], self.white_level)
+
+    def _check_takes_files(self) -> None:
+        """Raises BadData for a run whose training data tell nothing of files."""
         if len(self.shape) != 3 or self.shape[-1] not in (1, 3):
             shape = "x".join(map(str, self.shape))
             raise BadData(f"this run takes examples of {shape}; image files have 1 or 3 channels (IMAGE)")
@@ -187,18 +203,17 @@ class Inputs:
                 f"{self._words(*self.value_range)}: which of them is white is not known; "
                 f"give arrays to tfcnn.load(RUN).predict (IMAGE)"
             )
-        files = []
-        for path in paths:
-            file = examine_path(path)
-            if isinstance(file, BadFile):
-                raise BadData(f"bad image '{path}': {file.reason} (IMAGE)")
-            if file.samples and file.samples[1] > self.white_level:
-                raise BadData(
-                    f"bad image '{path}': 16-bit samples up to {file.samples[1]:,}, but those of this run's training "
-                    f"images do not exceed {self.white_level:,}, which became white (IMAGE)"
-                )
-            files.append(file)
-        return files
+
+    def _check_file(self, file: ImageFile | BadFile, what: str) -> ImageFile:
+        """A file that can be used. Raises BadData."""
+        if isinstance(file, BadFile):
+            raise BadData(f"bad {what}: {file.reason} (IMAGE)")
+        if file.samples and file.samples[1] > self.white_level:
+            raise BadData(
+                f"bad {what}: 16-bit samples up to {file.samples[1]:,}, but those of this run's training "
+                f"images do not exceed {self.white_level:,}, which became white (IMAGE)"
+            )
+        return file
 
     def batches(self, examples: Sequence[Example], batch_size: int) -> Iterator[np.ndarray]:
         """Prepare opened examples: batches float32 (batch, *image_shape), standardised, in order."""

@@ -91,6 +91,15 @@ def is_image_name(name: str) -> bool:
     return suffix in FORMAT_OF or suffix in UNSUPPORTED
 
 
+def count_pixels(content: bytes) -> int:
+    """The pixels that the header of an image file promises; 0 of what is no image: `examine` says why."""
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            return image.width * image.height
+    except Exception:  # as in `examine`
+        return 0
+
+
 def read_image(file: str | BinaryIO, channels: int, white_level: int = FULL_SCALE) -> np.ndarray:
     """Decode an image file with Pillow.
 

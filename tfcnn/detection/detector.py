@@ -61,32 +61,45 @@ def has_margins(model: keras.Model) -> bool:
 
 
 def detect_all(model: keras.Model, examples: Iterable[Example], regression: bool = True) -> list[dict[str, np.ndarray]]:
-    """The objects in each image of many.
+    """The objects in each image of many: see `Detector`."""
+    return Detector(model, regression)(examples)
+
+
+class Detector:
+    """The graph of `detect`, for many images.
 
     Args:
         model, regression: as for `detect`.
-        examples: images with their regions.
-
-    Returns:
-        list: for each image "boxes" float32 (n, 4), "scores" float32 (n,) and "labels" int32 (n,), the best first.
     """
 
-    specs = [tf.TensorSpec(spec.shape, tf.float32) for spec in model.inputs]
+    def __init__(self, model: keras.Model, regression: bool = True) -> None:
+        specs = [tf.TensorSpec(spec.shape, tf.float32) for spec in model.inputs]
 
-    @functools.partial(tf.function, autograph=False, input_signature=specs)
-    def detect_batch(images: tf.Tensor, regions: tf.Tensor) -> Detections:
-        return detect(model, images, regions, regression)
+        @functools.partial(tf.function, autograph=False, input_signature=specs)
+        def detect_batch(images: tf.Tensor, regions: tf.Tensor) -> Detections:
+            return detect(model, images, regions, regression)
 
-    rows = []
-    rest = iter(examples)
-    size = 1 if has_margins(model) else BATCH
-    while batch := list(itertools.islice(rest, size)):
-        images = tf.constant(np.stack([example.image for example in batch]))
-        detections = detect_batch(images, tf.constant(pad([example.regions for example in batch])))
-        for boxes, scores, classes in zip(*(values.numpy() for values in detections), strict=True):
-            count = int((classes >= 0).sum())
-            rows.append({"boxes": boxes[:count], "scores": scores[:count], "labels": classes[:count]})
-    return rows
+        self._detect_batch = detect_batch
+        self._size = 1 if has_margins(model) else BATCH
+
+    def __call__(self, examples: Iterable[Example]) -> list[dict[str, np.ndarray]]:
+        """The objects in each image.
+
+        Args:
+            examples: images with their regions.
+
+        Returns:
+            list: for each image "boxes" float32 (n, 4), "scores" float32 (n,) and "labels" int32 (n,), the best first.
+        """
+        rows = []
+        rest = iter(examples)
+        while batch := list(itertools.islice(rest, self._size)):
+            images = tf.constant(np.stack([example.image for example in batch]))
+            detections = self._detect_batch(images, tf.constant(pad([example.regions for example in batch])))
+            for boxes, scores, classes in zip(*(values.numpy() for values in detections), strict=True):
+                count = int((classes >= 0).sum())
+                rows.append({"boxes": boxes[:count], "scores": scores[:count], "labels": classes[:count]})
+        return rows
 
 
 def move(deltas: tf.Tensor, regions: tf.Tensor) -> tf.Tensor:
