@@ -113,19 +113,18 @@ def serve(runs: dict[str, RunDirectory], host: str, port: int, limits: Limits, l
     from tfcnn.serving.server import DrainingServer, bind
     from tfcnn.serving.service import Service
 
-    listener = bind(host, port)
-    import_tensorflow()
-    import tfcnn.trained
+    with bind(host, port) as listener:
+        import_tensorflow()
+        import tfcnn.trained
 
-    networks = []
-    for name, run in runs.items():
-        networks.append(serve_run(name, tfcnn.trained.load(run), limits, largest))
-    service = Service(networks, limits, largest, delay)
-    place = f"http://{'[' + host + ']' if ':' in host else host}:{listener.getsockname()[1]}"
-    for network in networks:
-        print(f"{network.name}  {network.facts['task']}  {place}/v1/models/{network.name}")
-    print(f"serving on {place}", flush=True)
-    DrainingServer(build_app(service), service, math.ceil(limits.seconds)).run(sockets=[listener])
+        networks = []
+        for name, run in runs.items():
+            networks.append(serve_run(name, tfcnn.trained.load(run), limits, largest))
+        service = Service(networks, limits, largest, delay)
+        place = f"http://{'[' + host + ']' if ':' in host else host}:{listener.getsockname()[1]}"
+        lines = [f"{network.name}  {network.facts['task']}  {place}/v1/models/{network.name}" for network in networks]
+        notice = "\n".join([*lines, f"serving on {place}"])
+        DrainingServer(build_app(service), service, math.ceil(limits.seconds), notice).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -17,8 +17,12 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
     except OSError as error:
         raise BadInput(
             f"no server can listen on {host}, port {port}: {error.strerror or error}; change --host or --port"
@@ -35,15 +39,22 @@ class DrainingServer(uvicorn.Server):
         app: of the service.
         service: what it answers with.
         grace: seconds for clients to read what is answered.
+        notice: text to print when the server listens.
     """
 
-    def __init__(self, app: Starlette, service: Service, grace: int) -> None:
+    def __init__(self, app: Starlette, service: Service, grace: int, notice: str) -> None:
         super().__init__(
             uvicorn.Config(
                 app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=grace
             )
         )
         self._service = service
+        self._notice = notice
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        print(self._notice, flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal has come."""
