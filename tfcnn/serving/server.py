@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from types import FrameType
 
 import uvicorn
@@ -10,6 +11,8 @@ from starlette.applications import Starlette
 
 from tfcnn.errors import BadInput
 from tfcnn.serving.service import Service
+
+LEAVING = 0.5  # seconds in which clients on open connections are told to leave
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -50,6 +53,7 @@ class DrainingServer(uvicorn.Server):
         )
         self._service = service
         self._notice = notice
+        self._drained_from = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
@@ -59,6 +63,7 @@ class DrainingServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal has come."""
         first = not self._service.draining
+        self._drained_from = time.monotonic() + LEAVING
         self._service.draining = True
         super().handle_exit(sig, frame)
         if first:
@@ -68,6 +73,7 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second; True ends the server."""
-        if self._service.draining and not self._service.answering:
+        over = time.monotonic() > self._drained_from
+        if self._service.draining and over and not self._service.answering:
             self.should_exit = True
         return await super().on_tick(counter)

@@ -20,6 +20,7 @@ from tfcnn.serving.metrics import Metrics
 from tfcnn.serving.network import VERSION, ServedNetwork, describe_failure
 
 LEFT = 499  # nginx's status of a request whose client left; nobody reads it
+LONGEST = 500  # characters of a message
 
 
 class Call(NamedTuple):
@@ -193,5 +194,6 @@ def check_outputs(names: Sequence[str], network: ServedNetwork) -> None:
 
 
 def refuse(status: int, message: str) -> JSONResponse:
-    """The answer to a request that is refused: {"error": one line}."""
-    return JSONResponse({"error": " ".join(message.split())[:500]}, status)
+    """The answer to a request that is refused: {"error": one line}. After 503 the client is to connect again."""
+    headers = {"Connection": "close"} if status == 503 else None
+    return JSONResponse({"error": " ".join(message.split())[:LONGEST]}, status, headers)
