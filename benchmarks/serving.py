@@ -37,6 +37,7 @@ ROUNDS = 10
 REQUESTS = 500  # of a server in a round
 KILLED_AFTER = 300  # answers
 LARGEST = (32, 1)  # examples of a batch
+DELAY = "20"  # milliseconds
 HEAD = ("largest batch", "requests", "dropped", "requests/s", "p50, ms", "p99, ms", "memory, first and last round, MB")
 SECTION = "## Under load\n"
 INTRODUCTION = """
@@ -71,7 +72,8 @@ class Server:
     """
 
     def __init__(self, run: Path, largest: int, port: int = 0) -> None:
-        command = [sys.executable, "-m", "tfcnn.serve", str(run), "--port", str(port), "--max-batch", str(largest)]
+        flags = ["--port", str(port), "--max-batch", str(largest), "--max-delay", DELAY]
+        command = [sys.executable, "-m", "tfcnn.serve", str(run), *flags]
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,

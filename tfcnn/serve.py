@@ -19,6 +19,7 @@ HOST = "127.0.0.1"
 PORT = 8501  # of TensorFlow Serving's REST
 LARGEST_PORT = 65535
 LONGEST = 3600.0  # seconds
+SWITCH_INTERVAL = 5e-4  # seconds until a thread gives way to another; Python's 5e-3 delays each step of a request
 
 
 def check_packages() -> None:
@@ -113,6 +114,7 @@ def serve(runs: dict[str, RunDirectory], host: str, port: int, limits: Limits, l
     from tfcnn.serving.server import DrainingServer, bind
     from tfcnn.serving.service import Service
 
+    sys.setswitchinterval(SWITCH_INTERVAL)
     with bind(host, port) as listener:
         import_tensorflow()
         import tfcnn.trained

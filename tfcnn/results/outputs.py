@@ -49,8 +49,27 @@ def responding(
             return served.files(tf.cast(model(inputs, training=False), tf.float32), sizes)
 
         def respond(inputs: np.ndarray, sizes: np.ndarray) -> Outputs:
-            return {name: tensor.numpy() for name, tensor in run(inputs, sizes).items()}
+            count = len(inputs)
+            outputs = run(pad_batch(inputs), pad_batch(sizes))
+            return {name: tensor.numpy()[:count] for name, tensor in outputs.items()}
 
         return respond
 
     return respond_with
+
+
+def pad_batch(array: np.ndarray) -> np.ndarray:
+    """An array (batch, ...) with ones behind it, to a batch of 1, 2, 4, 8 ...
+
+    TensorFlow's kernels prepare for each new size of a batch, which takes longer than to compute a few more examples.
+
+    >>> import numpy as np
+    >>> pad_batch(np.zeros((3, 2))).tolist()
+    [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [1.0, 1.0]]
+    """
+    import numpy as np
+
+    count = 1
+    while count < len(array):
+        count *= 2
+    return np.concatenate([array, np.ones((count - len(array), *array.shape[1:]), array.dtype)])

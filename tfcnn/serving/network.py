@@ -62,7 +62,7 @@ def serve_run(name: str, trained: Trained, limits: Limits, largest: int) -> Serv
         name: in the addresses.
         trained: the network with its preprocessing.
         limits: of a request.
-        largest: the examples of a batch. One of this size is computed now: TensorFlow prepares much at the first.
+        largest: the examples of a batch. Batches of all sizes are computed now: TensorFlow prepares much at the first.
     """
     import numpy as np
 
@@ -70,7 +70,10 @@ def serve_run(name: str, trained: Trained, limits: Limits, largest: int) -> Serv
     images = len(shape) == 3
     trained.inputs.from_pixels(np.zeros((1, *shape), np.float32))
     respond = results_of(trained.task).respond(trained.model, trained.facts)
-    for count in {largest, 1}:
+    counts = [1]
+    while counts[-1] < largest:
+        counts.append(2 * counts[-1])
+    for count in reversed(counts):
         sizes = np.full((count, 2), shape[:2] if images else 1, np.int32)
         outputs = respond(np.zeros((count, *shape), np.float32), sizes)
     spec = Spec(
