@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -37,13 +38,13 @@ ROUNDS = 10
 REQUESTS = 500  # of a server in a round
 KILLED_AFTER = 300  # answers
 LARGEST = (32, 1)  # examples of a batch
-DELAY = "20"  # milliseconds
+DELAY = "50"  # milliseconds
 HEAD = ("largest batch", "requests", "dropped", "requests/s", "p50, ms", "p99, ms", "memory, first and last round, MB")
 SECTION = "## Under load\n"
 INTRODUCTION = """
 Written by `python -m benchmarks.serving`: a MobileNet of a quarter of the width for images of 32 x 32 pixels; 32
 clients send a PNG file and wait for the answer. Two servers and the clients share two cores, with other work on them;
-TensorFlow has one thread in each.
+TensorFlow has one thread in each. A batch waits up to 50 ms for more examples.
 """
 ENVIRONMENT = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
@@ -246,6 +247,11 @@ def kill_under_load(run: Path, server: Server, request: bytes) -> str:
     )
 
 
+def wrap(paragraph: str) -> str:
+    """A paragraph in lines of the page; a table as it is."""
+    return paragraph if paragraph.startswith("|") else textwrap.fill(paragraph, 120)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--run", type=Path, metavar="RUN", help="finished run for digits [trains one]")
@@ -258,7 +264,7 @@ def main() -> None:
         for paragraph in measure(run, request_of(SCAN, run.name)):
             print(paragraph, flush=True)
             paragraphs.append(paragraph)
-    text = "\n\n".join(paragraphs)
+    text = "\n\n".join(wrap(paragraph) for paragraph in paragraphs)
     before = PAGE.read_text().partition(SECTION)[0]
     PAGE.write_text(f"{before}{SECTION}{INTRODUCTION}\n{text}\n")
 
