@@ -97,11 +97,15 @@ def values_of(array: Any) -> list[Any]:
     """The values of an output (batch, ...) in JSON."""
     if array.dtype.kind not in "OSU":
         return array.tolist()
-    values = []
-    for value in array.tolist():
-        text, encoded = text_of(value)
-        values.append({"b64": text} if encoded else text)
-    return values
+    return [_value_of(value) for value in array.tolist()]
+
+
+def _value_of(value: Any) -> Any:
+    """Text or bytes, or nested lists of them, in JSON."""
+    if isinstance(value, list):
+        return [_value_of(inner) for inner in value]
+    text, encoded = text_of(value)
+    return {"b64": text} if encoded else text
 
 
 def describe_status() -> dict[str, Any]:

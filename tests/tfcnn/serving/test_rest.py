@@ -5,6 +5,7 @@ https://www.tensorflow.org/tfx/serving/api_rest
 
 import base64
 
+import numpy as np
 import pytest
 from google.protobuf import json_format
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -73,6 +74,13 @@ def test_several_outputs(client_of_three):
     assert client_of_three.post(PREDICT, json={"instances": [0, 1]}).json() == {"predictions": [cat, dog]}
     columns = {name: [cat[name], dog[name]] for name in cat}
     assert client_of_three.post(PREDICT, json={"inputs": [0, 1]}).json() == {"outputs": columns}
+
+
+def test_names_of_several_boxes_are_lists():
+    names = np.array([["cat", ""], ["dog", "cat"]], object)
+    with client_of(half_plus_two(lambda inputs, sizes: {"class_name": names})) as client:
+        answer = client.post(PREDICT, json={"instances": [0, 1]}).json()
+    assert answer == {"predictions": [["cat", ""], ["dog", "cat"]]}
 
 
 def test_outputs_that_are_asked_for(client_of_three):
