@@ -40,6 +40,7 @@ KNOWS_PIPELINES = (
     "tfcnn.results",
     "tfcnn.trained",
     "tfcnn.export",
+    "tfcnn.serving",
     "tfcnn.training.data",
     "tfcnn.training.hooks",
     "tfcnn.training.regions",

@@ -13,6 +13,7 @@ COMMANDS = {
     "tfcnn.pretrained": "write a run of a network with ImageNet weights, without training",
     "tfcnn.export": "write a run's SavedModel, LiteRT and ONNX files",
     "tfcnn.compress": "prune a run's network and write it in few bytes",
+    "tfcnn.serve": "answer requests over HTTP with the networks of runs",
     "tfcnn.arithmetic": "compute the sizes of a convolution, with the formula and a drawing",
     "tfcnn.describe": "list an architecture layer by layer, with its costs",
     "tfcnn.visualize": "look inside a network: filters, maps, what excites them, what a class depends on",

@@ -91,6 +91,17 @@ def is_image_name(name: str) -> bool:
     return suffix in FORMAT_OF or suffix in UNSUPPORTED
 
 
+def count_pixels(content: bytes) -> int:
+    """The pixels that the header of an image file promises; 0 of what is no image: `examine` says why."""
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            return image.width * image.height
+    except Image.DecompressionBombError as error:
+        return _promised_pixels(error)
+    except Exception:  # as in `examine`
+        return 0
+
+
 def read_image(file: str | BinaryIO, channels: int, white_level: int = FULL_SCALE) -> np.ndarray:
     """Decode an image file with Pillow.
 
@@ -149,8 +160,7 @@ def examine(path: str, data: bytes, mask: bool) -> tuple[ImageFile | BadFile, bo
     except MemoryError:
         return BadFile(path, "", "not enough memory to decode it"), False
     except Image.DecompressionBombError as error:  # Pillow's own, at twice MAX_PIXELS
-        pixels = re.findall(r"\d+", str(error))[0]
-        return BadFile(path, "", _too_large(int(pixels))), True
+        return BadFile(path, "", _too_large(_promised_pixels(error))), True
     except UnidentifiedImageError:
         return BadFile(path, "", _guess_kind(data)), True
     except Exception as error:  # Pillow's readers raise whatever the bytes led them to
@@ -306,6 +316,10 @@ def _upright(image: Image.Image) -> Image.Image:
     image.load()  # first: a PNG may state its orientation at the end, and Pillow turns a TIFF as it loads
     transpose = UPRIGHT_BY.get(read_orientation(image))
     return image if transpose is None else image.transpose(transpose)
+
+
+def _promised_pixels(error: Image.DecompressionBombError) -> int:
+    return int(re.findall(r"\d+", str(error))[0])
 
 
 def _too_large(pixels: int) -> str:

@@ -22,6 +22,9 @@ MOST = 100  # detections in an image
 BATCH = 8  # images at once; of R-CNN one, whose work would grow with the padding
 
 
+Detect = Callable[[Iterable[Example]], list[dict[str, np.ndarray]]]
+
+
 class Detections(NamedTuple):
     """The detections of a batch of images, the best first, in rows of equal length."""
 
@@ -65,9 +68,7 @@ def has_margins(model: keras.Model) -> bool:
     return any(isinstance(layer, WarpRegions2D) for layer in model.layers)
 
 
-def detector_of(
-    model: keras.Model, regression: bool = True, margins: bool | None = None
-) -> Callable[[Iterable[Example]], list[dict[str, np.ndarray]]]:
+def detector_of(model: keras.Model, regression: bool = True, margins: bool | None = None) -> Detect:
     """A function from images with their regions to the objects in each, which is traced once.
 
     Args:

@@ -1,8 +1,9 @@
 """What comes of a trained network, by task: a file of this room for each, found through `tfcnn.tasks.TASKS`.
 
 Each file ends with `RESULTS`, a `Results`. The commands call it and know no task: `tfcnn.evaluate` its `evaluate`,
-`describe` and `pictures`; `tfcnn.predict` its `predict`; `tfcnn.load` its `answer`; `tfcnn.export` its `serve`. Another
-task is a row of TASKS, a file here, and rows of `tfcnn.losses.LOSSES` and `tfcnn.metrics.METRICS`.
+`describe` and `pictures`; `tfcnn.predict` its `predict`; `tfcnn.load` its `answer`; `tfcnn.export` its `serve`;
+`tfcnn.serve` its `respond`. Another task is a row of TASKS, a file here, and rows of `tfcnn.losses.LOSSES` and
+`tfcnn.metrics.METRICS`.
 
 NumPy, Matplotlib and TensorFlow are imported in the functions, so that bad input is refused without the wait for them.
 """
@@ -130,6 +131,9 @@ class Results(NamedTuple):
         flags: the fields of `Options` that `predict` heeds.
         predict: (network, paths, options) -> the lines that `tfcnn.predict` prints, one for each file.
         serve: (model, facts) -> what the exported endpoints return.
+        respond: (model, facts) -> a function of standardised inputs (batch, *image_shape) and sizes int32 (batch, 2),
+            the heights and widths that the images had: what `tfcnn.serve` answers, arrays (batch, ...) by name. The
+            answer for an example is the same in any batch.
     """
 
     evaluate: Callable[[keras.Model, Data, str, Classes], Scores]
@@ -139,6 +143,7 @@ class Results(NamedTuple):
     flags: tuple[str, ...]
     predict: Callable[[Network, Sequence[str], Options], Iterator[str]]
     serve: Callable[[keras.Model, Facts], Served | ServedRegions]
+    respond: Callable[[keras.Model, Facts], Callable[[np.ndarray, np.ndarray], Outputs]]
 
 
 def results_of(task: str) -> Results:

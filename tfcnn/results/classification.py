@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tfcnn.class_scores import class_scores, confusion_text, scores_text
 from tfcnn.errors import quote_names
 from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
-from tfcnn.results.outputs import probabilities_of
+from tfcnn.results.outputs import probabilities_of, responding
 from tfcnn.results.ranking import Ranked, fetch_examples, rank
 
 if TYPE_CHECKING:
@@ -175,4 +175,5 @@ RESULTS = Results(
     flags=("top",),
     predict=predict,
     serve=serve,
+    respond=responding(serve),
 )

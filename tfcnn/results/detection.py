@@ -6,7 +6,7 @@ Proposals are computed by selective search on the image at the network's size.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from pipelines.dataset import Data
+    from tfcnn.detection.detector import Detect
     from tfcnn.detection.metrics import Curve
 
 SHOWN = 0.5  # least score of a detection that is drawn and printed
@@ -170,9 +171,15 @@ def labelled_truth(truth: Mapping[str, np.ndarray], names: Sequence[str]) -> lis
 
 def answer(model: keras.Model, inputs: np.ndarray, facts: Facts) -> np.ndarray:
     """The detections in standardised images, float32 (batch, 100, 6): see `tfcnn.trained.Trained.predict`."""
+    from tfcnn.detection.detector import detector_of
+
+    return _detect_rows(detector_of(model), inputs, facts)
+
+
+def _detect_rows(detect: Detect, inputs: np.ndarray, facts: Facts) -> np.ndarray:
     import numpy as np
 
-    from tfcnn.detection.detector import MOST, detect_all
+    from tfcnn.detection.detector import MOST
     from tfcnn.detection.examples import Example, pad
     from tfcnn.detection.pixels import to_pixels
     from tfcnn.detection.proposals import selective_search
@@ -180,7 +187,7 @@ def answer(model: keras.Model, inputs: np.ndarray, facts: Facts) -> np.ndarray:
     pixels = to_pixels(inputs, facts["mean"], facts["std"])
     examples = [Example(image, selective_search(raw), {}) for image, raw in zip(inputs, pixels, strict=True)]
     rows = []
-    for row in detect_all(model, examples):
+    for row in detect(examples):
         columns = [row["boxes"], row["scores"][:, None], row["labels"][:, None]]
         rows.append(np.concatenate(columns, axis=1).astype(np.float32))
     return pad(rows, MOST)
@@ -215,13 +222,41 @@ def detect_in(network: Network, pixels: np.ndarray) -> dict[str, np.ndarray]:
     """The detections in an image (height, width, channels) of 0 ... 255, in its own pixels."""
     import numpy as np
 
-    from tfcnn.results.frames import Frame
-
     rows = network.predict_pixels(pixels[None])[0]
     rows = rows[rows[:, 5] >= 0]
-    frame = Frame.of(np.array(pixels.shape[:2], np.int32), network.facts)
-    boxes = frame.leave(rows[:, :4], np.ones(len(rows), bool)).numpy()
+    boxes = leave_network(rows, np.array(pixels.shape[:2], np.int32), network.facts)
     return {"boxes": boxes, "scores": rows[:, 4], "labels": rows[:, 5].astype(int)}
+
+
+def leave_network(rows: np.ndarray, size: np.ndarray, facts: Facts) -> np.ndarray:
+    """The boxes of the rows of `answer` for an image, in its pixels: float32 (n, 4), -1 where there is no detection.
+
+    Args:
+        rows: float32 (n, 6).
+        size: int32 (2,), height and width of the image.
+        facts: of the training data.
+    """
+    from tfcnn.results.frames import Frame
+
+    return Frame.of(size, facts).leave(rows[:, :4], rows[:, 5] >= 0).numpy()
+
+
+def respond(model: keras.Model, facts: Facts) -> Callable[[np.ndarray, np.ndarray], Outputs]:
+    """A function to "boxes", "scores", "class" and "class_name" as `serve` names them, 100 rows for each image."""
+    import numpy as np
+
+    from tfcnn.detection.detector import detector_of
+
+    detect = detector_of(model)
+    names = np.array(["", *facts["class_names"]], object)
+
+    def respond_to(inputs: np.ndarray, sizes: np.ndarray) -> Outputs:
+        rows = _detect_rows(detect, inputs, facts)
+        classes = rows[..., 5].astype(np.int32)
+        boxes = [leave_network(of_image, size, facts) for of_image, size in zip(rows, sizes, strict=True)]
+        return {"boxes": np.stack(boxes), "scores": rows[..., 4], "class": classes, "class_name": names[classes + 1]}
+
+    return respond_to
 
 
 def _words(detections: Mapping[str, np.ndarray], names: Sequence[str]) -> str:
@@ -282,4 +317,5 @@ RESULTS = Results(
     flags=("out",),
     predict=predict,
     serve=serve,
+    respond=respond,
 )

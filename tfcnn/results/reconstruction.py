@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
 from tfcnn.results.folder import name_outputs, write_table, writing_predictions
-from tfcnn.results.outputs import outputs_of
+from tfcnn.results.outputs import outputs_of, responding
 from tfcnn.results.ranking import Ranked, fetch_examples, rank
 from tfcnn.tasks import TASKS
 
@@ -216,4 +216,5 @@ RESULTS = Results(
     flags=("out",),
     predict=predict,
     serve=serve,
+    respond=responding(serve),
 )

@@ -16,7 +16,7 @@ from tfcnn.errors import quote_names
 from tfcnn.map_places import match_map
 from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
 from tfcnn.results.masks import predict_masks
-from tfcnn.results.outputs import probabilities_of
+from tfcnn.results.outputs import probabilities_of, responding
 from tfcnn.results.ranking import Ranked, fetch_examples, rank
 from tfcnn.results.resampling import places_of
 from tfcnn.tables import as_text
@@ -273,4 +273,5 @@ RESULTS = Results(
     flags=("out", "inference"),
     predict=predict,
     serve=serve,
+    respond=responding(serve),
 )

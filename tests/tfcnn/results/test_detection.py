@@ -14,7 +14,7 @@ from tfcnn.config import Config
 from tfcnn.detection.proposals import selective_search
 from tfcnn.errors import BadInput
 from tfcnn.evaluate import evaluate
-from tfcnn.results import Options, detection
+from tfcnn.results import Options, detection, results_of
 from tfcnn.run_directory import RunDirectory
 from tfcnn.training import rcnn, recipes
 
@@ -210,3 +210,19 @@ def test_the_score_of_an_image_is_its_f1():
     nothing = {"boxes": np.zeros((0, 4)), "scores": np.zeros(0), "labels": np.zeros(0, int)}
     assert detection.f1(nothing, nothing) == 1
     assert detection.f1(nothing, truth) == 0
+
+
+@pytest.mark.slow
+def test_the_server_answers_in_pixels_of_each_image(trained, image):
+    pixels = [image[0], image[0][:, :60].copy()]
+    respond = results_of("detection").respond(trained.model, trained.facts)
+    inputs = np.concatenate([trained.inputs.from_pixels(each[None]) for each in pixels])
+    answer = respond(inputs, np.array([each.shape[:2] for each in pixels], np.int32))
+    for number, each in enumerate(pixels):
+        alone = detection.detect_in(trained, each)
+        count = len(alone["scores"])
+        assert count > 0
+        np.testing.assert_allclose(answer["boxes"][number, :count], alone["boxes"], atol=1e-3)
+        np.testing.assert_array_equal(answer["class"][number, :count], alone["labels"])
+        assert answer["class_name"][number].tolist()[:count] == [trained.class_names[n] for n in alone["labels"]]
+        assert (answer["class"][number, count:] == -1).all()
