@@ -163,16 +163,16 @@ class Inputs:
 
     def _open_arrays(self, path: str) -> list[Example]:
         """The examples of a .npz file: its array x or images."""
-        values = self._check_file(path, read_inputs(path, len(self.shape)))
+        values = self._check_values(path, read_inputs(path, len(self.shape)))
         if not len(values):
             raise BadData(f"'{path}' holds no example (IMAGE)")
         return [Example(f"{path}[{number}]", value) for number, value in enumerate(values)]
 
     def _read_volume(self, path: str) -> np.ndarray:
         """The voxels of a NIfTI file, in the range of the training data."""
-        return self._check_file(path, read_nifti(path, self.shape)[None])[0]
+        return self._check_values(path, read_nifti(path, self.shape)[None])[0]
 
-    def _check_file(self, path: str, values: np.ndarray) -> np.ndarray:
+    def _check_values(self, path: str, values: np.ndarray) -> np.ndarray:
         """`_check_arrays` of what a file holds. Raises BadData, with its path."""
         try:
             return self._check_arrays(values)
