@@ -107,10 +107,7 @@ and of gzip of the compressed network's plain file. A loss below 0 is a gain; a 
 paper has 39x for LeNet-5 and 49x for VGG-16; the goals are for a loss of at most 0.5 points.
 """
 TRIED = """
-SqueezeNet and VGG have no rows yet: `--archs squeezenet1_1 vgg11` measures them, by flags that are not tried out. With
-one threshold for the magnitudes themselves, no warm-up and 12 epochs, SqueezeNet (width 0.5, 85 % sparse) ended at
-chance. With one for LAMP's scores, still without warm-up, its training loss rose from 0.77 to 1.19 on the way to 62 %,
-where it was stopped.
+A network of `CASES` without a row is not measured yet.
 """
 
 

