@@ -6,7 +6,6 @@ import importlib.util
 import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from tfcnn.cli.parser import Parser, parse_count, run_main
 from tfcnn.cli.startup import import_tensorflow
@@ -33,10 +32,11 @@ def name_runs(paths: Sequence[str]) -> dict[str, RunDirectory]:
     """Finished runs by the names of their folders. Raises BadInput, also for a name that two of them have."""
     runs: dict[str, RunDirectory] = {}
     for path in paths:
-        name = Path(path).resolve().name
+        run = RunDirectory.open(path).check_finished()
+        name = run.path.resolve().name
         if name in runs:
             raise BadInput(f"'{runs[name].path}' and '{path}' have one name, {name}; rename a folder (RUN)")
-        runs[name] = RunDirectory.open(path).check_finished()
+        runs[name] = run
     return runs
 
 

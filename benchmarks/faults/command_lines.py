@@ -120,6 +120,8 @@ def _numbers() -> Iterator[BadLine]:
     for flag in ("--sparsity", "--bits", "--epochs", "--lr"):
         values = NUMBERS if flag in ("--sparsity", "--lr") else WHOLE_NUMBERS
         yield from (BadLine("tfcnn.compress", ("run", f"{flag}={value}"), flag) for value in values)
+    for flag in ("--port", "--max-batch", "--max-delay", "--timeout", "--max-body", "--max-pixels"):
+        yield from (BadLine("tfcnn.serve", ("run", f"{flag}={value}"), flag) for value in NUMBERS)
     for flag in ("--step", "--tolerance"):
         yield from (BadLine("tuning.scale", (f"{flag}={value}",), flag) for value in (*NUMBERS, "0", "1.5"))
     yield from (BadLine("tuning.scale", (f"--step={value}",), "--step") for value in ("1e-9", "1e-300", "0.0001"))
@@ -155,6 +157,7 @@ def _paths() -> Iterator[BadLine]:
             "tfcnn.evaluate",
             "tfcnn.export",
             "tfcnn.compress",
+            "tfcnn.serve",
             "tfcnn.compare",
             "tuning.report",
             "tuning.best",

@@ -1,31 +1,14 @@
-"""The classification network within a detector: its name, its builder's arguments, and its part of the graph."""
+"""The classification network within a detector: its builder's arguments, and its part of the graph."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from tfcnn.errors import choose
 from tfcnn.layers import RoIPooling2D
 from tfcnn.models import registry
-
-
-def backbone_of(arch: str, overrides: Mapping[str, Any]) -> str:
-    """The classification network within a detector; any other network is its own answer.
-
-    Args:
-        arch: a name in the registry.
-        overrides: arguments of its builder, which may choose the backbone.
-
-    Raises:
-        BadInput: no such network.
-    """
-    if registry.family_of(arch).task != "detection":
-        return arch
-    backbone = overrides.get("backbone", registry.defaults_of(arch)["backbone"])
-    return choose("backbone", backbone, registry.list_archs(task="classification"), flag="--arch-args")
 
 
 def backbone_arguments(

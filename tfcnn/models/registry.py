@@ -13,7 +13,7 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -102,6 +102,22 @@ def list_archs(pattern: str | Sequence[str] | None = "", *, task: str | None = N
         for name, family in ARCHS.items()
         if task in (None, family.task) and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
     ]
+
+
+def backbone_of(arch: str, overrides: Mapping[str, Any]) -> str:
+    """The classification network within a detector; any other network is its own answer.
+
+    Args:
+        arch: a name in the registry.
+        overrides: arguments of its builder, which may choose the backbone.
+
+    Raises:
+        BadInput: no such network.
+    """
+    if family_of(arch).task != "detection":
+        return arch
+    backbone = overrides.get("backbone", defaults_of(arch)["backbone"])
+    return choose("backbone", backbone, list_archs(task="classification"), flag="--arch-args")
 
 
 def family_of(arch: str) -> Family:

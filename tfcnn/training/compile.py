@@ -12,8 +12,8 @@ from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.graph import in_order, is_head
 from tfcnn.metrics import METRICS
-from tfcnn.models.backbones import backbone_of, backbone_part
-from tfcnn.models.registry import ARCHS, builder_of, family_of
+from tfcnn.models.backbones import backbone_part
+from tfcnn.models.registry import ARCHS, backbone_of, builder_of, family_of
 from tfcnn.training import recipes
 from tfcnn.training.class_weights import ClassWeighted
 from tfcnn.training.fine_tuning import divide_by_depth, scale_rates, set_momentum

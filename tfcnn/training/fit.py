@@ -19,7 +19,7 @@ from tfcnn.cli.signals import DeferredSignals
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import writing
-from tfcnn.models.backbones import backbone_of
+from tfcnn.models.registry import backbone_of
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import TASKS
 from tfcnn.training import fused_kernels, recipes

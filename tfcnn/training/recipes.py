@@ -39,7 +39,6 @@ from typing import Any
 from tfcnn.config import Config
 from tfcnn.errors import BadInput
 from tfcnn.models.registry import ARCHS, family_of
-from tfcnn.weights.expectations import scale_of_run
 
 FAST = {"epochs": 4, "width": 0.5, "warmup_epochs": 0.5}
 CHOOSING = ("recipe", "arch", "weights", "freeze", "class_weights")  # flags that decide the recipe's values
@@ -163,6 +162,8 @@ def resolve(flags: dict[str, Any]) -> Config:
     if choice.class_weights != "none":  # which weigh pixels, not the areas of Dice losses
         recipe.pop("loss", None)
     if choice.weights is not None and "backbone" in recipe.get("arch_args", {}):
+        from tfcnn.weights.expectations import scale_of_run  # imports NumPy
+
         recipe |= scale_of_run(choice.weights)
     arguments = recipe.get("arch_args", {}) | flags.get("arch_args", {})
     return Config(**recipe | flags | {"arch_args": arguments})

@@ -67,11 +67,10 @@ def network_of_weights(arch: str, overrides: Mapping[str, Any], weights: str) ->
     Raises:
         BadInput: no such file or backbone, or a file that cannot be read.
     """
-    from tfcnn.models.backbones import backbone_of  # imports Keras, as the next
-    from tfcnn.weights.keras_files import holds_detector
+    from tfcnn.weights.keras_files import holds_detector  # imports Keras
 
     check_weights(weights)
-    network = backbone_of(arch, overrides)
+    network = registry.backbone_of(arch, overrides)
     if network != arch and suffix_of(weights) == ".keras" and holds_detector(weights):
         return arch
     return network

@@ -11,7 +11,8 @@ from tfcnn import cost, train
 from tfcnn.errors import BadInput
 from tfcnn.graph import in_order
 from tfcnn.models import registry
-from tfcnn.models.backbones import backbone_of, backbone_part
+from tfcnn.models.backbones import backbone_part
+from tfcnn.models.registry import backbone_of
 from tfcnn.training import recipes
 from tfcnn.weights import loading
 
