@@ -8,7 +8,6 @@ values are appended to benchmarks/invariance.csv, which becomes docs/invariance.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.training_runs import ROOT, append_row, read_examples, read_rows, train
+from benchmarks.training_runs import ROOT, append_row, has_row, read_examples, read_rows, trained_run
 from tfcnn.cli.startup import import_tensorflow
-from tfcnn.run_directory import RunDirectory
 from tfcnn.tables import as_markdown
 
 if TYPE_CHECKING:
@@ -123,11 +121,9 @@ def main() -> None:
         for pool in POOLINGS:
             for aa in AUGMENTATIONS:
                 case = {"pool": pool, "aa": aa, "seed": str(seed)}
-                if any(case.items() <= row.items() for row in read_rows(TABLE)):
+                if has_row(TABLE, case):
                     continue
-                with tempfile.TemporaryDirectory() as folder:
-                    run = RunDirectory(Path(folder) / "run")
-                    train([*FLAGS, "--arch-args", f"pool={pool}", "--aa", aa, "--seed", str(seed)], run.path)
+                with trained_run([*FLAGS, "--arch-args", f"pool={pool}", "--aa", aa, "--seed", str(seed)]) as run:
                     rows = list(measure(in_float32(run.load_model()), *read_examples(run, "test")))
                 for row in rows:
                     append_row(TABLE, case | row)

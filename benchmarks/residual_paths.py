@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
-from benchmarks.training_runs import ROOT, append_row, read_examples, read_rows, train
+from benchmarks.training_runs import ROOT, append_row, has_row, read_examples, read_rows, trained_run
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tables import as_markdown
@@ -201,15 +200,14 @@ def main() -> None:
     import_tensorflow()
     for seed in range(arguments.seeds):
         for arch, width in NETWORKS.items():
-            if any((row["network"], row["seed"]) == (arch, str(seed)) for row in read_rows(TABLE)):
+            case = {"network": arch, "seed": str(seed)}
+            if has_row(TABLE, case):
                 continue
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "run"
-                flags = ["--arch", arch, "--dataset", "digits", "--width", width, "--seed", str(seed)]
-                train(flags, path)
-                values = list(measure(arch, RunDirectory(path)))
+            flags = ["--arch", arch, "--dataset", "digits", "--width", width, "--seed", str(seed)]
+            with trained_run(flags) as run:
+                values = list(measure(arch, run))
             for value in values:
-                row: dict[str, Any] = {"network": arch, "seed": seed} | value._asdict()
+                row: dict[str, Any] = case | value._asdict()
                 append_row(TABLE, row | {"at": f"{value.at:.4g}", "value": f"{value.value:.4g}"})
             print(f"{arch}, seed {seed}: done", flush=True)
     write_page(read_rows(TABLE))

@@ -8,7 +8,6 @@ becomes docs/separability.md; a network and seed with values there is not traine
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.training_runs import ROOT, append_row, read_examples, read_rows, train
+from benchmarks.training_runs import ROOT, append_row, has_row, read_examples, read_rows, trained_run
 from tfcnn.cli.startup import import_tensorflow
-from tfcnn.run_directory import RunDirectory
 from tfcnn.tables import as_markdown
 
 if TYPE_CHECKING:
@@ -127,17 +125,16 @@ def main() -> None:
 
     for seed in range(arguments.seeds):
         for arch, width in NETWORKS.items():
-            if any((row["network"], row["seed"]) == (arch, str(seed)) for row in read_rows(TABLE)):
+            case = {"network": arch, "seed": str(seed)}
+            if has_row(TABLE, case):
                 continue
-            with tempfile.TemporaryDirectory() as folder:
-                run = RunDirectory(Path(folder) / "run")
-                train(["--arch", arch, "--dataset", "digits", "--width", width, "--seed", str(seed)], run.path)
+            with trained_run(["--arch", arch, "--dataset", "digits", "--width", width, "--seed", str(seed)]) as run:
                 model = in_float32(run.load_model())
                 examples = [*read_examples(run, "train"), *read_examples(run, "test")]
             networks = {"trained": model, "untrained": untrained(model, arch, width, seed, examples[0])}
             for weights, network in networks.items():
                 for row in list(measure(network, examples)):
-                    append_row(TABLE, {"network": arch, "seed": seed, "weights": weights} | row)
+                    append_row(TABLE, case | {"weights": weights} | row)
             print(f"{arch}, seed {seed}: done", flush=True)
     write_page(read_rows(TABLE))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,15 @@ def train(flags: Sequence[str], folder: Path) -> dict[str, Any]:
     }
 
 
+@contextlib.contextmanager
+def trained_run(flags: Sequence[str]) -> Iterator[RunDirectory]:
+    """A context with a finished run, which is removed at its end."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunDirectory(Path(folder) / "run")
+        train(flags, run.path)
+        yield run
+
+
 def read_examples(run: RunDirectory, split: str) -> tuple[np.ndarray, np.ndarray]:
     """The images of a run's split as its network takes them, without augmentation, and their labels, int."""
     from tfcnn.evaluate import load_data_of
@@ -52,6 +63,11 @@ def read_rows(table: Path) -> list[dict[str, str]]:
         return []
     with table.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def has_row(table: Path, values: Mapping[str, str]) -> bool:
+    """Whether a row of a table has these values."""
+    return any(values.items() <= row.items() for row in read_rows(table))
 
 
 def append_row(table: Path, row: Mapping[str, Any]) -> None:

@@ -64,9 +64,8 @@ class Inputs:
         def prepare_pixels(images: tf.Tensor) -> tf.Tensor:
             return self._files.prepare_batch({"image": images}, None)[0]
 
-        self._prepare_pixels = (
-            prepare_pixels  # a graph of any size: a server prepares an image in a quarter of the time
-        )
+        # A graph of any size: a server prepares an image in a quarter of the time.
+        self._prepare_pixels = prepare_pixels
 
     def _preparation(self, facts: dict[str, Any], value_range: tuple[float, float]) -> Preparation:
         return Preparation(
