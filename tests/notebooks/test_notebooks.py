@@ -20,7 +20,7 @@ def temporary_runs():
         shutil.rmtree(path)
 
 
-@pytest.mark.slow
+@pytest.mark.docs
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client", "ignore::ResourceWarning")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.usefixtures("temporary_runs")
