@@ -130,7 +130,7 @@ def search(study: Study, config: Config, settings: SearchSettings) -> list[Trial
 
 def parse_objectives(names: Sequence[str], task: str) -> list[Objective]:
     """The objectives by name; by default the metric of the task. Raises BadInput."""
-    headline = f"val_{TASKS[task].watched.name}"
+    headline = f"val_{TASKS[task].headline.name}"
     names = names or [headline]
     for name in names:
         choose("objective", name, (headline, "val_loss", *COSTS), flag="--objective")

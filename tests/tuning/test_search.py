@@ -9,7 +9,7 @@ from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
 from tuning import best, rerun
 from tuning.report import report
-from tuning.search import SearchSettings, main, make_configure, search
+from tuning.search import SearchSettings, main, make_configure, parse_objectives, search
 from tuning.study.folder import Study
 
 
@@ -48,6 +48,10 @@ def test_an_unknown_objective_is_refused(standin):
     with pytest.raises(BadInput, match="unknown objective 'val_acuracy'; did you mean val_accuracy"):
         standin.search("front", 1, objectives=["val_acuracy"])
     assert not (standin.folder / "front").exists()
+
+
+def test_detectors_are_searched_for_precision():
+    assert [(goal.name, goal.direction) for goal in parse_objectives([], "detection")] == [("val_map50", "max")]
 
 
 @pytest.mark.slow

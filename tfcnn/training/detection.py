@@ -83,6 +83,10 @@ class MeanAveragePrecision(keras.callbacks.Callback):
         self.count = count
         self.shipped = shipped
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        total = self.data.sizes["validation"]
+        print(f"val_map50  mAP@.5 of the first {self.count:,} of {total:,} validation images", flush=True)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         examples = itertools.islice(read_examples(self.data, "validation"), self.count)
         with self.shipped():
@@ -99,7 +103,6 @@ def watch(
         return []
     data = cast(RegionData, data)
     count = min(WATCHED_IMAGES["rcnn" if has_margins(model) else "fast_rcnn"], data.sizes["validation"])
-    print(f"val_map50  mAP@.5 of the first {count:,} of {data.sizes['validation']:,} validation images", flush=True)
     return [MeanAveragePrecision(model, data, count, shipped)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
 import time
@@ -15,6 +16,7 @@ from tfcnn.errors import BadInput
 from tfcnn.flag_values import seconds_of
 from tfcnn.training import batch_statistics
 from tfcnn.training.fit import build_model
+from tfcnn.training.hooks import hooks_of
 from tfcnn.training.targets import match_masks
 from tfcnn.training.weight_average import WeightAverage
 
@@ -28,16 +30,20 @@ RESERVE = 0.05  # of the remaining time is kept for steps slower than measured
 
 
 class Speed(NamedTuple):
-    """Seconds to compile, of a training step, of a validation batch, and to save the best model and a checkpoint."""
+    """Seconds to compile, of a training step, of a validation batch, of a task's scores after an epoch, and to save.
+
+    Saving is that of the best model and of a checkpoint.
+    """
 
     compiling: float
     step: float
     validation_batch: float
+    scoring: float
     saving: float
 
     def epoch(self, steps: int, validation_batches: int) -> float:
         """Seconds of an epoch."""
-        return steps * self.step + validation_batches * self.validation_batch + self.saving
+        return steps * self.step + validation_batches * self.validation_batch + self.scoring + self.saving
 
 
 def epochs_within(left: float, epoch: float, compiling: float) -> int:
@@ -116,12 +122,25 @@ def measure(model: keras.Model, data: Data, config: Config, budget: float) -> Sp
     )
     step, first_step = _mean_and_first(clock.steps, started)
     batch, first_batch = _mean_and_first(clock.batches, clock.steps[-1])
+    first_scoring, scoring = _seconds_of_scores(model, data)
     with tempfile.TemporaryDirectory() as folder:
         before = time.monotonic()
         model.save(Path(folder) / "model.keras")
         saving = 2 * (time.monotonic() - before)  # the best model, and as much again for the checkpoint
-    compiling = max(first_step - step, 0) + max(first_batch - batch, 0)
-    return Speed(compiling, step, batch, saving)
+    compiling = max(first_step - step, 0) + max(first_batch - batch, 0) + max(first_scoring - scoring, 0)
+    return Speed(compiling, step, batch, scoring, saving)
+
+
+def _seconds_of_scores(model: keras.Model, data: Data) -> list[float]:
+    """The seconds of a task's callbacks after the first epoch, which compiles, and after the second."""
+    callbacks = hooks_of(data.task).watch(model, data, [], contextlib.nullcontext)
+    seconds = []
+    for epoch in range(2):
+        before = time.monotonic()
+        for callback in callbacks:
+            callback.on_epoch_end(epoch, {})
+        seconds.append(time.monotonic() - before)
+    return seconds
 
 
 def _mean_and_first(ends: list[float], started: float) -> tuple[float, float]:

@@ -44,8 +44,11 @@ def test_the_epochs_of_a_recipe_do_not_exclude_a_budget():
     assert recipes.resolve({"time": "10m", "recipe": "fast", "arch": "lenet5"}).time == "10m"
 
 
-def simulate(monkeypatch, step, batch, saving, steps):
-    """A network and its data on a simulated clock: the first step takes 10 s more, the first validation batch 4."""
+def simulate(monkeypatch, step, batch, saving, steps, scoring=0):
+    """A network and its data on a simulated clock: the first step takes 10 s more, the first validation batch 4.
+
+    After each epoch a callback of the task takes `scoring` seconds, the first time 2 more.
+    """
     clock = [50.0]
     monkeypatch.setattr(time_budget.time, "monotonic", lambda: clock[0])
     counts = types.SimpleNamespace(steps=0, batches=0)
@@ -68,21 +71,37 @@ def simulate(monkeypatch, step, batch, saving, steps):
     def save(path):
         clock[0] += saving
 
+    def score(epoch, logs):
+        clock[0] += scoring + 2 * (epoch == 0)
+
+    callbacks = [types.SimpleNamespace(on_epoch_end=score)] if scoring else []
+    hooks = types.SimpleNamespace(watch=lambda model, data, rows, shipped: callbacks)
+    monkeypatch.setattr(time_budget, "hooks_of", lambda task: hooks)
+
     class Batches:
         def take(self, most):
             return min(most, 7)
 
     model = types.SimpleNamespace(fit=fit, save=save)
-    data = types.SimpleNamespace(train=lambda epochs: None, steps_per_epoch=steps, evaluation=lambda split: Batches())
+    data = types.SimpleNamespace(
+        task="any", train=lambda epochs: None, steps_per_epoch=steps, evaluation=lambda split: Batches()
+    )
     return model, data, counts
 
 
 def test_speed_leaves_out_what_compiles(monkeypatch):
     model, data, counts = simulate(monkeypatch, step=0.5, batch=0.25, saving=3, steps=1000)
     speed = time_budget.measure(model, data, Config(), 200)
-    assert speed == pytest.approx(time_budget.Speed(compiling=14, step=0.5, validation_batch=0.25, saving=6))
+    assert speed == pytest.approx(time_budget.Speed(14, step=0.5, validation_batch=0.25, scoring=0, saving=6))
     assert speed.epoch(steps=100, validation_batches=8) == pytest.approx(100 * 0.5 + 8 * 0.25 + 6)
     assert counts.steps * 0.5 == pytest.approx(200 * 0.05, abs=1)  # a twentieth of the budget
+
+
+def test_speed_counts_the_scores_of_a_task(monkeypatch):
+    model, data, _ = simulate(monkeypatch, step=0.5, batch=0.25, saving=3, steps=1000, scoring=5)
+    speed = time_budget.measure(model, data, Config(), 200)
+    assert speed.compiling == pytest.approx(14 + 2)
+    assert speed.epoch(steps=100, validation_batches=8) == pytest.approx(100 * 0.5 + 8 * 0.25 + 5 + 6)
 
 
 @pytest.mark.parametrize(("step", "steps", "expected"), [(60, 1000, 6), (0.001, 3, 3), (0.001, 1, 1)])
@@ -102,7 +121,7 @@ def test_the_epochs_end_within_the_budget():
 
 
 SMALL = {"arch": "lenet5", "width": 0.25, "image_size": 16}
-FOR_TWO_EPOCHS = time_budget.Speed(0, 13_000 / 39, 0, 0)  # of ten hours; digits have 39 steps
+FOR_TWO_EPOCHS = time_budget.Speed(0, 13_000 / 39, 0, 0, 0)  # of ten hours; digits have 39 steps
 
 
 @pytest.mark.slow
