@@ -20,23 +20,15 @@ processors' time, which other work disturbs less. Memory is the peak of the proc
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import os
-import resource
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.contenders import Child, is_installed, serve
 from benchmarks.parity import import_torch
 from benchmarks.ratio import compare
 from tfcnn.cli.startup import import_tensorflow
 
-ENVIRONMENT = dict(os.environ)  # as it is before TensorFlow is imported here, which sets some of it
 CLASSES = 10
 RATE = 1e-3
 WARM_UP = 3  # steps before the first that is timed
@@ -214,65 +206,24 @@ def _torch_twin(row: Row) -> Any:
     return getattr(torchvision.models, name)(num_classes=CLASSES)
 
 
-def serve(row: Row, contender: str) -> None:
-    """Do as many steps as each line on standard input says; answer with wall and CPU seconds."""
+def run_contender(row: Row, contender: str) -> None:
+    """Prepare a contender, and do as many steps as each line on standard input says."""
     prepare = prepare_torch if contender.startswith(("PyTorch", "compiled")) else prepare_keras
     steps, parameters = prepare(row, contender)
     steps(WARM_UP)
-    print("parameters", parameters, flush=True)
-    for line in sys.stdin:
-        wall_start = time.perf_counter()
-        cpu_start = time.process_time()
-        steps(int(line))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB
-        print(time.perf_counter() - wall_start, time.process_time() - cpu_start, peak, flush=True)
-
-
-class Child:
-    """A contender in its process."""
-
-    def __init__(self, row: str, contender: str) -> None:
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (a pipe that nobody reads would fill)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.train_step", "--serve", row, contender],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            cwd=Path(__file__).resolve().parents[1],
-            env=ENVIRONMENT | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-        )
-        self.parameters = next((int(line.split()[1]) for line in self.process.stdout if "parameters" in line), None)
-        if self.parameters is None:
-            self.errors.seek(0)
-            raise SystemExit(f"error: {contender} of {row} failed: {self.errors.read()}")
-        self.wall: list[float] = []
-        self.cpu: list[float] = []
-
-    def steps(self, count: int) -> float:
-        """Seconds a step."""
-        print(count, file=self.process.stdin, flush=True)
-        wall, cpu, self.peak = map(float, self.process.stdout.readline().split())
-        self.wall.append(wall / count)
-        self.cpu.append(cpu / count)
-        return wall / count
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
+    serve(steps, parameters)
 
 
 def measure(name: str, contenders: list[str], rounds: int) -> None:
     """Print the rows of the table of one network."""
     row = ROWS[name]
-    children = {contender: Child(name, contender) for contender in contenders}
-    count = max(1, round(SECONDS / min(child.steps(2) for child in children.values())))
+    children = {each: Child("benchmarks.train_step", ["--serve", name, each]) for each in contenders}
+    count = max(1, round(SECONDS / min(child.repeat(2) for child in children.values())))
     for child in children.values():
-        child.wall.clear()
-        child.cpu.clear()
+        child.forget()
     for _ in range(rounds):
         for child in children.values():
-            child.steps(count)
+            child.repeat(count)
     base = children[contenders[0]]
     for contender, child in children.items():
         ratio, low, high = compare(base.wall, child.wall)
@@ -280,7 +231,7 @@ def measure(name: str, contenders: list[str], rounds: int) -> None:
         images = row.batch / statistics.median(child.wall)
         print(
             f"| {name}, batches of {row.batch} | {contender} | {ratio:.2f} | {low:.2f} to "
-            f"{high:.2f} | {cpu:.2f} | {images:,.0f} | {child.peak:,.0f} | {child.parameters:,} |",
+            f"{high:.2f} | {cpu:.2f} | {images:,.0f} | {child.peak:,.0f} | {child.fact:,} |",
             flush=True,
         )
         child.close()
@@ -295,14 +246,14 @@ def main() -> None:
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        serve(ROWS[arguments.serve[0]], arguments.serve[1])
+        run_contender(ROWS[arguments.serve[0]], arguments.serve[1])
         return
     import_tensorflow()
     from tfcnn.training.provenance import device
 
     print(HEAD.format(device=device(), rounds=arguments.rounds), flush=True)
     for name in arguments.rows:
-        with_torch = importlib.util.find_spec("torch") and ROWS[name].torch
+        with_torch = is_installed("torch") and ROWS[name].torch
         contenders = [c for c in arguments.contenders if with_torch or not c.startswith(("PyTorch", "compiled"))]
         measure(name, contenders, arguments.rounds)
 

@@ -1,0 +1,89 @@
+"""Contenders of one interleaved run, each in its process: a line on its standard input is a number of repetitions."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ENVIRONMENT = dict(os.environ)  # as it is before TensorFlow is imported, which sets some of it
+READY = "ready"
+
+
+def serve(repeat: Callable[[int], None], fact: int = 0) -> None:
+    """Call `repeat` with each number on standard input; answer with wall and CPU seconds and the peak of memory in MiB.
+
+    Args:
+        repeat: does what is measured a number of times. It has run already, so that nothing is left to compile.
+        fact: a number that the other process keeps, as the parameters of a network.
+    """
+    print(READY, fact, flush=True)
+    for line in sys.stdin:
+        wall_start = time.perf_counter()
+        cpu_start = time.process_time()
+        repeat(int(line))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(time.perf_counter() - wall_start, time.process_time() - cpu_start, peak, flush=True)
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported; it is not."""
+    return importlib.util.find_spec(module) is not None
+
+
+class Child:
+    """A contender in its process, which calls `serve`.
+
+    Args:
+        module: that is run.
+        arguments: of its command line.
+        environment: variables besides those of this process.
+
+    Attributes:
+        fact: of `serve`.
+        wall: seconds of one repetition, a number for each call of `repeat`.
+        cpu: the same of the processors' time.
+        peak: of memory, in MiB.
+    """
+
+    def __init__(self, module: str, arguments: Sequence[str], environment: dict[str, str] | None = None) -> None:
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (a pipe that nobody reads would fill)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            cwd=Path(__file__).resolve().parents[1],
+            env=ENVIRONMENT | {"TF_CPP_MIN_LOG_LEVEL": "3"} | (environment or {}),
+        )
+        self.fact = next((int(line.split()[1]) for line in self.process.stdout if line.startswith(READY)), None)
+        if self.fact is None:
+            self.errors.seek(0)
+            raise SystemExit(f"error: {' '.join(arguments)} failed: {self.errors.read()}")
+        self.wall: list[float] = []
+        self.cpu: list[float] = []
+        self.peak = 0.0
+
+    def repeat(self, count: int) -> float:
+        """Seconds of one repetition of `count`."""
+        print(count, file=self.process.stdin, flush=True)
+        wall, cpu, self.peak = map(float, self.process.stdout.readline().split())
+        self.wall.append(wall / count)
+        self.cpu.append(cpu / count)
+        return wall / count
+
+    def forget(self) -> None:
+        """Drop what was measured."""
+        self.wall.clear()
+        self.cpu.clear()
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
