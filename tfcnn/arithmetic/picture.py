@@ -22,6 +22,11 @@ MOST_NUMBERS = 16  # places a side up to which the cells show their numbers
 
 
 def draw_windows(walk: Walk, path: str | Path, *, title: str) -> None:
+    """Write the picture of `window_figure` to a file, in the format of its suffix; PNG where there is none."""
+    window_figure(walk, title=title).savefig(path, dpi=130, format=Path(path).suffix.lstrip(".") or "png")
+
+
+def window_figure(walk: Walk, *, title: str) -> Figure:
     """Draw the input with its border and inserted zeros, and the output to its right, with two equal axes each.
 
     The places that an output multiplies with the kernel's values are coloured; a frame shows all that the kernel
@@ -29,7 +34,6 @@ def draw_windows(walk: Walk, path: str | Path, *, title: str) -> None:
 
     Args:
         walk: the kernel's walk along one axis.
-        path: the picture's file, in the format of its suffix; PNG where there is none.
         title: text above the picture.
     """
     height = max(walk.length, walk.output)
@@ -56,7 +60,7 @@ def draw_windows(walk: Walk, path: str | Path, *, title: str) -> None:
     ]
     figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False)
     figure.suptitle(title, fontsize=12)
-    figure.savefig(path, dpi=130, format=Path(path).suffix.lstrip(".") or "png")
+    return figure
 
 
 class Cell(NamedTuple):
