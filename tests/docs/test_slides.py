@@ -40,7 +40,7 @@ TABLES = tables()
 ROWS = [row for table in TABLES.values() for row in table[2:]]
 CODE = sorted({span for row in ROWS for span in code_of(row[1])})
 LINES = [span for span in CODE if span.startswith("python -m ")]
-NOTEBOOKS = {path for row in ROWS for _, path in links_of(row[2])}
+NOTEBOOKS = {path for row in ROWS for _, path in links_of(row[2])}  # and pages, where no notebook shows the topic
 TESTS = {link for row in ROWS for link in links_of(row[3])}
 
 
