@@ -73,15 +73,15 @@ INTRODUCTION = """# Compression
 
     python -m tfcnn.compress RUN --sparsity 0.67 --bits 6 [--huffman] [--scope layer] [--sensitivity] --out DIR
 
-compresses a classifier as Deep Compression does (Han, Mao & Dally 2015), fine-tuned on the data and by the recipe of
-its run:
+compresses a classifier as Deep Compression does (Han, Mao & Dally 2015) and fine-tunes it with the data and the recipe
+of its run:
 
 1. Gradual magnitude pruning: the sparsity rises by a cubic (Zhu & Gupta 2017) for 60 % of the epochs, over all layers
    together or the same in each. Pruned weights are zero at the end of every step, whatever the optimiser.
 2. Shared weights: k-means from centroids evenly spread over a layer's range, with 2 ** bits - 1 values, then training
    of these values by the sums of their weights' gradients. Code 0 is the filler of the relative indices.
-3. The file: gaps between weights and codes of few bits, with `--huffman` by Huffman's code. Codebooks and biases are
-   float16, batch norms float32; the network is rounded to that before it is evaluated
+3. The file: gaps between weights and codes of few bits, Huffman-coded with `--huffman`. Codebooks and biases are
+   float16, batch norms float32; the network is rounded to them before it is evaluated
    ([weights_file.py](../tfcnn/compression/weights_file.py) has the format).
 
 DIR then holds `weights.bin`, `network.json`, the report `compression.json` and `sensitivity.png`, the accuracy against
@@ -95,19 +95,19 @@ trained = tfcnn.compression.load("DIR")  # as tfcnn.load: trained.predict(images
 
 ## The lecture's table
 
-SqueezeNet with the sparsities of the slide; by "sparsity" it means the share that is kept. It prints 33 % for e3x3 of
+SqueezeNet with the sparsities of the slide, where "sparsity" is the share that is kept. The slide has 33 % for e3x3 of
 fire8, whose count is that of 30 %.
 """
 RATIOS = """
 ## Ratios
 
 Written by `python -m benchmarks.compression` from benchmarks/compression.csv: networks of the default recipe on
-`digits`, means over the seeds. Ratios are to the weights as plain float32: of weights.bin, of gzip of the plain file,
-and of gzip of the compressed network's plain file. A loss below 0 is a gain; a point is 3.6 of the 360 test images. The
-paper has 39x for LeNet-5 and 49x for VGG-16; the goals are for a loss of at most 0.5 points.
+`digits`, means over the seeds. Ratios are relative to the plain float32 weights: of weights.bin, of the plain file's
+gzip, and of the gzip of the compressed network's plain file. A loss below 0 is a gain; a point is 3.6 of the 360 test
+images. The paper has 39x for LeNet-5 and 49x for VGG-16; the goals are for a loss of at most 0.5 points.
 """
 TRIED = """
-A network of `CASES` without a row is not measured yet.
+Networks of `CASES` without a row have not been measured yet.
 """
 
 

@@ -47,14 +47,14 @@ Training computes them once and keeps them in the run directory, in proposals.np
 **R-CNN** (Girshick et al. 2013) warps each region to the network's input (`WarpRegions2D`), fine-tunes the network as a
 classifier of regions, then fits a linear SVM for each class on its last features, with hard negatives mined, and a
 ridge regression of the boxes on its last map. These become the weights of the layers `logits` and `boxes`, so that
-model.keras is one network. A stopped run goes on at its stage: proposals.npz, checkpoints/, features.npz, heads.npz.
-A score is the logistic of a margin; loss and accuracy of the test in metrics.json are of the margins, too.
+model.keras is one network. A stopped run continues at its stage: proposals.npz, checkpoints/, features.npz, heads.npz.
+A score is the logistic of a margin; the test loss and accuracy in metrics.json are those of the margins.
 
-After each epoch history.csv and the log have mAP@.5 of the first 64 validation images, 32 of R-CNN (by the softmax of
-its fine-tuning: the SVMs come later), and the epoch where it is highest is kept.
+After each epoch, history.csv and the log give the mAP@.5 of the first 64 validation images, 32 for R-CNN (by the
+softmax of its fine-tuning: the SVMs come later). The epoch with the highest one is kept.
 
 Mirroring is the only augmentation, as in the papers. SavedModels take images and their regions, because selective
-search is no TensorFlow graph. `--arch-args backbone=NAME` takes another network. `--weights` loads its weights for
+search is not a TensorFlow graph. `--arch-args backbone=NAME` takes another network. `--weights` loads its weights for
 classification, as `--arch fast_rcnn --weights imagenet --arch-args backbone=squeezenet1_1` does, and fine-tunes them:
 the layers after the backbone first, then all, lower stages more slowly. Width and depth are the weights' by default.
 """

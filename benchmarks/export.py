@@ -54,14 +54,14 @@ of the task's metric, or one example. int8 measures the ranges of activations on
     onnx        int8          1.7e-02    100.00%    98.89%     98.89%     85,852  0.32    0.52
 
 The SavedModel and ONNX take images of any size, LiteRT those of the network's size. LiteRT and ONNX return what
-`serve_ready` returns, without names of classes ([signature.py](../tfcnn/export/signature.py)). Detectors have a
-SavedModel alone, and networks with unpooling no int8. `--saved-model-version 3 --out DIR` writes the SavedModel to
+`serve_ready` returns, without names of classes ([signature.py](../tfcnn/export/signature.py)). Detectors have only a
+SavedModel, and networks with unpooling have no int8 files. `--saved-model-version 3 --out DIR` writes the SavedModel to
 DIR/3, as TensorFlow Serving reads it.
 
 ## Architectures
 
-Written by `python -m benchmarks.export` from benchmarks/export.csv: small forms with random weights, the largest
-difference of an answer to random images; nodes and transposes of the ONNX file.
+Written by `python -m benchmarks.export` from benchmarks/export.csv: small forms with random weights; the largest
+difference in the answers to random images; nodes and transposes of the ONNX file.
 """
 
 

@@ -99,8 +99,8 @@ Test accuracy in percent on images of 32 pixels that are shifted, turned or enla
 standard deviation; then the distance of the features before the classifier from those of the image itself, in units of
 the distance between two images ([invariance.py](../tfcnn/visualize/invariance.py)).
 
-Augmentation does the most, and pooling does more for shifts than for rotations: one value of each window keeps least,
-the blurred maximum (Zhang, 2019) most.
+Augmentation helps most, and pooling helps more with shifts than with rotations: strided pooling, which takes one value
+of each window, least, and the blurred maximum (Zhang, 2019) most.
 
 {as_markdown(head, lines, words=[0, 1])}
 

@@ -24,15 +24,15 @@ from tfcnn.tables import as_markdown
 HEAD = """# Region proposals
 
 Written by `python -m benchmarks.proposals --images {images}`: selective search (`tfcnn.detection.proposals`) on the
-first {images} test scenes of `boxes`, 96×96 pixels. Recall is the share of the true boxes that a proposal meets at that
-IoU or more."""
+first {images} test scenes of `boxes`, 96×96 pixels. Recall is the share of the true boxes that a proposal covers at
+that IoU or above."""
 WHY = """
 ## Why 2,000 proposals
 
-Recall where only the first proposals of each image are kept:
+Recall with only the first proposals of each image:
 """
 AFTER = """
-R-CNN keeps 2,000 proposals of a photograph. No detector finds an object that no proposal meets, so this recall bounds
+R-CNN keeps 2,000 proposals of a photograph. No detector finds an object that no proposal covers, so this recall bounds
 that of the detector. It grows more and more slowly with the number of proposals, while the time of R-CNN, which runs
 its network on each of them, grows in proportion. These scenes have at most {most} proposals each."""
 THRESHOLDS = (0.5, 0.7, 0.9)

@@ -175,7 +175,7 @@ def write_page(rows: Sequence[dict[str, str]]) -> None:
         f"""# Residual networks as ensembles
 
 Written by `python -m benchmarks.residual_paths` from benchmarks/residual_paths.csv: a ResNet-110 of width 0.5 and a
-VGG-16 with batch normalisation of width 0.125, trained on `digits` by the default recipe, {len(shares)} seeds. After
+VGG-16 with batch normalisation of width 0.125, trained on `digits` by the default recipe; seeds: {len(shares)}. After
 Veit, Wilber & Belongie (2016); the functions are in [residual_paths.py](../tfcnn/visualize/residual_paths.py).
 
 Test error in percent, mean and range over the seeds. Chance is 90.
@@ -186,8 +186,8 @@ Test error in percent, mean and range over the seeds. Chance is 90.
 
 A ResNet of {blocks} blocks is the sum of 2^{blocks} paths, each through the branch of some blocks and the shortcuts of
 the others. Lengths are binomial: half of the paths pass {blocks // 2} branches or fewer. The gradient is not: in the
-paper's network of 110 layers nearly all comes from paths through 5 to 17 blocks, 10 to 34 layers. Here the shortest
-interval with {SHARE:.0%} of it is {lengths} blocks for the seeds in turn.
+paper's network of 110 layers nearly all of it comes from paths through 5 to 17 blocks, 10 to 34 layers. Here the
+shortest interval with {SHARE:.0%} of it, for each seed, is {lengths} blocks.
 """
     )
     draw(rows)

@@ -314,9 +314,10 @@ trained with {len(SEEDS)} seeds for {EPOCHS} epochs on `digits` (`--build` does 
 of {table.final.max():.2%}, half are below {learned[0]:.1%}, one in ten is above {learned[1]:.1%} and one in a hundred
 above {learned[2]:.1%}; {table.diverging.mean():.0%} lie in the diverging region.
 
-Medians over the runs of the regret in points of accuracy (0: the best of the table) when as many epochs are used as
-10, 25, 50 and 100 full trainings take, with 95 % bootstrap confidence intervals; the milliseconds of an oracle's calls
-for a trial, with the middle half of the runs (of this machine). benchmarks/search.py defines the terms.
+The regret is in points of accuracy (0: the best of the table), after as many epochs as 10, 25, 50 and 100 full
+trainings take: medians over the runs, with 95 % bootstrap confidence intervals. The last column has the milliseconds
+that an oracle takes for a trial, with the middle half of the runs (on this machine). benchmarks/search.py defines the
+terms.
 """
 
 

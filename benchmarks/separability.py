@@ -106,7 +106,7 @@ maps averaged over 4x4 cells ([separability.py](../tfcnn/visualize/separability.
 Oyallon, 2017).
 
 With trained weights the accuracies stay or grow with depth; with fresh ones they fall, most where a network narrows to
-few places.
+few positions.
 
 ![Accuracy over depth](gallery/separability.png)
 

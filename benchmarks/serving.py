@@ -205,7 +205,7 @@ def take_turns(servers: Sequence[Server], request: bytes) -> Iterator[str]:
     longest = [np.quantile([answer.seconds for answer in of_server], 0.99) for of_server in answers]
     yield (
         f"Batches have {ratio.ratio:.1f} times the throughput of single examples (middle half of the rounds "
-        f"{ratio.low:.1f} to {ratio.high:.1f}) at {longest[0] / longest[1]:.2f} of their p99."
+        f"{ratio.low:.1f} to {ratio.high:.1f}) at {longest[0] / longest[1]:.2f} times their p99."
     )
 
 
@@ -240,7 +240,7 @@ def kill_under_load(run: Path, server: Server, request: bytes) -> str:
         code = asyncio.run(terminate())
     ended = Counter(answer.status for answer in clients.answers)
     return (
-        f"Killed (SIGKILL) under load and started again at the same port, {away:.0f} seconds away: {killed['closed']} "
+        f"Killed (SIGKILL) under load and restarted on the same port, away for {away:.0f} seconds: {killed['closed']} "
         f"requests lost their connection and were sent again; all {killed['200']:,} were answered. SIGTERM under load: "
         f"{ended['200']:,} requests answered, {ended['503']} refused with 503, {ended['closed']} without an answer; "
         f"exit code {code}."

@@ -86,13 +86,13 @@ ROWS |= {
 }
 HEAD = """# A training step
 
-Written by `python -m benchmarks.train_step` on {device}. Float32 where nothing else is said,
-AdamW, label smoothing; each contender in its own process, {rounds} rounds, interleaved. "fit" is Keras'
-`model.fit` of keras.applications' network (where it has none, of ours of Keras' own layers), with TensorFlow as its
-user has it; "ours" what `tfcnn.train` does, in float32 or bfloat16 by `--precision auto`; "PyTorch" timm's or
+Written by `python -m benchmarks.train_step` on {device}. Float32 unless stated otherwise,
+AdamW, label smoothing; each contender in a separate process, {rounds} rounds, interleaved. "fit" is Keras'
+`model.fit` of keras.applications' network (where it has none, of ours with Keras' layers), with TensorFlow as
+installed; "ours" is what `tfcnn.train` does, in float32 or bfloat16 by `--precision auto`; "PyTorch" is timm's or
 torchvision's network, channels last, eager or "compiled" by torch.compile.
-The ratio is fit's median time to the contender's, the middle half that of single rounds, CPU the ratio of the
-processors' time. Absolute numbers mean little: the machine is shared.
+The ratio is fit's median time over the contender's, the middle half that of single rounds, CPU the ratio of
+processor times. Absolute numbers mean little: the machine is shared.
 
 | network | contender | ratio | middle half | CPU | images/s | peak MiB | parameters |
 |---|---|---|---|---|---|---|---|"""

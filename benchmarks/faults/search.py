@@ -82,10 +82,11 @@ SPACES = {
 }
 HEAD = f"""# Faults of a search
 
-Written by `python -m benchmarks.faults.search`. Each row is a search of {TRIALS} trials by TPE with one worker to which
-something happens. The search, its worker processes, its journal and the signals are real; the trials train nothing.
-"The same list" compares number, values and training seed of every trial with those of the search to which nothing
-happens; where trials fail, TPE learns from it and proposes others, as it should.
+Written by `python -m benchmarks.faults.search`. Each row is a search of {TRIALS} trials by TPE with one worker,
+disturbed as the row says. The search, its worker processes, its journal and the signals are real; the trials train
+nothing.
+"The same list" compares the number, values and training seed of every trial with those of the undisturbed search; where
+trials fail, TPE learns from that and proposes others, as it should.
 
 | what happens | times | recorded | completed | started | the same list |
 |---|---|---|---|---|---|"""

@@ -46,10 +46,10 @@ Written by `python -m benchmarks.faults.training`. Each row is a run of
     {command}
 
 with a fault, resumed with `--resume`. An exit code below 0 is a signal: -9 SIGKILL, -15 SIGTERM, -25 the kernel's for
-a file that got too large. TensorFlow's own lines on stderr are left out. "Equal": the SHA-256 of the best model's
-weights and of the history is that of an undisturbed run.
+a file that got too large. TensorFlow's own lines on stderr are left out. "Equal": the SHA-256 digests of the best
+model's weights and of the history are those of an undisturbed run.
 
-| fault | times | exit code | on stderr | after it is resumed |
+| fault | times | exit code | on stderr | after resuming |
 |---|---|---|---|---|"""
 # At the n-th moment of a kind: "kill"; "die SIZE": killed by the kernel in the next write beyond SIZE bytes of
 # a file; "full SIZE": that write fails; "term", "int", "term twice": signals.

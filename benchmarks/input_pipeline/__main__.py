@@ -26,12 +26,12 @@ from pathlib import Path
 
 from tfcnn.cli.startup import import_tensorflow
 
-HEAD = """# Images a second
+HEAD = """# Images per second
 
-Written by `python -m benchmarks.input_pipeline` on {device}. How many times as fast ours is as each contender, the
-median of {rounds} interleaved rounds and the middle half of them; "kept" are epochs after the first, with the decoded
-images in memory. What each contender is stands in [the command](../benchmarks/input_pipeline/__main__.py). The machine
-is shared: the second digit of a ratio is not to be trusted."""
+Written by `python -m benchmarks.input_pipeline` on {device}. How many times as fast as each contender ours is:
+the median of {rounds} interleaved rounds, and their middle half; "kept" are epochs after the first, with the decoded
+images in memory. [The command](../benchmarks/input_pipeline/__main__.py) defines the contenders. The machine is
+shared: do not trust the second digit of a ratio."""
 
 # A part gets a folder for its files, how many JPEGs to make and how many rounds to measure, and prints.
 PARTS = ("memory", "folder", "records", "training")

@@ -25,7 +25,7 @@ def training(root: Path, count: int, rounds: int) -> None:
     print("| a step is | seconds | of them in IteratorGetNext |\n|---|---|---|")
     for name, step in (
         ("mobilenet-0.25's, forward and backward", None),
-        ("nothing: the images are the slower ones", lambda batch: {"loss": tf.reduce_sum(batch[1])}),
+        ("empty: the images are the bottleneck", lambda batch: {"loss": tf.reduce_sum(batch[1])}),
     ):
         take = loop.several_steps(model, step)
         batches = iter(data.train(10_000))

@@ -168,6 +168,24 @@ def test_controlling_the_output_size():
     assert sum(padding_for(32, 32, kernel=3, stride=2)) == 2 * (32 - 1) - 32 + 3
 
 
+def test_odd_filters_are_padded_alike_on_both_sides():
+    """Slide "Properties of convolution layer" prefers odd filters: an even one that keeps the size is off by half."""
+    assert padding_for(32, 32, kernel=3) == (1, 1)
+    assert padding_for(32, 32, kernel=5) == (2, 2)
+    assert padding_for(32, 32, kernel=4) == (1, 2)
+
+
+def test_the_value_of_the_padding_reaches_the_border_alone():
+    """Slide "Controlling the output sizes": zeros or any other constant; the inner 3x3 are those without padding."""
+    maps = [cross_correlation(np.pad(IMAGE, 1, constant_values=value), KERNEL) for value in (0, 7)]
+    assert maps[0].shape == IMAGE.shape
+    np.testing.assert_array_equal(maps[0][1:-1, 1:-1], cross_correlation(IMAGE, KERNEL))
+    inner = np.zeros(IMAGE.shape, bool)
+    inner[1:-1, 1:-1] = True
+    np.testing.assert_array_equal(maps[0][inner], maps[1][inner])
+    assert (maps[0][~inner] != maps[1][~inner]).all()
+
+
 # Slides "Transpose convolution operation": i, k, s, p of the convolution; i', zeros, border of the equivalent one.
 FIGURES = {
     "4.1": ((4, 3, 1, 0), (2, 0, 2)),

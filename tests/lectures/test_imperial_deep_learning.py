@@ -4,11 +4,13 @@ import keras
 import numpy as np
 import pytest
 from keras import losses, ops
+from sklearn.datasets import load_sample_image
 
 from tfcnn.arithmetic import costs
 from tfcnn.arithmetic.matrix import cross_correlation
 from tfcnn.arithmetic.sizes import conv_output_size, padding_amounts, padding_for, pool_output_size
 from tfcnn.losses import MulticlassHinge
+from tfcnn.visualize.classics import compress
 
 # Slide "Convolutional tensors and kernels". The padded input and the filters, channel by channel; the table of the
 # slide's text is scrambled, this is its reading order.
@@ -61,6 +63,15 @@ BIASES = (1, 0)
 OUTPUTS = ([[-6, -7, -5], [-9, -6, -9], [3, -5, -8]], [[2, 3, -2], [7, 4, 1], [5, 5, 7]])
 
 
+def test_neighbouring_pixels_are_alike():
+    """Slide "CNN Input Data": a tenth of the wavelet details keep a photograph, but not its shuffled pixels."""
+    photograph = load_sample_image("china.jpg")[128:256, 256:384].mean(-1)
+    shuffled = np.random.default_rng(0).permutation(photograph.ravel()).reshape(photograph.shape)
+    errors = [((compress(image, 0.1) - image) ** 2).mean() / image.var() for image in (photograph, shuffled)]
+    assert errors[0] < 0.1
+    assert errors[1] > 0.4
+
+
 def test_two_filters_on_three_channels():
     assert conv_output_size(5, 3, stride=2, padding=1) == conv_output_size(7, 3, stride=2) == 3
     for kernel, bias, expected in zip((W0, W1), BIASES, OUTPUTS, strict=True):
@@ -111,6 +122,24 @@ def test_parameters_with_sharing():
     assert layer.count_params() == 735 + 5
 
 
+def test_a_shared_weight_works_at_every_place():
+    """Slides "CNN shared filters" and "Practical hints": as few weights as a small dense layer, 576 times its work."""
+    shared = costs.standard((7, 7), 3, 5, 24 * 24, bias=False)
+    dense = costs.dense(7 * 7 * 3, 5, bias=False)
+    assert shared.parameters == dense.parameters == dense.multiplications == 735
+    assert shared.multiplications == 576 * 735 == 423_360
+
+
+def test_shifts_but_not_rotations():
+    """Slide "CNN properties": the map of a shifted image is the shifted map; of a turned one, by the turned kernel."""
+    image, kernel = (np.random.default_rng(0).integers(0, 9, shape) for shape in ((7, 7), (3, 3)))
+    features = cross_correlation(image, kernel)
+    np.testing.assert_array_equal(cross_correlation(image[2:, 1:], kernel), features[2:, 1:])
+    turned = cross_correlation(np.rot90(image), kernel)
+    assert not np.array_equal(turned, np.rot90(features))
+    np.testing.assert_array_equal(cross_correlation(np.rot90(image), np.rot90(kernel)), np.rot90(features))
+
+
 def test_strides():
     """Slides "Strides" on 4 x 4 pixels; with F = 3 and S = 2 a second window would not fit."""
     assert [conv_output_size(4, f, s) for f, s in ((2, 1), (2, 2), (3, 2))] == [3, 2, 1]
@@ -155,6 +184,11 @@ def test_max_pooling_discards_three_quarters():
     assert layer.count_params() == 0
 
 
+def test_pooling_of_4_keeps_a_sixteenth():
+    """Slide "Practical hints": 4 x 4 pooling of a large input discards 15 values of 16."""
+    assert pool_output_size(32, 4) ** 2 / 32**2 == 1 / 16
+
+
 # Slides "Loss layer": the scores of the cat's image for cat, dog and ship.
 SCORES = np.array([[-100.4, 437.9, 60.75]])
 CAT, DOG = np.eye(3)[[0]], np.eye(3)[[1]]
@@ -191,6 +225,28 @@ def test_softmax_cross_entropy():
     examples = np.concatenate([moderate, moderate[:, ::-1], moderate[:, [1, 2, 0]]])
     each = [float(loss(np.eye(3)[[i]], examples[[i]])) for i in range(3)]
     assert float(loss(np.eye(3), examples)) == pytest.approx(np.mean(each))
+
+
+def test_cross_entropy_against_other_errors():
+    """Slide "Multiclass Classification": classification error ignores confidence, MSE looks at the wrong classes.
+
+    The first two predictions choose the same class, the last two give the true one the same probability.
+    """
+    true = np.array([[1.0, 0, 0]])
+    sure = np.array([[0.9, 0.05, 0.05]])
+    even = np.array([[0.5, 0.25, 0.25]])
+    uneven = np.array([[0.5, 0.45, 0.05]])
+
+    def entropy(predicted):
+        return float(losses.CategoricalCrossentropy(dtype="float64")(true, predicted))
+
+    def squares(predicted):
+        return float(losses.MeanSquaredError(dtype="float64")(true, predicted))
+
+    assert sure.argmax() == even.argmax() == true.argmax()
+    assert entropy(sure) == pytest.approx(-np.log(0.9)) != entropy(even)
+    assert entropy(even) == entropy(uneven) == pytest.approx(np.log(2))
+    assert squares(uneven) > squares(even) == pytest.approx(0.125)
 
 
 def test_multiclass_hinge():

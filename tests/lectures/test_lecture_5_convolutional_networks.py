@@ -6,13 +6,31 @@ import pytest
 from keras import ops
 
 import tfcnn
-from tfcnn import cost
+from tfcnn import cost, layers
 from tfcnn.arithmetic import costs
-from tfcnn.arithmetic.matrix import convolution_matrix, cross_correlation, fourier_convolution, transposed
+from tfcnn.arithmetic.matrix import (
+    convolution,
+    convolution_matrix,
+    cross_correlation,
+    fourier_convolution,
+    transposed,
+)
 from tfcnn.arithmetic.sizes import conv_output_size, effective_kernel, pool_output_size, receptive_field
 
 IMAGE = np.array([[1, 2, 3], [6, 5, 3], [1, 4, 1]])
 KERNEL = np.array([[1, 2], [2, 1]])
+
+
+def test_the_sum_tends_to_the_integral():
+    """Slide "Convolution Operation", first the integral: exp(-t) * exp(-2 t) = exp(-t) - exp(-2 t) for t > 0."""
+
+    def error(step):
+        t = step * np.arange(round(4 / step))
+        sums = step * convolution(np.exp(-t), np.exp(-2 * t), padding="full")[: len(t)]
+        return np.abs(sums - (np.exp(-t) - np.exp(-2 * t))).max()
+
+    assert error(0.01) < 0.011
+    assert error(0.01) == pytest.approx(error(0.1) / 10, rel=0.1)
 
 
 def test_a_multiplication_in_the_frequency_domain():
@@ -29,6 +47,25 @@ def test_the_filter_with_8_in_the_middle_is_a_high_pass():
     assert response[0, 0] == pytest.approx(0)
     assert response[4, 4] == pytest.approx(8)
     np.testing.assert_array_equal(cross_correlation(np.ones((5, 5)), kernel), 0)
+
+
+def test_matrices_of_three_layers():
+    """Slide "Convolutional Layer" asks for W of each, here from 6 values to 4: 24 weights, 12 and 3.
+
+    The locally connected layer has zeros where the convolution has them, and shares no weight.
+    """
+    keras.utils.set_random_seed(0)
+    units = np.eye(6, dtype="float32")
+    conv = keras.layers.Conv1D(1, 3, use_bias=False)
+    local = layers.LocallyConnected1D(1, 3, use_bias=False)
+    dense = keras.layers.Dense(4, use_bias=False)
+    conv_matrix = ops.convert_to_numpy(conv(units[..., None]))[..., 0].T
+    local_matrix = ops.convert_to_numpy(local(units[..., None]))[..., 0].T
+    dense_matrix = ops.convert_to_numpy(dense(units)).T
+    np.testing.assert_allclose(conv_matrix, convolution_matrix(conv.get_weights()[0].ravel(), (6,)).toarray())
+    np.testing.assert_array_equal(local_matrix != 0, conv_matrix != 0)
+    weights = [len(np.unique(matrix[matrix != 0])) for matrix in (dense_matrix, local_matrix, conv_matrix)]
+    assert weights == [24, 12, 3]
 
 
 def test_convolution_layer_of_alexnet():
@@ -51,6 +88,15 @@ def test_alexnet_in_torch_ends_in_256_maps_of_6():
     sizes.append(pool_output_size(sizes[-1], 3, 2))
     assert sizes == [55, 27, 27, 13, 13, 13, 13, 6]
     assert costs.dense(256 * sizes[-1] ** 2, 4096).parameters == (256 * 6 * 6 + 1) * 4096
+
+
+def test_twice_the_maps_at_half_the_side_cost_the_same():
+    """Slide "Pooling Layers" (and Imperial's "Practical hints"): without the pooling it would be four times as much."""
+    early = costs.standard((3, 3), 64, 64, 56**2, bias=False)
+    late = costs.standard((3, 3), 128, 128, pool_output_size(56, 2) ** 2, bias=False)
+    unpooled = costs.standard((3, 3), 128, 128, 56**2, bias=False)
+    assert late.multiplications == early.multiplications
+    assert unpooled.multiplications == 4 * early.multiplications
 
 
 def test_efficiency_of_convolution():

@@ -17,6 +17,7 @@ from tfcnn.arithmetic.matrix import (
     transposed,
 )
 from tfcnn.arithmetic.sizes import conv_output_size, effective_kernel, transposed_conv, transposed_conv_output_size
+from tfcnn.cost import cost_table
 
 K = np.array([[2.0, 3.0], [5.0, 7.0]])  # the running example, (k, m, s, p) = (2, 3, 1, 0), in prime numbers
 V = np.array([[11.0, 13.0, 17.0], [19.0, 23.0, 29.0], [31.0, 37.0, 41.0]])
@@ -117,6 +118,16 @@ def test_a_transposed_convolution_from_2_to_5():
     assert (direct.zeros, direct.before, direct.after) == (1, 2, 2)
 
 
+def test_a_transposed_convolution_by_zeros_multiplies_more():
+    """Slide "More formally": with zeros between and around the values, easy and slow; here 225 products against 36."""
+    direct = transposed_conv(2, 3, stride=2)
+    by_zeros = costs.standard((3, 3), 1, 1, direct.output**2, bias=False)
+    layer = keras.layers.Conv2DTranspose(1, 3, strides=2, use_bias=False)
+    inputs = keras.Input((2, 2, 1))
+    assert by_zeros.multiplications == 225
+    assert cost_table(keras.Model(inputs, layer(inputs))).multiplications == 36
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_overlaps_are_summed(stride):
     """Slide "more examples": in 1-D, copies of the kernel weighted by the input, a b, x y z."""
@@ -182,6 +193,15 @@ def test_depthwise_separable_for_128_filters():
     assert round(100 * pointwise.multiplications / regular.multiplications) == 11
     assert round(100 * separable.multiplications / regular.multiplications) == 12
     assert (regular.parameters, separable.parameters) == (3_456, 411)
+
+
+def test_a_kernel_as_deep_as_its_input_moves_along_two_axes():
+    """Slide "3D convolution": such a kernel is the 2-D layer's; a shallower one moves along the depth as well."""
+    volume, kernel = (np.random.default_rng(0).integers(0, 9, shape) for shape in ((4, 5, 6), (4, 3, 3)))
+    whole = cross_correlation(volume, kernel)
+    channels = [cross_correlation(plane, weights) for plane, weights in zip(volume, kernel, strict=True)]
+    np.testing.assert_array_equal(whole, [sum(channels)])
+    assert cross_correlation(volume, kernel[:2]).shape == (3, 3, 4)
 
 
 def test_grouped_convolution():

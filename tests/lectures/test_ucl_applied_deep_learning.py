@@ -1,12 +1,15 @@
 """University College London, COMP0197 Applied Deep Learning (Yipeng Hu): "Convolutional Neural Networks"."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
 
+import tfcnn
 from tfcnn.arithmetic import costs
 from tfcnn.arithmetic.matrix import convolution, convolution_matrix, cross_correlation, transposed
-from tfcnn.arithmetic.sizes import conv_output_size
+from tfcnn.arithmetic.sizes import conv_output_size, receptive_field
 
 SOBEL = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]])
 
@@ -103,3 +106,57 @@ def test_paddings():
     """Slide "Padding": none, arbitrary, half and full, of a 3x3 kernel with stride 1 on 5 pixels."""
     assert [conv_output_size(5, 3, padding=p) for p in (0, 1, 2)] == [3, 5, 7]
     assert [conv_output_size(5, 3, padding=p) for p in ("valid", "same", "full")] == [3, 5, 7]
+
+
+def test_a_prior_that_the_data_contradict_underfits():
+    """Slide "Infinitely strong prior": y is x with every second value negated, which no shared kernel can do.
+
+    The best kernel of three weights, by least squares, leaves an error; the best dense layer leaves none.
+    """
+    x = np.random.default_rng(0).normal(size=(50, 8))
+    y = x * np.tile([1, -1], 4)
+    features = np.stack([convolution_matrix(unit, (8,), padding=1) @ x.T for unit in np.eye(3)], -1)
+    kernel = np.linalg.lstsq(features.reshape(-1, 3), y.T.ravel())[0]
+    assert ((features @ kernel - y.T) ** 2).sum() > 0.9 * (y**2).sum()
+    dense = np.linalg.lstsq(x, y)[0]
+    np.testing.assert_allclose(x @ dense, y, atol=1e-12)
+
+
+def test_a_shift_within_its_window_leaves_the_maximum():
+    """Slide "Pooling": invariance, to the shifts that leave each maximum in its window and to no others."""
+    image = np.zeros((6, 6))
+    image[2, 2] = 1
+
+    def pool(pixels):
+        return keras.layers.MaxPooling2D(2)(pixels[None, ..., None].astype("float32"))[0, ..., 0]
+
+    np.testing.assert_array_equal(pool(np.roll(image, (1, 1), (0, 1))), pool(image))
+    assert not np.array_equal(pool(np.roll(image, 2, 0)), pool(image))
+
+
+def test_relu_before_or_after_pooling():
+    """Slide "Pooling" asks for the order: it does not matter to the maximum, and it does to the mean."""
+    x = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype("float32")
+    relu = keras.layers.ReLU()
+    maximum = keras.layers.MaxPooling2D(2)
+    mean = keras.layers.AveragePooling2D(2)
+    np.testing.assert_array_equal(maximum(relu(x)), relu(maximum(x)))
+    assert not np.allclose(mean(relu(x)), relu(mean(x)))
+
+
+def test_fields_of_dense_convolutional_and_strided_layers():
+    """Slide "Receptive field": three layers of 3x3 see 7 pixels, 15 with stride 2; a dense layer sees all."""
+    assert receptive_field([(3, 1)] * 3).size == 7
+    assert receptive_field([(3, 2)] * 3).size == 15
+    inputs = keras.Input((20, 20, 1))
+    model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(inputs)))
+    assert tfcnn.receptive_field.receptive_field(model, model.layers[-1]).size == (math.inf, math.inf)
+
+
+@pytest.mark.parametrize(("depth", "side", "share"), [(2, 5, 18 / 25), (3, 7, 27 / 49)])
+def test_stacked_3x3_kernels_see_what_a_larger_one_sees(depth, side, share):
+    """Slide "Shape and size", VGG's 3x3 kernels: the field of 5x5 and 7x7 by fewer weights (Simonyan & Zisserman)."""
+    assert receptive_field([(3,)] * depth).size == side
+    small = costs.standard((3, 3), 64, 64, 1, bias=False)
+    large = costs.standard((side, side), 64, 64, 1, bias=False)
+    assert depth * small.parameters / large.parameters == pytest.approx(share)

@@ -101,7 +101,7 @@ def _term(name: str, first: str, *others: str) -> list[str]:
 def _direct(conv: DirectConv) -> tuple[str, str]:
     """A direct convolution in two lines."""
     dilation = f", dilation {conv.dilation}" if conv.dilation > 1 else ""
-    zeros = f", {_count(conv.zeros, 'zero')} inserted between neighbours ({conv.stretched} places)"
+    zeros = f", {_count(conv.zeros, 'zero')} inserted between neighbours ({_count(conv.stretched, 'place')})"
     cropped = " (cropped where negative)" if min(conv.before, conv.after) < 0 else ""
     return (
         f"the direct convolution with stride 1{dilation} and the kernel flipped,",
