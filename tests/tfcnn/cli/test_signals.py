@@ -138,12 +138,9 @@ def test_handlers_and_hook_are_restored():
 
 MOMENTS = [  # seconds after the start, and what comes then
     (0.05, signal.SIGINT),
-    (0.1, signal.SIGTERM),
     (0.2, signal.SIGINT),
-    (0.4, signal.SIGTERM),
-    (0.8, signal.SIGINT),
-    (1.5, signal.SIGTERM),
-    (3.0, signal.SIGINT),
+    (0.8, signal.SIGTERM),
+    (2.5, signal.SIGINT),
     (6.0, signal.SIGTERM),
 ]
 
