@@ -6,19 +6,22 @@ ARCH ?= mobilenet
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test quick test-torch test-docs lint notebooks clean
+.PHONY: train test quick test-torch test-every test-docs lint notebooks clean
 
 train: .venv/installed
 	$(BIN)/python -m tfcnn.train --arch $(ARCH) $(ARGS)
 
 test: .venv/installed-dev  # everything but notebooks, guides and what needs PyTorch
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not torch and not docs"
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not torch and not docs and not every"
 
 quick: .venv/installed-dev  # what neither trains nor starts a process
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not torch and not docs"
 
 test-torch: .venv/installed-torch  # the layers against PyTorch, which is large and not needed otherwise
 	$(BIN)/python -m pytest -m torch
+
+test-every: .venv/installed-dev  # every architecture: trained, resumed, evaluated, predicted, exported
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m every
 
 test-docs: .venv/installed-dev  # the notebooks from top to bottom
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m docs

@@ -1,8 +1,15 @@
-"""Every command on a small run of each task: trained, stopped, resumed, evaluated, predicted, exported."""
+"""Every command on a small run of each task: trained, stopped, resumed, evaluated, predicted, exported.
+
+`make test` has a network of each task and kind of data, `make test-every` every architecture that takes examples alone;
+detectors, which take regions, have theirs in results/test_detection.py.
+"""
 
 import json
 import sys
 import wave
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -17,10 +24,12 @@ from tfcnn.cli.signals import Interrupted
 from tfcnn.config import Config
 from tfcnn.export import __main__ as export
 from tfcnn.export import savedmodel
+from tfcnn.models import registry
 from tfcnn.tasks import TASKS
 
 pytestmark = pytest.mark.slow
 
+SMALL = json.loads((Path(__file__).parent / "models" / "small.json").read_text())
 RNG = np.random.default_rng(0)
 COUNT = 40
 SPOTS = RNG.integers(0, 2, COUNT)
@@ -37,8 +46,8 @@ def images(side=16):
     return {"x": pixels, "y": masks}
 
 
-def labelled_images():
-    return images() | {"y": SPOTS}
+def labelled_images(side=16):
+    return images(side) | {"y": SPOTS}
 
 
 def sounds():
@@ -46,19 +55,26 @@ def sounds():
     return {"x": 0.5 * waves, "y": SPOTS}
 
 
-def volumes():
-    voxels = np.zeros((COUNT, 8, 8, 8), np.uint8)
-    voxels[:, :, :4] = 255
+def volumes(side=8):
+    voxels = np.zeros((COUNT, side, side, side), np.uint8)
+    voxels[:, :, : side // 2] = 255
     return {"x": voxels[..., None], "y": voxels // 255}
 
 
+def labelled_volumes():
+    voxels = volumes(16)["x"]
+    voxels[SPOTS == 1] = np.swapaxes(voxels[SPOTS == 1], 1, 2)
+    return {"x": voxels, "y": SPOTS}
+
+
 class Case(NamedTuple):
-    """An architecture that stands for others, small, and what it learns."""
+    """An architecture, small, and what it learns."""
 
     arch: str
-    arrays: object
+    arrays: Callable[[], dict[str, np.ndarray]]
     arguments: dict
     width: float
+    depth: float = 1.0
 
 
 CASES = {
@@ -68,6 +84,30 @@ CASES = {
     "sounds": Case("m3", sounds, {}, 0.05),
     "volumes": Case("unet3d", volumes, {}, 0.05),
 }
+
+
+def case_of(arch):
+    """The smallest form of an architecture, with arrays of the smallest size that it takes."""
+    family = registry.family_of(arch)
+    arguments = dict(SMALL[family.module])
+    width = arguments.pop("width", 1.0)
+    depth = arguments.pop("depth", 1.0)
+    arrays = {
+        ("classification", 1): sounds,
+        ("classification", 2): partial(labelled_images, max(family.min_size, 32)),
+        ("classification", 3): labelled_volumes,
+        ("segmentation", 2): partial(images, max(family.min_size, 32)),
+        ("segmentation", 3): partial(volumes, max(family.min_size, 8)),
+        ("reconstruction", 2): partial(labelled_images, 32),
+    }[family.task, family.axes]
+    return Case(arch, arrays, arguments, width, depth)
+
+
+EVERY = [
+    pytest.param(arch, marks=pytest.mark.every)
+    for arch in registry.list_archs()
+    if registry.family_of(arch).task != "detection"
+]
 
 
 class StopAfterEpoch(keras.callbacks.Callback):
@@ -94,11 +134,18 @@ def call(main, monkeypatch, capsys, *words):
     return output.out
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_every_command(case, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", [*CASES, *EVERY])
+def test_every_command(name, tmp_path, monkeypatch, capsys):
+    case = CASES.get(name) or case_of(name)
     np.savez(tmp_path / "data.npz", **case.arrays())
-    flags = {"arch": case.arch, "dataset": str(tmp_path / "data.npz"), "width": case.width, "epochs": 2}
-    flags |= {"arch_args": case.arguments, "batch_size": 8, "warmup_epochs": 0, "out": str(tmp_path / "run")}
+    flags = {"arch": case.arch, "dataset": str(tmp_path / "data.npz"), "width": case.width, "depth": case.depth}
+    flags |= {
+        "epochs": 2,
+        "arch_args": case.arguments,
+        "batch_size": 8,
+        "warmup_epochs": 0,
+        "out": str(tmp_path / "run"),
+    }
     with monkeypatch.context() as patch:
         patch.setattr(savedmodel, "export_savedmodel", lambda *args: None)  # the command exports it below
         with pytest.raises(Interrupted):
@@ -128,11 +175,16 @@ def check_predictions(run, task, folder, monkeypatch, capsys):
         line = call(predict.main, monkeypatch, capsys, run.path, folder / "a.wav", folder / "few.npz", "--top", "1")
         assert len(line.splitlines()) == 4
         return
-    if len(shape) == 4:
+    if len(shape) == 4 and task == "segmentation":
         call(predict.main, monkeypatch, capsys, run.path, folder / "few.npz", "--out", folder / "out")
-        assert np.load(folder / "out" / "few-2.npz")["mask"].shape == (8, 8, 8)
+        assert np.load(folder / "out" / "few-2.npz")["mask"].shape == tuple(shape[:3])
         return
     Image.fromarray(RNG.integers(0, 256, (30, 50, 3)).astype(np.uint8)).save(folder / "a.png")
+    if task == "classification":
+        file = folder / ("few.npz" if len(shape) == 4 else "a.png")
+        lines = call(predict.main, monkeypatch, capsys, run.path, file, "--top", "1").splitlines()
+        assert len(lines) == (3 if len(shape) == 4 else 1)
+        return
     printed = call(predict.main, monkeypatch, capsys, run.path, folder / "a.png", "--out", folder / "out")
     assert printed.splitlines()[-1] == f"written   {folder / 'out'}"
     with Image.open(folder / "out" / "a.png") as picture:
