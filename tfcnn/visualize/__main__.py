@@ -27,6 +27,7 @@ WHAT = {
     "field": "what a position of each layer sees of the first image",
     "filters": "the kernels of the first convolution",
     "activations": "the strongest maps of the first image",
+    "batch_norm": "maps of the first image before and after a batch norm, --layer [the first]",
     "patches": "the patches that excite maps most, with the deconvnet's reconstruction of each",
     "maximisation": "images that excite maps most, found by ascent",
     "attribution": "the pixels that the class depends on, by seven methods",
@@ -119,7 +120,7 @@ def main() -> None:
 
     subject = subjects.of_weights(config) if arguments.run is None else subjects.of_run(run)
     view = read_view(subject, arguments, channels)
-    looks.check(subject, view)
+    looks.check(subject, view, arguments.what)
     for what, path in paths.items():
         try:
             with writing(path) as draft:

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from pipelines.text import plain, save
 from tfcnn import receptive_field
-from tfcnn.errors import BadInput
-from tfcnn.visualize import attribution, invariance, maximisation, pictures, points, randomisation
+from tfcnn.errors import BadInput, choose
+from tfcnn.visualize import attribution, batch_norm, invariance, maximisation, pictures, points, randomisation
 from tfcnn.visualize.curves import RUN_COLOURS, RUN_DASHES
 from tfcnn.visualize.effective_field import effective_size
 from tfcnn.visualize.model_picture import draw_model
@@ -52,8 +52,20 @@ def layers_of(subject: Subject, view: View) -> list[str]:
     return list(view.layers) or points.map_names(subject.model)
 
 
-def check(subject: Subject, view: View) -> None:
+def norms_of(subject: Subject, view: View) -> list[str]:
+    """The batch norms to look at. Raises BadInput."""
+    names = batch_norm.layer_names(subject.model)
+    if not names:
+        raise BadInput(f"{subject.name} has no batch norm of maps: leave out batch_norm (--what)")
+    for layer in view.layers:
+        choose("batch norm", layer, names, flag="--layer")
+    return list(view.layers) or names[:1]
+
+
+def check(subject: Subject, view: View, what: Sequence[str]) -> None:
     """Raises BadInput for a layer without maps, and for channels that a layer does not have."""
+    if "batch_norm" in what:
+        norms_of(subject, view)
     network = points.Network(subject.model)
     for layer in layers_of(subject, view):
         shape = network.point(layer).shape[1:]
@@ -93,6 +105,25 @@ def draw_activations(subject: Subject, view: View, path: Path) -> None:
         rows.append(Row(f"{layer}\n{size}", [photograph, *panels], [view.names[0], *(f"map {n}" for n in numbers)]))
     title = f"{subject.name}: maps of the largest values, each up to its own largest"
     draw_sheet(rows, path, title=title, panel=1.3)
+
+
+def draw_batch_norm(subject: Subject, view: View, path: Path) -> None:
+    """Maps of the first image before and after batch norms, those of each row on one scale."""
+    rows = []
+    for layer in norms_of(subject, view):
+        stages = batch_norm.normalise(subject.model, view.images[:1], layer)
+        deviations = stages.before.std((0, 1, 2))
+        order = np.argsort(deviations, kind="stable")
+        order = order[deviations[order] >= 0.001 * deviations.max()]  # some filters have no weights
+        numbers = list(view.channels) or order[np.linspace(0, len(order) - 1, min(MAPS, len(order))).astype(int)]
+        for words, maps in zip(("before", "normalised", "after"), stages, strict=True):
+            strip = np.concatenate([maps[0, ..., number] for number in numbers], 1)
+            panels = np.split(pictures.about_grey(strip[..., None]), len(numbers), 1)
+            means = [f"{maps[..., number].mean():.2g} ± {maps[..., number].std():.2g}" for number in numbers]
+            titles = [f"map {number}\n{mean}" for number, mean in zip(numbers, means, strict=True)]
+            rows.append(Row(f"{layer}\n{words}", panels, titles))
+    note = f"mean ± standard deviation of each map for {view.names[0]}; one scale a row, 0 is grey"
+    draw_sheet(rows, path, title=f"{subject.name}: maps before and after batch norm", note=note, panel=1.3)
 
 
 def draw_patches(subject: Subject, view: View, path: Path) -> None:
@@ -279,6 +310,7 @@ LOOKS = {
     "invariance": draw_invariance,
     "filters": draw_filters,
     "activations": draw_activations,
+    "batch_norm": draw_batch_norm,
     "patches": draw_patches,
     "maximisation": draw_maximisation,
     "attribution": draw_attribution,
