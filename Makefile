@@ -11,7 +11,7 @@ BIN := .venv/bin
 train: .venv/installed
 	$(BIN)/python -m tfcnn.train --arch $(ARCH) $(ARGS)
 
-test: .venv/installed-dev  # everything but what the next four run
+test: .venv/installed-dev  # all but what test-torch, test-every and test-docs run
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not torch and not docs and not every"
 
 quick: .venv/installed-dev  # what neither trains nor starts a process
