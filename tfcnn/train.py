@@ -17,6 +17,7 @@ from tfcnn.cli.parser import Parser, run_main
 from tfcnn.cli.signals import Interrupted
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config, flag_of
+from tfcnn.config_files import describe_config, read_config
 from tfcnn.errors import BadInput
 from tfcnn.files import write_json
 from tfcnn.flags import add_flags
@@ -31,12 +32,13 @@ from tfcnn.weights.formats import check_weights
 # TensorFlow takes seconds to start: what imports it is imported in `run`, after every check that does without it.
 
 
-def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
+def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False) -> RunDirectory:
     """Train as `config` says.
 
     Args:
         config: the run. With `weights` it is fine-tuned, whether `recipes.resolve` built it or not.
         callbacks: of Keras, called before the results of an epoch are kept; an exception in one ends the run.
+        dry_run: whether to print what would be trained, and write nothing.
 
     Returns:
         RunDirectory: the files of the run; its `read_metrics()` has the test accuracy.
@@ -71,6 +73,8 @@ def run(config: Config, callbacks: Sequence[Any] = ()) -> RunDirectory:
             model.optimizer.build(model.trainable_variables)  # its variables belong in the scope, too
         data = match_masks(data, model)
         report.introduce(config, facts, devices.replicas)
+        if dry_run:
+            return chosen
         directory = make_directory(config, directory)
         with directory.removed_unless_begun(), directory.locked(), resumable(config, directory):
             if not config.resume:
@@ -165,15 +169,41 @@ def restore_config(flags: dict[str, Any]) -> Config:
     return saved
 
 
+def join_flags(file: str | None, flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags of a file (--config), and those of the command line in their place. Raises BadInput."""
+    if "time" in flags and "epochs" in flags:
+        raise BadInput(f"--time {flags['time']} sets the number of epochs: leave --epochs or --time out")
+    if file is None:
+        return flags
+    fields = read_config(file)
+    if "time" in flags:
+        fields.pop("epochs", None)
+    if "epochs" in flags:
+        fields.pop("time", None)
+    if isinstance(fields.get("arch_args"), dict):
+        flags = flags | {"arch_args": fields["arch_args"] | flags.get("arch_args", {})}
+    return fields | flags
+
+
 def main() -> None:
     parser = Parser(prog="python -m tfcnn.train", description=__doc__.split("\n\n")[1])
     add_flags(parser)
+    parser.add_argument(
+        "--config", metavar="FILE", help="flags in YAML, or a run's config.json; those of the command line come first"
+    )
+    parser.add_argument("--print-config", action="store_true", help="print every flag's value for --config, and end")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be trained, write no run, and end")
     flags = vars(parser.parse_args())
+    file, printed, dry_run = (flags.pop(name) for name in ("config", "print_config", "dry_run"))
     if not flags.get("resume"):
-        if "time" in flags and "epochs" in flags:
-            raise BadInput(f"--time {flags['time']} sets the number of epochs: leave --epochs or --time out")
-        run(recipes.resolve(flags))
+        config = recipes.resolve(join_flags(file, flags))
+        if printed:
+            print(describe_config(config))
+        else:
+            run(config, dry_run=dry_run)
         return
+    if file is not None or printed or dry_run:
+        raise BadInput("--resume continues a run as it is: leave --config, --print-config and --dry-run out")
     config = restore_config(flags)
     directory = RunDirectory(flags["out"])
     if directory.finished:
