@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 
@@ -126,6 +127,7 @@ def test_every_check_refuses_a_missing_answer_with_its_sentence(path):
     for answer, check in exercises_of(read(path)):
         loaded = {node.id for node in ast.walk(ast.parse(check.source)) if isinstance(node, ast.Name)}
         values = {name: MagicMock() for name in loaded if not hasattr(builtins, name)}
+        values["np"] = np
         exec(without_answer(answer.source), values)
         with pytest.raises(AssertionError) as failure:
             exec(check.source, values)
