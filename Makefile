@@ -6,7 +6,7 @@ ARCH ?= mobilenet
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test quick test-torch test-every test-docs lint notebooks clean
+.PHONY: train test quick test-torch test-every test-docs lint notebooks exercises clean
 
 train: .venv/installed
 	$(BIN)/python -m tfcnn.train --arch $(ARCH) $(ARGS)
@@ -33,6 +33,9 @@ lint: .venv/installed-dev
 
 notebooks: .venv/installed-dev  # runs the notebooks and keeps their output in them
 	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
+
+exercises: .venv/installed-dev  # the notebooks without answers, in notebooks/exercises; ARGS=--overwrite replaces them
+	$(BIN)/python -m notebooks.exercises $(ARGS)
 
 clean:
 	rm -rf .venv
