@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from pipelines.spectrum import spectrogram
-from pipelines.text import plain, save
+from pipelines.text import elide, plain, save
 
 PANEL = 1.75  # inches
 LABEL = 1.25  # inches, for the words at the left
 TITLE = 0.3  # inches, for the titles of a row
 LONGEST_TITLE = 30  # characters of a line
+LONGEST_HEADING = 160  # characters of the picture's title, on as many lines as it needs
+LETTERS = 12  # of the heading, in an inch
+LINE = 0.17  # inches, of the heading
 LONGEST = 22  # characters of a name in the legend
 LEGEND_COLUMNS = 4
 # By the axes of a batch: how `as_picture` draws what is no image.
@@ -62,7 +66,10 @@ def draw_sheet(
     columns = max(len(row.panels) for row in rows)
     aspects = [min(max(_aspect(row), 0.3), 1.6) for row in rows]
     titled = sum(TITLE for row in rows if row.titles)
-    size = (LABEL + panel * columns, panel * sum(aspects) + 0.12 * len(rows) + titled + 0.9 + 0.22 * lines)
+    width = LABEL + panel * columns
+    heading = [*wrap(elide(title, LONGEST_HEADING), width), *wrap(note, width)]
+    margins = 0.56 + LINE * max(len(heading), 2) + 0.22 * lines
+    size = (width, panel * sum(aspects) + 0.12 * len(rows) + titled + margins)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(rows), columns, squeeze=False, height_ratios=aspects)
     for place in axes.flat:
@@ -74,7 +81,7 @@ def draw_sheet(
         for words, place in zip(row.titles, places, strict=False):
             place.set_title("\n".join(plain(line, LONGEST_TITLE) for line in words.split("\n")), fontsize=7)
         places[0].set_ylabel(row.label, rotation=0, ha="right", va="center", fontsize=8)
-    figure.suptitle(plain(title, int(10 * size[0])) + (f"\n{note}" if note else ""), fontsize=9)
+    figure.suptitle("\n".join(heading), fontsize=9)
     if legend:
         patches = [
             Patch(facecolor=colour, edgecolor="#555555", linewidth=0.5, label=name)
@@ -82,6 +89,15 @@ def draw_sheet(
         ]
         figure.legend(handles=patches, loc="outside lower center", ncols=LEGEND_COLUMNS, fontsize=8, frameon=False)
     save(figure, path, dpi=110, format="png")
+
+
+def wrap(text: str, width: float) -> list[str]:
+    """The lines of a heading of a width in inches.
+
+    >>> wrap("maps before and after $batch$ norm", 1.5)
+    ['maps before and', 'after \\\\$batch\\\\$ norm']
+    """
+    return [plain(line, None) for line in textwrap.wrap(text, int(LETTERS * width))]
 
 
 def as_picture(example: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfcnn.visualize.sheet import as_picture
+from tfcnn.visualize.sheet import Row, as_picture, draw_sheet
 
 
 def test_a_tone_is_a_line_at_its_frequency():
@@ -18,3 +18,15 @@ def test_a_volume_is_its_slice_of_most_contrast():
     volume = np.zeros((6, 8, 8, 1))
     volume[4, 2:6, 2:6] = 1
     np.testing.assert_array_equal(as_picture(volume), volume[4, ..., 0])
+
+
+def test_the_heading_of_a_narrow_sheet_is_whole_and_inside_the_picture(tmp_path, saved_figures):
+    title = "lenet5: images that excite a map most (Olah et al. 2017)"
+    note = "mean ± standard deviation of each map; 0 is grey"
+    draw_sheet([Row("stage1", [np.zeros((8, 8))])], tmp_path / "sheet.png", title=title, note=note)
+    (figure,) = saved_figures
+    assert " ".join(figure.get_suptitle().split("\n")) == f"{title} {note}"
+    edges = figure.texts[0].get_window_extent()
+    assert edges.x0 >= 0
+    assert edges.x1 <= figure.bbox.width
+    assert edges.y0 >= figure.axes[0].get_window_extent().y1
