@@ -27,8 +27,12 @@ SITE = ROOT / "site"
 PAGES = BUILD / "docs"
 CONFIG = ROOT / "mkdocs.yml"
 
-REFERENCE = {  # page: title and modules
-    "networks": ("Networks and runs", "factory models.registry graph trained model_files config train run_directory"),
+REFERENCE = {  # page: its title, and modules or what they hold
+    "networks": (
+        "Networks and runs",
+        "factory.build factory.feature_info models.registry.list_archs model_files.load_model trained "
+        "config.Config train.run",
+    ),
     "arithmetic": ("Arithmetic", "arithmetic.sizes arithmetic.costs arithmetic.scaling arithmetic.matrix"),
     "cost": ("Costs", "cost"),
     "receptive_field": ("Receptive fields", "receptive_field.theoretical receptive_field.effective"),
@@ -45,10 +49,10 @@ REFERENCE = {  # page: title and modules
     ),
     "other_layers": (
         "Layers: others",
-        "layers.normalization layers.constraints layers.initializers layers.reshaping.padding layers.reshaping.crop_like "
-        "layers.reshaping.warping layers.reshaping.split_batch",
+        "layers.normalization layers.constraints layers.initializers layers.reshaping.padding "
+        "layers.reshaping.crop_like layers.reshaping.warping layers.reshaping.split_batch",
     ),
-    "weights": ("Weights", "weights.loading"),
+    "weights": ("Weights", "weights.loading.load weights.loading.Loaded"),
     "losses": ("Losses and metrics", "losses metrics"),
     "detection": (
         "Detection",
@@ -59,8 +63,8 @@ REFERENCE = {  # page: title and modules
         "visualize.attribution visualize.maximisation visualize.patches visualize.effective_field visualize.invariance "
         "visualize.randomisation visualize.separability visualize.points",
     ),
-    "data": ("Data", "pipelines.loading pipelines.dataset pipelines.inputs"),
-    "search": ("Search", "tuning.oracle tuning.spaces"),
+    "data": ("Data", "pipelines.loading.load pipelines.dataset.Data"),
+    "search": ("Search", "tuning.oracle.OptunaOracle tuning.spaces"),
 }
 LINK = re.compile(r"(!?)\[((?:[^][]|\[[^]]*\])*)\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^(?:```|~~~)")
@@ -69,9 +73,15 @@ DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 INLINE = re.compile(r"(?<![\\$\w])\$(?!\s)([^$\n]+?)(?<![\s\\])\$(?![$\w])")
 
 
-def module_of(name: str) -> str:
-    """The full name of a module in REFERENCE."""
+def full_name(name: str) -> str:
+    """The name of a row of REFERENCE with its package."""
     return name if name.split(".")[0] in ("pipelines", "tuning") else f"tfcnn.{name}"
+
+
+def file_of(name: str) -> Path:
+    """The file that holds a row of REFERENCE."""
+    path = ROOT / full_name(name).replace(".", "/")
+    return path.with_suffix(".py") if path.with_suffix(".py").exists() else path.parent.with_suffix(".py")
 
 
 def sources() -> dict[Path, str]:
@@ -86,7 +96,7 @@ def sources() -> dict[Path, str]:
         pages[path] = f"notebooks/{path.stem}.md"
     for page, (_, modules) in REFERENCE.items():
         for name in modules.split():
-            pages[ROOT / f"{module_of(name).replace('.', '/')}.py"] = f"reference/{page}.md"
+            pages[file_of(name)] = f"reference/{page}.md"
     return pages
 
 
@@ -158,11 +168,11 @@ def write_notebooks(pages: dict[Path, str]) -> list[Any]:
     """Writes each notebook as Markdown with its pictures. Returns their part of the navigation."""
     navigation: list[Any] = ["notebooks/index.md"]
     rows = []
+    exporter = nbconvert.MarkdownExporter()
+    exporter.register_preprocessor(nbconvert.preprocessors.CoalesceStreamsPreprocessor, enabled=True)
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        exporter = nbconvert.MarkdownExporter()
-        text, resources = exporter.from_notebook_node(
-            nbformat.read(path, as_version=4), {"output_files_dir": f"{path.stem}_files"}
-        )
+        notebook = nbformat.read(path, as_version=4)
+        text, resources = exporter.from_notebook_node(notebook, {"output_files_dir": f"{path.stem}_files"})
         for name, data in resources["outputs"].items():
             picture = PAGES / "notebooks" / name
             picture.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +190,7 @@ def write_notebooks(pages: dict[Path, str]) -> list[Any]:
 def write_reference() -> list[Any]:
     """Writes a page of directives for mkdocstrings for each row of REFERENCE. Returns their part of the navigation."""
     for page, (title, modules) in REFERENCE.items():
-        directives = "\n\n".join(f"::: {module_of(name)}" for name in modules.split())
+        directives = "\n\n".join(f"::: {full_name(name)}" for name in modules.split())
         write(f"reference/{page}.md", f"# {title}\n\n{directives}\n")
     return [{title: f"reference/{page}.md"} for page, (title, _) in REFERENCE.items()]
 
