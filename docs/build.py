@@ -2,7 +2,8 @@
 
 build/docs is what zensical reads: the pages of docs/, README.md as index.md, CONTRIBUTING.md, CHANGELOG.md, each
 notebook as Markdown and a page for each row of REFERENCE. Links between them lead to the pages; a link to a file that
-has no page becomes its name. Formulas become MathML, which browsers draw without a script.
+has no page becomes its name. Formulas become MathML, which browsers draw without a script, in a font that has large
+operators.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ import latex2mathml.converter
 import nbconvert
 import nbformat
 import yaml
+import ziamath
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 SITE = ROOT / "site"
 PAGES = BUILD / "docs"
+FONT = Path(ziamath.__file__).parent / "fonts" / "STIXTwoMath-Regular.ttf"
 CONFIG = ROOT / "mkdocs.yml"
 
 REFERENCE = {  # page: its title, and modules or what they hold
@@ -205,6 +208,7 @@ def write_pages() -> dict[str, Any]:
         elif source.suffix in (".png", ".jpg", ".css"):
             (PAGES / page).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, PAGES / page)
+    shutil.copy(FONT, PAGES)
     config = yaml.safe_load(CONFIG.read_text())
     generated = {"Notebooks": write_notebooks(pages), "Python reference": write_reference()}
     for entry in config["nav"]:

@@ -4,7 +4,6 @@ import functools
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,14 +45,6 @@ def test_python_compiles(page):
     for block in blocks_of(page):
         if block.language == "python":
             compile(block.text, page.name, "exec")
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    """A copy of what the repository holds."""
-    path = tmp_path_factory.mktemp("clone") / "tfcnn"
-    shutil.copytree(ROOT, path, ignore=shutil.ignore_patterns(".*", "runs", "build", "site", "__pycache__"))
-    return path
 
 
 @pytest.mark.docs
