@@ -105,19 +105,20 @@ def sources() -> dict[Path, str]:
 
 def outside_code(text: str, change: Callable[[str], str]) -> str:
     """`text` with `change` applied to all but fenced and indented code."""
-    parts: list[list[str]] = [[]]
+    pieces: list[tuple[bool, str]] = []  # whether it is code, and its text
     fenced = False
     after_code = True  # an indented line continues a paragraph, and is code elsewhere
     for line in text.splitlines(keepends=True):
-        opens = bool(FENCE.match(line.lstrip()))
-        is_code = fenced or opens or (after_code and line.startswith("    "))
+        is_fence = bool(FENCE.match(line.lstrip()))
+        is_code = fenced or is_fence or (after_code and line.startswith("    "))
         after_code = is_code or not line.strip()
-        if bool(len(parts) % 2) == is_code:  # parts at odd places are code
-            parts.append([])
-        parts[-1].append(line)
-        fenced ^= opens
-    joined = ["".join(part) for part in parts]
-    return "".join(part if i % 2 else change(part) for i, part in enumerate(joined))
+        if is_fence:
+            fenced = not fenced
+        if pieces and pieces[-1][0] == is_code:
+            pieces[-1] = (is_code, pieces[-1][1] + line)
+        else:
+            pieces.append((is_code, line))
+    return "".join(piece if is_code else change(piece) for is_code, piece in pieces)
 
 
 def with_links(text: str, source: Path, pages: dict[Path, str]) -> str:
