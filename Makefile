@@ -6,7 +6,7 @@ ARCH ?= mobilenet
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test quick test-torch test-every test-docs lint notebooks exercises clean
+.PHONY: train test quick test-torch test-every test-docs docs lint notebooks exercises clean
 
 train: .venv/installed
 	$(BIN)/python -m tfcnn.train --arch $(ARCH) $(ARGS)
@@ -23,8 +23,11 @@ test-torch: .venv/installed-torch  # against PyTorch and other libraries, which 
 test-every: .venv/installed-dev  # every architecture: trained, resumed, evaluated, predicted, exported
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m every
 
-test-docs: .venv/installed-dev  # the notebooks from top to bottom
+test-docs: .venv/installed-dev  # the notebooks from top to bottom, the commands of the guides; the site, after make docs
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m docs
+
+docs: .venv/installed-docs  # the site, in site/
+	$(BIN)/python -m docs.build
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -50,6 +53,10 @@ clean:
 
 .venv/installed-dev: requirements-dev.txt .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.venv/installed-docs: requirements-docs.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
 	@touch $@
 
 .venv/installed-torch: requirements-torch.txt .venv/installed-dev
