@@ -23,7 +23,7 @@ test-torch: .venv/installed-torch  # against PyTorch and other libraries, which 
 test-every: .venv/installed-dev  # every architecture: trained, resumed, evaluated, predicted, exported
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m every
 
-test-docs: .venv/installed-dev  # the notebooks from top to bottom, the commands of the guides; the site, after make docs
+test-docs: .venv/installed-dev  # the notebooks from top to bottom, the commands of the guides, the site
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m docs
 
 docs: .venv/installed-docs  # the site, in site/

@@ -13,6 +13,7 @@ import pytest
 from docs.commands import parser_of
 from tests.docs.code_blocks import blocks_of, command_lines_of, steps_of, words_of
 from tfcnn.__main__ import COMMANDS
+from tfcnn.config_files import FIELDS
 from tfcnn.training import recipes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ def test_commands_are_accepted(page):
         if module in COMMANDS:
             flags = vars(parser(module).parse_args(arguments))
             if module == "tfcnn.train" and not flags.get("resume"):
-                recipes.resolve(flags)
+                recipes.resolve({name: value for name, value in flags.items() if name in FIELDS})
         else:
             assert importlib.util.find_spec(module), line
 
