@@ -10,7 +10,8 @@ from keras import layers
 from matplotlib.axes import Axes
 
 from tfcnn import graph
-from tfcnn.graph import DEPTHWISE, Step
+from tfcnn.graph import DEPTHWISE, TRANSPOSED, Step
+from tfcnn.layers import MaxUnpoolingLike2D
 
 COLOURS = {"input": "#eeeeee", "layer": "#cfe2f3", "merge": "#fff2cc"}
 
@@ -75,7 +76,12 @@ def _label(step: Step) -> str:
     layer: Any = step.operation
     if hasattr(layer, "kernel_size"):
         what = "depthwise" if isinstance(layer, DEPTHWISE) else f"{step.output_shape[-1]}"
-        return f"{_window(layer.kernel_size, layer.strides)}, {what}"
+        way = " up" if isinstance(layer, TRANSPOSED) else ""
+        return f"{_window(layer.kernel_size, layer.strides)}{way}, {what}"
+    if isinstance(layer, layers.UpSampling2D):
+        return f"{layer.interpolation}, times {layer.size[0]}"
+    if isinstance(layer, MaxUnpoolingLike2D):
+        return "unpooling"
     if isinstance(layer, layers.MaxPooling2D | layers.AveragePooling2D):
         what = "mean" if isinstance(layer, layers.AveragePooling2D) else "max"
         return f"{_window(layer.pool_size, layer.strides)}, {what}"

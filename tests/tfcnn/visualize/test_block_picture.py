@@ -8,6 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+import tfcnn
 from tfcnn.models.blocks import Style
 from tfcnn.models.classification.googlenet import inception
 from tfcnn.models.classification.resnet import basic
@@ -43,6 +44,15 @@ def test_the_branches_of_inception_stand_in_the_order_of_figure_2b():
     assert labels(1) == ["1x1, 64", "1x1, 96", "1x1, 16", "3x3, max"]
     assert labels(2) == ["3x3, 128", "5x5, 32", "1x1, 32"]
     assert labels(3) == ["concatenate"]
+
+
+@pytest.mark.parametrize(
+    ("decoder", "label"),
+    [("transposed", "2x2 / 2 up, 8"), ("upsampling", "bilinear, times 2"), ("unpooling", "unpooling")],
+)
+def test_the_ways_up_have_boxes(decoder, label):
+    model = tfcnn.build("unet", (32, 32, 1), 2, levels=2, width=0.125, decoder=decoder)
+    assert [node.label for node in nodes_of(model)].count(label) == 1
 
 
 def test_no_line_passes_through_a_box(residual):
