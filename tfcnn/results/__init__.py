@@ -153,8 +153,13 @@ def results_of(task: str) -> Results:
 
 def title_of(arch: str, task: str, dataset: str, split: str, scores: Scores) -> str:
     """The title of a picture of an evaluation: network, data, split and headline."""
+    headline = TASKS[task].headline
+    return f"{subject_of(arch, dataset)}, {split}: {headline.label} {headline.form.format(scores[headline.name])}"
+
+
+def subject_of(arch: str, dataset: str) -> str:
+    """What a picture of a run is of: network and data, of a folder or a file its name alone."""
     from pipelines.text import elide
 
-    headline = TASKS[task].headline
     name = Path(dataset).name if Path(dataset).is_absolute() else dataset
-    return f"{arch} on {elide(name, 30)}, {split}: {headline.label} {headline.form.format(scores[headline.name])}"
+    return f"{arch} on {elide(name, 30)}"

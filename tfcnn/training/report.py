@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcnn.config import Config
 from tfcnn.files import writing
-from tfcnn.results import Classes, Evaluation, results_of, title_of
+from tfcnn.results import Classes, Evaluation, results_of, subject_of, title_of
 from tfcnn.run_directory import BAD_FILES, RunDirectory
 from tfcnn.tasks import TASKS
 from tfcnn.training import recipes
@@ -165,7 +165,7 @@ def finish(
         directory: of the run.
         seconds: that the process has worked.
     """
-    title = f"{facts['config']['arch']} on {facts['data']['name']}"
+    title = subject_of(facts["config"]["arch"], facts["data"]["name"])
     task = TASKS[facts["data"]["task"]]
     headline = task.headline
     watched = task.watched
