@@ -147,10 +147,15 @@ def with_formulas(text: str) -> str:
     def convert(part: str) -> str:
         part = DISPLAY.sub(lambda match: f"\n\n<div>{mathml(match.group(1), 'block')}</div>\n\n", part)
         spans = CODE_SPAN.split(part)
-        spans[::2] = [INLINE.sub(lambda match: mathml(match.group(1), "inline"), span) for span in spans[::2]]
+        spans[::2] = [INLINE.sub(inline_formula, span) for span in spans[::2]]
         return "".join(spans)
 
     return outside_code(text, convert)
+
+
+def inline_formula(match: re.Match[str]) -> str:
+    """In a span: a line that begins with <math> would begin a block of HTML."""
+    return f"<span>{mathml(match.group(1), 'inline')}</span>"
 
 
 def mathml(latex: str, display: str) -> str:

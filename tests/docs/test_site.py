@@ -37,4 +37,4 @@ def test_what_the_builder_does_with_links_and_formulas():
     with pytest.raises(SystemExit, match=r"README.md links to 'none.md'"):
         build.with_links("[a](none.md)", readme, pages)
     formula = build.with_formulas("The size $n$ costs 3 $, `$x$` nothing.")
-    assert re.fullmatch(r"The size <math .*?<mi>n</mi>.*</math> costs 3 \$, `\$x\$` nothing\.", formula)
+    assert re.fullmatch(r"The size <span><math .*?<mi>n</mi>.*</math></span> costs 3 \$, `\$x\$` nothing\.", formula)
