@@ -1,8 +1,10 @@
-"""`python -m tfcnn`: the commands and the architectures."""
+"""`python -m tfcnn`: the commands and the architectures; `python -m tfcnn train ...` is `python -m tfcnn.train ...`."""
 
+import runpy
 import sys
 
 from tfcnn.cli.parser import Parser, run_main
+from tfcnn.errors import choose
 from tfcnn.models import registry
 
 COMMANDS = {
@@ -26,10 +28,15 @@ COMMANDS = {
 }
 
 
+NAMES = {module.rpartition(".")[2]: module for module in COMMANDS}
+
+
 def main() -> None:
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+        choose("command", sys.argv[1], NAMES, flag="python -m tfcnn")
     Parser(prog="python -m tfcnn", description="Lists the commands and the architectures.").parse_args()
     width = max(map(len, COMMANDS))
-    print("commands (each has --help)")
+    print("commands (each has --help; `tfcnn train` is short for `python -m tfcnn.train`)")
     for name, purpose in COMMANDS.items():
         print(f"  python -m {name:{width}}  {purpose}")
     print("\narchitectures (--arch)")
@@ -37,5 +44,15 @@ def main() -> None:
         print(f"  {family.task:{width}}  {' '.join(family.names)}")
 
 
+def run() -> int:
+    """Run the command that the first word names, or list the commands; the exit code. The script `tfcnn` calls it."""
+    module = NAMES.get(sys.argv[1]) if len(sys.argv) > 1 else None
+    if module is None:
+        return run_main(main)
+    del sys.argv[1]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)  # ends with the command's exit code
+    return 0
+
+
 if __name__ == "__main__":
-    sys.exit(run_main(main))
+    sys.exit(run())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -138,6 +139,18 @@ def as_csv(comparison: Comparison) -> str:
 WRITERS = {"text": as_text, "markdown": as_markdown, "csv": as_csv}
 
 
+def _without_others(paths: list[str]) -> list[str]:
+    """The paths without those of other files and folders, as `runs/*` has them, which are named on stderr.
+
+    All paths where none is a run.
+    """
+    others = [path for path in paths if os.path.exists(path) and not RunDirectory(path).config.is_file()]
+    if not others or len(others) == len(paths):
+        return paths
+    print(f"passed over, because they are no run directories: {', '.join(others)}", file=sys.stderr)
+    return [path for path in paths if path not in others]
+
+
 def main() -> None:
     parser = Parser(prog="python -m tfcnn.compare", description="Flags and results of several runs.")
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run directories of tfcnn.train, finished or not")
@@ -148,7 +161,7 @@ def main() -> None:
     target = None if arguments.out is None else check_target(arguments.out, PNG)
     if target is not None and target.suffix.lower() != ".png":
         raise BadInput(f"--out must be a .png file, got '{arguments.out}'")
-    runs = [RunDirectory.open(path) for path in dict.fromkeys(arguments.runs)]
+    runs = [RunDirectory.open(path) for path in _without_others(list(dict.fromkeys(arguments.runs)))]
     comparison = compare(runs)
     print(WRITERS[form](comparison))
     if target is not None:

@@ -143,3 +143,26 @@ def test_metrics_that_are_a_folder_are_damaged_and_not_missing(make_run):
     run.metrics.mkdir()
     with pytest.raises(BadInput, match=r"metrics\.json' is not readable JSON: Is a directory"):
         compare.compare([run])
+
+
+def test_what_is_no_run_is_passed_over_and_named(make_run, call_command, tmp_path):
+    """As `runs/*` has it."""
+    runs = [make_run("a", [0.5], 0.5), make_run("b", [0.5], 0.5)]
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "notes.txt").touch()
+    others = (tmp_path / "notes.txt", tmp_path / "studies")
+    process = call_command("tfcnn.compare", *(run.path for run in runs), *others)
+    assert process.returncode == 0
+    assert [line.split()[0] for line in process.stdout.splitlines()[2:]] == ["a", "b"]
+    assert process.stderr == f"passed over, because they are no run directories: {others[0]}, {others[1]}\n"
+
+
+def test_a_path_that_does_not_exist_is_refused(make_run, call_command, tmp_path):
+    process = call_command("tfcnn.compare", make_run("a", [0.5], 0.5).path, tmp_path / "b")
+    assert (process.returncode, process.stdout) == (2, "")
+
+
+def test_no_run_at_all_is_refused(call_command, tmp_path):
+    process = call_command("tfcnn.compare", tmp_path)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert "is not a run directory" in process.stderr
