@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +18,11 @@ from pipelines.dataset import without_autograph
 from pipelines.errors import BadData, BadFile
 from pipelines.pixels import DEPTHS, FULL_SCALE
 from pipelines.preparation import Preparation
-from pipelines.readers.image_files import PILLOW, ImageFile, examine, read_image
+from pipelines.readers.image_files import PILLOW, ImageFile, examine, is_image_name, read_image
 from pipelines.readers.nifti import is_nifti, read_nifti
 from pipelines.readers.npz import read_inputs
 from pipelines.readers.scan import examine_path
-from pipelines.readers.wav import cut_or_pad, read_wav
+from pipelines.readers.wav import cut_or_pad, is_sound, read_wav
 from pipelines.sources import Cache
 
 # Ranges whose ends say what is black and what is white; an 8-bit file is mapped to them.
@@ -143,13 +145,15 @@ class Inputs:
 
     def open(self, paths: Sequence[str]) -> list[Example]:
         """The examples of files, all of which are examined before any is used: images, .npz, .wav for sounds, and for
-        volumes .nii and .nii.gz, in the orientation that `read_nifti` says.
+        volumes .nii and .nii.gz, in the orientation that `read_nifti` says. Of a folder those of its files, and of the
+        folders in it, whose names say that the network takes them.
 
         Raises:
-            BadData: the first file that cannot be used, with the reason; or a run that takes no such files.
+            BadData: the first file that cannot be used, with the reason; a folder without any; or a run that takes no
+                such files.
         """
         examples: list[Example] = []
-        for path in paths:
+        for path in itertools.chain.from_iterable(self._files_of(path) for path in paths):
             if path.lower().endswith(".npz"):
                 examples += self._open_arrays(path)
             elif len(self.shape) == 4 and is_nifti(path):
@@ -159,6 +163,19 @@ class Inputs:
             else:
                 examples += [Example(file.path, file) for file in self.examine_files([path])]
         return examples
+
+    def _files_of(self, path: str) -> list[str]:
+        """The file at a path, or the files of a folder, in the order of their names."""
+        if not os.path.isdir(path):
+            return [path]
+        is_taken = {2: is_sound, 3: is_image_name, 4: is_nifti}[len(self.shape)]
+        files = []
+        for folder, _, names in os.walk(path):
+            files += [os.path.join(folder, name) for name in names if is_taken(name) and not name.startswith(".")]
+        if not files:
+            kind = {2: ".wav", 3: "image", 4: ".nii or .nii.gz"}[len(self.shape)]
+            raise BadData(f"the folder '{path}' holds no {kind} file (IMAGE)")
+        return sorted(files)
 
     def _open_arrays(self, path: str) -> list[Example]:
         """The examples of a .npz file: its array x or images."""
@@ -182,7 +199,7 @@ class Inputs:
         """The samples of a .wav file, in the range of the training data."""
         length, channels = self.shape
         loudest = self.value_range[1]
-        if not path.lower().endswith(".wav") or channels != 1 or loudest not in LOUDEST:
+        if not is_sound(path) or channels != 1 or loudest not in LOUDEST:
             takes = ".wav or .npz files" if channels == 1 and loudest in LOUDEST else ".npz files"
             raise BadData(f"this run takes sounds of {length} samples in {takes}, got '{path}' (IMAGE)")
         try:

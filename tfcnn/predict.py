@@ -11,7 +11,7 @@ import tfcnn.trained
 from tfcnn.cli.parser import Parser, parse_count, run_main
 from tfcnn.errors import BadInput, choose
 from tfcnn.files import check_target
-from tfcnn.results import INFERENCES, Options, results_of
+from tfcnn.results import FORMS, INFERENCES, Options, results_of
 from tfcnn.results.classification import best_classes
 from tfcnn.results.folder import PREDICTIONS
 from tfcnn.run_directory import RunDirectory
@@ -51,6 +51,8 @@ def read_options(arguments: argparse.Namespace) -> Options:
     options = Options()
     if arguments.top is not None:
         options = options._replace(top=parse_count("--top", arguments.top))
+    if arguments.format is not None:
+        options = options._replace(format=choose("format", arguments.format, FORMS, flag="--format"))
     if arguments.out is not None:
         options = options._replace(out=check_target(arguments.out, PREDICTIONS))
     if arguments.inference is not None:
@@ -66,9 +68,12 @@ def main() -> None:
         "images",
         metavar="IMAGE",
         nargs="+",
-        help="image file; .wav of sounds; .nii or .nii.gz of volumes; .npz with x or images",
+        help="image file, or a folder of them; .wav of sounds; .nii or .nii.gz of volumes; .npz with x or images",
     )
     parser.add_argument("--top", metavar="N", help="classification: classes to show for an image [3]")
+    parser.add_argument(
+        "--format", metavar="{" + ",".join(FORMS) + "}", help="classification: of the table that is printed [text]"
+    )
     parser.add_argument("--out", metavar="DIR", help="all but classification: folder to write pictures to")
     parser.add_argument(
         "--inference",

@@ -22,13 +22,18 @@ from pipelines.readers.splits import SPLITS, cut_by_position
 LAYOUTS = "CLASS/*.wav, or train/CLASS/*.wav and test/CLASS/*.wav"
 
 
+def is_sound(path: str) -> bool:
+    """Whether a path is named as a .wav file."""
+    return path.lower().endswith(".wav")
+
+
 def find_sounds(folder: Path) -> list[str]:
     """The paths of the .wav files in a folder and below it, relative to it, sorted."""
     return sorted(
         os.path.relpath(os.path.join(here, name), folder)
         for here, _, names in os.walk(folder)
         for name in names
-        if name.lower().endswith(".wav") and not name.startswith(".")
+        if is_sound(name) and not name.startswith(".")
     )
 
 

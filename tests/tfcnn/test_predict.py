@@ -1,3 +1,6 @@
+import csv
+import io
+import json
 import shutil
 from pathlib import Path
 
@@ -52,3 +55,35 @@ def test_the_saved_model_is_not_needed(run_copy):
     before = predict(run_copy, SCANS)
     shutil.rmtree(run_copy.saved_model)
     assert predict(run_copy, SCANS) == before
+
+
+@pytest.mark.slow
+def test_a_folder_as_csv(finished_run, call_command, tmp_path):
+    """Its images and those of the folders in it; other files are left alone."""
+    (tmp_path / "photos" / "more").mkdir(parents=True)
+    shutil.copy(SCANS[0], tmp_path / "photos" / "more" / "a.png")
+    shutil.copy(SCANS[1], tmp_path / "photos" / "b.png")
+    (tmp_path / "photos" / "notes.txt").write_text("no image")
+    process = call_command("tfcnn.predict", finished_run.path, tmp_path / "photos", "--format", "csv", "--top", "2")
+    assert (process.returncode, process.stderr) == (0, "")
+    rows = list(csv.DictReader(io.StringIO(process.stdout)))
+    files = [str(tmp_path / "photos" / name) for name in ("b.png", "more/a.png")]
+    assert [(row["file"], row["rank"]) for row in rows] == [(file, rank) for file in files for rank in "12"]
+    assert [row["class"] for row in rows[::2]] == [SCANS[1].stem[-1], SCANS[0].stem[-1]]
+
+
+@pytest.mark.slow
+def test_json(finished_run, call_command):
+    process = call_command("tfcnn.predict", finished_run.path, *SCANS, "--format", "json")
+    rows = json.loads(process.stdout)
+    expected = predict(finished_run, SCANS)
+    assert [row["file"] for row in rows] == list(map(str, SCANS))
+    for row, classes in zip(rows, expected, strict=True):
+        assert [(each["name"], each["probability"]) for each in row["classes"]] == classes
+
+
+@pytest.mark.slow
+def test_a_folder_without_images_is_refused(finished_run, call_command, tmp_path):
+    process = call_command("tfcnn.predict", finished_run.path, tmp_path)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr == f"error: the folder '{tmp_path}' holds no image file (IMAGE)\n"

@@ -29,6 +29,7 @@ Scores = dict[str, Any]
 Facts = Mapping[str, Any]  # of the training data, as config.json keeps them
 Outputs = dict[str, Any]  # of an exported endpoint: tensors by name
 INFERENCES = ("resize", "tile")  # the first is the default
+FORMS = ("text", "csv", "json")  # of what `predict` prints of a classifier
 
 
 class Classes(NamedTuple):
@@ -66,11 +67,13 @@ class Options(NamedTuple):
 
     Attributes:
         top: classes to show for an image.
+        format: of their table, one of FORMS.
         out: the folder to write.
         inference: how an image of another size than the network's is segmented: "resize" or "tile".
     """
 
     top: int = 3
+    format: str = FORMS[0]
     out: Path | None = None
     inference: str = INFERENCES[0]
 

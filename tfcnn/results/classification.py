@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +12,7 @@ from tfcnn.errors import quote_names
 from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
 from tfcnn.results.outputs import probabilities_of, responding
 from tfcnn.results.ranking import Ranked, fetch_examples, rank
+from tfcnn.tables import as_csv
 
 if TYPE_CHECKING:
     import keras
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 GUESSES = 5  # of the top-5 accuracy
 FEW_CLASSES = 10  # with which five guesses say little
+CSV_HEAD = ("file", "rank", "class", "probability")
 
 
 class Confusions(NamedTuple):
@@ -144,12 +147,34 @@ def best_classes(probabilities: np.ndarray, names: Sequence[str], top: int) -> l
 
 
 def predict(network: Network, paths: Sequence[str], options: Options) -> Iterator[str]:
-    """For each file a line: its path, and the most probable classes."""
+    """For each file a line: its path, and the most probable classes; or all of them as a table of CSV or as JSON."""
     examples = network.inputs.open(paths)
-    width = max(len(example.name) for example in examples)
-    for example, probabilities in zip(examples, network.predict_examples(examples), strict=True):
-        classes = best_classes(probabilities, network.class_names, options.top)
-        yield f"{example.name:{width}}  " + "  ".join(f"{name} {probability:.1%}" for name, probability in classes)
+    names = [example.name for example in examples]
+    answers = (
+        best_classes(probabilities, network.class_names, options.top)
+        for probabilities in network.predict_examples(examples)
+    )
+    if options.format == "csv":
+        yield as_csv(CSV_HEAD, _ranked_rows(names, answers)).rstrip("\n")
+    elif options.format == "json":
+        rows = [
+            {"file": name, "classes": [{"name": each, "probability": share} for each, share in classes]}
+            for name, classes in zip(names, answers, strict=True)
+        ]
+        yield json.dumps(rows, indent=1)
+    else:
+        width = max(map(len, names))
+        for name, classes in zip(names, answers, strict=True):
+            yield f"{name:{width}}  " + "  ".join(f"{each} {share:.1%}" for each, share in classes)
+
+
+def _ranked_rows(
+    names: Sequence[str], answers: Iterable[list[tuple[str, float]]]
+) -> Iterator[tuple[str, int, str, float]]:
+    """A row for each file and class, the most probable first."""
+    for name, classes in zip(names, answers, strict=True):
+        for place, (each, share) in enumerate(classes, start=1):
+            yield name, place, each, share
 
 
 def serve(model: keras.Model, facts: Facts) -> Served:
@@ -172,7 +197,7 @@ RESULTS = Results(
     describe=describe,
     pictures={"confusion": draw_confusion, "ranked": draw_ranked},
     answer=probabilities_of,
-    flags=("top",),
+    flags=("top", "format"),
     predict=predict,
     serve=serve,
     respond=responding(serve),
