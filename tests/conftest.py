@@ -28,7 +28,11 @@ gc.set_threshold(10_000, 20, 20)
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves out the tests against PyTorch where it is not installed: `make test-torch` installs it and runs them."""
+    """Leaves out the tests against PyTorch where it is not installed: `make test-torch` installs it and runs them.
+
+    The main job comes first: it takes a minute, in which one worker would work alone at the end.
+    """
+    items.sort(key=lambda item: "main_job" not in item.fixturenames if hasattr(item, "fixturenames") else True)
     if importlib.util.find_spec("torch") is None:
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("torch")])
         items[:] = [item for item in items if not item.get_closest_marker("torch")]

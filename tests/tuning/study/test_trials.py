@@ -36,7 +36,7 @@ def test_the_command_of_a_configuration_is_that_configuration(monkeypatch):
         seed=7,
     )
     trained = []
-    monkeypatch.setattr(train, "run", trained.append)
+    monkeypatch.setattr(train, "run", lambda config, **rest: trained.append(config))
     monkeypatch.setattr(sys, "argv", shlex.split(command_of(config))[2:])
     train.main()
     assert trained == [config]
