@@ -173,8 +173,8 @@ class Inputs:
         for folder, _, names in os.walk(path):
             files += [os.path.join(folder, name) for name in names if is_taken(name) and not name.startswith(".")]
         if not files:
-            kind = {2: ".wav", 3: "image", 4: ".nii or .nii.gz"}[len(self.shape)]
-            raise BadData(f"the folder '{path}' holds no {kind} file (IMAGE)")
+            kind, suffix = {2: ("sound", ".wav"), 3: ("image", "image"), 4: ("volume", ".nii")}[len(self.shape)]
+            raise BadData(f"bad {kind} '{path}': a folder without {suffix} files (IMAGE)")
         return sorted(files)
 
     def _open_arrays(self, path: str) -> list[Example]:

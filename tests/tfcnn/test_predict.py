@@ -86,4 +86,4 @@ def test_json(finished_run, call_command):
 def test_a_folder_without_images_is_refused(finished_run, call_command, tmp_path):
     process = call_command("tfcnn.predict", finished_run.path, tmp_path)
     assert (process.returncode, process.stdout) == (2, "")
-    assert process.stderr == f"error: the folder '{tmp_path}' holds no image file (IMAGE)\n"
+    assert process.stderr == f"error: bad image '{tmp_path}': a folder without image files (IMAGE)\n"

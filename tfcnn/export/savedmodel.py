@@ -42,8 +42,8 @@ def export_savedmodel(model: keras.Model, path: str | Path, facts: dict[str, Any
     """Write a SavedModel.
 
     Args:
-        model: from standardised examples to logits, or to standardised images; its layers compute in float32 there,
-            whatever they did in training.
+        model: from standardised examples to logits, or to standardised images. Its layers compute in float32 there,
+            whatever they did in training, and batch norms are folded into the convolutions before them.
         path: folder to write; one that exists is replaced when the new one is complete.
         facts: of the training data: task, image_shape, value_range, fit, mean, std, class_names; dtype and white_level
             where they are known.
@@ -52,8 +52,9 @@ def export_savedmodel(model: keras.Model, path: str | Path, facts: dict[str, Any
     import tensorflow as tf
 
     from pipelines.inputs import lowest_value
+    from tfcnn.export.folding import fold_batch_norms
 
-    model = in_float32(model)
+    model = fold_batch_norms(in_float32(model))
     shape = tuple(facts["image_shape"])
     low, high = facts["value_range"]
     mean = tf.constant(facts["mean"], tf.float32)

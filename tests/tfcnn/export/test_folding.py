@@ -1,0 +1,108 @@
+"""Batch norms folded into the layers before them: the same function."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import tfcnn
+from tfcnn.export.folding import fold_batch_norms
+
+SMALL = json.loads((Path(__file__).parents[1] / "models" / "small.json").read_text())
+RNG = np.random.default_rng(0)
+
+
+def move_weights(model):
+    """Moves weights and statistics off their initial values; variances stay positive."""
+    model.set_weights([weight + 0.3 * abs(RNG.normal(size=weight.shape)) for weight in model.get_weights()])
+
+
+def count_norms(model):
+    return sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
+
+
+def chain(shape, *layers):
+    inputs = keras.Input(shape)
+    outputs = inputs
+    for layer in layers:
+        outputs = layer(outputs)
+    model = keras.Model(inputs, outputs)
+    move_weights(model)
+    return model
+
+
+def test_the_formula():
+    """A 1x1 convolution and a norm, by the equations of the paper."""
+    model = chain((1, 1, 2), keras.layers.Conv2D(3, 1), keras.layers.BatchNormalization(epsilon=0.01))
+    kernel, bias, gamma, beta, mean, variance = (weight.astype("float64") for weight in model.get_weights())
+    factor = gamma / np.sqrt(variance + 0.01)
+    folded = fold_batch_norms(model)
+    assert count_norms(folded) == 0
+    np.testing.assert_allclose(folded.get_weights()[0], kernel * factor, rtol=1e-6)
+    np.testing.assert_allclose(folded.get_weights()[1], (bias - mean) * factor + beta, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer"),
+    [
+        ((9, 3), keras.layers.Conv1D(4, 3, use_bias=False)),
+        ((9, 9, 3), keras.layers.Conv2D(4, 3, strides=2, padding="same")),
+        ((9, 9, 4), keras.layers.Conv2D(6, 3, groups=2)),
+        ((5, 5, 5, 2), keras.layers.Conv3D(3, 2)),
+        ((9, 9, 3), keras.layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False)),
+        ((9, 3), keras.layers.DepthwiseConv1D(3)),
+        ((9, 9, 3), keras.layers.SeparableConv2D(4, 3, depth_multiplier=2)),
+        ((7,), keras.layers.Dense(5)),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, keras.layers.Layer) else None,
+)
+@pytest.mark.parametrize("affine", [True, False])
+def test_each_layer_that_folds(shape, layer, affine):
+    twin = type(layer).from_config(layer.get_config())
+    model = chain(shape, twin, keras.layers.BatchNormalization(scale=affine, center=affine), keras.layers.ReLU())
+    inputs = RNG.normal(size=(2, *shape)).astype("float32")
+    folded = fold_batch_norms(model)
+    assert count_norms(folded) == 0
+    np.testing.assert_allclose(folded(inputs), model(inputs, training=False), rtol=1e-4, atol=1e-5)
+
+
+def test_what_cannot_be_folded_stays():
+    """After an activation, after a pooling, where the map has another reader, and where a layer is applied twice."""
+    inputs = keras.Input((8, 8, 3))
+    outputs = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3, activation="relu")(inputs))
+    outputs = keras.layers.BatchNormalization()(keras.layers.MaxPooling2D()(outputs))
+    maps = keras.layers.Conv2D(4, 1)(outputs)
+    outputs = keras.layers.Add()([maps, keras.layers.BatchNormalization()(maps)])
+    shared = keras.layers.Conv2D(4, 1)
+    outputs = keras.layers.BatchNormalization()(shared(shared(outputs)))
+    model = keras.Model(inputs, outputs)
+    move_weights(model)
+    assert fold_batch_norms(model) is model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arch", "shape", "left"),
+    [
+        ("mobilenet", (32, 32, 3), 0),
+        ("resnet18", (32, 32, 3), 0),
+        ("inception_v3", (75, 75, 3), 0),
+        ("efficientnet_b0", (32, 32, 3), 0),
+        ("xception", (71, 71, 3), 0),
+        ("densenet121", (32, 32, 3), None),  # its norms come before the convolutions
+        ("m5", (1024, 1), 0),
+        ("segnet", (32, 32, 3), 0),
+    ],
+)
+def test_networks(arch, shape, left):
+    model = tfcnn.build(arch, shape, 5, **SMALL[tfcnn.models.registry.family_of(arch).module])
+    model.set_weights([weight + 0.02 * abs(RNG.normal(size=weight.shape)) for weight in model.get_weights()])
+    folded = fold_batch_norms(model)
+    assert count_norms(folded) < count_norms(model)
+    if left is not None:
+        assert count_norms(folded) == left
+    images = RNG.normal(size=(2, *shape)).astype("float32")
+    expected = np.asarray(model(images, training=False))
+    np.testing.assert_allclose(folded(images), expected, rtol=1e-3, atol=1e-4 * abs(expected).max())

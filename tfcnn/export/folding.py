@@ -1,0 +1,106 @@
+"""Batch norms folded into the convolutions before them: the same function of fewer operations.
+
+A batch norm in inference multiplies each map by a number and adds another, which the kernel and the bias of the layer
+before it can do as well (Jacob et al. 2018, section 3.2, equations 14 and 15).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfcnn import graph
+
+FOLDING = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+    keras.layers.Dense,
+)
+
+
+class FoldedNorm(keras.layers.Layer):
+    """Stands where a batch norm was, called as it is: its input is its output."""
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        return inputs
+
+
+def fold_batch_norms(model: keras.Model) -> keras.Model:
+    """A copy of a functional model, for inference, without the batch norms that follow a convolution or a dense layer.
+
+    A batch norm stays where its input has another reader, where the layer before it has an activation or is applied
+    twice, and where it normalises another axis than the last. The model itself is returned if all stay.
+    """
+    folded = _folded_weights(model)
+    if not folded:
+        return model
+    copies: list[tuple[keras.layers.Layer, list[np.ndarray]]] = []
+
+    def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+        weights = folded.get(id(layer))
+        if isinstance(layer, keras.layers.BatchNormalization) and weights is not None:
+            return FoldedNorm(name=layer.name, dtype=layer.dtype_policy)
+        config = layer.get_config()
+        if weights is not None:
+            config["use_bias"] = True
+        twin = type(layer).from_config(config)
+        copies.append((twin, layer.get_weights() if weights is None else weights))
+        return twin
+
+    clone = keras.models.clone_model(model, clone_function=copy, recursive=True)
+    for twin, weights in copies:
+        twin.set_weights(weights)
+    return clone
+
+
+def _folded_weights(model: keras.Model) -> dict[int, list[np.ndarray]]:
+    """By the id of a layer its new kernel and bias; by that of a batch norm that goes, nothing."""
+    network = graph.read(model)
+    producers = {id(output): step for step in network.steps for output in step.outputs}
+    readers: dict[int, int] = {}
+    for tensor in (*(tensor for step in network.steps for tensor in step.inputs), *network.outputs):
+        readers[id(tensor)] = readers.get(id(tensor), 0) + 1
+    applied = [id(step.operation) for step in network.steps]
+    folded: dict[int, list[np.ndarray]] = {}
+    for step in network.steps:
+        norm = step.operation
+        before = producers.get(id(step.inputs[0])) if step.inputs else None
+        if not isinstance(norm, keras.layers.BatchNormalization) or before is None:
+            continue
+        layer = before.operation
+        alone = readers[id(step.inputs[0])] == 1 and applied.count(id(layer)) == applied.count(id(norm)) == 1
+        if alone and _can_fold(layer) and norm.axis in (-1, len(step.output_shape) - 1):
+            folded[id(layer)] = _fold(layer, norm)
+            folded[id(norm)] = []
+    return folded
+
+
+def _can_fold(layer: keras.layers.Layer) -> bool:
+    return (
+        type(layer) in FOLDING
+        and layer.activation is keras.activations.linear
+        and getattr(layer, "data_format", "channels_last") == "channels_last"
+    )
+
+
+def _fold(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
+    """The kernels and the bias of `layer` followed by `norm`, computed in float64."""
+    weights = layer.get_weights()
+    bias = weights.pop() if layer.use_bias else 0
+    *first, kernel = weights  # of a separable convolution the pointwise one is the last
+    scale = 1 / np.sqrt(np.float64(norm.moving_variance) + norm.epsilon)
+    if norm.scale:
+        scale = scale * np.float64(norm.gamma)
+    offset = (bias - np.float64(norm.moving_mean)) * scale
+    if norm.center:
+        offset = offset + np.float64(norm.beta)
+    is_depthwise = isinstance(layer, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D)
+    factors = scale.reshape(kernel.shape[-2:]) if is_depthwise else scale  # its maps are inputs times multiplier
+    return [*first, (kernel * factors).astype("float32"), offset.astype("float32")]
