@@ -85,6 +85,9 @@ def test_the_constraint_of_a_kernel_holds_as_well():
     layer = keras.layers.Dense(2)
     layer.build((None, 3))
     layer.kernel.constraint = MaxNorm(1.0, "convolution")
+    inner = layer.kernel.constraint
     masked = Masked(layer.kernel)
     masked.set(np.array([[1, 0], [1, 1], [0, 1]], bool))
     np.testing.assert_allclose(masked(np.full((3, 2), 5.0)), np.array([[1, 0], [1, 1], [0, 1]]) / np.sqrt(3), rtol=1e-5)
+    masked.remove()
+    assert layer.kernel.constraint is inner
