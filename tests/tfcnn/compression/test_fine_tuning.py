@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tfcnn.compression import fine_tuning
 from tfcnn.compression.fine_tuning import Lesson, prune, share_weights
 from tfcnn.compression.settings import Settings
 from tfcnn.config import Config
@@ -41,6 +42,17 @@ def test_one_threshold_is_over_all_layers(model, lesson):
     first, second = kept_of(model)
     assert first != second
     assert 200 * first + 60 * second == 130
+
+
+def test_the_sparsity_is_final_after_60_percent_of_the_epochs(model, lesson, monkeypatch):
+    words = []
+
+    def train(model, lesson, epochs, train_step, before):
+        words.extend(before(share) for share in (0, 0.3, 0.6, 0.9))
+
+    monkeypatch.setattr(fine_tuning, "train", train)
+    prune(model, lesson, Settings(sparsity=0.8, epochs=10))
+    assert words == ["sparsity 0.0%", "sparsity 70.0%", "sparsity 80.0%", "sparsity 80.0%"]  # Zhu & Gupta's equation 1
 
 
 def test_kernels_share_values_and_lose_their_masks(model, lesson):

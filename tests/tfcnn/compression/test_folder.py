@@ -72,10 +72,16 @@ def test_a_folder_of_the_user_is_not_replaced(written):
         check_target(written, folder.COMPRESSION)
 
 
-@pytest.mark.parametrize("names", [["network.json"], ["notes.txt"]])
-def test_a_folder_without_a_report_is_not_replaced(names, tmp_path):
-    for name in names:
-        (tmp_path / name).write_text("{}")
+def test_a_link_to_a_folder_is_not_replaced(written, tmp_path):
+    (tmp_path / "link").symlink_to(written)
+    assert not folder.is_compression(tmp_path / "link")
+    with pytest.raises(BadInput):
+        check_target(tmp_path / "link", folder.COMPRESSION)
+
+
+@pytest.mark.parametrize("name", ["network.json", "notes.txt"])
+def test_a_folder_without_a_report_is_not_replaced(name, tmp_path):
+    (tmp_path / name).write_text("{}")
     with pytest.raises(BadInput, match="other than a compressed network"):
         check_target(tmp_path, folder.COMPRESSION)
 

@@ -53,6 +53,12 @@ def test_what_is_pruned_stays_pruned(kernels):
     assert all((mask <= former).all() for mask, former in zip(masks, before, strict=True))
 
 
+def test_a_weight_of_zero_comes_before_a_pruned_one():
+    before = RNG.random((20, 20)) < 0.5
+    (mask,) = masks_by_layer([np.zeros((20, 20))], [1 - before.mean()], [before])
+    np.testing.assert_array_equal(mask, before)
+
+
 @pytest.mark.parametrize(
     "optimizer",
     [
