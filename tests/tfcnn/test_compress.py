@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from tfcnn.compress import describe
 from tfcnn.compression import load
+from tfcnn.compression.settings import Settings
 from tfcnn.config import Config
 from tfcnn.evaluate import load_data_of
 from tfcnn.files import write_json
@@ -56,6 +58,30 @@ def test_bad_flags_are_refused_in_one_line(flags, words, tmp_path, call_command)
     assert words in process.stderr
 
 
+def write_run(path, facts):
+    path.mkdir()
+    write_json(path / "config.json", facts)
+    write_json(path / "metrics.json", {})
+
+
+def test_the_defaults(tmp_path, call_command, monkeypatch):
+    """As the help has them; a third of the epochs are for the shared values."""
+    calls = []
+    monkeypatch.setattr("tfcnn.compress.compress", lambda run, settings, *rest: calls.append(settings))
+    facts = {"task": "classification", "sizes": {"train": 1}}
+    write_run(tmp_path / "run", {"config": Config(epochs=7).to_dict(), "data": facts})
+    assert call_command("tfcnn.compress", tmp_path / "run", "--out", tmp_path / "out").returncode == 0
+    assert calls == [Settings(0.67, 6, huffman=False, scope="global", epochs=7, sharing_epochs=3, rate=None)]
+
+
+def test_scores_and_sizes_as_text():
+    total = {"bytes": 50, "float32": 1000, "ratio": 20.0, "gzip": 800, "gzip_after": 100}
+    lines = describe({"test_examples": 360, "scores": {"network": 0.9926, "pruned": 0.99}, "total": total}).splitlines()
+    assert lines[1:3] == ["network     99.26%", "pruned      99.00%"]
+    assert lines[3] == "size        50 bytes of 1,000: 20.0x"
+    assert lines[4] == "gzip        of the plain file 1.2x, of the compressed network's plain file 10.0x"
+
+
 @pytest.mark.parametrize(
     ("section", "key", "value", "words"),
     [
@@ -65,11 +91,9 @@ def test_bad_flags_are_refused_in_one_line(flags, words, tmp_path, call_command)
 )
 def test_other_runs_are_refused(section, key, value, words, tmp_path, call_command):
     run = tmp_path / "run"
-    run.mkdir()
     facts = {"config": Config().to_dict(), "data": {"task": "classification", "sizes": {"train": 1}}}
     facts[section][key] = value
-    write_json(run / "config.json", facts)
-    write_json(run / "metrics.json", {})
+    write_run(run, facts)
     process = call_command("tfcnn.compress", run, "--out", tmp_path / "out")
     assert (process.returncode, process.stderr.count("\n")) == (2, 1)
     assert words in process.stderr

@@ -15,6 +15,7 @@ import pytest
 from tfcnn import serve
 from tfcnn.errors import BadInput
 from tfcnn.predict import predict
+from tfcnn.serving.limits import Limits
 
 ROOT = Path(__file__).parents[2]
 SCAN = ROOT / "tests" / "scans" / "digit-3.png"
@@ -37,6 +38,17 @@ def test_bad_flags(flags, words, call_command):
     assert (process.returncode, process.stdout) == (2, "")
     assert words in process.stderr
     assert process.stderr.count("\n") == 1
+
+
+def test_the_values_of_flags(call_command, monkeypatch):
+    calls = []
+    monkeypatch.setattr(serve, "name_runs", lambda paths: {"run": paths[0]})
+    monkeypatch.setattr(serve, "serve", lambda *arguments: calls.append(arguments))
+    bounds = ["--max-batch", "8", "--max-delay", "4", "--max-body", "2", "--max-pixels", "1000"]
+    process = call_command("tfcnn.serve", "run", "--port", "65535", "--timeout", "5", *bounds)
+    assert process.returncode == 0
+    limits = Limits(body=2 * 2**20, pixels=1000, seconds=5.0)
+    assert calls == [({"run": "run"}, "127.0.0.1", 65535, limits, 8, 0.004)]
 
 
 def test_a_package_that_is_not_installed(monkeypatch):

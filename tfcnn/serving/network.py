@@ -113,6 +113,7 @@ class Preparation:
 
     def __init__(self, trained: Trained, limits: Limits) -> None:
         self._inputs = trained.inputs
+        self._channels = trained.facts["image_shape"][-1]
         self._limits = limits
 
     def from_arrays(self, arrays: Sequence[np.ndarray]) -> Batch:
@@ -122,8 +123,7 @@ class Preparation:
         from pipelines.errors import BadData
 
         check_examples(len(arrays), self._limits)
-        pixels = sum(array.size for array in arrays)
-        self._check_pixels(pixels)
+        self._check_pixels(sum(array.size for array in arrays) // self._channels)
         alike = len({array.shape for array in arrays}) == 1
         try:
             inputs = self._inputs.from_arrays(np.stack(arrays) if alike else arrays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from types import FrameType
@@ -13,6 +14,7 @@ from tfcnn.errors import BadInput
 from tfcnn.serving.service import Service
 
 LEAVING = 0.5  # seconds in which clients on open connections are told to leave
+SIGNALLED = 128  # a shell's exit code of a process that a signal ended, less the signal's number
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -36,7 +38,7 @@ def bind(host: str, port: int) -> socket.socket:
 class DrainingServer(uvicorn.Server):
     """A server that answers what has begun when SIGTERM or Ctrl-C comes, and new requests with 503 until then.
 
-    A second signal ends it at once. `run` raises the signal again at its end.
+    A second signal ends the process at once. `run` raises the signal again at its end.
 
     Args:
         app: of the service.
@@ -62,14 +64,12 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal has come."""
-        first = not self._service.draining
+        if self._service.draining:
+            os._exit(SIGNALLED + sig)  # uvicorn's forced exit waits for the network and prints tracebacks
         self._drained_from = time.monotonic() + LEAVING
         self._service.draining = True
         super().handle_exit(sig, frame)
-        if first:
-            self.should_exit = False  # until `on_tick` says so
-        else:
-            self.force_exit = True
+        self.should_exit = False  # until `on_tick` says so
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second; True ends the server."""

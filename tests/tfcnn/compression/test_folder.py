@@ -72,6 +72,41 @@ def test_a_folder_of_the_user_is_not_replaced(written):
         check_target(written, folder.COMPRESSION)
 
 
+def test_a_link_to_a_folder_is_not_replaced(written, tmp_path):
+    (tmp_path / "link").symlink_to(written)
+    assert not folder.is_compression(tmp_path / "link")
+    with pytest.raises(BadInput):
+        check_target(tmp_path / "link", folder.COMPRESSION)
+
+
+@pytest.mark.parametrize("name", ["network.json", "notes.txt"])
+def test_a_folder_without_a_report_is_not_replaced(name, tmp_path):
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(BadInput, match="other than a compressed network"):
+        check_target(tmp_path, folder.COMPRESSION)
+
+
+def test_the_report_and_the_picture_are_written(model, tmp_path):
+    content, _ = folder.encode(model, huffman=False)
+    folder.write(tmp_path / "out", model, FACTS, content, {"scores": {}}, b"picture")
+    assert json.loads((tmp_path / "out" / "compression.json").read_text()) == {"scores": {}}
+    assert (tmp_path / "out" / "sensitivity.png").read_bytes() == b"picture"
+
+
+def test_a_large_file_is_not_read(written, monkeypatch):
+    monkeypatch.setattr(folder, "LARGEST_FILE", 100)
+    with pytest.raises(BadInput, match=r"weights\.bin' has more than 100 bytes"):
+        load(written)
+
+
+def test_code_in_a_network_is_refused(written):
+    inputs = keras.Input((32, 32, 1))
+    model = keras.Model(inputs, keras.layers.Lambda(lambda images: images)(inputs))
+    change_network(written, lambda network: network.update(model=keras.saving.serialize_keras_object(model)))
+    with pytest.raises(BadInput, match=r"holds no network that can be built: .*Lambda"):
+        load(written)
+
+
 def change_network(path, change):
     network = json.loads((path / "network.json").read_text())
     change(network)

@@ -40,6 +40,12 @@ def test_words_are_at_most_15_bits():
     assert (0.5**lengths).sum() <= 1
 
 
+def test_words_of_15_bits_are_read():
+    lengths = np.array([*range(1, 15), 15, 15], np.uint8)
+    symbols = np.arange(16)
+    np.testing.assert_array_equal(unpack(pack(symbols, lengths), 16, lengths), symbols)
+
+
 def words(lengths):
     """Canonical words as text, from the definition: each the one before plus one, lengthened by zeros."""
     table = {}
@@ -54,8 +60,8 @@ def words(lengths):
 
 
 def test_the_stream_has_the_canonical_words():
-    symbols = RNG.choice(6, 100, p=[0.5, 0.2, 0, 0.2, 0.05, 0.05])
-    lengths = code_lengths(np.bincount(symbols, minlength=6))
+    symbols = np.concatenate([RNG.integers(0, 60, 1000), np.full(200, 30)])
+    lengths = code_lengths(np.bincount(symbols, minlength=64))
     text = "".join(words(lengths.tolist())[symbol] for symbol in symbols)
     assert "".join(f"{octet:08b}" for octet in pack(symbols, lengths)) == text + "0" * (-len(text) % 8)
 
@@ -80,5 +86,9 @@ def test_damage_is_refused():
         unpack(stream, 9, lengths)
     with pytest.raises(ValueError, match="no prefix code"):
         unpack(stream, 4, np.array([1, 1, 1], np.uint8))
+    with pytest.raises(ValueError, match="no prefix code"):
+        unpack(stream, 4, np.array([1, 16], np.uint8))
     with pytest.raises(ValueError, match="is damaged"):
         unpack(b"\xff", 2, np.array([2, 2], np.uint8))
+    with pytest.raises(ValueError, match="is damaged"):
+        unpack(b"\x01", 8, lengths)  # seven words of one bit, and half of one of two

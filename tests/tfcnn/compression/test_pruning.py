@@ -53,6 +53,12 @@ def test_what_is_pruned_stays_pruned(kernels):
     assert all((mask <= former).all() for mask, former in zip(masks, before, strict=True))
 
 
+def test_a_weight_of_zero_comes_before_a_pruned_one():
+    before = RNG.random((20, 20)) < 0.5
+    (mask,) = masks_by_layer([np.zeros((20, 20))], [1 - before.mean()], [before])
+    np.testing.assert_array_equal(mask, before)
+
+
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -85,6 +91,9 @@ def test_the_constraint_of_a_kernel_holds_as_well():
     layer = keras.layers.Dense(2)
     layer.build((None, 3))
     layer.kernel.constraint = MaxNorm(1.0, "convolution")
+    inner = layer.kernel.constraint
     masked = Masked(layer.kernel)
     masked.set(np.array([[1, 0], [1, 1], [0, 1]], bool))
     np.testing.assert_allclose(masked(np.full((3, 2), 5.0)), np.array([[1, 0], [1, 1], [0, 1]]) / np.sqrt(3), rtol=1e-5)
+    masked.remove()
+    assert layer.kernel.constraint is inner

@@ -2,6 +2,7 @@
 
 import gzip
 
+import keras
 import numpy as np
 import pytest
 
@@ -65,14 +66,26 @@ def test_bytes_and_gzip_of_each_layer():
     kernel = np.array([[0, 1.5], [0, 1.5]], np.float32)
     bias = np.array([1, 2], np.float32)
     rows = [Weight("a/kernel", kernel, 9, 1, 1), Weight("a/bias", bias, 5), Weight("norm/gamma", bias, 8)]
-    originals = [kernel + 1, bias, bias]
+    original = np.array([[0.1, 0.7], [0.3, 0.9]], np.float32)
+    originals = [original, bias, bias]
     first, second = layer_rows(rows, originals)
     assert first[:6] == ("a", 0.5, 1, 1, 6, 4)
     assert (first.float32, first.bytes, first.ratio) == (24, 14, 24 / 14)
-    plain = (kernel + 1).tobytes() + bias.tobytes()
+    plain = original.tobytes() + bias.tobytes()
     assert first.gzip == len(gzip.compress(plain))
     assert second[:7] == ("norm", None, None, None, 2, 2, 8)
+    total = total_row(rows, originals, 30)
+    assert total[:6] == ("total", 0.5, None, None, 8, 6)
+    assert (total.float32, total.bytes) == (32, 30)
+    assert total.gzip_after == len(gzip.compress(kernel.tobytes() + bias.tobytes() + bias.tobytes()))
 
 
 def test_a_network_without_fire_modules_has_no_such_lines():
     assert fire_rows(tfcnn.build("lenet5"), []) == []
+
+
+def test_a_module_of_three_convolutions_is_no_fire_module():
+    inputs = keras.Input((4, 4, 2))
+    squeezed = keras.layers.Conv2D(1, 1)(inputs)
+    branches = [keras.layers.Conv2D(1, side, padding="same")(squeezed) for side in (1, 3, 5)]
+    assert fire_rows(keras.Model(inputs, keras.layers.Concatenate()(branches)), []) == []

@@ -1,8 +1,10 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tfcnn.compression import sensitivity
 from tfcnn.compression.sensitivity import measure
 from tfcnn.visualize.sensitivity import draw_sensitivity
 
@@ -28,6 +30,16 @@ def test_each_layer_is_pruned_alone():
     accuracies = measure(model, data, [0, 0.75, 14 / 16, 1])
     assert accuracies == {name: [1, 1, 0.75, 0.25] for name in ("first/kernel", "second/kernel")}
     np.testing.assert_array_equal(model.layers[1].kernel.numpy(), np.diag([1, 2, 3, 4]))
+
+
+def test_examples_beyond_the_largest_number_are_left_out(monkeypatch):
+    inputs = keras.Input((2,))
+    layer = keras.layers.Dense(2, kernel_initializer="identity", use_bias=False, name="only")
+    model = keras.Model(inputs, layer(inputs))
+    data = Validation(np.eye(2, dtype=np.float32)[[0, 0, 1]], np.eye(2, dtype=np.float32)[[0, 0, 0]])
+    assert measure(model, data, [0]) == {"only/kernel": [pytest.approx(2 / 3)]}
+    monkeypatch.setattr(sensitivity, "MOST_EXAMPLES", 2)
+    assert measure(model, data, [0]) == {"only/kernel": [1]}
 
 
 def test_the_picture(tmp_path):

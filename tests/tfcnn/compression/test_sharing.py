@@ -39,6 +39,15 @@ def test_pruned_weights_have_code_0():
     np.testing.assert_array_equal(shared.codes == 0, kernel == 0)
 
 
+def test_rounding_leaves_what_the_file_holds(small):
+    model, kernel, _ = small
+    bias = model.layers[-1].bias
+    bias.assign([0.1, 0.2, 0.3])
+    SharedKernels(model, [kernel], bits=2).round()
+    for values in (kernel.numpy(), bias.numpy()):
+        np.testing.assert_array_equal(values, values.astype(np.float16).astype(np.float32))
+
+
 @pytest.fixture
 def small():
     """A dense layer under SGD with rate 1, and a batch."""

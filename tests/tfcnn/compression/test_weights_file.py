@@ -57,6 +57,37 @@ def test_values_beyond_float16_stay_float32():
     assert as_stored("bias", bias[1:]) == np.float16(0.1)
 
 
+def test_a_zero_has_no_sign():
+    assert not np.signbit(as_stored("kernel", np.array([-0.0, -1e-9], np.float32))).any()
+
+
+@pytest.mark.parametrize(
+    ("huffman", "body"),
+    [(False, "01 03 01 04 01 003e 00 04 00 01 50"), (True, "01 07 01 04 01 003e 00 04 00 11 01 50")],
+)
+def test_the_documented_bytes(huffman, body):
+    """One kernel of 4 weights, the codebook 1.5, no gaps, and the codes 0, 1, 0, 1."""
+    body = bytes.fromhex(body)
+    content, _ = encode(["kernel"], [np.array([0, 1.5, 0, 1.5], np.float32)], huffman)
+    assert content == b"tfcnnDC1" + zlib.crc32(body).to_bytes(4, "little") + body
+
+
+@pytest.mark.parametrize("step", [1, 2, 128, 256])
+def test_the_bits_of_a_gap_are_the_best(step):
+    kernel = np.zeros(20 * step, np.float32)
+    kernel[step - 1 :: step] = 1
+    _, (row,) = encode(["kernel"], [kernel], False)
+    assert (2**row.gap_bits, row.code_bits) == (step if step > 2 else 1, 1)
+
+
+def test_a_kernel_has_at_most_255_values():
+    values = np.arange(1, 257, dtype=np.float32)
+    content, _ = encode(["kernel"], [values[:255]], False)
+    np.testing.assert_array_equal(decode(content, [(255,)])[0], values[:255])
+    with pytest.raises(ValueError, match="256 distinct values, more than 255"):
+        encode(["kernel"], [values], False)
+
+
 def with_checksum(body):
     return MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
 
@@ -78,6 +109,22 @@ def test_damage_is_refused(weights):
         decode(content, shapes[:3])
     with pytest.raises(ValueError, match="where the network has shape"):
         decode(content, [(3, 3, 4, 9), *shapes[1:]])
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("01 03 01 04 01 007e 00 04 00 01 50", "not finite"),  # the codebook NaN
+        ("01 03 01 04 01 003e 01 03 01 e0 01 e0", "outside of its kernel"),  # the third place is 5
+        ("01 03 01 02 01 003e 01 02 01 40 01 c0", "outside of its kernel"),  # the second place is 2, the size
+        ("01 03 01 04 02 003e0040 00 04 00 01 ff", "outside of its kernel or its codebook"),  # code 3 of 2
+        ("01 03 01 " + "80" * 20, "where at most|where the network has shape"),
+        ("01 0b 01 04 01 003e 00 04 00 01 50", "a weight of kind 11"),
+    ],
+)
+def test_hostile_bytes_are_refused(body, words):
+    with pytest.raises(ValueError, match=words):
+        decode(with_checksum(bytes.fromhex(body)), [(2,) if " 02 01 003e" in body else (4,)])
 
 
 def test_every_changed_byte_is_refused_or_read():

@@ -30,7 +30,7 @@ def test_health_and_server(client):
 def test_a_model(client, place):
     assert client.get(f"{place}/ready").json() == {"name": "half_plus_two", "ready": True}
     document = client.get(place).json()
-    assert document["versions"] == ["1"]
+    assert (document["versions"], document["platform"]) == (["1"], "tensorflow_keras")
     assert document["inputs"] == [
         {"name": "x", "datatype": "FP32", "shape": [-1]},
         {"name": "files", "datatype": "BYTES", "shape": [-1]},
@@ -49,6 +49,10 @@ def test_infer(client, data):
         "id": "42",
         "outputs": [{"name": "y", "shape": [2, 2], "datatype": "FP32", "data": [2.5, 3.0, 3.5, 4.0]}],
     }
+
+
+def test_an_id_that_is_no_string_is_left_out(client):
+    assert "id" not in client.post(INFER, json=tensor([1], [1]) | {"id": 42}).json()
 
 
 def test_files(client):
@@ -86,6 +90,7 @@ def test_outputs_of_text_and_bytes_and_those_that_are_asked_for():
         (tensor([1], [10**30]), '"shape" of a tensor'),
         (tensor([1], [1] * 100), '"shape" of a tensor'),
         (tensor([1], None), '"shape" of a tensor'),
+        (tensor([1], []), '"shape" of a tensor'),
         (tensor([1], [1], "FP8"), "no datatype FP8"),
         (tensor([1], [1], name="z"), "an input z of FP32; this model takes x"),
         (tensor(["AAAA"], [1], "BYTES"), "an input x of BYTES; this model takes files"),

@@ -19,17 +19,17 @@ def samples_of(text):
     return samples
 
 
-def test_buckets_hold_all_below_their_bound():
+def test_buckets_hold_all_up_to_their_bound():
     metrics = Metrics({})
-    for seconds in (0.0005, 0.003, 0.003, 60.0):
+    for seconds in (0.0005, 0.001, 0.003, 60.0):
         metrics.note_request("a", "rest", 200, seconds)
     samples = samples_of(metrics.text())
     buckets = {labels: value for (name, labels), value in samples.items() if name == "tfcnn_request_seconds_bucket"}
-    assert buckets['model="a",le="0.001"'] == 1
+    assert buckets['model="a",le="0.001"'] == 2
     assert buckets['model="a",le="0.005"'] == 3
     assert buckets['model="a",le="10.0"'] == 3
     assert buckets['model="a",le="+Inf"'] == samples["tfcnn_request_seconds_count", 'model="a"'] == 4
-    assert samples["tfcnn_request_seconds_sum", 'model="a"'] == 60.0065
+    assert samples["tfcnn_request_seconds_sum", 'model="a"'] == 60.0045
 
 
 def test_names_are_escaped():
@@ -48,4 +48,7 @@ def test_a_server_counts_what_it_answers():
     assert samples["tfcnn_requests_total", 'model="half_plus_two",protocol="rest",status="200"'] == 1
     assert samples["tfcnn_requests_total", 'model="half_plus_two",protocol="kserve",status="400"'] == 1
     assert samples["tfcnn_batch_examples_sum", 'model="half_plus_two"'] == 3
+    assert samples["tfcnn_batch_examples_bucket", 'model="half_plus_two",le="2"'] == 0
+    assert samples["tfcnn_batch_examples_bucket", 'model="half_plus_two",le="4"'] == 1
     assert samples["tfcnn_requests_waiting", None] == 0
+    assert samples["tfcnn_requests_answering", None] == 0

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import zlib
 
 import keras
@@ -157,6 +158,25 @@ def test_a_reconstruction_has_the_range_of_the_data():
     np.testing.assert_allclose(image, trained.predict(PICTURES[:1])[0], atol=1e-2)
 
 
+def test_the_page_reads_what_the_server_has(client):
+    (model,) = client.get("/models").json()["models"]
+    assert set(re.findall(r"\bmodel\.(\w+)", client.get("/").text)) <= set(model)
+    assert (model["classes"], model["shape"], model["range"]) == (["cat", "dog"], [8, 8, 3], [0, 255])
+
+
+def test_the_input_is_of_the_type_of_the_training_images(client):
+    tensor = client.get("/v2/models/run").json()["inputs"][0]
+    assert tensor == {"name": "images", "datatype": "UINT8", "shape": [-1, -1, -1, 3]}
+    document = client.get("/v1/models/run/metadata").json()["metadata"]["signature_def"]["signature_def"]
+    assert document["serving_default"]["inputs"]["images"]["dtype"] == "DT_UINT8"
+
+
+def test_sizes_are_heights_and_widths(trained):
+    preparation = Preparation(trained, LIMITS)
+    for batch in (preparation.from_arrays(PICTURES), preparation.from_files(FILES)):
+        assert [tuple(size) for size in batch.sizes] == list(SIZES)
+
+
 def png_of(width, height):
     """The header of a PNG that promises a size, and pixels for a part of it."""
     content = bytearray(encode(np.zeros((1, 1, 3), np.uint8)))
@@ -185,11 +205,28 @@ def test_bad_files_are_one_line(content, status, words, client):
 
 
 def test_the_pixels_of_a_request_are_bounded_together(trained):
-    preparation = Preparation(trained, LIMITS._replace(pixels=700))
+    preparation = Preparation(trained, LIMITS._replace(pixels=664))
     assert len(preparation.from_files(FILES[:2])) == 2  # 64 + 600
     with pytest.raises(Refusal, match=r"images of 0\.0 million pixels in a request") as refusal:
         preparation.from_files(FILES)
     assert refusal.value.status == 413
+
+
+def test_examples_are_counted_and_bounded(trained):
+    preparation = Preparation(trained, LIMITS._replace(examples=2))
+    for prepare, examples in ((preparation.from_files, FILES), (preparation.from_arrays, PICTURES)):
+        assert len(prepare(examples[:2])) == 2
+        with pytest.raises(Refusal, match="3 examples in a request; at most 2 are allowed"):
+            prepare(examples)
+        with pytest.raises(Refusal, match="an empty batch"):
+            prepare([])
+
+
+def test_the_pixels_of_arrays_are_bounded_together(trained):
+    preparation = Preparation(trained, LIMITS._replace(pixels=664))
+    assert len(preparation.from_arrays(PICTURES[:2])) == 2
+    with pytest.raises(Refusal, match=r"--max-pixels"):
+        preparation.from_arrays(PICTURES)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +255,7 @@ def test_sounds_are_examples():
         answer = client.post("/v1/models/run:predict", json={"instances": examples.tolist()}).json()
         file = client.post("/v1/models/run:predict", content=FILES[0], headers={"Content-Type": "image/png"})
         inputs = client.get("/v2/models/run").json()["inputs"]
+        metadata = client.get("/v1/models/run/metadata").json()["metadata"]
     np.testing.assert_allclose(
         [row["probabilities"] for row in answer["predictions"]], trained.predict(examples), atol=1e-5
     )
@@ -226,3 +264,4 @@ def test_sounds_are_examples():
         "this run takes examples of 16x1; image files have 1 or 3 channels",
     )
     assert inputs == [{"name": "examples", "datatype": "FP32", "shape": [-1, 16, 1]}]
+    assert list(metadata["signature_def"]["signature_def"]) == ["serving_default"]

@@ -49,6 +49,12 @@ def test_rows_with_the_name_of_the_input(client):
     assert client.post(PREDICT, json={"instances": [{"x": 1}, {"x": 2}]}).json() == {"predictions": [2.5, 3.0]}
 
 
+@pytest.mark.parametrize("name", ["serving_default", "serve", "serve_files"])
+def test_the_signatures_of_the_savedmodel(client, name):
+    body = {"signature_name": name, "instances": [1, 2]}
+    assert client.post(PREDICT, json=body).json() == {"predictions": [2.5, 3.0]}
+
+
 def test_nested_lists_are_tensors(client):
     body = {"instances": [[[1, 2]], [[3, 4]]]}  # "List of 2 tensors each of [1, 2] shape"
     assert client.post(PREDICT, json=body).json() == {"predictions": [[[2.5, 3.0]], [[3.5, 4.0]]]}

@@ -53,6 +53,12 @@ def test_a_large_body_is_refused(announced):
     assert "MiB are allowed (--max-body)" in response.json()["error"]
 
 
+def test_a_body_of_the_largest_size_is_read():
+    content = json.dumps(ONE).encode().ljust(1000)
+    with client_of(half_plus_two(), limits=LIMITS._replace(body=1000)) as client:
+        assert client.post(PREDICT, content=content).json() == {"predictions": [2.5]}
+
+
 def test_a_large_body_is_not_read_whole():
     parts = []
 
@@ -188,10 +194,12 @@ def test_what_has_begun_is_answered_and_new_requests_are_refused(busy):
         client.service.draining = True
         refused = client.post(PREDICT, json=ONE)
         health = client.get("/v2/health/ready")
+        model = client.get("/v2/models/half_plus_two/ready")
         alive = client.get("/v2/health/live")
         busy.gate.set()
         thread.join()
-    assert (refused.status_code, health.status_code, alive.status_code) == (503, 503, 200)
+    assert (refused.status_code, health.status_code, model.status_code, alive.status_code) == (503, 503, 503, 200)
+    assert refused.headers["connection"] == "close"
     assert results[0].json() == {"predictions": [1.0]}
 
 
@@ -213,7 +221,18 @@ def test_an_output_that_is_not_finite_is_an_error():
 def test_the_page_loads_nothing_from_elsewhere():
     with client_of(half_plus_two()) as client:
         response = client.get("/")
-        models = client.get("/models").json()["models"]
     assert response.headers["content-security-policy"].startswith("default-src 'none'")
     assert "//" not in response.text.replace("// ", "")
-    assert [(model["name"], model["outputs"]) for model in models] == [("half_plus_two", ["y"])]
+
+
+def test_the_models_of_the_page():
+    with client_of(half_plus_two(), half_plus_two(name="other")) as client:
+        models = client.get("/models").json()["models"]
+    facts = {"task": "classification", "images": True, "outputs": ["y"]}
+    assert models == [facts | {"name": "half_plus_two"}, facts | {"name": "other"}]
+
+
+def test_long_messages_are_cut():
+    with client_of(half_plus_two()) as client:
+        response = client.post(PREDICT, json={"instances": [1], "signature_name": "s" * 10_000})
+    assert response.json()["error"] == "no signature '" + "s" * 486
