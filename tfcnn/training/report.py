@@ -44,7 +44,7 @@ def _data(data: dict[str, Any]) -> list[str]:
     classes = f", {data['num_classes']} classes" if data["num_classes"] else ""
     lines = [f"data       {data['name']}: {sizes} examples of {shape}{classes}; {data['storage']}"]
     if data["notes"]:
-        lines.append("converted  " + ", ".join(f"{count:,} {what}" for what, count in data["notes"].items()))
+        lines.append("notes      " + ", ".join(f"{count:,} {what}" for what, count in data["notes"].items()))
     duplicates = describe_duplicates(data)
     if duplicates:
         lines.append(f"duplicates {duplicates}")

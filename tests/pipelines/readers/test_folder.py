@@ -110,7 +110,7 @@ def test_what_is_no_image_is_left_alone(tmp_path):
     put(tmp_path / "sheet.png")
     listing = read_folder(tmp_path)
     assert listing.class_names == ("a", "b")
-    assert listing.notes == {"not an image by name": 6, "outside the class folders": 1}
+    assert listing.notes == {"files without an image suffix, left out": 6, "outside the class folders": 1}
 
 
 def test_links_are_followed_but_in_no_circle(tmp_path):
