@@ -170,7 +170,7 @@ def finish(
         seconds: that the process has worked.
     """
     rate = metrics["images_per_second"]
-    speed = f"{rate:,.0f} in training" if rate else "not measured, too few steps"
+    speed = f"{rate:,.0f} in training" if rate else "not measured in so few steps"
     title = subject_of(facts["config"]["arch"], facts["data"]["name"])
     task = TASKS[facts["data"]["task"]]
     headline = task.headline
@@ -195,6 +195,6 @@ def finish(
         f"\nbest epoch         {metrics['best_epoch']} of {metrics['epochs']}, "
         f"validation {headline.label} {headline.form.format(validation)}\n"
         f"{'test ' + headline.label:17}  {headline.form.format(test)} of {facts['data']['sizes']['test']:,} images\n"
-        f"images per second  {speed} in training; {duration(seconds)} in all\n"
+        f"images per second  {speed}; {duration(seconds)} in all\n"
         f"run directory      {directory.path}"
     )
