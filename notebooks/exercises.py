@@ -21,7 +21,9 @@ FOLDER = Path(__file__).resolve().parent
 ANSWER = "answer"
 CHECK = "check"
 HERE = 'if Path.cwd().name == "notebooks":\n    os.chdir("..")'
-BELOW = 'if Path.cwd().parent.name == "notebooks":\n    os.chdir("../..")'
+BELOW = """roots = [folder for folder in Path.cwd().parents if (folder / "tfcnn" / "__init__.py").is_file()]
+if roots:
+    os.chdir(roots[0])"""
 
 
 def list_notebooks() -> list[Path]:
@@ -65,7 +67,7 @@ def without_answer(source: str) -> str:
 def students_version(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
     """A notebook without answers and outputs, or None if it has no exercise.
 
-    It lies one folder below the original, and its first code cell changes to the same directory.
+    Its first code cell changes to the directory that holds the packages, from any folder below it.
 
     Args:
         notebook: in format 4; not changed.

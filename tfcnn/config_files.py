@@ -34,7 +34,7 @@ def read_config(path: str) -> dict[str, Any]:
     flags = {}
     for key, value in values.items():
         name = str(key).replace("-", "_")
-        flags[choose("flag in the file", name, FIELDS, flag="--config")] = value
+        flags[choose("flag", name, FIELDS, flag=f"--config {path}")] = value
     if is_run:
         return {name: value for name, value in flags.items() if name not in (*OF_ONE_RUN, "time")}
     if "resume" in flags:
@@ -43,7 +43,7 @@ def read_config(path: str) -> dict[str, Any]:
 
 
 def _loader() -> Any:
-    """YAML's safe loader, which takes on, off, yes and no as text and refuses a key that stands twice."""
+    """YAML's safe loader, which takes on, off, yes and no as text and refuses a key that occurs twice."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -51,7 +51,7 @@ def _loader() -> Any:
             keys = [key.value for key, _ in node.value]
             for key in keys:
                 if keys.count(key) > 1:
-                    raise ValueError(f"'{key}' stands there twice")
+                    raise ValueError(f"'{key}' occurs twice")
             return super().construct_mapping(node, deep)
 
     boolean = "tag:yaml.org,2002:bool"

@@ -25,7 +25,7 @@ def check_packages() -> None:
     """Raises BadInput where a package of the server is not installed."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise BadInput(f'tfcnn.serve needs {" and ".join(missing)}: pip install "tfcnn[serve]"')
+        raise BadInput(f"tfcnn.serve needs {' and '.join(missing)}: pip install -r requirements-serve.txt")
 
 
 def name_runs(paths: Sequence[str]) -> dict[str, RunDirectory]:

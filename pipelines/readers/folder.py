@@ -138,6 +138,8 @@ def _find_examples(
     if root.suffix.lower() == ".csv" and not root.is_dir():
         examples = lists.read_list(root, notes)
     elif not root.is_dir():
+        if root.exists():
+            raise BadData(f"'{root}' is neither a folder nor a .csv or .npz file (--dataset)")
         raise BadData(f"no such folder or .csv file: '{root}' (--dataset)")
     elif annotated := boxes.find_examples(root, task, notes):
         return "detection", annotated[0], _in_order(annotated[1])

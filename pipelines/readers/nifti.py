@@ -1,4 +1,4 @@
-"""Volumes in NIfTI files, .nii and .nii.gz, read by nibabel: pip install "tfcnn[volumes]"."""
+"""Volumes in NIfTI files, .nii and .nii.gz, read by nibabel: pip install -r requirements-volumes.txt."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def read_nifti(path: str, shape: Sequence[int]) -> np.ndarray:
             another shape in the canonical orientation, a series of volumes included.
     """
     if importlib.util.find_spec("nibabel") is None:
-        raise BadData(f"'{path}' needs nibabel, which is not installed: pip install \"tfcnn[volumes]\" (IMAGE)")
+        raise BadData(
+            f"'{path}' needs nibabel, which is not installed: pip install -r requirements-volumes.txt (IMAGE)"
+        )
     if not Path(path).is_file():
         raise BadData(f"no such file: '{path}' (IMAGE)")
     import nibabel

@@ -136,7 +136,7 @@ def images(folder: Path, notes: collections.Counter[str] | None = None, deep: bo
         seen.add(real)
         names = [name for name in files if image_files.is_image_name(name) and not name.startswith(".")]
         if notes is not None:
-            notes["not an image by name"] += len(files) - len(names)
+            notes["files without an image suffix, left out"] += len(files) - len(names)
         paths += [os.path.join(here, name) for name in names + named]
     return sorted(paths)
 

@@ -1,5 +1,8 @@
 """The students' version of the notebooks has the questions and the checks, and no answer."""
 
+import ast
+from pathlib import Path
+
 import nbformat
 import pytest
 
@@ -75,7 +78,50 @@ def test_no_answer_is_in_the_version_of_a_notebook(path):
     assert not any(cell.get("outputs") for cell in version.cells)
     checks = [cell.source for cell in original.cells if has_tag(cell, CHECK)]
     assert [cell.source for cell in version.cells if has_tag(cell, CHECK)] == checks
-    assert 'os.chdir("../..")' in text  # to the root, from the folder of the versions
+
+
+@pytest.mark.parametrize("folder", ["exercises", "notebooks/exercises", "courses/autumn/exercises"])
+def test_the_first_cell_changes_to_the_root_from_any_folder_below(folder, tmp_path, monkeypatch):
+    (tmp_path / "tfcnn").mkdir()
+    (tmp_path / "tfcnn" / "__init__.py").touch()
+    (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / folder)
+    version = students_version(read(FOLDER / "01_quickstart.ipynb"))
+    source = next(cell.source for cell in version.cells if cell.cell_type == "code")
+    exec(source.partition("if find_spec")[0], {})
+    assert Path.cwd() == tmp_path
+
+
+def is_one_form(node):
+    """Whether a value compares as equal to one spelling of an answer alone: list or tuple, last bit, type."""
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, ast.Div)
+    if isinstance(node, ast.Call):
+        return getattr(node.func, "id", getattr(node.func, "attr", "")) in (
+            "Fraction",
+            "float",
+            "list",
+            "tolist",
+            "tuple",
+        )
+    return isinstance(node, (ast.List, ast.Tuple)) or isinstance(getattr(node, "value", None), (bool, float))
+
+
+@pytest.mark.parametrize("path", EVERY)
+def test_a_check_takes_every_form_of_an_answer(path):
+    """1 / 9 and 0.111 for Fraction(1, 9), a list for a tuple; decimals that the question asks for are in its words."""
+    cells = read(path).cells
+    refusing = []
+    for place, cell in enumerate(cells):
+        if not has_tag(cell, CHECK):
+            continue
+        question = cells[place - 2].source.lower().replace("\n", " ")
+        if any(word in question for word in ("decimal", "round to")):
+            continue
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Compare) and isinstance(node.left, ast.Name):
+                refusing += [ast.unparse(node) for value in node.comparators if is_one_form(value)]
+    assert refusing == []
 
 
 def test_written_versions_are_valid_and_may_be_written_again(tmp_path):

@@ -53,7 +53,7 @@ def test_the_values_of_flags(call_command, monkeypatch):
 
 def test_a_package_that_is_not_installed(monkeypatch):
     monkeypatch.setattr(serve, "PACKAGES", ("json", "not_installed"))
-    with pytest.raises(BadInput, match=r'^tfcnn.serve needs not_installed: pip install "tfcnn\[serve\]"$'):
+    with pytest.raises(BadInput, match=r"^tfcnn.serve needs not_installed: pip install -r requirements-serve.txt$"):
         serve.check_packages()
 
 

@@ -67,7 +67,7 @@ def test_the_main_job_learns(main_job):
 def test_the_main_job_measures_its_speed(main_job):
     process, run = main_job
     assert run.read_metrics()["images_per_second"] > 0
-    assert re.search(r"images per second +\d", process.stdout)
+    assert re.search(r"images per second +[\d,]+ in training; ", process.stdout)
 
 
 def test_the_main_job_names_the_stem_that_it_chose(main_job):

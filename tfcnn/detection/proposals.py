@@ -48,7 +48,7 @@ def selective_search(image: np.ndarray, smallest: float = 8, most: int = 2000) -
         from skimage.segmentation import felzenszwalb
     except ImportError as error:
         raise BadInput(
-            'selective search needs scikit-image, which is not installed: pip install "tfcnn[detection]"'
+            "selective search needs scikit-image, which is not installed: pip install -r requirements-detection.txt"
         ) from error
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"an image of selective search is uint8 (h, w, 3), got {image.dtype} {image.shape}")

@@ -53,7 +53,7 @@ def parse_formats(text: str, quantize: str) -> list[str]:
     for name in names:
         missing = [package for package in FORMATS[name].packages if importlib.util.find_spec(package) is None]
         if missing:
-            raise BadInput(f'--format {name} needs {" and ".join(missing)}: pip install "tfcnn[export]"')
+            raise BadInput(f"--format {name} needs {' and '.join(missing)}: pip install -r requirements-export.txt")
     return names
 
 

@@ -5,5 +5,5 @@ answer is written. `rest` and `kserve` are the protocols, `batching` the thread 
 protocols see it, `limits` what is refused. No part of a request names a file: what a client sends is JSON or the bytes
 of an image.
 
-Starlette and uvicorn come with `pip install "tfcnn[serve]"`.
+Starlette and uvicorn come with `pip install -r requirements-serve.txt`.
 """

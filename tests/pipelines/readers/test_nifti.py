@@ -86,5 +86,5 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_without_nibabel_its_extra_is_named(tmp_path, monkeypatch):
     path = write(tmp_path / "scan.nii", VALUES)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(BadData, match=r'not installed: pip install "tfcnn\[volumes\]"'):
+    with pytest.raises(BadData, match=r"not installed: pip install -r requirements-volumes.txt"):
         read_nifti(path, SHAPE)

@@ -163,5 +163,5 @@ def test_another_array_is_refused(image):
 
 def test_without_scikit_image(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.segmentation", None)
-    with pytest.raises(BadInput, match=r'pip install "tfcnn\[detection\]"'):
+    with pytest.raises(BadInput, match=r"pip install -r requirements-detection.txt"):
         selective_search(picture())

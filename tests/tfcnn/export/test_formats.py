@@ -30,7 +30,7 @@ def test_what_is_refused(formats, quantize, line):
 def test_a_missing_package_is_named_with_its_extra(name, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
     package = FORMATS[name].packages[0]
-    with pytest.raises(BadInput, match=rf'--format {name} needs {package}.*: pip install "tfcnn\[export\]"'):
+    with pytest.raises(BadInput, match=rf"--format {name} needs {package}.*: pip install -r requirements-export.txt"):
         parse_formats(f"savedmodel,{name}", "none")
     assert parse_formats("savedmodel", "none") == ["savedmodel"]
 

@@ -28,6 +28,7 @@ def folder(tmp_path):
             Image.fromarray(pixels).save(root / label / f"{i:02}.png")
     (root / "dark" / "empty.jpg").touch()
     (root / "light" / "page.png").write_text("<html>not found</html>")
+    (root / "light" / "clip.wav").write_bytes(b"RIFF")
     return root
 
 
@@ -54,6 +55,7 @@ def test_bad_files_are_skipped_and_listed(flags, folder, tmp_path, capsys):
     directory = train.run(resolve(flags | more))
     output = capsys.readouterr().out
     assert "left out   2 files that cannot be used: see bad_files.csv" in output
+    assert "notes      1 files without an image suffix, left out" in output
     assert "40 files read from the disk" in output
     with (directory.path / "bad_files.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -19,15 +19,15 @@ class Stream(io.StringIO):
 def run_epochs(monkeypatch):
     """The lines of epochs of four steps of 10 images, on a clock that a step moves by `seconds(epoch, step)`."""
 
-    def run(terminal, seconds, epochs=2, validating=5, saving=0):
+    def run(terminal, seconds, epochs=2, validating=5, saving=0, steps=4):
         clock = [100.0]
         monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
         stream = Stream(terminal)
-        callback = Progress(epochs=epochs, steps=4, batch_size=10, stream=stream)
+        callback = Progress(epochs=epochs, steps=steps, batch_size=10, stream=stream)
         logs = []
         for epoch in range(epochs):
             callback.on_epoch_begin(epoch)
-            for step in range(4):
+            for step in range(steps):
                 clock[0] += seconds(epoch, step) if callable(seconds) else seconds
                 callback.on_train_batch_begin(step)
                 callback.on_train_batch_end(step, {"loss": 1.0, "accuracy": 0.5})
@@ -49,6 +49,15 @@ def test_plain_lines_where_output_is_no_terminal(run_epochs):
         f"epoch 1/2  step 4/4  {metrics}  10 images/s  9 s left",
         f"epoch 2/2  step 4/4  {metrics}  10 images/s  0 s left",
         "",
+    ]
+
+
+def test_no_rate_is_invented_for_an_epoch_of_the_one_step_that_compiles(run_epochs):
+    text, _ = run_epochs(False, seconds=1, steps=1)
+    metrics = "loss 1.0000  accuracy 0.5000  val_loss 2.0000  val_accuracy 0.2500"
+    assert text.split("\n")[:2] == [
+        f"epoch 1/2  step 1/1  {metrics}",
+        f"epoch 2/2  step 1/1  {metrics}  10 images/s  0 s left",
     ]
 
 
