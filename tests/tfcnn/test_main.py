@@ -12,6 +12,7 @@ def test_short_names_are_unique():
 
 
 def test_a_short_name_runs_the_command(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "tuning.report", raising=False)  # runpy warns of a module that is imported
     monkeypatch.setattr(sys, "argv", ["tfcnn", "report", "--help"])
     with pytest.raises(SystemExit) as end:
         tfcnn_main.run()
@@ -20,6 +21,7 @@ def test_a_short_name_runs_the_command(monkeypatch, capsys):
 
 
 def test_bad_input_of_the_command_has_its_exit_code(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "tuning.report", raising=False)
     monkeypatch.setattr(sys, "argv", ["tfcnn", "report"])
     with pytest.raises(SystemExit) as end:
         tfcnn_main.run()

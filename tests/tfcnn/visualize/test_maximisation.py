@@ -28,6 +28,7 @@ def test_the_fourier_form_is_a_sum_of_waves(size):
     np.testing.assert_allclose(result, 1 / (1 + np.exp(-mixed)), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_the_map_is_excited_more_than_by_grey(form):
     model = network(layers.Conv2D(3, 3, name="maps"), shape=(16, 16, 3))

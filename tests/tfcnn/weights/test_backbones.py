@@ -41,11 +41,13 @@ def test_fast_rcnn_on_squeezenet_of_imagenet():
     assert_same_features(detector, tfcnn.build("squeezenet1_1", (64, 64, 3), 10, weights="imagenet"), "stage2")
 
 
+@pytest.mark.slow
 def test_rcnn_on_efficientnet_lite0_of_imagenet():
     detector = tfcnn.build("rcnn", (96, 96, 3), 3, weights="imagenet", backbone="efficientnet_lite0", crop=64)
     assert_same_features(detector, tfcnn.build("efficientnet_lite0", (64, 64, 3), 10, weights="imagenet"), "logits")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
 def test_a_file_of_keras_applications_decides_on_form_and_stem(suffix, tmp_path):
     path = tmp_path / f"m{suffix}"
@@ -70,11 +72,13 @@ def classifier_file(tmp_path):
     return build
 
 
+@pytest.mark.slow
 def test_our_file(classifier_file):
     classifier, path = classifier_file()
     assert_same_features(build_detector(path, **MOBILENET), classifier, "stage3")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{"depth": 1.4}, {"width": 0.5}])
 def test_a_file_of_another_depth_or_width_is_refused(arguments, classifier_file):
     """The layers below the map that is pooled would take the first of a deeper network."""

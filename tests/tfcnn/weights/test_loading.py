@@ -85,6 +85,7 @@ def test_every_kind_of_file_of_ours_and_of_keras_applications(name, build, tmp_p
     assert_same_values(model(IMAGES, training=False), reference(IMAGES, training=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["M.WEIGHTS.H5", "OLD.H5", "M.KERAS"])
 def test_keras_applications_files_are_loaded_as_imagenet_is_and_names_in_capitals_too(name, tmp_path):
     """Small images have another stem by default."""
