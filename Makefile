@@ -61,4 +61,5 @@ clean:
 
 .venv/installed-torch: requirements-torch.txt .venv/installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-torch.txt
+	rm -rf .venv/lib/python*/site-packages/tests  # tf-keras-vis puts its tests there, where they hide ours
 	@touch $@

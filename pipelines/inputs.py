@@ -22,6 +22,7 @@ from pipelines.readers.image_files import PILLOW, ImageFile, examine, is_image_n
 from pipelines.readers.nifti import is_nifti, read_nifti
 from pipelines.readers.npz import read_inputs
 from pipelines.readers.scan import examine_path
+from pipelines.readers.tree import JUNK
 from pipelines.readers.wav import cut_or_pad, is_sound, read_wav
 from pipelines.sources import Cache
 
@@ -165,12 +166,13 @@ class Inputs:
         return examples
 
     def _files_of(self, path: str) -> list[str]:
-        """The file at a path, or the files of a folder, in the order of their names."""
+        """The file at a path, or the files of a folder, in the order of their names, without hidden ones."""
         if not os.path.isdir(path):
             return [path]
         is_taken = {2: is_sound, 3: is_image_name, 4: is_nifti}[len(self.shape)]
         files = []
-        for folder, _, names in os.walk(path):
+        for folder, folders, names in os.walk(path):
+            folders[:] = [name for name in folders if not (name.startswith(".") or name in JUNK)]
             files += [os.path.join(folder, name) for name in names if is_taken(name) and not name.startswith(".")]
         if not files:
             kind, suffix = {2: ("sound", ".wav"), 3: ("image", "image"), 4: ("volume", ".nii")}[len(self.shape)]

@@ -59,11 +59,14 @@ def test_the_saved_model_is_not_needed(run_copy):
 
 @pytest.mark.slow
 def test_a_folder_as_csv(finished_run, call_command, tmp_path):
-    """Its images and those of the folders in it; other files are left alone."""
+    """Its images and those of the folders in it; other files and hidden folders are left alone."""
     (tmp_path / "photos" / "more").mkdir(parents=True)
     shutil.copy(SCANS[0], tmp_path / "photos" / "more" / "a.png")
     shutil.copy(SCANS[1], tmp_path / "photos" / "b.png")
     (tmp_path / "photos" / "notes.txt").write_text("no image")
+    for hidden in (".cache", "__MACOSX"):
+        (tmp_path / "photos" / hidden).mkdir()
+        shutil.copy(SCANS[2], tmp_path / "photos" / hidden / "c.png")
     process = call_command("tfcnn.predict", finished_run.path, tmp_path / "photos", "--format", "csv", "--top", "2")
     assert (process.returncode, process.stderr) == (0, "")
     rows = list(csv.DictReader(io.StringIO(process.stdout)))
