@@ -13,12 +13,14 @@ import numpy as np
 
 from tfcnn import graph
 
+TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
+DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 FOLDING = (
     keras.layers.Conv1D,
     keras.layers.Conv2D,
     keras.layers.Conv3D,
-    keras.layers.DepthwiseConv1D,
-    keras.layers.DepthwiseConv2D,
+    *TRANSPOSED,
+    *DEPTHWISE,
     keras.layers.SeparableConv1D,
     keras.layers.SeparableConv2D,
     keras.layers.Dense,
@@ -43,7 +45,9 @@ def fold_batch_norms(model: keras.Model) -> keras.Model:
         return model
     copies: list[tuple[keras.layers.Layer, list[np.ndarray]]] = []
 
-    def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+    def copy(layer: keras.Operation) -> keras.Operation:
+        if not isinstance(layer, keras.layers.Layer):  # a function of keras.ops
+            return type(layer).from_config(layer.get_config())
         weights = folded.get(id(layer))
         if isinstance(layer, keras.layers.BatchNormalization) and weights is not None:
             return FoldedNorm(name=layer.name, dtype=layer.dtype_policy)
@@ -101,6 +105,9 @@ def _fold(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization) -> l
     offset = (bias - np.float64(norm.moving_mean)) * scale
     if norm.center:
         offset = offset + np.float64(norm.beta)
-    is_depthwise = isinstance(layer, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D)
-    factors = scale.reshape(kernel.shape[-2:]) if is_depthwise else scale  # its maps are inputs times multiplier
+    factors = scale
+    if type(layer) in DEPTHWISE:  # its maps are inputs times multiplier
+        factors = scale.reshape(kernel.shape[-2:])
+    if type(layer) in TRANSPOSED:  # the last axis of its kernel is that of the inputs
+        factors = scale[:, np.newaxis]
     return [*first, (kernel * factors).astype("float32"), offset.astype("float32")]
