@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 ENVIRONMENT = dict(os.environ)  # as it is before TensorFlow is imported, which sets some of it
@@ -87,3 +87,13 @@ class Child:
     def close(self) -> None:
         self.process.stdin.close()
         self.process.wait()
+
+
+def interleave(children: Collection[Child], rounds: int, seconds: float) -> None:
+    """Let contenders repeat in turn, as often in each round as the fastest of them does in `seconds`."""
+    count = max(1, round(seconds / min(child.repeat(2) for child in children)))
+    for child in children:
+        child.forget()
+    for _ in range(rounds):
+        for child in children:
+            child.repeat(count)

@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.contenders import Child, is_installed, serve
+from benchmarks.contenders import Child, interleave, is_installed, serve
 from benchmarks.parity import import_torch
 from benchmarks.ratio import compare
 from benchmarks.training_runs import ROOT, append_row, has_row, read_rows
@@ -260,12 +260,7 @@ def measure(network: Network, folder: Path, batch: int, threads: int, rounds: in
         for contender, library in CONTENDERS.items()
         if is_installed(library)
     }
-    count = max(1, round(SECONDS / min(child.repeat(2) for child in children.values())))
-    for child in children.values():
-        child.forget()
-    for _ in range(rounds):
-        for child in children.values():
-            child.repeat(count)
+    interleave(children.values(), rounds, SECONDS)
     base = next(iter(children.values()))
     rows = []
     for contender, child in children.items():

@@ -24,7 +24,7 @@ import statistics
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from benchmarks.contenders import Child, is_installed, serve
+from benchmarks.contenders import Child, interleave, is_installed, serve
 from benchmarks.parity import import_torch
 from benchmarks.ratio import compare
 from tfcnn.cli.startup import import_tensorflow
@@ -218,12 +218,7 @@ def measure(name: str, contenders: list[str], rounds: int) -> None:
     """Print the rows of the table of one network."""
     row = ROWS[name]
     children = {each: Child("benchmarks.train_step", ["--serve", name, each]) for each in contenders}
-    count = max(1, round(SECONDS / min(child.repeat(2) for child in children.values())))
-    for child in children.values():
-        child.forget()
-    for _ in range(rounds):
-        for child in children.values():
-            child.repeat(count)
+    interleave(children.values(), rounds, SECONDS)
     base = children[contenders[0]]
     for contender, child in children.items():
         ratio, low, high = compare(base.wall, child.wall)
