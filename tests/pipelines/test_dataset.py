@@ -78,6 +78,7 @@ def test_an_epoch_is_a_permutation_and_the_next_is_another(plain):
     assert (first != second).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", [Policy(), Policy(mixup=0.2, cutmix=1.0)], ids=["single", "mixed"])
 def test_order_augmentation_and_mixing_do_not_depend_on_what_was_before(policy):
     data = pipelines.load("digits", batch_size=32, augmentation=policy)

@@ -11,12 +11,14 @@ from pipelines.sources import Stream
 from tests.pipelines.files import two_classes
 
 
+@pytest.mark.slow
 def test_inputs_by_number_are_those_of_the_evaluation():
     data = pipelines.load("digits", batch_size=32)
     (images, _) = next(iter(data.evaluation("test")))
     np.testing.assert_array_equal(data.inputs("test", tf.constant([5, 2, 5], tf.int64)), images.numpy()[[5, 2, 5]])
 
 
+@pytest.mark.slow
 def test_the_order_of_an_epoch_has_each_example_once():
     data = pipelines.load("digits", batch_size=32, augmentation="none")
     first, second = (data.order(tf.constant(epoch, tf.int64)).numpy() for epoch in (0, 1))

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
 
+@pytest.mark.slow
 def test_boxes_bound_the_instances_of_the_same_scene_in_shapes(examples_of):
     for shape, box in zip(examples_of("shapes", "validation"), examples_of("boxes", "validation"), strict=True):
         np.testing.assert_array_equal(shape["image"], box["image"])

@@ -99,6 +99,7 @@ def test_a_plain_network_without_a_layer():
     np.testing.assert_allclose(parts.outputs(pixels, [0]), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_blocks_of_the_registry():
     """Three stages of 18 blocks; a VGG-16 has 13 convolutions, of which four widen the map."""
     assert len(parts_of(tfcnn.build("resnet110", (32, 32, 3), 10, width=0.25)).units) == 3 * 18

@@ -97,6 +97,7 @@ def test_an_unknown_backbone_is_refused():
         build_detector("imagenet", backbone="unet")
 
 
+@pytest.mark.slow
 def test_a_detector_takes_all_weights_of_a_detector(tmp_path):
     detector = build_detector(**MOBILENET)
     detector.save(tmp_path / "model.keras")

@@ -5,6 +5,8 @@ import pytest
 from tfcnn.config import Config
 from tuning.scaling.tradeoff import tradeoff
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def study(untrained, tmp_path, capsys):
