@@ -297,7 +297,8 @@ def write_page(rows: list[dict[str, str]]) -> None:
         "more is faster. The\nmiddle half is that of single rounds, which are interleaved; CPU is the ratio of the "
         "processors' time, which other work\ndisturbs less. Plain files are what `model.export` of Keras writes, of "
         "keras.applications' network where it has it, and NumPy\nstandardises their images; the others do it inside. "
-        "Milliseconds are of a batch, on a shared machine.\n\n" + "\n\n".join(sections) + "\n"
+        "serve_ready takes standardised images, serve_files files of JPEG. Milliseconds are of a batch, on a shared "
+        "machine.\n\n" + "\n\n".join(sections) + "\n"
     )
 
 
