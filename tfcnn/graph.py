@@ -49,6 +49,10 @@ class Graph(NamedTuple):
     steps: list[Step]
     outputs: list[keras.KerasTensor]
 
+    def producers(self) -> dict[int, Step]:
+        """By the id of a tensor the step that it is an output of; an input of the model has none."""
+        return {id(tensor): step for step in self.steps for tensor in step.outputs}
+
 
 def read(model: keras.Model) -> Graph:
     """The graph of a built functional or sequential model.

@@ -169,10 +169,10 @@ def fire_rows(model: keras.Model, rows: Sequence[LayerRow]) -> list[FireRow]:
 
 def _fire_modules(model: keras.Model) -> list[tuple[str, str, str]]:
     """The names of the squeezing and the two expanding convolutions of each module (figure 1 of the paper)."""
-    steps = read(model).steps
-    source = {id(output): step for step in steps for output in step.outputs}
+    network = read(model)
+    source = network.producers()
     modules = []
-    for step in steps:
+    for step in network.steps:
         branches = [source.get(id(tensor)) for tensor in step.inputs]
         if not isinstance(step.operation, keras.layers.Concatenate) or len(branches) != 2:
             continue

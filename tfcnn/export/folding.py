@@ -6,6 +6,7 @@ before it can do as well (Jacob et al. 2018, section 3.2, equations 14 and 15).
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import keras
@@ -13,18 +14,7 @@ import numpy as np
 
 from tfcnn import graph
 
-TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
-DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
-FOLDING = (
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-    *TRANSPOSED,
-    *DEPTHWISE,
-    keras.layers.SeparableConv1D,
-    keras.layers.SeparableConv2D,
-    keras.layers.Dense,
-)
+FOLDING = (*graph.CONVOLUTIONS, *graph.TRANSPOSED, *graph.DEPTHWISE, *graph.SEPARABLE, keras.layers.Dense)
 
 
 class FoldedNorm(keras.layers.Layer):
@@ -67,11 +57,10 @@ def fold_batch_norms(model: keras.Model) -> keras.Model:
 def _folded_weights(model: keras.Model) -> dict[int, list[np.ndarray]]:
     """By the id of a layer its new kernel and bias; by that of a batch norm that goes, nothing."""
     network = graph.read(model)
-    producers = {id(output): step for step in network.steps for output in step.outputs}
-    readers: dict[int, int] = {}
-    for tensor in (*(tensor for step in network.steps for tensor in step.inputs), *network.outputs):
-        readers[id(tensor)] = readers.get(id(tensor), 0) + 1
-    applied = [id(step.operation) for step in network.steps]
+    producers = network.producers()
+    readers = Counter(id(tensor) for step in network.steps for tensor in step.inputs)
+    readers.update(id(tensor) for tensor in network.outputs)
+    applications = Counter(id(step.operation) for step in network.steps)
     folded: dict[int, list[np.ndarray]] = {}
     for step in network.steps:
         norm = step.operation
@@ -79,7 +68,7 @@ def _folded_weights(model: keras.Model) -> dict[int, list[np.ndarray]]:
         if not isinstance(norm, keras.layers.BatchNormalization) or before is None:
             continue
         layer = before.operation
-        alone = readers[id(step.inputs[0])] == 1 and applied.count(id(layer)) == applied.count(id(norm)) == 1
+        alone = readers[id(step.inputs[0])] == applications[id(layer)] == applications[id(norm)] == 1
         if alone and _can_fold(layer) and norm.axis in (-1, len(step.output_shape) - 1):
             folded[id(layer)] = _fold(layer, norm)
             folded[id(norm)] = []
@@ -106,8 +95,8 @@ def _fold(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization) -> l
     if norm.center:
         offset = offset + np.float64(norm.beta)
     factors = scale
-    if type(layer) in DEPTHWISE:  # its maps are inputs times multiplier
+    if type(layer) in graph.DEPTHWISE:  # its maps are inputs times multiplier
         factors = scale.reshape(kernel.shape[-2:])
-    if type(layer) in TRANSPOSED:  # the last axis of its kernel is that of the inputs
+    if type(layer) in graph.TRANSPOSED:  # the last axis of its kernel is that of the inputs
         factors = scale[:, np.newaxis]
     return [*first, (kernel * factors).astype("float32"), offset.astype("float32")]

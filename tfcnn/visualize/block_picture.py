@@ -46,14 +46,14 @@ def nodes_of(model: keras.Model) -> list[Node]:
     sum 2 (1, 0)
     """
     model_graph = graph.read(model)
-    maker = {id(tensor): step for step in model_graph.steps for tensor in step.outputs}
+    producers = model_graph.producers()
     nodes: list[Node] = []
     numbers: dict[int, int] = {}
 
     def number_of(tensor: keras.KerasTensor) -> int:
         if id(tensor) in numbers:
             return numbers[id(tensor)]
-        step = maker.get(id(tensor))
+        step = producers.get(id(tensor))
         if step is None:
             nodes.append(Node(f"input {'x'.join(map(str, tensor.shape[1:]))}", "input", 0, ()))
             numbers[id(tensor)] = len(nodes) - 1
