@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import re
 from collections.abc import Collection
 
@@ -42,6 +43,19 @@ def choose(kind: str, value: str, allowed: Collection[str], *, flag: str = "--ar
     near = difflib.get_close_matches(str(value), allowed, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(allowed)}"
     raise BadInput(f"unknown {kind} '{value}'; {hint} ({flag})")
+
+
+def check_packages(subject: str, packages: Collection[str], *, extra: str) -> None:
+    """Raises BadInput, which says what to install, where one of the packages that `subject` needs is missing.
+
+    Args:
+        subject: "--format onnx" for example.
+        packages: by their names in Python.
+        extra: requirements-EXTRA.txt has them.
+    """
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise BadInput(f"{subject} needs {' and '.join(missing)}: pip install -r requirements-{extra}.txt")
 
 
 def shorten(text: str, longest: int = 100) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import sys
 from collections.abc import Sequence
 
 from tfcnn.cli.parser import Parser, parse_count, run_main
 from tfcnn.cli.startup import import_tensorflow
-from tfcnn.errors import BadInput
+from tfcnn.errors import BadInput, check_packages
 from tfcnn.run_directory import RunDirectory
 from tfcnn.serving.limits import MEGABYTE, Limits
 
@@ -19,13 +18,6 @@ PORT = 8501  # of TensorFlow Serving's REST
 LARGEST_PORT = 65535
 LONGEST = 3600.0  # seconds
 SWITCH_INTERVAL = 5e-4  # seconds until a thread gives way to another; Python's 5e-3 delays each step of a request
-
-
-def check_packages() -> None:
-    """Raises BadInput where a package of the server is not installed."""
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise BadInput(f"tfcnn.serve needs {' and '.join(missing)}: pip install -r requirements-serve.txt")
 
 
 def name_runs(paths: Sequence[str]) -> dict[str, RunDirectory]:
@@ -91,7 +83,7 @@ def main() -> None:
         seconds=parse_seconds("--timeout", arguments.timeout),
     )
     runs = name_runs(arguments.runs)
-    check_packages()
+    check_packages("tfcnn.serve", PACKAGES, extra="serve")
     serve(runs, arguments.host, port, limits, largest, delay)
 
 

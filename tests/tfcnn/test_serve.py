@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tfcnn import serve
-from tfcnn.errors import BadInput
 from tfcnn.predict import predict
 from tfcnn.serving.limits import Limits
 
@@ -51,10 +50,12 @@ def test_the_values_of_flags(call_command, monkeypatch):
     assert calls == [({"run": "run"}, "127.0.0.1", 65535, limits, 8, 0.004)]
 
 
-def test_a_package_that_is_not_installed(monkeypatch):
+def test_a_package_that_is_not_installed(call_command, monkeypatch):
     monkeypatch.setattr(serve, "PACKAGES", ("json", "not_installed"))
-    with pytest.raises(BadInput, match=r"^tfcnn.serve needs not_installed: pip install -r requirements-serve.txt$"):
-        serve.check_packages()
+    monkeypatch.setattr(serve, "name_runs", lambda paths: {})
+    process = call_command("tfcnn.serve", "run")
+    assert process.returncode == 2
+    assert process.stderr == "error: tfcnn.serve needs not_installed: pip install -r requirements-serve.txt\n"
 
 
 @pytest.mark.slow

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import NamedTuple
 
-from tfcnn.errors import BadInput, choose
+from tfcnn.errors import BadInput, check_packages, choose
 from tfcnn.files import Kind, is_part_of_saved_model
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
@@ -51,9 +50,7 @@ def parse_formats(text: str, quantize: str) -> list[str]:
         takers = [name for name, row in FORMATS.items() if quantize in row.quantizations]
         raise BadInput(f"--quantize {quantize} is for {' and '.join(takers)}, not for --format {text}")
     for name in names:
-        missing = [package for package in FORMATS[name].packages if importlib.util.find_spec(package) is None]
-        if missing:
-            raise BadInput(f"--format {name} needs {' and '.join(missing)}: pip install -r requirements-export.txt")
+        check_packages(f"--format {name}", FORMATS[name].packages, extra="export")
     return names
 
 
