@@ -18,11 +18,11 @@ from pipelines.dataset import without_autograph
 from pipelines.errors import BadData, BadFile
 from pipelines.pixels import DEPTHS, FULL_SCALE
 from pipelines.preparation import Preparation
+from pipelines.readers import tree
 from pipelines.readers.image_files import PILLOW, ImageFile, examine, is_image_name, read_image
 from pipelines.readers.nifti import is_nifti, read_nifti
 from pipelines.readers.npz import read_inputs
 from pipelines.readers.scan import examine_path
-from pipelines.readers.tree import JUNK
 from pipelines.readers.wav import cut_or_pad, is_sound, read_wav
 from pipelines.sources import Cache
 
@@ -166,18 +166,18 @@ class Inputs:
         return examples
 
     def _files_of(self, path: str) -> list[str]:
-        """The file at a path, or the files of a folder, in the order of their names, without hidden ones."""
+        """The file at a path, or the files of a folder, as training finds them."""
         if not os.path.isdir(path):
             return [path]
         is_taken = {2: is_sound, 3: is_image_name, 4: is_nifti}[len(self.shape)]
-        files = []
-        for folder, folders, names in os.walk(path):
-            folders[:] = [name for name in folders if not (name.startswith(".") or name in JUNK)]
-            files += [os.path.join(folder, name) for name in names if is_taken(name) and not name.startswith(".")]
+        try:
+            files, _ = tree.files(Path(path), is_taken)
+        except BadData as error:
+            raise BadData(str(error).replace("(--dataset)", "(IMAGE)")) from None
         if not files:
             kind, suffix = {2: ("sound", ".wav"), 3: ("image", "image"), 4: ("volume", ".nii")}[len(self.shape)]
             raise BadData(f"bad {kind} '{path}': a folder without {suffix} files (IMAGE)")
-        return sorted(files)
+        return files
 
     def _open_arrays(self, path: str) -> list[Example]:
         """The examples of a .npz file: its array x or images."""

@@ -13,6 +13,7 @@ import collections
 import dataclasses
 import os
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,28 +118,41 @@ def _is_visible(folder: str) -> bool:
 
 
 def images(folder: Path, notes: collections.Counter[str] | None = None, deep: bool = True) -> list[str]:
-    """The paths with an image's extension in a folder and, if `deep`, below it. Links are followed, circles are not.
+    """The paths with an image's extension in a folder and, if `deep`, below it, as `files` finds them.
 
     `notes` counts the other files. Raises BadData for a folder that cannot be read.
+    """
+    paths, others = files(folder, image_files.is_image_name, deep)
+    if notes is not None:
+        notes["files without an image suffix, left out"] += others
+    return paths
+
+
+def files(folder: Path, is_taken: Callable[[str], bool], deep: bool = True) -> tuple[list[str], int]:
+    """The paths in a folder, and in the folders below it if `deep`, whose names are taken; the number of other files.
+
+    Links are followed, circles are not. A folder that is named as a file is a path, for its reader to refuse. Raises
+    BadData for a folder that cannot be read.
     """
 
     def refuse(error: OSError) -> None:
         raise BadData(f"folder '{error.filename}' cannot be read: {error.strerror} (--dataset)")
 
     paths: list[str] = []
+    others = 0
     seen = set()
-    for here, inner, files in os.walk(folder, followlinks=True, onerror=refuse):
+    for here, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
         real = os.path.realpath(here)
-        named = [name for name in inner if image_files.is_image_name(name) and not name.startswith(".")]
-        inner[:] = [name for name in inner if _is_visible(name)] if deep and real not in seen else []
+        named = [name for name in folders if is_taken(name) and not name.startswith(".")]
+        below = [name for name in folders if _is_visible(name) and name not in named]
+        folders[:] = below if deep and real not in seen else []
         if real in seen:
             continue
         seen.add(real)
-        names = [name for name in files if image_files.is_image_name(name) and not name.startswith(".")]
-        if notes is not None:
-            notes["files without an image suffix, left out"] += len(files) - len(names)
-        paths += [os.path.join(here, name) for name in names + named]
-    return sorted(paths)
+        taken = [name for name in names if is_taken(name) and not name.startswith(".")]
+        others += len(names) - len(taken)
+        paths += [os.path.join(here, name) for name in taken + named]
+    return sorted(paths), others
 
 
 def holds_images(folder: Path) -> bool:

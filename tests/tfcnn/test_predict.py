@@ -90,3 +90,16 @@ def test_a_folder_without_images_is_refused(finished_run, call_command, tmp_path
     process = call_command("tfcnn.predict", finished_run.path, tmp_path)
     assert (process.returncode, process.stdout) == (2, "")
     assert process.stderr == f"error: bad image '{tmp_path}': a folder without image files (IMAGE)\n"
+
+
+@pytest.mark.slow
+def test_a_folder_is_read_as_training_reads_it(finished_run, call_command, tmp_path):
+    """Links are followed, circles are not."""
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(SCANS[0], tmp_path / "elsewhere" / "a.png")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "photos")
+    process = call_command("tfcnn.predict", finished_run.path, tmp_path / "photos", "--format", "json")
+    assert process.returncode == 0
+    assert [row["file"] for row in json.loads(process.stdout)] == [str(tmp_path / "photos" / "linked" / "a.png")]
