@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TABLE = Path(__file__).with_suffix(".csv")
 PAGE = ROOT / "docs" / "export.md"
-SMALL = json.loads((ROOT / "tests" / "tfcnn" / "models" / "small.json").read_text())
+SMALL = json.loads((ROOT / "tests" / "tfcnn" / "models" / "small.json").read_text())  # arguments by family
 SHAPES = {1: (1024, 1), 2: (64, 64, 3), 3: (16, 16, 16, 1)}
 CLASSES = 5
 HEAD = ("network", "LiteRT", "ONNX", "LiteRT, KB", "ONNX, KB", "nodes", "transposes")

@@ -207,16 +207,10 @@ def call_of_openvino(contender: str, folder: Path, images: np.ndarray, threads: 
 
 def call_of_torch(network: Network, images: np.ndarray, threads: int) -> Callable[[], Any]:
     torch = import_torch()
+    from benchmarks import torch_networks  # imports PyTorch
+
     torch.set_num_threads(threads)
-    library, name = network.torch.split(":")
-    if library == "timm":
-        import timm
-
-        model = timm.create_model(name)
-    else:
-        import torchvision
-
-        model = getattr(torchvision.models, name)()
+    model = torch_networks.of_library(network.torch, CLASSES)
     model = torch.compile(model.eval().to(memory_format=torch.channels_last))
 
     def call() -> Any:

@@ -1,4 +1,4 @@
-"""PyTorch's twins of networks that torchvision and timm lack, or have at one size only: `benchmarks.train_step`."""
+"""PyTorch's twins of networks: those of torchvision and timm, and what they lack or have at one size only."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ import torch
 from torch import nn
 
 UNET_FILTERS = (16, 32, 64, 128, 256)  # of `width=0.25`
+
+
+def of_library(name: str, classes: int) -> nn.Module:
+    """The network of timm or torchvision that a name as "timm:mobilenetv1_100" stands for."""
+    library, network = name.split(":")
+    if library == "timm":
+        import timm
+
+        return timm.create_model(network, num_classes=classes)
+    import torchvision
+
+    return getattr(torchvision.models, network)(num_classes=classes)
 
 
 def lenet5(size: int, classes: int) -> nn.Module:

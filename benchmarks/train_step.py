@@ -186,10 +186,10 @@ def prepare_torch(row: Row, contender: str) -> tuple[Callable[[int], None], int]
 
 def _torch_twin(row: Row) -> Any:
     """The network that `row.torch` names."""
+    from benchmarks import torch_networks
+
     library, name, *width = (row.torch or "").split(":")
     if library == "here":
-        from benchmarks import torch_networks
-
         if name == "lenet5":
             return torch_networks.lenet5(row.size, CLASSES)
         return torch_networks.UNet(CLASSES) if name == "unet" else torch_networks.vgg11(row.size, CLASSES)
@@ -197,13 +197,7 @@ def _torch_twin(row: Row) -> Any:
         from timm.models.efficientnet import _gen_mobilenet_v1  # timm registers none of this width
 
         return _gen_mobilenet_v1(name, channel_multiplier=float(width[0]), num_classes=CLASSES)
-    if library == "timm":
-        import timm
-
-        return timm.create_model(name, num_classes=CLASSES)
-    import torchvision
-
-    return getattr(torchvision.models, name)(num_classes=CLASSES)
+    return torch_networks.of_library(f"{library}:{name}", CLASSES)
 
 
 def run_contender(row: Row, contender: str) -> None:

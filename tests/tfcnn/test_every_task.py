@@ -9,7 +9,6 @@ import sys
 import wave
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -18,6 +17,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from benchmarks.export import SMALL
 from tfcnn import compare, evaluate, predict, train
 from tfcnn.cli.parser import run_main
 from tfcnn.cli.signals import Interrupted
@@ -29,7 +29,6 @@ from tfcnn.tasks import TASKS
 
 pytestmark = pytest.mark.slow
 
-SMALL = json.loads((Path(__file__).parent / "models" / "small.json").read_text())
 RNG = np.random.default_rng(0)
 COUNT = 40
 SPOTS = RNG.integers(0, 2, COUNT)

@@ -1,17 +1,13 @@
 """Batch norms folded into the layers before them: the same function."""
 
-import json
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 
-import tfcnn
+from benchmarks.export import SHAPES, small_form
 from tfcnn.export.folding import fold_batch_norms
 from tfcnn.models import registry
 
-SMALL = json.loads((Path(__file__).parents[1] / "models" / "small.json").read_text())
 RNG = np.random.default_rng(0)
 
 
@@ -92,12 +88,10 @@ FAMILIES = [family for family in registry.FAMILIES if family.task != "detection"
 def test_networks(arch):
     """Where a family has no batch norm, the model itself; resnet20 pads by a function, not a layer."""
     family = registry.family_of(arch)
-    shape = (max(family.min_size, 32 if family.axes == 2 else 8),) * family.axes + (3,)
-    model = tfcnn.build(arch, shape, 5, **SMALL[family.module])
-    model.set_weights([weight + 0.02 * abs(RNG.normal(size=weight.shape)) for weight in model.get_weights()])
+    model = small_form(arch)
     folded = fold_batch_norms(model)
     if not family.module.startswith("dense"):  # its norms come before the convolutions
         assert count_norms(folded) == 0
-    images = RNG.normal(size=(2, *shape)).astype("float32")
+    images = RNG.normal(size=(2, *SHAPES[family.axes])).astype("float32")
     expected = np.asarray(model(images, training=False))
     np.testing.assert_allclose(folded(images), expected, rtol=1e-3, atol=1e-4 * abs(expected).max())

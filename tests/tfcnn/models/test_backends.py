@@ -1,6 +1,5 @@
 """The same networks on the JAX backend: the same weights give the same logits."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.export import SMALL
 from tfcnn import cost, factory
 from tfcnn.models import registry
 from tfcnn.receptive_field import receptive_field
 
 ROOT = Path(__file__).resolve().parents[3]
-SMALL = json.loads(Path(__file__).with_name("small.json").read_text())
 
 
 def networks():

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import tfcnn
+from benchmarks.export import SMALL
 from tfcnn import cost
 from tfcnn.errors import BadInput
 from tfcnn.losses import MultiTask
@@ -18,7 +19,6 @@ REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())["
 # Names without a row there, with counts of trainable parameters that somebody else printed.
 ALSO_PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text())["rows"]
 REGIONS = 3  # of an image
-SMALLER = json.loads((Path(__file__).parent / "small.json").read_text())  # arguments for each family
 
 # One name for each row table and block; the others differ in numbers alone, which the published counts check.
 KINDS = [
@@ -165,7 +165,7 @@ def test_depth_and_width_scale_every_network(arch):
 @pytest.mark.parametrize("family", registry.FAMILIES, ids=lambda family: family.module)
 def test_any_size_and_channels_and_a_round_trip(family, tmp_path):
     shape = shape_of(family.names[0], 33, 45, 4)
-    model = tfcnn.build(family.names[0], shape, 3, **SMALLER[family.module])
+    model = tfcnn.build(family.names[0], shape, 3, **SMALL[family.module])
     images = inputs_of(model, shape)
     logits = np.asarray(model(images))
     if family.module != "dilated":  # a map of stride 8
@@ -174,7 +174,7 @@ def test_any_size_and_channels_and_a_round_trip(family, tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again(images), logits)
-    fresh = tfcnn.build(family.names[0], shape, 3, weights=str(tmp_path / "model.keras"), **SMALLER[family.module])
+    fresh = tfcnn.build(family.names[0], shape, 3, weights=str(tmp_path / "model.keras"), **SMALL[family.module])
     np.testing.assert_array_equal(fresh(images), logits)
 
 
@@ -185,7 +185,7 @@ def test_one_training_step_changes_every_trainable_weight(family):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         shape = shape_of(family.names[0], 32, 32, 1)
-        model = tfcnn.build(family.names[0], shape, 4, **SMALLER[family.module])
+        model = tfcnn.build(family.names[0], shape, 4, **SMALL[family.module])
     finally:
         keras.config.set_dtype_policy(before_policy)
     assert model.output.dtype == "float32"
@@ -213,7 +213,7 @@ def test_one_training_step_changes_every_trainable_weight(family):
 def test_a_saved_model_gives_the_same_logits(arch, tmp_path):
     """Of networks with layers of ours, and of one with a gate. No family has an operation that these lack."""
     shape = shape_of(arch, 32, 32, 1)
-    model = tfcnn.build(arch, shape, 3, **SMALLER[registry.family_of(arch).module])
+    model = tfcnn.build(arch, shape, 3, **SMALL[registry.family_of(arch).module])
     images = inputs_of(model, shape)
     model.export(tmp_path / "saved_model", verbose=False)
     loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
@@ -330,10 +330,10 @@ def test_segmentation_networks_take_images_of_any_size(arch):
     """Built without a size, as large as the image whatever that is."""
     family = registry.family_of(arch)
     shape = shape_of(arch, 33, 47, 2)
-    reference = tfcnn.build(arch, shape, 3, **SMALLER[family.module])
+    reference = tfcnn.build(arch, shape, 3, **SMALL[family.module])
     open_size = (*(None,) * (len(shape) - 1), 2)
     form = {"form": "same"} if arch == "unet3d" else {}
-    model = tfcnn.build(arch, open_size, 3, **SMALLER[family.module], **form)
+    model = tfcnn.build(arch, open_size, 3, **SMALL[family.module], **form)
     if arch == "deconvnet":  # fc6 of 7x7
         shape = (227, 230, 2)
         assert model(np.zeros((1, *shape))).shape == (1, 227, 230, 3)
