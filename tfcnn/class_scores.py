@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from tfcnn.tables import as_text
+from tfcnn.tables import Table, as_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,3 +88,14 @@ def confusion_text(result: dict[str, Any]) -> str:
     for name, row in zip(names, result["confusion"], strict=True):
         lines.append(name.ljust(first) + "".join(f"  {count or '.':>{width}}" for count in row))
     return "\n".join(lines)
+
+
+def confusion_table(result: dict[str, Any]) -> Table:
+    """The confusion matrix of an evaluation: a row for each true class, a column for each predicted one.
+
+    >>> confusion_table({"class_names": ["cat", "dog"], "confusion": [[9, 1], [0, 12]]}).rows
+    [['cat', 9, 1], ['dog', 0, 12]]
+    """
+    names = result["class_names"]
+    rows = [[name, *counts] for name, counts in zip(names, result["confusion"], strict=True)]
+    return Table(("true class", *names), rows)

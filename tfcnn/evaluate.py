@@ -1,7 +1,8 @@
 """`python -m tfcnn.evaluate RUN`: the scores of a run's best model on a split, as its task has them, and pictures.
 
-Of a run's own data, evaluation-SPLIT.json and PICTURE-SPLIT.png; of other data with its classes, evaluation-SPLIT- and
-PICTURE-SPLIT- with their name and the beginning of their fingerprint.
+Of a run's own data, evaluation-SPLIT.json with all results, evaluation-SPLIT.csv with the scores that are one number,
+TABLE-SPLIT.csv and PICTURE-SPLIT.png; of other data with its classes, SPLIT is followed by their name and the beginning
+of their fingerprint.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tfcnn.errors import BadInput, choose, quote_names
 from tfcnn.files import write_json, writing
 from tfcnn.results import Classes, Evaluation, results_of, title_of
 from tfcnn.run_directory import RunDirectory
+from tfcnn.tables import Table, as_csv
 from tfcnn.training.data import describe_change, describe_duplicates
 from tfcnn.training.targets import match_masks
 
@@ -41,7 +43,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate the best model of a run on a split of the data it was trained on, or of other data with its classes.
 
-    Writes an evaluation as JSON and its pictures as PNG to the run directory: see `evaluation_files`.
+    Writes an evaluation as JSON and CSV, and its pictures as PNG, to the run directory: see `evaluation_files`.
 
     Args:
         run: the run directory.
@@ -84,14 +86,27 @@ def evaluate(
         **scores,
         "duplicates": describe_duplicates(data.facts()),
     }
-    numbers_file, *picture_files = evaluation_files(run, result)
-    write_json(numbers_file, result)
+    stem = file_stem(run, result)
+    write_json(run.path / f"evaluation-{stem}.json", result)
+    write_tables(run, result)
     title = title_of(facts["config"]["arch"], task, data.name, split, scores)
     evaluation = Evaluation(model, data, split, classes, result)
-    for draw, file in zip(results.pictures.values(), picture_files, strict=True):
-        with writing(file) as path:
+    for name, draw in results.pictures.items():
+        with writing(run.path / f"{name}-{stem}.png") as path:
             draw(evaluation, path, title)
     return result
+
+
+def write_tables(run: RunDirectory, result: dict[str, Any]) -> None:
+    """Write the scores that are one number, and the tables of the task, as CSV."""
+    numbers = [(name, value) for name, value in result.items() if not isinstance(value, list | dict)]
+    tables = {"evaluation": Table(("score", "value"), numbers)}
+    for name, as_table in results_of(run.read_config()["data"]["task"]).tables.items():
+        tables[name] = as_table(result)
+    stem = file_stem(run, result)
+    for name, table in tables.items():
+        with writing(run.path / f"{name}-{stem}.csv") as path:
+            path.write_text(as_csv(*table) + "\n", "utf-8", errors="surrogateescape")
 
 
 def load_data_of(facts: dict[str, Any], data_dir: str | None, dataset: str | None, channels: str | None) -> Data:
@@ -141,19 +156,26 @@ def match_classes(data: Data, names: list[str]) -> list[int]:
 
 
 def evaluation_files(run: RunDirectory, result: dict[str, Any]) -> list[Path]:
-    """The JSON file of a result of `evaluate`, then its pictures.
+    """The files of a result of `evaluate`: JSON, then CSV, then pictures."""
+    stem = file_stem(run, result)
+    results = results_of(run.read_config()["data"]["task"])
+    names = [
+        f"evaluation-{stem}.json",
+        *(f"{table}-{stem}.csv" for table in ("evaluation", *results.tables)),
+        *(f"{picture}-{stem}.png" for picture in results.pictures),
+    ]
+    return [run.path / name for name in names]
 
-    Those of other data have other names than those of the run's own.
-    """
-    facts = run.read_config()["data"]
+
+def file_stem(run: RunDirectory, result: dict[str, Any]) -> str:
+    """The end of the names of a result's files: the split, and for other data than the run's their name and mark."""
     stem = result["split"]
-    if result["fingerprint"] != facts["fingerprint"]:
-        name = result["dataset"]
-        if Path(name).is_absolute():
-            name = Path(name).stem
-        stem += "-" + re.sub(r"[^\w.]+", "-", name)[:40].strip("-") + "-" + result["fingerprint"][:8]
-    pictures = [run.path / f"{picture}-{stem}.png" for picture in results_of(facts["task"]).pictures]
-    return [run.path / f"evaluation-{stem}.json", *pictures]
+    if result["fingerprint"] == run.read_config()["data"]["fingerprint"]:
+        return stem
+    name = result["dataset"]
+    if Path(name).is_absolute():
+        name = Path(name).stem
+    return stem + "-" + re.sub(r"[^\w.]+", "-", name)[:40].strip("-") + "-" + result["fingerprint"][:8]
 
 
 def main() -> None:
@@ -179,7 +201,8 @@ def main() -> None:
     print(results.describe(result))
     if result["duplicates"]:
         print(f"twice     {result['duplicates']}")
-    print(f"written   {', '.join(map(str, evaluation_files(run, result)))}")
+    names = [file.name for file in evaluation_files(run, result)]
+    print(f"written   to {run.path}: {', '.join(names)}")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,18 @@ import csv
 import io
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 Cells = Sequence[str]
 FORMULA_STARTS = tuple("=+-@\t\n")  # of a cell that a spreadsheet computes
 JOINERS = "\u200c\u200d"  # format characters that words and emoji need
+
+
+class Table(NamedTuple):
+    """Plain values for `as_csv`; None is an empty cell."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[Any]]
 
 
 def printable(text: str) -> str:

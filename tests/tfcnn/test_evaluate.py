@@ -1,3 +1,4 @@
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -36,6 +37,10 @@ def test_the_command(run_copy, call_command):
     lines = process.stdout.split("\n")
     assert lines[0].split() == ["true", "\\", "predicted", *map(str, range(10))]
     assert [int(n.replace(".", "0")) for n in lines[4].split()[1:]] == written["confusion"][3]
+    rows = list(csv.DictReader((run_copy.path / "classes-test.csv").read_text().splitlines()))
+    assert {row["class"]: float(row["recall"]) for row in rows} == written["per_class"]
+    scores = dict(csv.reader((run_copy.path / "evaluation-test.csv").read_text().splitlines()))
+    assert float(scores["ece"]) == written["ece"]
     with Image.open(run_copy.path / "confusion-test.png") as picture:
         assert min(picture.size) > 400
 
@@ -86,6 +91,19 @@ def run(workspace, tmp_path):
     return copy
 
 
+OWN_FILES = {
+    "evaluation-test.json",
+    "evaluation-test.csv",
+    "classes-test.csv",
+    "confusion-test.csv",
+    "reliability-test.csv",
+    "confusion-test.png",
+    "reliability-test.png",
+    "ranked-test.png",
+    "mistakes-test.png",
+}
+
+
 def files(run):
     return {path.name: path.read_bytes() for path in run.path.glob("*-test*")}
 
@@ -96,7 +114,7 @@ def data_of(run):
 
 def test_data_that_have_not_changed(run):
     assert evaluate(run)["accuracy"] == 1
-    assert set(files(run)) == {"evaluation-test.json", "confusion-test.png", "ranked-test.png"}
+    assert set(files(run)) == OWN_FILES
 
 
 @pytest.mark.parametrize(
@@ -123,7 +141,7 @@ def test_data_that_have_moved(run):
     with pytest.raises(pipelines.BadData, match=r"no such folder.*\(--dataset\)"):
         evaluate(run)
     assert evaluate(run, dataset=str(elsewhere))["accuracy"] == 1
-    assert set(files(run)) == {"evaluation-test.json", "confusion-test.png", "ranked-test.png"}
+    assert set(files(run)) == OWN_FILES
 
 
 def test_classes_of_other_data_are_matched_by_name(run, tmp_path):

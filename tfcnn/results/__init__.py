@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from tfcnn.tables import Table
 from tfcnn.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ class Results(NamedTuple):
         describe: (scores) -> the text that `tfcnn.evaluate` prints.
         pictures: by the beginning of a file's name, as "confusion": (evaluation, path, title) draws a PNG. Training
             draws "sheet" of the test split, where there is one.
+        tables: by the beginning of a file's name: (scores) -> a table for CSV.
         answer: (model, standardised inputs, facts) -> what `tfcnn.load(RUN).predict` returns; its shape but for the
             batch is the same for all inputs of a run.
         flags: the fields of `Options` that `predict` heeds.
@@ -142,6 +144,7 @@ class Results(NamedTuple):
     evaluate: Callable[[keras.Model, Data, str, Classes], Scores]
     describe: Callable[[Scores], str]
     pictures: Mapping[str, Callable[[Evaluation, Path, str], None]]
+    tables: Mapping[str, Callable[[Scores], Table]]
     answer: Callable[[keras.Model, np.ndarray, Facts], np.ndarray]
     flags: tuple[str, ...]
     predict: Callable[[Network, Sequence[str], Options], Iterator[str]]

@@ -14,7 +14,7 @@ from tfcnn.errors import quote_names
 from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, ServedRegions
 from tfcnn.results.folder import name_outputs, writing_predictions
 from tfcnn.results.ranking import Ranked, rank
-from tfcnn.tables import as_text
+from tfcnn.tables import Table, as_text
 
 if TYPE_CHECKING:
     import keras
@@ -113,6 +113,13 @@ def describe(result: Scores) -> str:
     if absent:
         lines.append(f"absent    {quote_names(absent)}: no {result['split']} box")
     return "\n".join(lines)
+
+
+def class_table(scores: Scores) -> Table:
+    """The scores of each class."""
+    keys = ("ap50", "ap", "boxes")
+    rows = [[name, *(scores[key][name] for key in keys)] for name in scores["class_names"]]
+    return Table(("class", *keys), rows)
 
 
 def draw_precision_recall(evaluation: Evaluation, path: Path, title: str) -> None:
@@ -313,6 +320,7 @@ RESULTS = Results(
     evaluate=evaluate,
     describe=describe,
     pictures={"precision-recall": draw_precision_recall, "sheet": draw_sheet},
+    tables={"classes": class_table},
     answer=answer,
     flags=("out",),
     predict=predict,

@@ -212,6 +212,7 @@ RESULTS = Results(
     evaluate=evaluate,
     describe=describe,
     pictures={"sheet": draw_sheet},
+    tables={},
     answer=answer,
     flags=("out",),
     predict=predict,

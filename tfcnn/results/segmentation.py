@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcnn.class_scores import confusion_text
+from tfcnn.class_scores import confusion_table, confusion_text
 from tfcnn.errors import quote_names
 from tfcnn.map_places import match_map
 from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
@@ -19,7 +19,7 @@ from tfcnn.results.masks import predict_masks
 from tfcnn.results.outputs import probabilities_of, responding
 from tfcnn.results.ranking import Ranked, fetch_examples, rank
 from tfcnn.results.resampling import places_of
-from tfcnn.tables import as_text
+from tfcnn.tables import Table, as_text
 from tfcnn.tasks import IGNORE_LABEL
 
 if TYPE_CHECKING:
@@ -151,6 +151,13 @@ def describe(result: Scores) -> str:
     return "\n".join(lines)
 
 
+def class_table(scores: Scores) -> Table:
+    """The scores of each class."""
+    keys = ("iou", "recall", "pixels")
+    rows = [[name, *(scores[key][name] for key in keys)] for name in scores["class_names"]]
+    return Table(("class", *keys), rows)
+
+
 def draw_confusion(evaluation: Evaluation, path: Path, title: str) -> None:
     """Draw the confusion matrix, in percent of the pixels of the true class."""
     import numpy as np
@@ -269,6 +276,7 @@ RESULTS = Results(
     evaluate=evaluate,
     describe=describe,
     pictures={"confusion": draw_confusion, "sheet": draw_sheet},
+    tables={"classes": class_table, "confusion": confusion_table},
     answer=probabilities_of,
     flags=("out", "inference"),
     predict=predict,

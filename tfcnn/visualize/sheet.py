@@ -91,6 +91,16 @@ def draw_sheet(
     save(figure, path, dpi=110, format="png")
 
 
+def draw_words(words: str, path: Path, *, title: str) -> None:
+    """Draw a sheet that says why it has no example."""
+    figure = Figure(figsize=(LABEL + 4 * PANEL, 1.5), layout="constrained")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, plain(words, None), ha="center", va="center", fontsize=10)
+    figure.suptitle(plain(title, LONGEST_HEADING), fontsize=9)
+    save(figure, path, dpi=110, format="png")
+
+
 def wrap(text: str, width: float) -> list[str]:
     """The lines of a heading of a width in inches.
 
