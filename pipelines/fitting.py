@@ -113,7 +113,7 @@ def _with_size(result: tf.Tensor, images: tf.Tensor, height: int, width: int) ->
 
 
 def undo_fit(
-    maps: tf.Tensor, size: tf.Tensor, height: int, width: int, fit: str, first: Sequence[int], step: Sequence[int]
+    maps: tf.Tensor, size: tf.Tensor, height: int, width: int, fit: str, first: Sequence[float], step: Sequence[float]
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Bring maps of fitted images back to the size that the images had, the padding or the crop undone.
 

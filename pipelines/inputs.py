@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -153,17 +152,39 @@ class Inputs:
             BadData: the first file that cannot be used, with the reason; a folder without any; or a run that takes no
                 such files.
         """
+        return [example for path in self._all_files(paths) for example in self._open_file(path)]
+
+    def open_usable(self, paths: Sequence[str]) -> tuple[list[Example], list[str]]:
+        """As `open`, without the files that cannot be used, and what is wrong with each of those, in words.
+
+        Raises:
+            BadData: no file can be used, or a folder without any.
+        """
         examples: list[Example] = []
-        for path in itertools.chain.from_iterable(self._files_of(path) for path in paths):
-            if path.lower().endswith(".npz"):
-                examples += self._open_arrays(path)
-            elif len(self.shape) == 4 and is_nifti(path):
-                examples.append(Example(path, self._read_volume(path)))
-            elif len(self.shape) == 2:
-                examples.append(Example(path, self._read_sound(path)))
-            else:
-                examples += [Example(file.path, file) for file in self.examine_files([path])]
-        return examples
+        problems = []
+        for path in self._all_files(paths):
+            try:
+                examples += self._open_file(path)
+            except BadData as error:
+                problems.append(str(error))
+        if not examples:
+            others = f" (and {len(problems) - 1} more that cannot be used)" if len(problems) > 1 else ""
+            raise BadData(problems[0] + others)
+        return examples, problems
+
+    def _all_files(self, paths: Sequence[str]) -> list[str]:
+        """The files at the paths, and in the folders there."""
+        return [file for path in paths for file in self._files_of(path)]
+
+    def _open_file(self, path: str) -> list[Example]:
+        """The examples of one file. Raises BadData."""
+        if path.lower().endswith(".npz"):
+            return self._open_arrays(path)
+        if len(self.shape) == 4 and is_nifti(path):
+            return [Example(path, self._read_volume(path))]
+        if len(self.shape) == 2:
+            return [Example(path, self._read_sound(path))]
+        return [Example(file.path, file) for file in self.examine_files([path])]
 
     def _files_of(self, path: str) -> list[str]:
         """The file at a path, or the files of a folder, as training finds them."""

@@ -11,11 +11,14 @@ import tfcnn.trained
 from tfcnn.cli.parser import Parser, parse_count, run_main
 from tfcnn.errors import BadInput, choose
 from tfcnn.files import check_target
-from tfcnn.results import FORMS, INFERENCES, Options, results_of
-from tfcnn.results.classification import best_classes
+from tfcnn.results import FORMS, INFERENCES, VIEWS, Options, results_of
 from tfcnn.results.folder import PREDICTIONS
+from tfcnn.results.labels import best_classes
+from tfcnn.results.views import describe_views
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import TASKS
+
+RESPONSES = ("error", "skip")  # to a file that cannot be used, as --on-bad-image of tfcnn.train
 
 
 def predict(run: RunDirectory, paths: Sequence[str | Path], top: int = 3) -> list[list[tuple[str, float]]]:
@@ -43,7 +46,8 @@ def check_flag(run: RunDirectory, name: str) -> None:
     task = run.read_config()["data"]["task"]
     if name not in results_of(task).flags:
         takers = ", ".join(other for other in TASKS if name in results_of(other).flags)
-        raise BadInput(f"--{name} is for runs of {takers}; the run in '{run.path}' is for {task}: leave --{name} out")
+        flag = "--" + name.replace("_", "-")
+        raise BadInput(f"{flag} is for runs of {takers}; the run in '{run.path}' is for {task}: leave {flag} out")
 
 
 def read_options(arguments: argparse.Namespace) -> Options:
@@ -58,10 +62,19 @@ def read_options(arguments: argparse.Namespace) -> Options:
     if arguments.inference is not None:
         inference = choose("inference", arguments.inference, INFERENCES, flag="--inference")
         options = options._replace(inference=inference)
+    if arguments.batch_size is not None:
+        options = options._replace(batch_size=parse_count("--batch-size", arguments.batch_size))
+    if arguments.tta is not None:
+        options = options._replace(tta=choose("test-time augmentation", arguments.tta, VIEWS, flag="--tta"))
+    if arguments.cam:
+        if options.out is None:
+            raise BadInput("--cam writes a picture of each image: give --out DIR")
+        options = options._replace(cam=True)
     return options
 
 
-def main() -> None:
+def make_parser() -> Parser:
+    """The parser of the command."""
     parser = Parser(prog="python -m tfcnn.predict", description="What a trained run says of files.")
     parser.add_argument("run", metavar="RUN", help="run directory of tfcnn.train")
     parser.add_argument(
@@ -74,24 +87,61 @@ def main() -> None:
     parser.add_argument(
         "--format", metavar="{" + ",".join(FORMS) + "}", help="classification: of the table that is printed [text]"
     )
-    parser.add_argument("--out", metavar="DIR", help="all but classification: folder to write pictures to")
+    parser.add_argument("--out", metavar="DIR", help="folder to write pictures and tables to")
     parser.add_argument(
         "--inference",
         metavar="{" + ",".join(INFERENCES) + "}",
         help="segmentation: the whole image at the network's size, or windows of that size at the image's scale "
         f"[{INFERENCES[0]}]",
     )
-    arguments = parser.parse_args()
+    parser.add_argument(
+        "--on-bad-image",
+        default=RESPONSES[0],
+        metavar="{" + ",".join(RESPONSES) + "}",
+        help=f"a file that cannot be used ends the command, or is left out and listed at the end [{RESPONSES[0]}]",
+    )
+    parser.add_argument(
+        "--batch-size", metavar="N", help=f"classification: examples in a batch [{Options().batch_size}]"
+    )
+    parser.add_argument(
+        "--tta",
+        metavar="{" + ",".join(VIEWS) + "}",
+        help="test-time augmentation: probabilities averaged over the image and its mirror image (also for "
+        f"segmentation), over its corners and middle, or over these and their mirror images [{VIEWS[0]}]",
+    )
+    parser.add_argument(
+        "--cam",
+        action="store_true",
+        default=None,
+        help="classification: to --out also Grad-CAM of the most probable class over each image",
+    )
+    return parser
+
+
+def main() -> None:
+    arguments = make_parser().parse_args()
     options = read_options(arguments)
+    response = choose("response", arguments.on_bad_image, RESPONSES, flag="--on-bad-image")
     run = RunDirectory.open(arguments.run).check_finished()
     for name in Options._fields:
         if getattr(arguments, name) is not None:
             check_flag(run, name)
-    results = results_of(run.read_config()["data"]["task"])
-    for line in results.predict(tfcnn.trained.load(run), arguments.images, options):
+    facts = run.read_config()["data"]
+    trained = tfcnn.trained.load(run)
+    problems: list[str] = []
+    if response == "skip":
+        examples, problems = trained.inputs.open_usable(arguments.images)
+    else:
+        examples = trained.inputs.open(arguments.images)
+    for line in results_of(facts["task"]).predict(trained, examples, options):
         print(line, flush=True)
     if options.out is not None:
-        print(f"written   {options.out}")
+        print(f"written   {options.out}", file=sys.stdout if options.format == FORMS[0] else sys.stderr)
+    if note := describe_views(facts, options.tta):
+        print(f"note: {note}", file=sys.stderr)
+    if problems:
+        count = "1 file that cannot be used is" if len(problems) == 1 else f"{len(problems)} files are"
+        print(f"{count} left out:", *problems, sep="\n  ", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -108,3 +108,15 @@ def test_a_nifti_file_of_another_range_is_refused(tmp_path):
     nibabel.save(nibabel.Nifti1Image(np.full((3, 4, 5), 3000, "int16"), np.eye(4)), tmp_path / "scan.nii")
     with pytest.raises(BadData, match=r"scan.nii' holds values from 3000 to 3000, but this run.*\(IMAGE\)"):
         inputs_of((3, 4, 5, 1), (0, 255)).open([str(tmp_path / "scan.nii")])
+
+
+def test_files_that_cannot_be_used_are_left_out_and_named(tmp_path):
+    inputs = inputs_of((4, 1), (0, 1))
+    (tmp_path / "bad.wav").write_text("no sound")
+    good = [write_wav(tmp_path / name, SAMPLES) for name in ("a.wav", "c.wav")]
+    missing = str(tmp_path / "missing.wav")
+    examples, problems = inputs.open_usable([missing, str(tmp_path)])
+    assert [example.name for example in examples] == good
+    assert [path in problem for path, problem in zip([missing, "bad.wav"], problems, strict=True)] == [True, True]
+    with pytest.raises(BadData, match=r"missing.wav.* \(and 1 more"):
+        inputs.open_usable([missing, str(tmp_path / "bad.wav")])

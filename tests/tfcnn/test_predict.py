@@ -103,3 +103,30 @@ def test_a_folder_is_read_as_training_reads_it(finished_run, call_command, tmp_p
     process = call_command("tfcnn.predict", finished_run.path, tmp_path / "photos", "--format", "json")
     assert process.returncode == 0
     assert [row["file"] for row in json.loads(process.stdout)] == [str(tmp_path / "photos" / "linked" / "a.png")]
+
+
+@pytest.mark.slow
+def test_bad_images_are_left_out_and_the_others_drawn(finished_run, call_command, tmp_path):
+    (tmp_path / "photos").mkdir()
+    shutil.copy(SCANS[0], tmp_path / "photos")
+    (tmp_path / "photos" / "text.png").write_text("no image")
+    flags = ["--on-bad-image", "skip", "--cam", "--out", tmp_path / "out", "--top", "1", "--format", "csv"]
+    process = call_command("tfcnn.predict", finished_run.path, tmp_path / "photos", *flags)
+    assert process.returncode == 0
+    assert f"1 file that cannot be used is left out:\n  bad image '{tmp_path}/photos/text.png': not" in process.stderr
+    assert [row["file"] for row in csv.DictReader(io.StringIO(process.stdout))] == [
+        str(tmp_path / "photos" / SCANS[0].name)
+    ]
+    (row,) = csv.DictReader((tmp_path / "out" / "predictions.csv").read_text().splitlines())
+    assert (row["class"], row["picture"]) == ("3", "digit-3-cam.png")
+    with Image.open(tmp_path / "out" / "digit-3-cam.png") as picture, Image.open(SCANS[0]) as scan:
+        assert (picture.mode, picture.size) == ("RGB", scan.size)
+
+
+@pytest.mark.slow
+def test_views(finished_run, call_command):
+    """Mirrored digits are none: a note says so."""
+    process = call_command("tfcnn.predict", finished_run.path, *SCANS, "--tta", "flip", "--batch-size", "2")
+    assert process.returncode == 0
+    assert len(process.stdout.splitlines()) == 3
+    assert process.stderr.startswith("note: --tta flip mirrors images, and this run was trained without")

@@ -31,6 +31,7 @@ Facts = Mapping[str, Any]  # of the training data, as config.json keeps them
 Outputs = dict[str, Any]  # of an exported endpoint: tensors by name
 INFERENCES = ("resize", "tile")  # the first is the default
 FORMS = ("text", "csv", "json")  # of what `predict` prints of a classifier
+VIEWS = ("none", "flip", "five-crop", "ten-crop")  # of an image, see `tfcnn.results.views`
 
 
 class Classes(NamedTuple):
@@ -71,12 +72,18 @@ class Options(NamedTuple):
         format: of their table, one of FORMS.
         out: the folder to write.
         inference: how an image of another size than the network's is segmented: "resize" or "tile".
+        batch_size: examples that the network gets at once.
+        tta: test-time augmentation, one of VIEWS.
+        cam: whether to write pictures of Grad-CAM.
     """
 
     top: int = 3
     format: str = FORMS[0]
     out: Path | None = None
     inference: str = INFERENCES[0]
+    batch_size: int = 32
+    tta: str = VIEWS[0]
+    cam: bool = False
 
 
 class Network(Protocol):
@@ -86,9 +93,6 @@ class Network(Protocol):
     facts: dict[str, Any]
     class_names: tuple[str, ...]
     inputs: Inputs  # reads files and arrays as the run's evaluation does
-
-    def predict_examples(self, examples: Sequence[Example]) -> np.ndarray:
-        """What the network says of examples that `inputs.open` has opened, as `Results.answer` puts it."""
 
     def predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """What the network says of values 0 ... 255 (batch, ...), as `Results.answer` puts it."""
@@ -134,7 +138,7 @@ class Results(NamedTuple):
         answer: (model, standardised inputs, facts) -> what `tfcnn.load(RUN).predict` returns; its shape but for the
             batch is the same for all inputs of a run.
         flags: the fields of `Options` that `predict` heeds.
-        predict: (network, paths, options) -> the lines that `tfcnn.predict` prints, one for each file.
+        predict: (network, opened examples, options) -> the lines that `tfcnn.predict` prints, one for each.
         serve: (model, facts) -> what the exported endpoints return.
         respond: (model, facts) -> a function of standardised inputs (batch, *image_shape) and sizes int32 (batch, 2),
             the heights and widths that the images had: what `tfcnn.serve` answers, arrays (batch, ...) by name. The
@@ -147,7 +151,7 @@ class Results(NamedTuple):
     tables: Mapping[str, Callable[[Scores], Table]]
     answer: Callable[[keras.Model, np.ndarray, Facts], np.ndarray]
     flags: tuple[str, ...]
-    predict: Callable[[Network, Sequence[str], Options], Iterator[str]]
+    predict: Callable[[Network, Sequence[Example], Options], Iterator[str]]
     serve: Callable[[keras.Model, Facts], Served | ServedRegions]
     respond: Callable[[keras.Model, Facts], Callable[[np.ndarray, np.ndarray], Outputs]]
 

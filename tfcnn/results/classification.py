@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,10 @@ from tfcnn.class_scores import class_scores, confusion_table, confusion_text, sc
 from tfcnn.errors import quote_names
 from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
 from tfcnn.results.guesses import read_guesses, softmax
+from tfcnn.results.labels import predict_labels
 from tfcnn.results.outputs import probabilities_of, responding
 from tfcnn.results.ranking import Ranked, fetch_examples, rank
-from tfcnn.tables import Table, as_csv
+from tfcnn.tables import Table
 
 if TYPE_CHECKING:
     import keras
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from pipelines.dataset import Data
+    from pipelines.inputs import Example
 
 FEW_CLASSES = 10  # with which five guesses say little
 MOST_MISTAKES = 12  # of the gallery
 COLUMNS = 4  # of the gallery
-CSV_HEAD = ("file", "rank", "class", "probability")
 
 
 def evaluate(model: keras.Model, data: Data, split: str, classes: Classes) -> Scores:
@@ -167,41 +167,9 @@ def reliability_table(scores: Scores) -> Table:
     return Table(Bin._fields, [list(row.values()) for row in scores["reliability"]])
 
 
-def best_classes(probabilities: np.ndarray, names: Sequence[str], top: int) -> list[tuple[str, float]]:
-    """The `top` most probable classes of one example, the first the best, with their probabilities."""
-    best = probabilities.argsort()[::-1][:top]
-    return [(names[i], float(probabilities[i])) for i in best]
-
-
-def predict(network: Network, paths: Sequence[str], options: Options) -> Iterator[str]:
-    """For each file a line: its path, and the most probable classes; or all of them as a table of CSV or as JSON."""
-    examples = network.inputs.open(paths)
-    names = [example.name for example in examples]
-    answers = (
-        best_classes(probabilities, network.class_names, options.top)
-        for probabilities in network.predict_examples(examples)
-    )
-    if options.format == "csv":
-        yield as_csv(CSV_HEAD, _ranked_rows(names, answers)).rstrip("\n")
-    elif options.format == "json":
-        rows = [
-            {"file": name, "classes": [{"name": each, "probability": share} for each, share in classes]}
-            for name, classes in zip(names, answers, strict=True)
-        ]
-        yield json.dumps(rows, indent=1)
-    else:
-        width = max(map(len, names))
-        for name, classes in zip(names, answers, strict=True):
-            yield f"{name:{width}}  " + "  ".join(f"{each} {share:.1%}" for each, share in classes)
-
-
-def _ranked_rows(
-    names: Sequence[str], answers: Iterable[list[tuple[str, float]]]
-) -> Iterator[tuple[str, int, str, float]]:
-    """A row for each file and class, the most probable first."""
-    for name, classes in zip(names, answers, strict=True):
-        for place, (each, share) in enumerate(classes, start=1):
-            yield name, place, each, share
+def predict(network: Network, examples: Sequence[Example], options: Options) -> Iterator[str]:
+    """For each example a line, or one table: see `predict_labels`."""
+    return predict_labels(network, examples, options)
 
 
 def serve(model: keras.Model, facts: Facts) -> Served:
@@ -230,7 +198,7 @@ RESULTS = Results(
     },
     tables={"classes": class_table, "confusion": confusion_table, "reliability": reliability_table},
     answer=probabilities_of,
-    flags=("top", "format"),
+    flags=("top", "format", "out", "batch_size", "tta", "cam"),
     predict=predict,
     serve=serve,
     respond=responding(serve),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from pipelines.dataset import Data
+    from pipelines.inputs import Example
     from tfcnn.detection.detector import Detect
     from tfcnn.detection.metrics import Curve
 
@@ -200,15 +201,14 @@ def _detect_rows(detect: Detect, inputs: np.ndarray, facts: Facts) -> np.ndarray
     return pad(rows, MOST)
 
 
-def predict(network: Network, paths: Sequence[str], options: Options) -> Iterator[str]:
-    """For each file a line: its path, and its detections, the best first.
+def predict(network: Network, examples: Sequence[Example], options: Options) -> Iterator[str]:
+    """For each example a line: its path, and its detections, the best first.
 
     With --out for each image a picture with its boxes, and detections.json in the form of COCO's results, which has
     those of lower scores too; its image_id is the path. Boxes are in pixels of the file.
     """
     from tfcnn.detection.coco import write_results
 
-    examples = network.inputs.open(paths)
     names = name_outputs([example.name for example in examples], (".png",))
     width = max(len(example.name) for example in examples)
     all_detections: list[dict[str, np.ndarray]] = []

@@ -11,10 +11,13 @@ from tfcnn.errors import BadInput
 from tfcnn.results import INFERENCES, Network, Options
 from tfcnn.results.folder import name_outputs, write_table, writing_predictions
 from tfcnn.results.resampling import Places, places_of, predict_tiled
+from tfcnn.results.views import check_views
 from tfcnn.tasks import IGNORE_LABEL
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from pipelines.inputs import Example
 
 OPACITY = 0.5  # of the classes' colours in an overlay
 
@@ -27,21 +30,20 @@ class Share(NamedTuple):
     share: float  # of the pixels that the network tells something of
 
 
-def predict_masks(network: Network, paths: Sequence[str], options: Options) -> Iterator[str]:
+def predict_masks(network: Network, examples: Sequence[Example], options: Options) -> Iterator[str]:
     """The lines of `tfcnn.predict`: the shares of the classes in each example, the largest first.
 
     With `options.out` it writes for each image its mask, a palette PNG of the image's own size whose values are the
     numbers of the classes (255: nothing is known), and an overlay; for each volume its mask as .npz; and
-    predictions.csv.
+    predictions.csv, which names the file of each mask.
 
     Raises:
-        BadInput: volumes in tiles.
-        pipelines.BadData: a file that cannot be used.
+        BadInput: volumes in tiles, or mirrored.
     """
+    check_views(network.facts, options.tta)
     images = len(network.inputs.shape) == 3
     if not images and options.inference != INFERENCES[0]:
         raise BadInput(f"--inference {options.inference} is for images, and this run takes volumes: leave it out")
-    examples = network.inputs.open(paths)
     places = places_of(network.model, network.facts) if images else None
     names = name_outputs([example.name for example in examples], (".png", "-overlay.png") if images else (".npz",))
     width = max(len(example.name) for example in examples)
@@ -53,9 +55,9 @@ def predict_masks(network: Network, paths: Sequence[str], options: Options) -> I
             if places is None:
                 mask = network.predict_pixels(pixels[None])[0].argmax(-1).astype("uint8")
             else:
-                mask = predict_mask(network, pixels, places, options.inference)
+                mask = predict_mask(network, pixels, places, options.inference, options.tta)
             shares = count_shares(mask, network.class_names)
-            rows += [(example.name, *share) for share in shares]
+            rows += [(example.name, *share, outputs[0]) for share in shares]
             if folder is not None and images:
                 write_mask(mask, folder / outputs[0])
                 write_overlay(pixels, mask, folder / outputs[1])
@@ -64,10 +66,10 @@ def predict_masks(network: Network, paths: Sequence[str], options: Options) -> I
             present = sorted(filter(lambda share: share.pixels, shares), key=lambda share: -share.pixels)
             yield f"{example.name:{width}}  " + "  ".join(f"{share.name} {share.share:.1%}" for share in present)
         if folder is not None:
-            write_table(folder, ("image", "class", "pixels", "share"), rows)
+            write_table(folder, ("image", "class", "pixels", "share", "mask"), rows)
 
 
-def predict_mask(network: Network, pixels: np.ndarray, places: Places, inference: str) -> np.ndarray:
+def predict_mask(network: Network, pixels: np.ndarray, places: Places, inference: str, tta: str = "none") -> np.ndarray:
     """The classes of the pixels of an image, uint8 (height, width); 255 where nothing is known.
 
     Args:
@@ -75,17 +77,24 @@ def predict_mask(network: Network, pixels: np.ndarray, places: Places, inference
         pixels: (height, width, channels), 0 ... 255.
         places: of its map.
         inference: "resize": the whole image at the network's size; "tile": windows of that size at the image's scale.
+        tta: "flip": probabilities are averaged over the image and its mirror image; "none": those of the image.
     """
     import numpy as np
 
-    size = (pixels.shape[0], pixels.shape[1])
+    views = [pixels]
+    if tta == "flip":
+        views.append(np.flip(pixels, 1))
     if inference == "resize":
-        return places.classes(network.predict_pixels(pixels[None])[0], size)
+        maps = [network.predict_pixels(view[None])[0] for view in views]
+        return places.classes(maps[0], (pixels.shape[0], pixels.shape[1]), *maps[1:])
     mean = np.asarray(network.facts["mean"], np.float32)
     std = np.asarray(network.facts["std"], np.float32)
-    standardised = (pixels.astype(np.float32) / 255 - mean) / std
-    probabilities = predict_tiled(network.model, standardised, places, -mean / std)
-    return probabilities.argmax(-1).astype(np.uint8)
+    total = np.zeros((), np.float32)
+    for number, view in enumerate(views):
+        standardised = (view.astype(np.float32) / 255 - mean) / std
+        probabilities = predict_tiled(network.model, standardised, places, -mean / std)
+        total = total + (np.flip(probabilities, 1) if number else probabilities)
+    return total.argmax(-1).astype(np.uint8)
 
 
 def count_shares(mask: np.ndarray, names: Sequence[str]) -> list[Share]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from pipelines.dataset import Data
+    from pipelines.inputs import Example
 
 SSIM_SIDE = 11  # pixels of the window, below which an image has no SSIM
 EXACT = 1e-10  # the least mean squared error: 100 dB
@@ -130,12 +131,11 @@ def answer(model: keras.Model, inputs: np.ndarray, facts: Facts) -> np.ndarray:
     return np.clip(shares * (high - low) + low, low, high).astype(np.float32)
 
 
-def predict(network: Network, paths: Sequence[str], options: Options) -> Iterator[str]:
-    """For each file a line: its path, PSNR and SSIM; with --out its reconstruction, and predictions.csv.
+def predict(network: Network, examples: Sequence[Example], options: Options) -> Iterator[str]:
+    """For each example a line: its path, PSNR and SSIM; with --out its reconstruction, and predictions.csv.
 
     Images are written as PNG at their own size, other examples as the array `reconstruction` of a .npz file.
     """
-    examples = network.inputs.open(paths)
     shape = network.inputs.shape
     pictures = len(shape) == 3 and shape[-1] in (1, 3)
     names = name_outputs([example.name for example in examples], (".png" if pictures else ".npz",))

@@ -36,12 +36,15 @@ class Places(NamedTuple):
 
         return undo_fit(maps, size, self.height, self.width, self.fit, self.first, self.step)
 
-    def classes(self, probabilities: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    def classes(
+        self, probabilities: np.ndarray, size: tuple[int, int], mirrored: np.ndarray | None = None
+    ) -> np.ndarray:
         """The most probable class of each pixel of an image, uint8 `size`; 255 where the network tells nothing.
 
         Args:
             probabilities: float32 (rows, columns, classes), the network's map.
             size: height and width of the image.
+            mirrored: the map of the mirror image, of the same shape; both are averaged.
         """
         import numpy as np
 
@@ -50,11 +53,15 @@ class Places(NamedTuple):
         largest = np.full(size, -np.inf, np.float32)
         mask = np.zeros(size, np.uint8)
         for number in range(probabilities.shape[-1]):  # one at a time: all classes of a large image fill the memory
-            values, inside = (array.numpy() for array in self.undo(probabilities[None, ..., number : number + 1], size))
-            better = values[0, ..., 0] > largest
-            largest[better] = values[0, ..., 0][better]
+            one_class = slice(number, number + 1)
+            maps, is_inside = self.undo(probabilities[None, ..., one_class], size)
+            values = maps.numpy()[0, ..., 0]
+            if mirrored is not None:
+                values += self.undo(mirrored[None, ..., one_class], size)[0].numpy()[0, :, ::-1, 0]
+            better = values > largest
+            largest[better] = values[better]
             mask[better] = number
-        mask[~inside] = IGNORE_LABEL
+        mask[~is_inside.numpy()] = IGNORE_LABEL
         return mask
 
 

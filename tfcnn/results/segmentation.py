@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from pipelines.dataset import Data
+    from pipelines.inputs import Example
 
 MOST_CLASSES = 24  # in a sheet's legend
 WRONG = (0.85, 0.1, 0.1)  # colour of wrong pixels
@@ -267,9 +268,9 @@ def serve(model: keras.Model, facts: Facts) -> Served:
     return Served(ready, images, files)
 
 
-def predict(network: Network, paths: Sequence[str], options: Options) -> Iterator[str]:
-    """For each file a line: its path, and the share of each class; with --out masks, overlays and predictions.csv."""
-    return predict_masks(network, paths, options)
+def predict(network: Network, examples: Sequence[Example], options: Options) -> Iterator[str]:
+    """For each example a line: its path, and the share of each class; with --out its mask and more."""
+    return predict_masks(network, examples, options)
 
 
 RESULTS = Results(
@@ -278,7 +279,7 @@ RESULTS = Results(
     pictures={"confusion": draw_confusion, "sheet": draw_sheet},
     tables={"classes": class_table, "confusion": confusion_table},
     answer=probabilities_of,
-    flags=("out", "inference"),
+    flags=("out", "inference", "tta"),
     predict=predict,
     serve=serve,
     respond=responding(serve),

@@ -87,7 +87,7 @@ def _true_boxes(run):
 def test_predict_writes_pictures_and_cocos_results(trained, image, tmp_path):
     _, path = image
     out = tmp_path / "out"
-    lines = list(detection.predict(trained, [path], Options(out=out)))
+    lines = list(detection.predict(trained, trained.inputs.open([path]), Options(out=out)))
     assert len(lines) == 1
     assert lines[0].startswith(path)
     results = json.loads((out / "detections.json").read_text())

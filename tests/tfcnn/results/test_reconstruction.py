@@ -94,7 +94,9 @@ def test_reconstructions_have_the_size_of_their_files(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "small.png")
     Image.fromarray(np.kron(pixels, np.ones((3, 4, 1), np.uint8))).save(tmp_path / "wide.png")
     paths = [str(tmp_path / "small.png"), str(tmp_path / "wide.png")]
-    lines = list(results_of("reconstruction").predict(Trained(halved(), FACTS), paths, Options(out=tmp_path / "out")))
+    trained = Trained(halved(), FACTS)
+    examples = trained.inputs.open(paths)
+    lines = list(results_of("reconstruction").predict(trained, examples, Options(out=tmp_path / "out")))
     with Image.open(tmp_path / "out" / "wide.png") as picture:
         assert picture.size == (64, 48)
     with Image.open(tmp_path / "out" / "small.png") as picture:

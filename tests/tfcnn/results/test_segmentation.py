@@ -1,5 +1,7 @@
 """Scores of masks against NumPy loops; masks of files at their own size; what the SavedModel returns."""
 
+import csv
+
 import keras
 import numpy as np
 import pytest
@@ -143,7 +145,8 @@ def write_image(path, height=24, width=40):
 
 def predict(paths, folder, model=None, **options):
     trained = Trained(model or largest_channel(), FACTS)
-    return list(results_of("segmentation").predict(trained, list(map(str, paths)), Options(out=folder, **options)))
+    examples = trained.inputs.open(list(map(str, paths)))
+    return list(results_of("segmentation").predict(trained, examples, Options(out=folder, **options)))
 
 
 @pytest.mark.parametrize("inference", ["resize", "tile"])
@@ -159,9 +162,10 @@ def test_masks_have_the_images_own_size_and_voc_colours(tmp_path, inference):
     assert (mask == expected)[inner].all()
     with Image.open(tmp_path / "out" / "photo-overlay.png") as picture:
         assert picture.size == (40, 24)
-    rows = (tmp_path / "out" / "predictions.csv").read_text().split()
-    assert rows[0] == "image,class,pixels,share"
-    assert sum(int(row.split(",")[2]) for row in rows[1:]) == 24 * 40
+    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["image", "class", "pixels", "share", "mask"]
+    assert sum(int(row["pixels"]) for row in rows) == 24 * 40
+    assert {row["mask"] for row in rows} == {"photo.png"}
     assert "red 5" in lines[0]
 
 
@@ -170,6 +174,43 @@ def test_tiles_of_a_pointwise_network_give_the_network_on_the_whole_image(tmp_pa
     trained = Trained(largest_channel(), FACTS)
     mask = predict_mask(trained, pixels, places_of(trained.model, FACTS), "tile")
     np.testing.assert_array_equal(mask, pixels.argmax(-1))
+
+
+def uneven(stride=1):
+    """A network whose answer for the mirror image is not the mirror of its answer for the image."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((8, 8, 3)), keras.layers.Conv2D(3, 5, strides=stride, padding="same", activation="tanh")]
+    return keras.Sequential([*layers, keras.layers.Conv2D(3, 1, kernel_initializer="orthogonal", name="logits")])
+
+
+@pytest.mark.parametrize("inference", ["resize", "tile"])
+def test_mirror_images_are_averaged_in_the_images_own_places(inference):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    trained = Trained(uneven(), FACTS)
+    mirrored = trained.predict_pixels(pixels[None, :, ::-1])[0, :, ::-1]
+    own = trained.predict_pixels(pixels[None])[0]
+    mask = predict_mask(trained, pixels, places_of(trained.model, FACTS), inference, "flip")
+    assert (own.argmax(-1) != mirrored.argmax(-1)).any()
+    np.testing.assert_array_equal(mask, (own + mirrored).argmax(-1))
+
+
+def test_the_mask_of_the_mirror_image_is_the_mirrored_mask():
+    """Also where the map has every fourth pixel, the first of them nearer to its border than the last."""
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 40, 3)).astype(np.uint8)
+    trained = Trained(uneven(stride=4), FACTS)
+    places = places_of(trained.model, FACTS)
+    mask = predict_mask(trained, pixels, places, "resize", "flip")
+    turned = predict_mask(trained, np.flip(pixels, 1), places, "resize", "flip")
+    assert len(np.unique(mask)) > 1
+    assert (turned[:, ::-1] == mask).mean() > 0.99  # sums of the same numbers, rounded in another order
+
+
+@pytest.mark.parametrize(("tta", "says"), [("ten-crop", "take --tta flip"), ("five-crop", "is for classification")])
+def test_crops_of_a_segmentation_are_refused(tmp_path, tta, says):
+    write_image(tmp_path / "photo.png")
+    with pytest.raises(BadInput, match=says):
+        predict([tmp_path / "photo.png"], tmp_path / "out", tta=tta)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("size", [(8, 8), (5, 30), (20, 7)])
