@@ -59,6 +59,7 @@ def test_a_stopped_run_is_resumed(folder):
     run = train.run(Config(**config | {"out": str(folder / "stopped"), "resume": True}))
     rows = run.read_history()
     assert rows[:1] == before
+    assert "library_name: keras" in run.card.read_text()
     assert rows[1]["val_loss"] == pytest.approx(0.93872, abs=0.01)  # of the run that was not stopped
 
 

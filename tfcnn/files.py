@@ -24,6 +24,7 @@ RUN_FILES = (
     "files.json",
     "curves.png",
     "sheet.png",
+    "README.md",
     "model.keras",
     "saved_model",
 )

@@ -45,6 +45,7 @@ def write_run(config: Config) -> RunDirectory:
     import_tensorflow()
     from tfcnn import cost
     from tfcnn.export.savedmodel import export_savedmodel
+    from tfcnn.training.model_card import write_card
     from tfcnn.training.provenance import provenance
 
     standardisation = imagenet.standardisation_of(config)
@@ -67,7 +68,9 @@ def write_run(config: Config) -> RunDirectory:
         with writing(run.model) as draft:
             model.save(draft)
         export_savedmodel(model, run.saved_model, data)
-        run.finish(costs | provenance(time.monotonic() - started))
+        metrics = costs | provenance(time.monotonic() - started)
+        write_card(run, metrics)
+        run.finish(metrics)
     print(f"weights    {loaded}\nimages     standardised with {standardisation}\nrun        {run.path}")
     return run
 

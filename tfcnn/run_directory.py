@@ -1,10 +1,12 @@
 """The run directory: the files of a run, complete and movable. Imports no TensorFlow.
 
-    config.json  history.csv  curves.png  sheet.png  checkpoints/  model.keras  saved_model/  files.json  metrics.json
+    config.json  history.csv  curves.png  sheet.png  checkpoints/  model.keras  saved_model/  README.md  files.json
+    metrics.json
 
 Every file is written under another name and then moved to its own, so that no reader or crash meets half a file.
 metrics.json is the last: a run that has it is finished. files.json keeps the size and the digest of each of the others,
-which are compared when a file is read. Runs of earlier versions have none.
+which are compared when a file is read, but for README.md, which the user may change. Runs of earlier versions have
+neither.
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ class RunDirectory:
         self.metrics = self.path / "metrics.json"
         self.curves = self.path / "curves.png"
         self.sheet = self.path / "sheet.png"  # of tasks that have one
+        self.card = self.path / "README.md"
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model.keras"
         self.saved_model = self.path / "saved_model"

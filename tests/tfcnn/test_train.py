@@ -22,6 +22,7 @@ from tfcnn.run_directory import RunDirectory
 pytestmark = pytest.mark.slow
 
 FILES = {
+    "README.md",
     "config.json",
     "history.csv",
     "metrics.json",

@@ -13,6 +13,7 @@ from tfcnn.training import recipes
 from tfcnn.training.class_weights import describe_classes
 from tfcnn.training.cluster import Worker
 from tfcnn.training.data import describe_duplicates
+from tfcnn.training.model_card import write_card
 from tfcnn.training.progress import duration, quantity
 from tfcnn.training.provenance import provenance
 from tfcnn.visualize.curves import draw_curves
@@ -160,7 +161,9 @@ def finish(
     directory: RunDirectory,
     seconds: float,
 ) -> None:
-    """Write the curves and, as the last files of the run, digests and metrics; print the results.
+    """Write the curves, the model card and, as the last files of the run, digests and metrics; print the results.
+
+    A finished run keeps its card, which the user may have changed.
 
     Args:
         metrics: of `tfcnn.training.fit.evaluate_best`.
@@ -190,6 +193,8 @@ def finish(
         metrics = metrics | facts["cost"] | provenance(seconds)
     else:  # times and versions are those of the training
         metrics = directory.read_metrics()
+    if not directory.finished or not directory.card.exists():
+        write_card(directory, metrics)
     directory.finish(metrics)
     print(
         f"\nbest epoch         {metrics['best_epoch']} of {metrics['epochs']}, "
