@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 BAD_FILES = "bad_files.csv"
 NUMBERS = ("best_epoch", "epochs", "images_per_second", "parameters", "macs", "seconds")  # of metrics.json
+SPEED = "images_per_second"  # empty in history.csv and null in metrics.json where no step was timed
 
 
 def default_path(arch: str, dataset: str) -> Path:
@@ -238,6 +239,8 @@ class RunDirectory:
         metrics = read_json(self.metrics)
         for name, value in metrics.items():
             expected = name in NUMBERS or name.startswith(("val_", "test_"))
+            if name == SPEED and value is None:
+                continue
             if expected and not (isinstance(value, int | float) and not isinstance(value, bool)):
                 raise BadInput(f"'{self.metrics}' is damaged: {name} is '{value}'; {self._remedy(self.metrics)}")
         return metrics
@@ -274,9 +277,10 @@ class RunDirectory:
         return BadInput(f"'{path}' cannot be loaded: {first_line(error)[:200]}; {self._remedy(path)}")
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
-        """history.csv: a line for each epoch."""
+        """history.csv: a line for each epoch; the speed is empty where a row has none."""
+        columns = dict.fromkeys([*(name for row in rows for name in row), SPEED])
         with writing(self.history) as path, path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer = csv.DictWriter(file, fieldnames=columns)
             writer.writeheader()
             writer.writerows(rows)
 
@@ -304,13 +308,19 @@ class RunDirectory:
                 csv.writer(file).writerows([("path", "class", "reason"), *rows])
 
     def read_history(self) -> list[dict[str, float]]:
-        """The lines of history.csv, epochs as whole numbers; none if there is no file yet. Raises BadInput."""
+        """The lines of history.csv, epochs as whole numbers; none if there is no file yet. Raises BadInput.
+
+        A line whose speed is empty has no such item.
+        """
         if not self.history.exists() and not self.finished:
             return []
         self.check_file(self.history)
         try:
             lines = csv.DictReader(self.history.read_text().splitlines(), strict=True)
-            rows = [{k: int(v) if k == "epoch" else float(v) for k, v in line.items()} for line in lines]
+            rows = [
+                {k: int(v) if k == "epoch" else float(v) for k, v in line.items() if (k, v) != (SPEED, "")}
+                for line in lines
+            ]
             numbered = "epoch" in (lines.fieldnames or ())
             if not numbered or [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
                 raise ValueError("its epochs are not 1, 2, ...")

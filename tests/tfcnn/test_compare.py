@@ -56,6 +56,12 @@ def test_the_table_as_text(make_run):
     assert compare.as_text(compare.compare(runs)) == TABLE.strip()
 
 
+def test_a_speed_that_was_not_measured_is_a_dash(make_run):
+    comparison = compare.compare([make_run("a", [0.5], 0.5, speed=None), make_run("b", [0.5], 0.5)])
+    column = [column.name for column in comparison.columns].index("images/s")
+    assert [cells[column] for cells in comparison.cells("{}*", "{}")] == ["-", "50"]
+
+
 def test_only_what_differs_is_a_column(make_run):
     runs = [make_run("a", [0.5], 0.5, opt="sgd", seed=1), make_run("b", [0.5], 0.5, opt="adam", seed=1)]
     comparison = compare.compare(runs)

@@ -21,6 +21,30 @@ def test_history_round_trip(tmp_path):
     assert run.read_history() == rows
 
 
+def test_a_speed_that_was_not_measured_is_empty(tmp_path):
+    run = RunDirectory(tmp_path)
+    rows = [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0, "images_per_second": 50.0}]
+    run.write_history(rows)
+    assert run.history.read_text().split() == ["epoch,loss,images_per_second", "1,2.0,", "2,1.0,50.0"]
+    assert run.read_history() == rows
+
+
+def test_another_empty_cell_is_damage(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.history.write_text("epoch,loss,images_per_second\n1,,50.0\n")
+    with pytest.raises(BadInput, match="is damaged"):
+        run.read_history()
+
+
+def test_metrics_of_a_run_whose_speed_was_not_measured(tmp_path):
+    run = RunDirectory(tmp_path)
+    write_json(run.metrics, {"images_per_second": None, "seconds": 3.0})
+    assert run.read_metrics()["images_per_second"] is None
+    write_json(run.metrics, {"images_per_second": 5.0, "seconds": None})
+    with pytest.raises(BadInput, match="seconds is 'None'"):
+        run.read_metrics()
+
+
 def test_default_path_is_free(tmp_path, monkeypatch):
     class Clock(datetime.datetime):
         @classmethod

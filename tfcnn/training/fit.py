@@ -20,7 +20,7 @@ from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed
 from tfcnn.files import writing
 from tfcnn.models.registry import backbone_of
-from tfcnn.run_directory import RunDirectory
+from tfcnn.run_directory import SPEED, RunDirectory
 from tfcnn.tasks import TASKS
 from tfcnn.training import fused_kernels, recipes
 from tfcnn.training.auxiliary import with_auxiliary
@@ -324,7 +324,7 @@ def evaluate_best(
     if index is None:
         raise TrainingFailed(f"no epoch has a finite validation loss, so that '{directory.path}' has no model")
     best = rows[index]
-    rates = [row["images_per_second"] for row in rows if row["images_per_second"]]  # 0: resumed after its last step
+    rates = [row[SPEED] for row in rows if row.get(SPEED)]  # earlier versions wrote 0 where nothing was measured
     uncompiled(model).load_weights(directory.model)
     test = model.evaluate(data.evaluation("test"), return_dict=True, verbose=0)
     return {
@@ -333,5 +333,5 @@ def evaluate_best(
         **hooks_of(data.task).scores(model, data),
         "best_epoch": best["epoch"],
         "epochs": len(rows),
-        "images_per_second": statistics.median(rates or [0.0]),
+        SPEED: statistics.median(rates) if rates else None,
     }

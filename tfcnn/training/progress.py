@@ -23,7 +23,8 @@ class Progress(keras.callbacks.Callback):
     first epoch that time is not known yet.
 
     Adds `images_per_second` and `seconds` of each epoch's training steps to its logs, so it comes before the callbacks
-    that store them. Rates and estimates leave out the first steps of training and of validation, which compile.
+    that store them. Rates and estimates leave out the first steps of training and of validation, which compile; an
+    epoch without another step has no `images_per_second`.
 
     Args:
         epochs: of the run.
@@ -100,7 +101,8 @@ class Progress(keras.callbacks.Callback):
         self.ended = now
         seconds = (self.trained_until - self.timed_from) / self.timed_steps if self.timed_steps else 0.0
         recent = self._recent() if self.timed_steps else 0.0
-        logs["images_per_second"] = round(self.batch_size / seconds, 1) if seconds else 0.0
+        if seconds:
+            logs["images_per_second"] = round(self.batch_size / seconds, 1)
         logs["seconds"] = round(now - self.epoch_started, 3)
         self._show(self.steps, logs, seconds, recent, end="\n")
 

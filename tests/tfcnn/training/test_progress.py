@@ -53,7 +53,8 @@ def test_plain_lines_where_output_is_no_terminal(run_epochs):
 
 
 def test_no_rate_is_invented_for_an_epoch_of_the_one_step_that_compiles(run_epochs):
-    text, _ = run_epochs(False, seconds=1, steps=1)
+    text, logs = run_epochs(False, seconds=1, steps=1)
+    assert ["images_per_second" in log for log in logs] == [False, True]
     metrics = "loss 1.0000  accuracy 0.5000  val_loss 2.0000  val_accuracy 0.2500"
     assert text.split("\n")[:2] == [
         f"epoch 1/2  step 1/1  {metrics}",
