@@ -147,7 +147,13 @@ class Data:
 
     @without_autograph
     def evaluation(self, split: str = "test") -> tf.data.Dataset:
-        """Every example of "train", "validation" or "test" once, in the order of the data, not augmented."""
+        """Every example of "train", "validation" or "test" once, in the order of the data, not augmented.
+
+        Of "all", those of the three splits one after another.
+        """
+        if split == "all":
+            train, validation, test = (self.evaluation(name) for name in ("train", "validation", "test"))
+            return train.concatenate(validation).concatenate(test)
         if self._batchwise:
             rows = tf.data.Dataset.range(self.sizes[split]).batch(self.batch_size)
             batches = rows.map(functools.partial(self._batch, split), tf.data.AUTOTUNE)

@@ -20,7 +20,7 @@ from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, choose, quote_names
 from tfcnn.files import write_json, writing
-from tfcnn.results import Classes, Evaluation, results_of, title_of
+from tfcnn.results import ALL, Classes, Evaluation, results_of, title_of
 from tfcnn.run_directory import RunDirectory
 from tfcnn.tables import Table, as_csv
 from tfcnn.training.data import describe_change, describe_duplicates
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipelines.dataset import Data
 
 # NumPy and matplotlib are imported in functions, and the model loads TensorFlow: bad input is refused without the wait.
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", ALL)
 CHANNELS = ("auto", "first", "last")
 
 
@@ -47,7 +47,7 @@ def evaluate(
 
     Args:
         run: the run directory.
-        split: "train", "validation" or "test"; images are not augmented.
+        split: "train", "validation", "test", or "all" of other data; images are not augmented.
         data_dir: folder of prepared data sets; default: that of the training.
         dataset: another place of the run's data, or other data, whose classes are matched by name.
         channels: of arrays, as for the training; default: that of the training, or "auto" with `dataset`.
@@ -58,7 +58,7 @@ def evaluate(
 
     Raises:
         BadInput: no model in the run directory; the run's own data have changed; other data have a class that the run
-            lacks, or inputs of another shape or range.
+            lacks, or inputs of another shape or range; "all" of the run's own data.
         pipelines.BadData: the data set cannot be loaded.
     """
     facts = run.read_config()
@@ -72,6 +72,11 @@ def evaluate(
                 f"the data of the run in '{run.path}' have changed: {change}; restore them, "
                 f"or evaluate them as they are, into separate files: --dataset {facts['data']['name']}"
             )
+    if split == ALL and data.fingerprint == facts["data"]["fingerprint"]:
+        raise BadInput(
+            f"--split {ALL} of the run's own data has the images it was trained on: take --split test, or other data "
+            f"(--dataset)"
+        )
     check_inputs(facts["data"], data)
     names = facts["data"]["class_names"] or []
     classes = Classes(names, match_classes(data, names))
@@ -82,7 +87,7 @@ def evaluate(
         "split": split,
         "dataset": data.name,
         "fingerprint": data.fingerprint,
-        "examples": data.sizes[split],
+        "examples": sum(data.sizes.values()) if split == ALL else data.sizes[split],
         **scores,
         "duplicates": describe_duplicates(data.facts()),
     }
@@ -182,7 +187,12 @@ def main() -> None:
     description = "The scores of a run on a split of its data, as its task has them, with pictures."
     parser = Parser(prog="python -m tfcnn.evaluate", description=description)
     parser.add_argument("run", metavar="RUN", help="run directory of tfcnn.train")
-    parser.add_argument("--split", default="test", metavar="{" + ",".join(SPLITS) + "}", help="which images [test]")
+    parser.add_argument(
+        "--split",
+        default="test",
+        metavar="{" + ",".join(SPLITS) + "}",
+        help="which images; all: every one of other data, --dataset [test]",
+    )
     parser.add_argument(
         "--dataset", metavar="PLACE", help="another place of the data, or other data with the run's classes [its own]"
     )

@@ -161,6 +161,15 @@ def test_classes_of_other_data_are_matched_by_name(run, tmp_path):
     assert {name: content for name, content in files(run).items() if name in own} == own
 
 
+def test_all_examples_of_other_data(run, tmp_path):
+    write_images(tmp_path / "new", ("dark", "red"), seed=1)
+    result = evaluate(run, split="all", dataset=str(tmp_path / "new"))
+    assert (result["examples"], np.sum(result["confusion"])) == (40, 40)
+    assert evaluation_files(run, result)[0].name.startswith("evaluation-all-new-")
+    with pytest.raises(BadInput, match="the run's own data has the images it was trained on"):
+        evaluate(run, split="all")
+
+
 def test_changed_data_are_evaluated_if_named(run):
     write_images(data_of(run), seed=1)
     result = evaluate(run, dataset=str(data_of(run)))

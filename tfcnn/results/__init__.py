@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Scores = dict[str, Any]
 Facts = Mapping[str, Any]  # of the training data, as config.json keeps them
+ALL = "all"  # of a data set's examples, in place of a split
 Outputs = dict[str, Any]  # of an exported endpoint: tensors by name
 INFERENCES = ("resize", "tile")  # the first is the default
 FORMS = ("text", "csv", "json")  # of what `predict` prints of a classifier
@@ -52,7 +53,7 @@ class Evaluation(NamedTuple):
     Attributes:
         model: as trained, from standardised examples.
         data: with the targets that the network predicts.
-        split: "train", "validation" or "test".
+        split: "train", "validation", "test" or "all".
         classes: of the run and of the data.
         scores: what `Results.evaluate` returned.
     """
@@ -159,6 +160,11 @@ class Results(NamedTuple):
 def results_of(task: str) -> Results:
     """The results of a task: `RESULTS` of its file."""
     return importlib.import_module(TASKS[task].results).RESULTS
+
+
+def before_noun(split: str) -> str:
+    """A split as it stands before a noun: "test "; "" where all examples are meant."""
+    return "" if split == ALL else f"{split} "
 
 
 def title_of(arch: str, task: str, dataset: str, split: str, scores: Scores) -> str:

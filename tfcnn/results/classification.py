@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tfcnn.calibration import BINS, Bin, bin_confidences, expected_calibration_error
 from tfcnn.class_scores import class_scores, confusion_table, confusion_text, scores_text
 from tfcnn.errors import quote_names
-from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
+from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served, before_noun
 from tfcnn.results.guesses import read_guesses, softmax
 from tfcnn.results.labels import predict_labels
 from tfcnn.results.outputs import probabilities_of, responding
@@ -65,11 +65,11 @@ def evaluate(model: keras.Model, data: Data, split: str, classes: Classes) -> Sc
 
 def describe(result: Scores) -> str:
     """The confusion matrix and the scores as text."""
-    split = result["split"]
+    split = before_noun(result["split"])
     lines = [
         confusion_text(result),
         f"\n{scores_text(result)}\n",
-        f"accuracy  {result['accuracy']:.2%} of {result['examples']:,} {split} images",
+        f"accuracy  {result['accuracy']:.2%} of {result['examples']:,} {split}images",
         f"balanced  {result['balanced_accuracy']:.2%} (mean recall of the classes), mean F1 {result['macro_f1']:.2%}",
     ]
     if "top5" in result:
@@ -80,7 +80,7 @@ def describe(result: Scores) -> str:
     )
     absent = [name for name, recall in result["per_class"].items() if recall is None]
     if absent:
-        lines.append(f"absent    {quote_names(absent)}: no {split} image")
+        lines.append(f"absent    {quote_names(absent)}: no {split}image")
     return "\n".join(lines)
 
 

@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcnn.errors import quote_names
-from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, ServedRegions
+from tfcnn.results import (
+    Classes,
+    Evaluation,
+    Facts,
+    Network,
+    Options,
+    Outputs,
+    Results,
+    Scores,
+    ServedRegions,
+    before_noun,
+)
 from tfcnn.results.folder import name_outputs, writing_predictions
 from tfcnn.results.ranking import Ranked, rank
 from tfcnn.tables import Table, as_text
@@ -107,12 +118,12 @@ def describe(result: Scores) -> str:
         rows.append([name, *("-" if value is None else f"{value:.2%}" for value in averages), f"{count:,}"])
     lines = [
         as_text(("class", "AP at IoU 0.5", "AP", "boxes"), rows, words=[0]) + "\n",
-        f"mAP@.5    {result['map50']:.2%} of {result['examples']:,} {result['split']} images",
+        f"mAP@.5    {result['map50']:.2%} of {result['examples']:,} {before_noun(result['split'])}images",
         f"COCO mAP  {result['map']:.2%} (mean over IoU 0.5 ... 0.95)",
     ]
     absent = [name for name, count in result["boxes"].items() if not count]
     if absent:
-        lines.append(f"absent    {quote_names(absent)}: no {result['split']} box")
+        lines.append(f"absent    {quote_names(absent)}: no {before_noun(result['split'])}box")
     return "\n".join(lines)
 
 

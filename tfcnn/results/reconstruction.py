@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
+from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served, before_noun
 from tfcnn.results.folder import name_outputs, write_table, writing_predictions
 from tfcnn.results.outputs import outputs_of, responding
 from tfcnn.results.ranking import Ranked, fetch_examples, rank
@@ -93,7 +93,8 @@ def _shares(examples: np.ndarray, mean: Sequence[float], std: Sequence[float]) -
 def describe(result: Scores) -> str:
     """The scores as text."""
     ssim = "-, of images of 11 pixels a side or more alone" if result["ssim"] is None else f"{result['ssim']:.4f}"
-    return f"PSNR      {result['psnr']:.2f} dB of {result['examples']:,} {result['split']} examples\nSSIM      {ssim}"
+    examples = f"{result['examples']:,} {before_noun(result['split'])}examples"
+    return f"PSNR      {result['psnr']:.2f} dB of {examples}\nSSIM      {ssim}"
 
 
 def draw_sheet(evaluation: Evaluation, path: Path, title: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tfcnn.class_scores import confusion_table, confusion_text
 from tfcnn.errors import quote_names
 from tfcnn.map_places import match_map
-from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served
+from tfcnn.results import Classes, Evaluation, Facts, Network, Options, Outputs, Results, Scores, Served, before_noun
 from tfcnn.results.masks import predict_masks
 from tfcnn.results.outputs import probabilities_of, responding
 from tfcnn.results.ranking import Ranked, fetch_examples, rank
@@ -144,11 +144,11 @@ def describe(result: Scores) -> str:
         "percent of the pixels of each true class",
         confusion_text({"class_names": names, "confusion": shares}),
         "\n" + as_text(("class", "IoU", "recall", "pixels"), rows, words=[0]) + "\n",
-        f"mean IoU        {result['mean_iou']:.2%} of {result['examples']:,} {result['split']} images",
+        f"mean IoU        {result['mean_iou']:.2%} of {result['examples']:,} {before_noun(result['split'])}images",
         f"pixel accuracy  {result['pixel_accuracy']:.2%} of {sum(totals):,} pixels",
     ]
     if absent:
-        lines.append(f"absent          {quote_names(absent)}: no {result['split']} pixel")
+        lines.append(f"absent          {quote_names(absent)}: no {before_noun(result['split'])}pixel")
     return "\n".join(lines)
 
 

@@ -44,7 +44,7 @@ def write_card(directory: RunDirectory, metrics: Mapping[str, Any]) -> None:
         f"## Results\n\n{_results(facts, metrics)}",
         f"## Use\n\n{_use(directory, facts)}",
         f"## Network\n\n{_network(facts)}",
-        f"## Data\n\n{_data(facts['data'])}",
+        f"## Data\n\n{_data(facts)}",
         f"## Training\n\n{_training(facts, metrics)}",
         f"## Limits\n\n{_limits(facts['data'])}",
     ]
@@ -70,7 +70,6 @@ def front_matter(directory: RunDirectory, facts: Mapping[str, Any], metrics: Map
         "pipeline_tag": pipeline,
         "tags": ["tfcnn", "tensorflow", facts["config"]["arch"]],
         "datasets": [name],
-        "metrics": [*dict.fromkeys(score for of_split in scores.values() for score in of_split)],
     }
     results = [
         {
@@ -84,6 +83,7 @@ def front_matter(directory: RunDirectory, facts: Mapping[str, Any], metrics: Map
         if numbers
     ]
     if results:
+        metadata["metrics"] = [*dict.fromkeys(score for numbers in scores.values() for score in numbers)]
         metadata["model-index"] = [{"name": directory.path.resolve().name, "results": results}]
     return f"---\n{yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)}---\n"
 
@@ -103,7 +103,8 @@ def _summary(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     data = facts["data"]
     kind = KINDS[len(data["image_shape"])]
     headline = TASKS[data["task"]].headline
-    text = f"A network for {data['task']} of {kind}, trained with tfcnn on Keras and TensorFlow."
+    origin = "trained with tfcnn" if facts.get("recipe") else "with published weights, built by tfcnn"
+    text = f"A network for {data['task']} of {kind}, {origin} on Keras and TensorFlow."
     score = metrics.get(f"test_{headline.name}")
     if score is not None:
         text += f" Test {headline.label}: {headline.form.format(score)} of {data['sizes']['test']:,} {kind}."
@@ -162,7 +163,8 @@ def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
-def _data(data: Mapping[str, Any]) -> str:
+def _data(facts: Mapping[str, Any]) -> str:
+    data = facts["data"]
     sizes = ", ".join(f"{count:,} {split}" for split, count in data["sizes"].items() if count)
     low, high = data["value_range"]
     lines = [f"Data set: {escape_markdown(_short(data['name']))}{f' ({sizes})' if sizes else ''}."]
@@ -177,6 +179,8 @@ def _data(data: Mapping[str, Any]) -> str:
         f"{resized}Values of {low:g} to {high:g} become 0 to 1, less the mean {_list(data['mean'])}, divided by the "
         f"standard deviation {_list(data['std'])}."
     )
+    if standardisation := facts.get("standardisation"):
+        lines.append(f"Standardisation: {escape_markdown(standardisation)}.")
     return "\n\n".join(lines)
 
 
