@@ -106,8 +106,8 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--tta",
         metavar="{" + ",".join(VIEWS) + "}",
-        help="test-time augmentation: probabilities averaged over the image and its mirror image (also for "
-        f"segmentation), over its corners and middle, or over these and their mirror images [{VIEWS[0]}]",
+        help="test-time augmentation: probabilities averaged over views; flip: image and mirror image, also for "
+        f"segmentation; five-crop: corners and middle; ten-crop: these and their mirror images [{VIEWS[0]}]",
     )
     parser.add_argument(
         "--cam",

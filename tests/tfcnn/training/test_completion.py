@@ -39,7 +39,9 @@ def test_all_that_can_be_written_again_is(run_copy, resume, capsys):
     run_copy.curves.unlink()
     run_copy.history.write_text("")
     shutil.rmtree(run_copy.saved_model)
+    run_copy.card.write_text("changed by the user")
     assert resume() == 0
+    assert run_copy.card.read_text() == "changed by the user"
     assert "is finished, but '" in capsys.readouterr().out
     assert run_copy.faults() == []
     assert run_copy.read_metrics() == before
