@@ -120,7 +120,7 @@ def _results(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     sizes = facts["data"]["sizes"]
     heads = ("metric", f"validation ({sizes['validation']:,})", f"test ({sizes['test']:,})")
     note = (
-        f"The model is that of epoch {metrics['best_epoch']} of {metrics['epochs']}, the best of the validation split."
+        f"The model is that of epoch {metrics['best_epoch']} of {metrics['epochs']}, the best on the validation split."
     )
     return f"{as_markdown(heads, rows, words=[0])}\n\n{note}"
 
