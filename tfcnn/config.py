@@ -30,7 +30,7 @@ class Config:
         BadInput: a value is not of its field's type, out of bounds, or contradicts another one.
     """
 
-    arch: str = option("mobilenet", "architecture")
+    arch: str = option("mobilenet", "architecture", aliases=("--model",), group="model")
     width: float = option(1.0, "multiplier of the network's filters", above=0, high=16)
     depth: float = option(1.0, "multiplier of the network's repeated blocks", above=0, high=16)
     phi: float = option(
@@ -44,11 +44,8 @@ class Config:
         None,
         "weights to start from, of a detector its backbone's: imagenet, or a .keras, .h5, .safetensors or .npz file "
         "[fresh weights]",
+        aliases=("--pretrained=imagenet",),
     )
-    mean: str | None = option(
-        None, "mean of red, green and blue in 0 ... 1, as 0.5 or 0.485,0.456,0.406 [the weights', or the data's]"
-    )
-    std: str | None = option(None, "standard deviation of red, green and blue, as --mean [the weights', or the data's]")
     freeze: str = option(
         "none", "layers whose weights stay fixed: none, backbone (all but the head), or the first N stages"
     )
@@ -67,6 +64,7 @@ class Config:
     dataset: str = option(
         "digits",
         "digits, shapes, boxes, tones, solids; a name (and /config) of TensorFlow Datasets; a folder, .csv or .npz",
+        group="data",
     )
     data_dir: str | None = option(None, "folder of prepared data sets [TensorFlow Datasets' own]")
     dataset_module: str | None = option(
@@ -77,6 +75,19 @@ class Config:
         "side of the images [the data's, at least 32; 224 where it varies or files are larger than 256]",
         low=1,
         high=16384,
+        aliases=("--img-size",),
+    )
+    mean: str | None = option(
+        None,
+        "mean of red, green and blue in 0 ... 1, as 0.5 or 0.485,0.456,0.406 [the weights', or the data's]",
+        low=0,
+        high=1,
+    )
+    std: str | None = option(
+        None,
+        "standard deviation of red, green and blue, as --mean [the weights', or the data's]",
+        above=0,
+        high=1,
     )
     sound_length: int | None = option(
         None, "samples of each sound of a folder of .wav files: cut or padded [16000]", low=1
@@ -94,6 +105,7 @@ class Config:
         "light",
         "augmentation of the training images; rand: RandAugment and random erasing",
         choices=("light", "rand", "none"),
+        group="augmentation",
     )
     hflip: float | None = option(
         None, "share of training images mirrored [0.5; 0 for written characters]", low=0, high=1
@@ -110,18 +122,13 @@ class Config:
     )
     mixup: float = option(0.0, "alpha of MixUp's Beta distribution; 0: none", low=0, high=10)
     cutmix: float = option(0.0, "alpha of CutMix's Beta distribution; 0: none", low=0, high=10)
-    epochs: int = option(12, "passes over the training images", low=1)
+    epochs: int = option(12, "passes over the training images", low=1, group="training")
     time: str | None = option(
         None,
         "budget of training and validation, 90s, 10m or 2h: sets the number of epochs, instead of --epochs, and with "
         "it the length of the schedule, from the measured speed",
     )
-    batch_size: int = option(32, "images per step, of all devices together", low=1)
-    distribution: str = option(
-        "none",
-        "several devices; mirrored: all of this machine; multiworker: one process each, numbered by TF_CONFIG",
-        choices=DISTRIBUTIONS,
-    )
+    batch_size: int = option(32, "images per step, of all devices together", low=1, aliases=("-b",))
     recipe: str = option(
         "default",
         "values of the flags left out; default: by task and architecture, those in [] for classes of images; fast: for "
@@ -142,9 +149,6 @@ class Config:
     lr: float | None = option(
         None, "peak learning rate [by architecture and optimiser; with --weights a fifth or half]", above=0, high=100
     )
-    weight_decay: float | None = option(None, "decoupled weight decay, on kernels only [by optimiser]", low=0, high=10)
-    l2: float = option(0.0, "penalty added to the loss: L2 / 2 times the sum of the squared kernels", low=0, high=10)
-    max_norm: float | None = option(None, "largest L2 norm of each filter [none]", above=0)
     clip_grad: float | None = option(None, "largest global norm of the gradients [none]", above=0)
     grad_accum_steps: int = option(1, "batches whose gradients are averaged for one update", low=1)
     model_ema: float | None = option(
@@ -170,20 +174,29 @@ class Config:
         "choice of an epoch's examples; none: each once; balanced: as many of each class, those of small ones repeated",
         choices=("none", "balanced"),
     )
+    early_stop: int = option(0, "stop after this many epochs without a better validation accuracy; 0: never", low=0)
+    weight_decay: float | None = option(
+        None,
+        "decoupled weight decay, on kernels only [by optimiser]",
+        low=0,
+        high=10,
+        group="regularisation",
+    )
+    l2: float = option(0.0, "penalty added to the loss: L2 / 2 times the sum of the squared kernels", low=0, high=10)
+    max_norm: float | None = option(None, "largest L2 norm of each filter [none]", above=0)
     smoothing: float = option(0.1, "label smoothing of classification", low=0, high=0.99)
     drop_path: float | None = option(
         None, "share of examples that skip a block, in architectures that allow it", low=0, high=0.99
     )
-    early_stop: int = option(0, "stop after this many epochs without a better validation accuracy; 0: never", low=0)
     precision: str = option(
         "auto",
         "number format; auto: mixed on GPU, and on CPUs that multiply in bfloat16 for networks of dense convolutions",
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+        group="precision and speed",
     )
     kernels: str = option(
         "fused",
-        "kernels of batch norms, convolutions and the optimiser; fused: TensorFlow's fused ones; keras: Keras' many "
-        "small operations",
+        "how batch norms, convolutions and the optimiser compute; fused: faster; keras: as Keras does",
         choices=("fused", "keras"),
     )
     jit: str = option(
@@ -191,11 +204,16 @@ class Config:
     )
     steps_per_execution: str = option(
         "auto",
-        "training steps in one call of TensorFlow, which changes no result; auto: as many as take a tenth of a second, "
-        "1 with --model-ema, --tensorboard or --profile, which read each step",
+        "training steps that are computed in one go, which changes no result; auto: as many as take a tenth of a "
+        "second, 1 with --model-ema, --tensorboard or --profile, which read each step",
     )
-    seed: int = option(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1)
-    out: str | None = option(None, "run directory to create [runs/ARCH-DATASET-TIME]")
+    distribution: str = option(
+        "none",
+        "several devices; mirrored: all of this machine; multiworker: one process each, numbered by TF_CONFIG",
+        choices=DISTRIBUTIONS,
+    )
+    seed: int = option(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1, group="run")
+    out: str | None = option(None, "run directory to create [runs/ARCH-DATASET-TIME]", aliases=("-o",))
     resume: bool = option(False, "continue the run in --out from its newest checkpoint")
     checkpoint_every: int | None = option(
         None, "steps between checkpoints within an epoch [a minute's]; each epoch ends with one", low=1

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, choose, first_line
+from tfcnn.flags import ELSEWHERE, FIELDS
+from tfcnn.options import flag_of
 
 LARGEST = 1_000_000  # bytes
-FIELDS = [field.name for field in dataclasses.fields(Config)]
 OF_ONE_RUN = ("out", "resume")
 
 
@@ -31,10 +31,15 @@ def read_config(path: str) -> dict[str, Any]:
         raise BadInput(f"'{path}' must hold a mapping from flags to values, as 'epochs: 3' (--config)")
     is_run = isinstance(content.get("config"), dict) and "data" in content
     values = content["config"] if is_run else content
-    flags = {}
+    flags: dict[str, Any] = {}
     for key, value in values.items():
         name = str(key).replace("-", "_")
-        flags[choose("flag", name, FIELDS, flag=f"--config {path}")] = value
+        if flag_of(name) in ELSEWHERE and name not in FIELDS:
+            raise BadInput(f"unknown flag '{key}': {ELSEWHERE[flag_of(name)]} (--config {path})")
+        field = FIELDS[choose("flag", name, FIELDS, flag=f"--config {path}")]
+        if field in flags:
+            raise BadInput(f"'{path}' sets {field} twice, by {key} too: leave one out (--config)")
+        flags[field] = value
     if is_run:
         return {name: value for name, value in flags.items() if name not in (*OF_ONE_RUN, "time")}
     if "resume" in flags:

@@ -21,13 +21,22 @@ TYPES = {"str": str, "bool": bool, "dict": dict}
 
 
 class Rules(NamedTuple):
-    """The help of a field and its values: one of `choices`, or a number above `above`, from `low` to `high`."""
+    """The help of a field and its values: one of `choices`, or a number above `above`, from `low` to `high`.
+
+    A text with bounds is several numbers.
+
+    Attributes:
+        aliases: other names of the flag; "--pretrained=imagenet" is a switch that sets a value.
+        group: the heading in --help that this field begins; the fields after it have the same.
+    """
 
     help: str
     choices: tuple[str, ...] = ()
     low: float = -math.inf
     high: float = math.inf
     above: float = -math.inf
+    aliases: tuple[str, ...] = ()
+    group: str = ""
 
     @property
     def bounds(self) -> str:
@@ -48,9 +57,11 @@ def option(
     low: float = -math.inf,
     high: float = math.inf,
     above: float = -math.inf,
+    aliases: tuple[str, ...] = (),
+    group: str = "",
 ) -> Any:
     """A field of `Config` with its `Rules`."""
-    metadata = {"rules": Rules(help, choices, low, high, above)}
+    metadata = {"rules": Rules(help, choices, low, high, above, aliases, group)}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

@@ -186,7 +186,7 @@ def join_flags(file: str | None, flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = Parser(prog="python -m tfcnn.train", description=__doc__.split("\n\n")[1])
+    parser = Parser(prog="python -m tfcnn.train", usage="%(prog)s [flags]", description=__doc__.split("\n\n")[1])
     add_flags(parser)
     parser.add_argument(
         "--config", metavar="FILE", help="flags in YAML, or a run's config.json; those of the command line come first"

@@ -53,7 +53,7 @@ def parse_fraction(flag: str, text: str) -> float:
 
 def make_parser() -> Parser:
     """The parser of the command's flags; those of Config leave no trace unless they are given."""
-    parser = Parser(prog="python -m tuning.scale", description=__doc__)
+    parser = Parser(prog="python -m tuning.scale", usage="%(prog)s [flags]", description=__doc__)
     parser.add_argument(
         "--published", action="store_true", help="EfficientNet's family and the formula; trains nothing"
     )

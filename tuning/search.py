@@ -215,7 +215,9 @@ def _make_oracle(
 
 def make_parser() -> Parser:
     """The parser of the command's flags; those of Config leave no trace unless they are given."""
-    parser = Parser(prog="python -m tuning.search", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(
+        prog="python -m tuning.search", usage="%(prog)s [flags]", description=(__doc__ or "").split("\n\n")[0]
+    )
     parser.add_argument("--trials", metavar="N", default="20", help="configurations to try in all [20]")
     parser.add_argument(
         "--study", metavar="DIR", help="folder of the study, continued if it exists [runs/search-ARCH-DATASET]"

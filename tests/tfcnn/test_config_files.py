@@ -31,6 +31,11 @@ def test_flags_in_yaml(write):
     assert (config.model_ema, config.arch_args["form"]) == (0.9, "paper")
 
 
+def test_names_of_timm_in_yaml(write):
+    fields = read_config(write("model: lenet5\nimg-size: 48\n"))
+    assert fields == {"arch": "lenet5", "image_size": 48}
+
+
 def test_the_command_line_comes_first(write):
     path = write("arch: lenet5\nepochs: 2\narch_args: {form: paper, stem: cifar}\n")
     flags = train.join_flags(path, {"epochs": "5", "arch_args": {"stem": "imagenet"}})
@@ -46,6 +51,8 @@ def test_a_budget_replaces_epochs(write):
     [
         ("epoch: 3", "^unknown flag 'epoch'; did you mean epochs .*flags.yaml"),
         ("epochs: 3\nepochs: 4", "'epochs' occurs twice"),
+        ("arch: vgg11\nmodel: vgg13", "sets arch twice, by model too"),
+        ("drop: 0.2", "^unknown flag 'drop': dropout is an argument of the network"),
         ("resume: true", "sets resume"),
         ("[1", "is not YAML"),
         ("- 1", "must hold a mapping"),

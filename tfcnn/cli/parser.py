@@ -12,6 +12,7 @@ import difflib
 import io
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -21,14 +22,21 @@ from tfcnn.files import DiskFull, full_disk
 from tfcnn.tables import printable
 
 LARGEST_DIGITS = 9  # of a count
+SIMILAR = 0.765  # of 1: --output is near --out (0.77), and --train-dir is not near --data-dir (0.76)
+SHORTEST = len("--bat")  # of a flag's beginning
 LONGEST_WORD = 200  # of a message; a longer one is cut in the middle
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are BadInput, which names the nearest flag for an unknown one."""
+    """An ArgumentParser whose errors are BadInput, which names the nearest flag for an unknown one.
+
+    Attributes:
+        elsewhere: flags of other programs, and what to do instead.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(allow_abbrev=False, **kwargs)
+        super().__init__(allow_abbrev=False, formatter_class=Formatter, **kwargs)
+        self.elsewhere: dict[str, str] = {}
 
     def error(self, message: str) -> NoReturn:
         raise BadInput(f"{message} (see --help)")
@@ -36,12 +44,35 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
         words = sys.argv[1:] if args is None else list(args)
         check_words(words)
+        for name in (word.partition("=")[0] for word in words):
+            if len(name) > 2 and f"-{name}" in self._option_string_actions:  # argparse would read -out as -o ut
+                raise BadInput(f"unknown argument '{name}'; did you mean -{name}?")
         namespace, unknown = self.parse_known_args(words, namespace)
         if unknown:
-            near = difflib.get_close_matches(unknown[0].split("=")[0], self._option_string_actions, n=1, cutoff=0.6)
-            hint = f"; did you mean {near[0]}?" if near else " (see --help)"
-            raise BadInput(f"unknown argument '{unknown[0]}'{hint}")
+            raise BadInput(f"unknown argument '{unknown[0]}'{self._hint(unknown[0].partition('=')[0])}")
         return namespace
+
+    def _hint(self, flag: str) -> str:
+        """What to write in place of an unknown flag: another program's, a misspelt one, or the beginning of one."""
+        if flag in self.elsewhere and flag not in self._option_string_actions:
+            return f": {self.elsewhere[flag]}"
+        flags = [name for name in self._option_string_actions if name.startswith("--")]
+        near = sorted((name for name in flags if name.startswith(flag)), key=len) if len(flag) >= SHORTEST else []
+        near = near or difflib.get_close_matches(flag, flags, n=1, cutoff=SIMILAR)
+        return f"; did you mean {near[0]}?" if near else " (see --help)"
+
+
+class Formatter(argparse.HelpFormatter):
+    """Writes the value of a flag once, behind its last name, as Python does from 3.13 on, and breaks no flag's name."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, action.dest.upper())
+        return f"{', '.join(action.option_strings)} {value}"
 
 
 def check_words(words: Sequence[str]) -> None:
