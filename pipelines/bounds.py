@@ -31,6 +31,7 @@ BOUNDS = {
     "data_memory": Bounds("--data-memory", 0, LARGEST, whole=True),
     "max_bad": Bounds("--max-bad", 0, 1),
     "hflip": Bounds("--hflip", 0, 1),
+    "vflip": Bounds("--vflip", 0, 1),
     "color_jitter": Bounds("--color-jitter", 0, 1),
     "erase": Bounds("--reprob", 0, 1),
     "margin": Bounds("--crop-margin", 0, 1),

@@ -103,13 +103,23 @@ class Config:
     )
     aa: str = option(
         "light",
-        "augmentation of the training images; rand: RandAugment and random erasing",
-        choices=("light", "rand", "none"),
+        "augmentation of the training images: light, rand or none; rand: RandAugment of two operations of magnitude 9 "
+        "of 10, as rand-m9-n2, and random erasing",
         group="augmentation",
     )
     hflip: float | None = option(
         None, "share of training images mirrored [0.5; 0 for written characters]", low=0, high=1
     )
+    vflip: float | None = option(
+        None, "share of training images, of any kind, turned upside down [as --aa has it]", low=0, high=1
+    )
+    scale: str | None = option(
+        None,
+        "LOW,HIGH: shares of an image's area that a random crop keeps; 1,1: no crop [0.25,1 above 128 pixels]",
+        above=0,
+        high=1,
+    )
+    ratio: str | None = option(None, "LOW,HIGH: width by height of the random crop [0.75,1.3333]", above=0, high=10)
     color_jitter: float | None = option(
         None, "multiply brightness, contrast and saturation by 1 +- up to this [as --aa has it]", low=0, high=1
     )
@@ -148,6 +158,10 @@ class Config:
     )
     lr: float | None = option(
         None, "peak learning rate [by architecture and optimiser; with --weights a fifth or half]", above=0, high=100
+    )
+    min_lr: float = option(0.0, "learning rate below which cosine and plateau do not go", low=0, high=100)
+    warmup_lr: float | None = option(
+        None, "learning rate at the start of the warm-up [a hundredth of the peak]", low=0, high=100
     )
     clip_grad: float | None = option(None, "largest global norm of the gradients [none]", above=0)
     grad_accum_steps: int = option(1, "batches whose gradients are averaged for one update", low=1)

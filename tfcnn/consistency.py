@@ -9,7 +9,7 @@ from typing import Any
 
 from tfcnn.arithmetic import scaling
 from tfcnn.errors import BadInput
-from tfcnn.flag_values import channel_numbers, seconds_of, whole_number
+from tfcnn.flag_values import channel_numbers, randaugment_of, range_of, seconds_of, whole_number
 from tfcnn.options import flag_of
 
 Config = Any
@@ -19,6 +19,8 @@ def check_consistency(config: Config) -> None:
     """Raises BadInput for the first contradiction, with the flags to change."""
     _check_epochs(config)
     _check_texts(config)
+    _check_rates(config)
+    _check_augmentation(config)
     if config.steps_per_execution != "auto":
         _check_steps_per_execution(config)
     if config.class_weights == "balanced":
@@ -51,6 +53,20 @@ def _check_epochs(config: Config) -> None:
         )
     if config.head_epochs and config.weights is None and not config.resume:
         raise BadInput(f"--head-epochs {config.head_epochs:g} is for networks with loaded weights: give --weights")
+
+
+def _check_rates(config: Config) -> None:
+    if config.min_lr and config.sched not in ("cosine", "plateau"):
+        raise BadInput(f"--min-lr {config.min_lr:g} is for --sched cosine or plateau, got {config.sched}: leave it out")
+
+
+def _check_augmentation(config: Config) -> None:
+    randaugment_of(config.aa)
+    for flag, text, high in (("--scale", config.scale, 1), ("--ratio", config.ratio, 10)):
+        if text is not None and range_of(text, high) is None:
+            raise BadInput(f"{flag} must be two numbers LOW,HIGH above 0 and at most {high}, got '{text}'")
+    if config.scale is not None and config.crop_margin is not None:
+        raise BadInput("--scale crops at random scales and --crop-margin at a fixed one: leave one of the two out")
 
 
 def _check_texts(config: Config) -> None:

@@ -46,6 +46,10 @@ class Policy:
 
     name: str = "light"  # one of NAMES
     hflip: float | None = None  # probability; None: 0.5, and 0 for written characters. "none" mirrors nothing
+    vflip: float | None = None  # probability, of sounds of the opposite sign
+    scale: tuple[float, float] | None = None  # of images, as of `Augmentation`
+    ratio: tuple[float, float] | None = None
+    randaugment: tuple[int, float] | None = None  # of images, in place of (2, 9.0); "rand" alone
     color_jitter: float | None = None
     erase: float | None = None
     margin: float | None = None  # replaces the random resized crop, 0 too
@@ -75,7 +79,7 @@ def choose_augmentation(
         axes: 1 for sounds, 2 for images, 3 for volumes.
 
     Raises:
-        BadData: no such name, or a number out of its bounds.
+        BadData: no such name, a number out of its bounds, or a crop of what is not cropped.
     """
     if isinstance(policy, Augmentation):
         return policy
@@ -83,10 +87,15 @@ def choose_augmentation(
         policy = Policy(policy)
     if policy.name not in NAMES:
         raise BadData(f"augmentation must be one of {', '.join(NAMES)}, got '{policy.name}' (--aa)")
-    for field in ("hflip", "color_jitter", "erase", "margin", "mixup", "cutmix"):
+    for field in ("hflip", "vflip", "color_jitter", "erase", "margin", "mixup", "cutmix"):
         if (value := getattr(policy, field)) is not None:
             check_number(field, value)
     augmentation = _by_name(policy, side, characters, axes)
+    augmentation = _with_crop(augmentation, policy, axes)
+    if policy.vflip is not None:
+        augmentation = dataclasses.replace(augmentation, vflip=policy.vflip)
+    if policy.randaugment is not None and augmentation.randaugment is not None:
+        augmentation = dataclasses.replace(augmentation, randaugment=policy.randaugment)
     if policy.color_jitter is not None:
         augmentation = dataclasses.replace(augmentation, color_jitter=policy.color_jitter)
     if policy.erase is not None:
@@ -94,6 +103,20 @@ def choose_augmentation(
     if policy.margin is not None:
         augmentation = dataclasses.replace(augmentation, margin=policy.margin, scale=(1.0, 1.0))
     return dataclasses.replace(augmentation, mixup=policy.mixup, cutmix=policy.cutmix)
+
+
+def _with_crop(augmentation: Augmentation, policy: Policy, axes: int) -> Augmentation:
+    """The augmentation with the random resized crop of a policy, if it has one."""
+    for flag, value in (("--scale", policy.scale), ("--ratio", policy.ratio)):
+        if value is not None and axes != 2:
+            raise BadData(f"random crops are for images, not for sounds or volumes: leave {flag} out")
+    if policy.scale is not None:
+        augmentation = dataclasses.replace(augmentation, scale=policy.scale)
+    if policy.ratio is not None:
+        if augmentation.scale == (1.0, 1.0) or policy.margin is not None:
+            raise BadData("--ratio is of random crops, which these images do not get: add --scale, or leave it out")
+        augmentation = dataclasses.replace(augmentation, ratio=policy.ratio)
+    return augmentation
 
 
 def _by_name(policy: Policy, side: int, characters: bool, axes: int) -> Augmentation:

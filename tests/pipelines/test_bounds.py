@@ -46,7 +46,7 @@ def test_load_checks_what_it_takes(options, message):
         pipelines.load("digits", **options)
 
 
-@pytest.mark.parametrize("field", ["mixup", "cutmix", "hflip", "color_jitter", "erase", "margin"])
+@pytest.mark.parametrize("field", ["mixup", "cutmix", "hflip", "vflip", "color_jitter", "erase", "margin"])
 def test_a_policy_is_checked(field):
     with pytest.raises(BadData, match=f"{BOUNDS[field].flag} must be a number"):
         choose_augmentation(Policy(**{field: float("nan")}), side=32, characters=False)

@@ -29,6 +29,7 @@ def parse(line):
         ("--pretrained", "--weights imagenet"),
         ("-b 64", "--batch-size 64"),
         ("-o runs/a", "--out runs/a"),
+        ("--scale 0.08 1.0 --ratio 0.75 1.33", "--scale 0.08,1.0 --ratio 0.75,1.33"),
         ("--mean 0.485 0.456 0.406 --std 0.5 0.5 0.5", "--mean 0.485,0.456,0.406 --std 0.5,0.5,0.5"),
     ],
 )
@@ -99,7 +100,7 @@ def test_a_flag_of_another_program_is_refused_with_what_to_do(flag):
 @pytest.mark.parametrize(
     ("word", "hint"),
     [
-        ("--warmup", "; did you mean --warmup-epochs?"),
+        ("--warmup", "; did you mean --warmup-lr or --warmup-epochs?"),
         ("--batch", "; did you mean --batch-size?"),
         ("--batch_size", "; did you mean --batch-size?"),
         ("--output=x", "; did you mean --out?"),

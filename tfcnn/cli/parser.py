@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
         flags = [name for name in self._option_string_actions if name.startswith("--")]
         near = sorted((name for name in flags if name.startswith(flag)), key=len) if len(flag) >= SHORTEST else []
         near = near or difflib.get_close_matches(flag, flags, n=1, cutoff=SIMILAR)
-        return f"; did you mean {near[0]}?" if near else " (see --help)"
+        return f"; did you mean {' or '.join(near)}?" if near else " (see --help)"
 
 
 class Formatter(argparse.HelpFormatter):

@@ -11,6 +11,7 @@ import pipelines
 from pipelines.augmentation.policy import Policy
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, quote_names
+from tfcnn.flag_values import randaugment_of, range_of
 from tfcnn.models import registry
 from tfcnn.run_directory import RunDirectory
 from tfcnn.training.hooks import hooks_of
@@ -34,8 +35,12 @@ def load_data(config: Config) -> Data:
         batch_size=config.batch_size,
         seed=config.seed,
         augmentation=Policy(
-            config.aa,
+            config.aa.partition("-")[0],
             hflip=config.hflip,
+            vflip=config.vflip,
+            scale=range_of(config.scale, 1),
+            ratio=range_of(config.ratio, 10),
+            randaugment=randaugment_of(config.aa),
             color_jitter=config.color_jitter,
             erase=config.reprob,
             margin=config.crop_margin,

@@ -40,6 +40,35 @@ def test_a_margin_replaces_the_random_crop(margin):
     assert (augmentation.margin, augmentation.scale) == (margin, (1.0, 1.0))
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("side", [32, 500])
+def test_a_crop_and_a_vertical_flip_belong_to_every_policy(name, side):
+    changes = {"scale": (0.08, 1.0), "ratio": (0.5, 2.0), "vflip": 0.5}
+    augmentation = choose_augmentation(Policy(name, **changes), side=side, characters=False)
+    before = choose_augmentation(name, side=side, characters=False)
+    assert augmentation == dataclasses.replace(before, **changes)
+
+
+def test_randaugment_of_another_strength():
+    rand = choose_augmentation(Policy("rand", randaugment=(3, 5.0)), side=32, characters=False)
+    before = choose_augmentation("rand", side=32, characters=False)
+    assert rand == dataclasses.replace(before, randaugment=(3, 5.0))
+
+
+@pytest.mark.parametrize(
+    ("policy", "axes", "message"),
+    [
+        (Policy(ratio=(0.5, 2.0)), 2, "--ratio is of random crops"),
+        (Policy(ratio=(0.5, 2.0), scale=(1.0, 1.0)), 2, "--ratio is of random crops"),
+        (Policy(scale=(0.5, 1.0)), 1, "leave --scale out"),
+        (Policy(ratio=(0.5, 1.0)), 3, "leave --ratio out"),
+    ],
+)
+def test_a_crop_that_would_have_no_effect_is_refused(policy, axes, message):
+    with pytest.raises(BadData, match=message):
+        choose_augmentation(policy, side=32, characters=False, axes=axes)
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])
 def test_policies_by_what_is_seen(name):
     small, large = (choose_augmentation(name, side=side, characters=False) for side in (128, 129))

@@ -38,6 +38,13 @@ def flags(folder, tmp_path):
     return {"arch": "lenet5", "dataset": str(folder), "data_dir": str(tmp_path), "image_size": 32, "out": run}
 
 
+def test_the_flags_of_augmentation_reach_the_data():
+    flags = {"dataset": "digits", "aa": "rand-m5-n3", "vflip": 0.25, "scale": "0.08,1", "ratio": "0.5,2"}
+    augmentation = load_data(resolve({"arch": "lenet5"} | flags)).augmentation
+    assert (augmentation.randaugment, augmentation.vflip) == ((3, 5.0), 0.25)
+    assert (augmentation.scale, augmentation.ratio) == ((0.08, 1.0), (0.5, 2.0))
+
+
 def test_a_bad_file_stops_the_run_before_anything_is_written(flags, tmp_path):
     with pytest.raises(pipelines.BadData) as error:
         train.run(resolve(flags))
