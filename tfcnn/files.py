@@ -25,6 +25,7 @@ RUN_FILES = (
     "curves.png",
     "sheet.png",
     "README.md",
+    "train.log",
     "model.keras",
     "saved_model",
 )

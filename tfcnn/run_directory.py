@@ -1,12 +1,12 @@
 """The run directory: the files of a run, complete and movable. Imports no TensorFlow.
 
     config.json  history.csv  curves.png  sheet.png  checkpoints/  model.keras  saved_model/  README.md  files.json
-    metrics.json
+    metrics.json  train.log
 
 Every file is written under another name and then moved to its own, so that no reader or crash meets half a file.
 metrics.json is the last: a run that has it is finished. files.json keeps the size and the digest of each of the others,
-which are compared when a file is read, but for README.md, which the user may change. Runs of earlier versions have
-neither.
+which are compared when a file is read, but for README.md, which the user may change, and train.log, which grows with
+each process. Runs of earlier versions have none of the three.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model.keras"
         self.saved_model = self.path / "saved_model"
+        self.log = self.path / "train.log"
         self.records = Records(self.path)
         self.lock = self.path / ".lock"
         # The number of the process that holds the lock: on Windows no other process can read a locked file.
@@ -227,6 +228,11 @@ class RunDirectory:
                 return archive.testzip() is None
         except Exception:  # zipfile has one for each kind of damage: BadZipFile, zlib.error, struct.error ...
             return False
+
+    def write_config(self, facts: dict[str, Any]) -> None:
+        """config.json, with which a run begins, and its record."""
+        write_json(self.config, facts)
+        self.records.write(self.config)
 
     def read_config(self) -> dict[str, Any]:
         """config.json: {"config": the flags, "arguments": of the builder, "data": facts, ...}. Raises BadInput."""

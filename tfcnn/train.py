@@ -19,7 +19,6 @@ from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config, flag_of
 from tfcnn.config_files import describe_config, read_config
 from tfcnn.errors import BadInput
-from tfcnn.files import write_json
 from tfcnn.flags import add_flags
 from tfcnn.models import registry
 from tfcnn.run_directory import RunDirectory, default_path
@@ -27,6 +26,7 @@ from tfcnn.training import recipes
 from tfcnn.training.cluster import worker_directory
 from tfcnn.training.data import check_same_data, load_data
 from tfcnn.training.hooks import hooks_of
+from tfcnn.training.log import RunLog
 from tfcnn.weights.formats import check_weights
 
 # TensorFlow takes seconds to start: what imports it is imported in `run`, after every check that does without it.
@@ -51,7 +51,7 @@ def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False)
     started = time.monotonic()
     config = recipes.complete(config)
     chosen = check(config)
-    with worker_directory(config, chosen) as directory:
+    with worker_directory(config, chosen) as directory, RunLog() as log:
         import_tensorflow()
         from tfcnn.export.savedmodel import export_savedmodel
         from tfcnn.training import report
@@ -78,8 +78,8 @@ def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False)
         directory = make_directory(config, directory)
         with directory.removed_unless_begun(), directory.locked(), resumable(config, directory):
             if not config.resume:
-                write_json(directory.config, facts)
-                directory.records.write(directory.config)
+                directory.write_config(facts)
+            log.begin(directory.log)
             directory.write_bad_files(data.bad)
             hooks.prepare(data, directory)
             rows = fit(model, data, config, directory, callbacks, devices)

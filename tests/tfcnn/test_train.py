@@ -28,6 +28,7 @@ FILES = {
     "metrics.json",
     "files.json",
     "curves.png",
+    "train.log",
     "checkpoints",
     "model.keras",
     "saved_model",

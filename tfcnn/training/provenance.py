@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import platform
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tfcnn.training.log import command_line
 
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 
@@ -34,7 +35,7 @@ def provenance(seconds: float) -> dict[str, Any]:
         "peak_memory_mib": _peak_memory(),
         "peak_gpu_memory_mib": _peak_gpu_memory(),
         "device": device(),
-        "command": shlex.join(["python", *sys.orig_argv[1:]]),
+        "command": command_line(),
         "commit": commit(Path(__file__).parent),
         "versions": versions,
     }
