@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import statistics
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -93,6 +95,56 @@ def compare(runs: list[RunDirectory]) -> Comparison:
     return Comparison(columns, rows)
 
 
+def compare_seeds(runs: list[RunDirectory]) -> Comparison:
+    """Mean and standard deviation (with n - 1) of the finished runs that differ in the seed alone, one of each seed.
+
+    Returns:
+        Comparison: a row for each two or more of such runs; name; seeds; the flags in which the rows differ; validation
+        metric and metric of the test split, as texts.
+    """
+    headline = task_of(runs).headline
+    groups: dict[str, dict[int, RunDirectory]] = {}
+    for run in runs:
+        if run.finished:
+            of_seed = groups.setdefault(json.dumps(_flags_of(run), sort_keys=True), {})
+            of_seed[run.read_config()["config"]["seed"]] = run
+    repeated = [list(of_seed.values()) for of_seed in groups.values() if len(of_seed) > 1]
+    flags = [_flags_of(group[0]) for group in repeated]
+    fields = dict.fromkeys(name for each in flags for name in each)
+    differing = [name for name in fields if any(each.get(name) != flags[0].get(name) for each in flags)]
+    rows = []
+    for group, each in zip(repeated, flags, strict=True):
+        names = [run.path.resolve().name for run in group]
+        start = os.path.commonprefix(names)  # noqa: RUF071 (of characters)
+        seeds = " ".join(str(run.read_config()["config"]["seed"]) for run in group)
+        metrics = [run.read_metrics() for run in group]
+        values = [_mean_and_spread(metrics, f"{split}_{headline.name}", headline.form) for split in ("val", "test")]
+        name = f"{start}*" if start else " ".join(names)
+        rows.append([name, seeds, *(each.get(field) for field in differing), *values])
+    columns = ["runs", "seeds", *differing, f"val {headline.label}", f"test {headline.label}"]
+    return Comparison([Column(name) for name in columns], rows)
+
+
+def _flags_of(run: RunDirectory) -> dict[str, Any]:
+    """The flags of a run that change its result, but for the seed."""
+    config = run.read_config()["config"]
+    return {name: value for name, value in config.items() if name not in (*WITHOUT_EFFECT, "seed")}
+
+
+def _mean_and_spread(metrics: list[dict[str, Any]], name: str, form: str) -> str:
+    values = [each[name] for each in metrics]
+    return f"{form.format(statistics.mean(values))} ± {form.format(statistics.stdev(values))}"
+
+
+def with_seeds(runs: list[RunDirectory], form: str) -> str:
+    """The comparison of runs in one of `WRITERS`, and below it, but in CSV, that of runs that differ in the seed."""
+    parts = [WRITERS[form](compare(runs))]
+    seeds = compare_seeds(runs)
+    if seeds.rows and form != "csv":
+        parts.append(WRITERS[form](seeds))
+    return "\n\n".join(parts)
+
+
 def task_of(runs: list[RunDirectory]) -> Task:
     """The task of all runs. Raises BadInput if they are of different tasks."""
     tasks = [run.read_config()["data"]["task"] for run in runs]
@@ -163,7 +215,7 @@ def main() -> None:
         raise BadInput(f"--out must be a .png file, got '{arguments.out}'")
     runs = [RunDirectory.open(path) for path in _without_others(list(dict.fromkeys(arguments.runs)))]
     comparison = compare(runs)
-    print(WRITERS[form](comparison))
+    print(with_seeds(runs, form))
     if target is not None:
         from tfcnn.visualize.curves import draw_comparison  # matplotlib takes a while to import
 

@@ -44,10 +44,13 @@ FIELDS = {field.name: field.name for field in dataclasses.fields(Config)} | {
 }
 
 
-def add_flags(parser: Parser, names: Iterable[str] | None = None) -> None:
+def add_flags(parser: Parser, names: Iterable[str] | None = None) -> dict[str, Any]:
     """Add to `parser` a flag for each field of `Config`, or for those in `names`, under the fields' headings.
 
     The parsed namespace holds the flags of the command line alone: no defaults, and text that `Config` converts.
+
+    Returns:
+        dict: argparse's groups by heading.
     """
     parser.elsewhere |= ELSEWHERE
     heading = ""
@@ -58,6 +61,7 @@ def add_flags(parser: Parser, names: Iterable[str] | None = None) -> None:
             if heading not in groups:
                 groups[heading] = parser.add_argument_group(heading)
             _add_flag(groups[heading], field)
+    return groups
 
 
 def _add_flag(group: Any, field: dataclasses.Field) -> None:

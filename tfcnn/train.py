@@ -10,6 +10,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pipelines
@@ -22,6 +23,7 @@ from tfcnn.errors import BadInput
 from tfcnn.flags import add_flags
 from tfcnn.models import registry
 from tfcnn.run_directory import RunDirectory, default_path
+from tfcnn.seeds import parse_seeds, train_runs, words_of
 from tfcnn.training import recipes
 from tfcnn.training.cluster import worker_directory
 from tfcnn.training.data import check_same_data, load_data
@@ -95,8 +97,8 @@ def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False)
     return directory
 
 
-def check(config: Config) -> RunDirectory:
-    """Check all that needs no TensorFlow, and return the run directory. Raises BadInput or BadData."""
+def check_values(config: Config) -> None:
+    """Check all that needs neither TensorFlow nor the run directory. Raises BadInput or BadData."""
     task = registry.family_of(config.arch).task
     if config.class_weights != "none" and task in ("reconstruction", "detection"):
         learns = "regions, not classes alone" if task == "detection" else "no classes"
@@ -106,6 +108,11 @@ def check(config: Config) -> RunDirectory:
     pipelines.check_name(config.dataset, config.dataset_module, config.data_dir)
     if config.weights is not None and not config.resume:
         check_weights(config.weights)
+
+
+def check(config: Config) -> RunDirectory:
+    """Check all that needs no TensorFlow, and return the run directory. Raises BadInput or BadData."""
+    check_values(config)
     if config.out == "":
         raise BadInput("--out '' names no folder: give the path of the run directory")
     if config.resume and config.out is not None:
@@ -185,16 +192,56 @@ def join_flags(file: str | None, flags: dict[str, Any]) -> dict[str, Any]:
     return fields | flags
 
 
-def main() -> None:
+def path_of(name: str, out: str | None) -> str:
+    """The run directory of --name. Raises BadInput."""
+    if out is not None:
+        raise BadInput(f"--name {name} is the run directory runs/{name}: leave --name or --out out")
+    if name in (".", "..") or Path(name).name != name:
+        raise BadInput(f"--name must be a name without slashes, of a folder in runs/, got '{name}'; --out takes a path")
+    return str(Path("runs") / name)
+
+
+def train_seeds(file: str | None, flags: dict[str, Any], numbers: Sequence[int]) -> None:
+    """Train a run of each seed: see `tfcnn.seeds`."""
+    config = recipes.complete(recipes.resolve(join_flags(file, flags)))
+    if config.distribution == "multiworker":
+        raise BadInput("--seeds trains run after run on one machine: leave it or --distribution multiworker out")
+    check_values(config)
+    words = [f"--config={file}"] if file is not None else []
+    train_runs(config, numbers, [*words, *words_of(flags)])
+
+
+def make_parser() -> Parser:
+    """The parser of the command's flags; those of Config leave no trace unless they are given."""
     parser = Parser(prog="python -m tfcnn.train", usage="%(prog)s [flags]", description=__doc__.split("\n\n")[1])
-    add_flags(parser)
-    parser.add_argument(
+    group = add_flags(parser)["run"]
+    group.add_argument("--name", help="name of the run directory in runs/: as --out runs/NAME")
+    group.add_argument(
+        "--seeds",
+        metavar="SEED",
+        nargs="+",
+        help="train a run of each seed, in OUT-seed0, OUT-seed1 ..., and print their mean; the same command continues",
+    )
+    group.add_argument(
         "--config", metavar="FILE", help="flags in YAML, or a run's config.json; those of the command line come first"
     )
-    parser.add_argument("--print-config", action="store_true", help="print every flag's value for --config, and end")
-    parser.add_argument("--dry-run", action="store_true", help="print what would be trained, write no run, and end")
-    flags = vars(parser.parse_args())
-    file, printed, dry_run = (flags.pop(name) for name in ("config", "print_config", "dry_run"))
+    group.add_argument("--print-config", action="store_true", help="print every flag's value for --config, and end")
+    group.add_argument("--dry-run", action="store_true", help="print what would be trained, write no run, and end")
+    return parser
+
+
+def main() -> None:
+    flags = vars(make_parser().parse_args())
+    file, printed, dry_run, name, seeds = (
+        flags.pop(name) for name in ("config", "print_config", "dry_run", "name", "seeds")
+    )
+    if name is not None:
+        flags["out"] = path_of(name, flags.get("out"))
+    if seeds is not None:
+        if printed or dry_run or "resume" in flags or "seed" in flags:
+            raise BadInput("--seeds trains several runs: leave --seed, --resume, --print-config and --dry-run out")
+        train_seeds(file, flags, parse_seeds(seeds))
+        return
     if not flags.get("resume"):
         config = recipes.resolve(join_flags(file, flags))
         if printed:

@@ -70,6 +70,33 @@ def test_only_what_differs_is_a_column(make_run):
     assert "*" not in compare.as_text(comparison)  # as good as each other
 
 
+def test_runs_that_differ_in_the_seed_have_a_mean(make_run):
+    """Sample standard deviations by hand: of 0.5, 0.75 and 1 0.25; of 0.25 and 0.75 the square root of 0.125."""
+    runs = [
+        *(make_run(f"a-seed{seed}", [test], test, seed=seed) for seed, test in enumerate((0.5, 0.75, 1.0))),
+        make_run("a-seed3", [0.1], seed=3),  # unfinished
+        *(make_run(f"b-seed{seed}", [test], test, seed=seed, opt="sgd") for seed, test in enumerate((0.25, 0.75))),
+        make_run("c", [0.1], 0.1, opt="lion"),
+    ]
+    comparison = compare.compare_seeds(runs)
+    assert [column.name for column in comparison.columns] == ["runs", "seeds", "opt", "val accuracy", "test accuracy"]
+    assert comparison.rows == [
+        ["a-seed*", "0 1 2", "adamw", "75.00% ± 25.00%", "75.00% ± 25.00%"],
+        ["b-seed*", "0 1", "sgd", "50.00% ± 35.36%", "50.00% ± 35.36%"],
+    ]
+
+
+@pytest.mark.parametrize(("form", "tables"), [("text", 2), ("markdown", 2), ("csv", 1)])
+def test_the_means_stand_below_the_runs(make_run, form, tables):
+    runs = [make_run(name, [0.5], 0.5, seed=seed) for seed, name in enumerate("ab")]
+    assert len(compare.with_seeds(runs, form).split("\n\n")) == tables
+
+
+def test_without_such_runs_there_is_no_mean(make_run):
+    runs = [make_run("a", [0.5], 0.5, seed=0), make_run("b", [0.5], 0.5, seed=1, opt="sgd")]
+    assert compare.with_seeds(runs, "text") == compare.as_text(compare.compare(runs))
+
+
 def test_flags_that_one_version_did_not_have_yet(make_run):
     old = make_run("old", [0.5], 0.5)
     new = make_run("new", [0.5], 0.5)
