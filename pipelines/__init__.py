@@ -26,6 +26,7 @@ from pipelines.errors import BadData
 if TYPE_CHECKING:
     from pipelines.dataset import Data
 
+DISTRIBUTION = "tfcnn"  # by which another package of this name is told
 __all__ = ["EMBEDDED", "BadData", "check_name", "load"]
 
 

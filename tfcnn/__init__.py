@@ -22,11 +22,14 @@ if sys.argv[:1] == ["-m"]:
 import importlib
 from typing import Any
 
+from tfcnn import neighbours
 from tfcnn.factory import build, feature_info
 from tfcnn.models.registry import list_archs
 
 __all__ = ["build", "cost", "feature_info", "layers", "list_archs", "load", "load_model", "receptive_field", "weights"]
 __version__ = "0.1.0"
+
+neighbours.check("pipelines")  # before a command imports it
 
 
 def __getattr__(name: str) -> Any:

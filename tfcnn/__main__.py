@@ -3,6 +3,7 @@
 import runpy
 import sys
 
+from tfcnn import neighbours
 from tfcnn.cli.parser import Parser, run_main
 from tfcnn.errors import choose
 from tfcnn.models import registry
@@ -49,6 +50,9 @@ def run() -> int:
     module = NAMES.get(sys.argv[1]) if len(sys.argv) > 1 else None
     if module is None:
         return run_main(main)
+    if problem := neighbours.problem_of(module.partition(".")[0]):
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
     del sys.argv[1]
     runpy.run_module(module, run_name="__main__", alter_sys=True)  # ends with the command's exit code
     return 0

@@ -3,6 +3,8 @@
 import _signal
 import sys
 
+DISTRIBUTION = "tfcnn"  # by which another package of this name is told
+
 # `python -m` looks for a command: Ctrl-C ends it as SIGTERM does, without a traceback. The import of signal would take
 # some milliseconds; the module in C is there.
 if sys.argv[:1] == ["-m"]:
