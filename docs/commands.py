@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib
-import io
 import re
-import sys
 from pathlib import Path
-from unittest import mock
 
 from tfcnn.__main__ import COMMANDS
+from tfcnn.completion import choices_of, parser_of
 
 PAGE = Path(__file__).with_name("commands.md")
 SHARED = "tfcnn.train"  # a flag of another command is listed by name alone where this one has the same
@@ -21,27 +17,6 @@ Written by `python -m docs.commands` from what each command's `--help` says; def
 0 done, 2 bad input, 3 training or export failed, 130 and 143 interrupted. `{SHARED}` comes first, for others share
 its flags.
 """
-
-
-def parser_of(command: str) -> argparse.ArgumentParser:
-    """The parser that prints the help of `python -m COMMAND --help`."""
-    try:
-        module = importlib.import_module(f"{command}.__main__")
-    except ModuleNotFoundError:
-        module = importlib.import_module(command)
-    parsers: list[argparse.ArgumentParser] = []
-
-    def keep(parser: argparse.ArgumentParser, file: object = None) -> None:
-        parsers.append(parser)
-
-    with (
-        mock.patch.object(argparse.ArgumentParser, "print_help", keep),
-        mock.patch.object(sys, "argv", [command, "--help"]),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.suppress(SystemExit),
-    ):
-        module.main()
-    return parsers[0]
 
 
 def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
@@ -56,14 +31,6 @@ def name_of(action: argparse.Action) -> str:
     if action.nargs == 0 or choices_of(action):
         return flags
     return f"{flags} {value} ...".strip() if action.nargs in ("+", "*") else f"{flags} {value}".strip()
-
-
-def choices_of(action: argparse.Action) -> list[str]:
-    """The values that an argument takes, or an empty list."""
-    if action.choices:
-        return [str(choice) for choice in action.choices]
-    metavar = str(action.metavar or "")
-    return metavar.strip("{}").split(",") if metavar.startswith("{") else []
 
 
 def help_of(action: argparse.Action) -> str:

@@ -35,7 +35,14 @@ NAMES = {module.rpartition(".")[2]: module for module in COMMANDS}
 def main() -> None:
     if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
         choose("command", sys.argv[1], NAMES, flag="python -m tfcnn")
-    Parser(prog="python -m tfcnn", description="Lists the commands and the architectures.").parse_args()
+    parser = Parser(prog="python -m tfcnn", description="Lists the commands and the architectures.")
+    parser.add_argument("--print-completion", metavar="SHELL", help="print completion for bash, zsh, tcsh or fish")
+    shell = parser.parse_args().print_completion
+    if shell is not None:
+        from tfcnn import completion  # takes as long to import as all else here
+
+        print(completion.completion_script(shell, COMMANDS))
+        return
     width = max(map(len, COMMANDS))
     print("commands (each has --help; `tfcnn train` is short for `python -m tfcnn.train`)")
     for name, purpose in COMMANDS.items():
