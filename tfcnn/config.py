@@ -104,7 +104,7 @@ class Config:
     aa: str = option(
         "light",
         "augmentation of the training images: light, rand or none; rand: RandAugment of two operations of magnitude 9 "
-        "of 10, as rand-m9-n2, and random erasing",
+        "of 10, as rand-m9-n2-mstd0.5, and random erasing",
         group="augmentation",
     )
     hflip: float | None = option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 from tfcnn.errors import BadInput
@@ -47,37 +46,33 @@ def range_of(text: str | None, high: float) -> tuple[float, float] | None:
     return (values[0], values[1]) if len(values) == len(numbers) == 2 and values[0] <= values[1] else None
 
 
-def randaugment_of(text: str) -> tuple[int, float] | None:
-    """The operations an image and their magnitude of timm's rand-m9-n2; None of light, rand and none.
+def randaugment_of(text: str) -> tuple[int, float, float] | None:
+    """The operations an image, their magnitude and its standard deviation of timm's rand-m9-n2-mstd0.5.
 
-    Of timm's other parts inc1 says what holds here, that all operations grow with the magnitude, and mstd0 that the
-    magnitude is the same for all images.
+    None of light, rand and none. Of timm's other parts inc1 says what holds here: operations grow with the magnitude.
 
     Raises:
         BadInput: another text, or a part that is not possible here.
 
-    >>> randaugment_of("rand-m7-n3-inc1"), randaugment_of("rand-m5"), randaugment_of("rand")
-    ((3, 7.0), (2, 5.0), None)
+    >>> randaugment_of("rand-m7-n3-mstd0.5-inc1"), randaugment_of("rand-m5"), randaugment_of("rand")
+    ((3, 7.0, 0.5), (2, 5.0, 0.0), None)
     """
     if text in AUGMENTATIONS:
         return None
     name, *parts = text.split("-")
-    operations, magnitude = 2, 9.0
     if name != "rand":
-        raise BadInput(f"--aa must be one of {', '.join(AUGMENTATIONS)}, or as rand-m9-n2, got '{text}'")
+        raise BadInput(f"--aa must be one of {', '.join(AUGMENTATIONS)}, or as rand-m9-n2-mstd0.5, got '{text}'")
+    values = {"n": 2.0, "mstd": 0.0, "inc": 1.0}
     for part in parts:
-        match = re.fullmatch(r"(m|n)(\d{1,2}(?:\.\d{1,6})?)", part, re.ASCII)
-        number = float(match[2]) if match else math.inf
-        if match and match[1] == "m" and number <= 10:
-            magnitude = number
-        elif match and match[1] == "n" and number in (1, 2, 3, 4):
-            operations = int(number)
-        elif part not in ("inc1", "mstd0"):
-            raise BadInput(
-                f"--aa {text}: m is a magnitude from 0 to 10 and n a number of operations from 1 to 4, the same for "
-                f"all images; leave '{part}' out or change it"
-            )
-    return operations, magnitude
+        match = re.fullmatch(r"(mstd|m|n|inc)(\d{1,2}(?:\.\d{1,6})?)", part, re.ASCII)
+        if match is None:
+            raise BadInput(f"--aa {text}: m9, n2, mstd0.5 and inc1 can follow rand-, got '{part}'")
+        values[match[1]] = float(match[2])
+    if not 0 <= values.get("m", -1) <= 10 or values["mstd"] > 10:
+        raise BadInput(f"--aa {text} needs a magnitude from m0 to m10, and mstd from 0 to 10, as rand-m9-n2-mstd0.5")
+    if values["n"] not in (1, 2, 3, 4) or values["inc"] != 1:
+        raise BadInput(f"--aa {text} can have n1 to n4 operations, all of which grow with the magnitude (inc1)")
+    return int(values["n"]), values["m"], values["mstd"]
 
 
 def whole_number(text: str) -> int | None:

@@ -50,7 +50,7 @@ def augment(
     if resampled or boxes is not None:
         matrices = geometry.matrices(draws, augmentation, height, width)
         if augmentation.randaugment:
-            matrices = randaugment.move(matrices, draws, *augmentation.randaugment, height, width)
+            matrices = randaugment.move(matrices, draws, height, width, *augmentation.randaugment)
 
     def move(pixels: tf.Tensor, interpolation: str, fill_value: float) -> tf.Tensor:
         if not resampled:

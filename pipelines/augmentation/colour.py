@@ -37,13 +37,13 @@ def sharpness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     return _blend(images + difference, images, factor)
 
 
-def posterize(images: tf.Tensor, bits: int) -> tf.Tensor:
+def posterize(images: tf.Tensor, bits: int | tf.Tensor) -> tf.Tensor:
     """Keep the highest `bits` (1 ... 8) of each value."""
     step = 2.0 ** (8 - bits)
     return tf.floor(images / step) * step
 
 
-def solarize(images: tf.Tensor, threshold: float) -> tf.Tensor:
+def solarize(images: tf.Tensor, threshold: float | tf.Tensor) -> tf.Tensor:
     """Invert the values from the threshold on."""
     return images + tf.cast(images >= threshold, tf.float32) * (255 - 2 * images)
 

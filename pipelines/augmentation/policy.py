@@ -29,7 +29,8 @@ class Augmentation:
     translate: float = 0.0  # shift, uniformly in +-translate of the side
     zoom: float = 0.0  # magnification, of waveforms the duration: exp of a number uniformly in +-zoom
     color_jitter: float = 0.0  # brightness, contrast and saturation, each times a factor uniformly in 1 +- this
-    randaugment: tuple[int, float] | None = None  # (operations an image, magnitude 0 ... 10)
+    # (operations an image, magnitude 0 ... 10), and the standard deviation of the magnitude, if it varies
+    randaugment: tuple[int, float] | tuple[int, float, float] | None = None
     erase: float = 0.0  # probability of random erasing
     mixup: float = 0.0  # alpha of MixUp's Beta distribution; 0: none
     cutmix: float = 0.0  # alpha of CutMix's Beta distribution; 0: none
@@ -49,7 +50,7 @@ class Policy:
     vflip: float | None = None  # probability, of sounds of the opposite sign
     scale: tuple[float, float] | None = None  # of images, as of `Augmentation`
     ratio: tuple[float, float] | None = None
-    randaugment: tuple[int, float] | None = None  # of images, in place of (2, 9.0); "rand" alone
+    randaugment: tuple[int, float, float] | None = None  # of images, in place of (2, 9.0); "rand" alone
     color_jitter: float | None = None
     erase: float | None = None
     margin: float | None = None  # replaces the random resized crop, 0 too

@@ -25,11 +25,17 @@ ENHANCE = 0.9
 
 
 def move(
-    matrices: tf.Tensor, draws: tf.Tensor, operations: int, magnitude: float, height: int, width: int
+    matrices: tf.Tensor,
+    draws: tf.Tensor,
+    height: int,
+    width: int,
+    operations: int,
+    magnitude: float,
+    deviation: float = 0.0,
 ) -> tf.Tensor:
     """The matrices, followed by the drawn operations that move pixels: float32 (batch, 3, 3)."""
     for k in range(operations):
-        drawn, strength = _draw_operation(draws, k, magnitude)
+        drawn, strength = _draw_operation(draws, k, magnitude, deviation)
         by = {name: tf.where(drawn == number, strength, 0.0) for number, name in enumerate(OPERATIONS) if name in MOVES}
         cos = tf.cos(ROTATE * by["rotate"])
         sin = tf.sin(ROTATE * by["rotate"])
@@ -42,27 +48,43 @@ def move(
     return matrices
 
 
-def recolour(images: tf.Tensor, draws: tf.Tensor, operations: int, magnitude: float) -> tf.Tensor:
+def recolour(
+    images: tf.Tensor, draws: tf.Tensor, operations: int, magnitude: float, deviation: float = 0.0
+) -> tf.Tensor:
     """The images after the drawn operations that change colours, in the order drawn."""
-    share = magnitude / 10
+
+    def share(strength: tf.Tensor) -> float | tf.Tensor:
+        return tf.abs(strength)[:, None, None, None] if deviation else magnitude / 10
+
+    def rounded(number: float | tf.Tensor) -> float | tf.Tensor:
+        return tf.round(number) if deviation else round(number)
+
     changes = {
         "brightness": lambda images, strength: colour.brightness(images, 1 + ENHANCE * strength),
         "saturation": lambda images, strength: colour.saturation(images, 1 + ENHANCE * strength),
         "contrast": lambda images, strength: colour.contrast(images, 1 + ENHANCE * strength),
         "sharpness": lambda images, strength: colour.sharpness(images, 1 + ENHANCE * strength),
-        "posterize": lambda images, strength: colour.posterize(images, 8 - round(4 * share)),
-        "solarize": lambda images, strength: colour.solarize(images, 255 * (1 - share)),
+        "posterize": lambda images, strength: colour.posterize(images, 8 - rounded(4 * share(strength))),
+        "solarize": lambda images, strength: colour.solarize(images, 255 * (1 - share(strength))),
         "auto_contrast": lambda images, strength: colour.auto_contrast(images),
         "equalize": lambda images, strength: colour.equalize(images),
     }
     for k in range(operations):
-        drawn, strength = _draw_operation(draws, k, magnitude)
+        drawn, strength = _draw_operation(draws, k, magnitude, deviation)
         choice = tf.maximum(drawn - OPERATIONS.index("identity"), 0)
         images = partition.change(images, choice, [changes[name] for name in COLOURS], strength)
     return images
 
 
-def _draw_operation(draws: tf.Tensor, k: int, magnitude: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """The k-th operation of each image, int32 (batch,), and its strength in -1 ... 1, float32 (batch,)."""
+def _draw_operation(draws: tf.Tensor, k: int, magnitude: float, deviation: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """The k-th operation of each image, int32 (batch,), and its strength in -1 ... 1, float32 (batch,).
+
+    The first bit of a draw decides the direction, the others a magnitude that varies: normal, clipped to 0 ... 10.
+    """
     drawn = tf.cast(draws[:, column.OPERATION[k]] * len(OPERATIONS), tf.int32)
-    return drawn, tf.where(draws[:, column.DIRECTION[k]] < 0.5, -magnitude / 10, magnitude / 10)
+    chance = draws[:, column.DIRECTION[k]]
+    share: float | tf.Tensor = magnitude / 10
+    if deviation:
+        normal = tf.math.ndtri(2 * chance - tf.floor(2 * chance))
+        share = tf.clip_by_value(magnitude + deviation * normal, 0.0, 10.0) / 10
+    return drawn, tf.where(chance < 0.5, -share, share)

@@ -50,9 +50,9 @@ def test_a_crop_and_a_vertical_flip_belong_to_every_policy(name, side):
 
 
 def test_randaugment_of_another_strength():
-    rand = choose_augmentation(Policy("rand", randaugment=(3, 5.0)), side=32, characters=False)
+    rand = choose_augmentation(Policy("rand", randaugment=(3, 5.0, 0.5)), side=32, characters=False)
     before = choose_augmentation("rand", side=32, characters=False)
-    assert rand == dataclasses.replace(before, randaugment=(3, 5.0))
+    assert rand == dataclasses.replace(before, randaugment=(3, 5.0, 0.5))
 
 
 @pytest.mark.parametrize(

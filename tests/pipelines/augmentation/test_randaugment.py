@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import scipy.ndimage
+import scipy.stats
 import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
@@ -104,6 +105,30 @@ def test_operations_follow_each_other():
     shift = 2 * round(0.45 * 0.25 * 40 * 2) // 2  # 2 x 4.5 pixels
     np.testing.assert_allclose(moved[0, :, :-shift], images[0, :, shift:], atol=1e-3)
     np.testing.assert_allclose(moved[1], images[1], atol=0.1)
+
+
+def test_a_magnitude_that_varies_is_normal_and_clipped():
+    """Grey of 100 after the operation brightness is 100 (1 +- 0.9 m / 10): the distribution of m is scipy's."""
+    draws = draw_epoch(0, 0, 4000).numpy()
+    draws[:, column.OPERATION[0]] = (OPERATIONS.index("brightness") + 0.5) / len(OPERATIONS)
+    grey = tf.fill((4000, 2, 2, 1), 100.0)
+    result = augment(grey, draws, Augmentation(randaugment=(1, 9.0, 1.0)), fill_mode="CONSTANT").numpy()[:, 0, 0, 0]
+    magnitudes = np.abs(result / 100 - 1) / 0.09
+    assert (result > 100).mean() == pytest.approx(0.5, abs=0.03)
+    assert (magnitudes > 10 - 1e-3).mean() == pytest.approx(scipy.stats.norm.sf(1), abs=0.02)
+    inside = np.sort(magnitudes[magnitudes < 10 - 1e-3])
+    below = scipy.stats.truncnorm(-np.inf, 1, loc=9).cdf(inside)
+    assert np.abs(below - np.arange(len(inside)) / len(inside)).max() < 0.03
+
+
+def test_each_image_is_posterized_by_its_own_magnitude():
+    draws = np.tile(row_for(("posterize", 1)), (3, 1))
+    normal = np.array([-1.0, 0.0, 1.0])  # magnitudes 3, 5, 7 with a deviation of 2: 8 - round(1.2, 2, 2.8) bits
+    draws[:, column.DIRECTION[0]] = 0.5 + scipy.stats.norm.cdf(normal) / 2
+    images = np.tile(picture()[None].astype(np.float32), (3, 1, 1, 1))
+    result = augment(tf.constant(images), draws, Augmentation(randaugment=(1, 5.0, 2.0)), fill_mode="CONSTANT").numpy()
+    for image, bits in zip(result, (7, 6, 5), strict=True):
+        np.testing.assert_allclose(image, np.floor(images[0] / 2 ** (8 - bits)) * 2 ** (8 - bits), atol=1e-3)
 
 
 def test_every_operation_is_drawn_evenly_and_in_both_directions():

@@ -39,9 +39,9 @@ def flags(folder, tmp_path):
 
 
 def test_the_flags_of_augmentation_reach_the_data():
-    flags = {"dataset": "digits", "aa": "rand-m5-n3", "vflip": 0.25, "scale": "0.08,1", "ratio": "0.5,2"}
+    flags = {"dataset": "digits", "aa": "rand-m5-n3-mstd0.5", "vflip": 0.25, "scale": "0.08,1", "ratio": "0.5,2"}
     augmentation = load_data(resolve({"arch": "lenet5"} | flags)).augmentation
-    assert (augmentation.randaugment, augmentation.vflip) == ((3, 5.0), 0.25)
+    assert (augmentation.randaugment, augmentation.vflip) == ((3, 5.0, 0.5), 0.25)
     assert (augmentation.scale, augmentation.ratio) == ((0.08, 1.0), (0.5, 2.0))
 
 
