@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from tfcnn import tables
 from tfcnn.cli.parser import Parser, run_main
+from tfcnn.config import Config
 from tfcnn.errors import BadInput, choose
 from tfcnn.files import PNG, check_target, writing
 from tfcnn.run_directory import RunDirectory
@@ -127,12 +128,14 @@ def compare_seeds(runs: list[RunDirectory]) -> Comparison:
 
 def _flags_of(run: RunDirectory) -> dict[str, Any]:
     """The flags of a run that change its result, but for the seed."""
-    config = run.read_config()["config"]
+    config = Config().to_dict() | run.read_config()["config"]  # an earlier version had fewer
     return {name: value for name, value in config.items() if name not in (*WITHOUT_EFFECT, "seed")}
 
 
 def _mean_and_spread(metrics: list[dict[str, Any]], name: str, form: str) -> str:
-    values = [each[name] for each in metrics]
+    values = [each[name] for each in metrics if name in each]
+    if len(values) < len(metrics):
+        return "-"
     return f"{form.format(statistics.mean(values))} ± {form.format(statistics.stdev(values))}"
 
 

@@ -60,9 +60,12 @@ def train_runs(config: Config, seeds: Sequence[int], words: Sequence[str]) -> No
         new = [*words, f"--seed={seed}"]
         code = _train([*(["--resume"] if run.config.exists() else new), f"--out={run.path}"])
         print(flush=True)
-        if code < 0:
-            raise TrainingFailed(f"the process of seed {seed} was ended by signal {-code}; the same command continues")
         if code:
+            again = f"the same command{'' if config.out else f' with --out {base}'} continues"
+            if code < 0:
+                raise TrainingFailed(f"the process of seed {seed} was ended by signal {-code}; {again}")
+            if run.config.exists():
+                print(again)
             raise SystemExit(code)
     print(compare.with_seeds(runs, "text"))
 

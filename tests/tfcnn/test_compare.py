@@ -92,6 +92,14 @@ def test_the_means_stand_below_the_runs(make_run, form, tables):
     assert len(compare.with_seeds(runs, form).split("\n\n")) == tables
 
 
+def test_a_run_of_an_earlier_version_has_the_default_of_a_new_flag(make_run):
+    runs = [make_run(name, [0.5], 0.5, seed=seed) for seed, name in enumerate("ab")]
+    facts = runs[0].read_config()
+    del facts["config"]["min_lr"]
+    write_json(runs[0].config, facts)
+    assert [row[1] for row in compare.compare_seeds(runs).rows] == ["0 1"]
+
+
 def test_without_such_runs_there_is_no_mean(make_run):
     runs = [make_run("a", [0.5], 0.5, seed=0), make_run("b", [0.5], 0.5, seed=1, opt="sgd")]
     assert compare.with_seeds(runs, "text") == compare.as_text(compare.compare(runs))

@@ -54,6 +54,7 @@ def commands(monkeypatch, tmp_path):
                 config = Config(**vars(parser.parse_args(words))).to_dict()
                 run = RunDirectory(config["out"])
             if config["lr"] == 7.0 and config["seed"] == 1:
+                write_run(run.path, dict(config), finished=False)
                 return 3
             write_run(run.path, dict(config))
             return 0
@@ -104,6 +105,13 @@ def test_a_run_that_fails_ends_the_command_with_its_code(commands, call_command)
         call_command("tfcnn.train", *LINE, "--lr", "7", "--name", "a", "--seeds", "0", "1", "2")
     assert end.value.code == 3
     assert len(commands) == 2
+
+
+def test_without_a_name_the_command_that_continues_is_told(commands, call_command, capsys):
+    with pytest.raises(SystemExit):
+        call_command("tfcnn.train", *LINE, "--lr", "7", "--seeds", "0", "1")
+    path = commands[0][-1].removeprefix("--out=").removesuffix("-seed0")
+    assert capsys.readouterr().out.endswith(f"the same command with --out {path} continues\n")
 
 
 @pytest.mark.parametrize(
