@@ -35,7 +35,7 @@ def batches(data: Data, config: Config) -> RegionData:
     if config.aa != "none" or data.augmentation.changes_examples:
         raise BadInput(
             f"{config.arch} mirrors images and augments them no further, so that proposals stay true: leave --aa, "
-            f"--color-jitter, --reprob and --crop-margin out"
+            f"--vflip, --scale, --color-jitter, --reprob and --crop-margin out"
         )
     if config.distribution != "none":
         raise BadInput(f"{config.arch} trains on one device: leave --distribution {config.distribution} out")
