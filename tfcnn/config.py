@@ -66,6 +66,7 @@ class Config:
         "digits, shapes, boxes, tones, solids; a name (and /config) of TensorFlow Datasets; a folder, .csv or .npz",
         group="data",
     )
+    num_classes: int | None = option(None, "classes that the data must have [as many as they have]", low=1)
     data_dir: str | None = option(None, "folder of prepared data sets [TensorFlow Datasets' own]")
     dataset_module: str | None = option(
         None, "a .py file, or package.module, that registers builders of TensorFlow Datasets"

@@ -30,7 +30,6 @@ ELSEWHERE = {
     "--model-ema-decay": "--model-ema DECAY switches the moving average on",
     "--momentum": "it is 0.9 with --opt sgd, momentum and rmsprop",
     "--no-aug": "--aa none leaves the images as they are",
-    "--num-classes": "the number of classes follows from the data (--dataset)",
     "--train-interpolation": "images are resized bilinearly, smoothed where they shrink",
     "--workers": "files are read by all cores",
 }

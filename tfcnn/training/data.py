@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 
 def load_data(config: Config) -> Data:
-    """The data set that `config` names, standardised as the weights that the run starts from expect it."""
+    """The data set that `config` names, standardised as the weights that the run starts from expect it.
+
+    Raises:
+        BadInput: it has other than --num-classes classes.
+        BadData: it cannot be used.
+    """
     standardisation = standardisation_of(config)
     data = pipelines.load(
         config.dataset,
@@ -59,6 +64,11 @@ def load_data(config: Config) -> Data:
         sound_length=config.sound_length,
         class_sampling=config.class_sampling,
     )
+    if config.num_classes is not None and config.num_classes != data.num_classes:
+        raise BadInput(
+            f"'{config.dataset}' has {data.num_classes} classes, not {config.num_classes}: leave --num-classes out, "
+            f"or see --dataset"
+        )
     return hooks_of(data.task).batches(data, config)
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 import pipelines
 from tfcnn import evaluate, train
 from tfcnn.config import Config
+from tfcnn.errors import BadInput
 from tfcnn.training.data import load_data, standardisation_of
 from tfcnn.training.fit import build_model
 from tfcnn.training.recipes import resolve
@@ -43,6 +44,13 @@ def test_the_flags_of_augmentation_reach_the_data():
     augmentation = load_data(resolve({"arch": "lenet5"} | flags)).augmentation
     assert (augmentation.randaugment, augmentation.vflip) == ((3, 5.0, 0.5), 0.25)
     assert (augmentation.scale, augmentation.ratio) == ((0.08, 1.0), (0.5, 2.0))
+
+
+def test_data_of_another_number_of_classes_are_refused():
+    flags = {"arch": "lenet5", "dataset": "digits"}
+    assert load_data(resolve(flags | {"num_classes": "10"})).num_classes == 10
+    with pytest.raises(BadInput, match="'digits' has 10 classes, not 9: leave --num-classes out"):
+        load_data(resolve(flags | {"num_classes": "9"}))
 
 
 def test_a_bad_file_stops_the_run_before_anything_is_written(flags, tmp_path):
