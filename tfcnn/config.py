@@ -39,7 +39,9 @@ class Config:
     compound: str = option(
         str(scaling.EFFICIENTNET), "ALPHA,BETA,GAMMA: factors of depth, width and image size for each step of --phi"
     )
-    arch_args: dict = option({}, "other arguments of the architecture's builder, key=value ...")
+    arch_args: dict = option(
+        {}, "other arguments of the architecture's builder, key=value ...", aliases=("--drop=dropout",)
+    )
     weights: str | None = option(
         None,
         "weights to start from, of a detector its backbone's: imagenet, or a .keras, .h5, .safetensors or .npz file "

@@ -20,8 +20,7 @@ ELSEWHERE = {
     "--crop-pct": "images are evaluated at the largest square of their middle, as with a --crop-pct of 1",
     "--decay-epochs": "--sched step divides the rate by 10 at 50 % and at 75 % of the run",
     "--decay-rate": "--sched step divides the rate by 10 at 50 % and at 75 % of the run",
-    "--drop": "dropout is an argument of the network: --arch-args dropout=0.2",
-    "--dropout": "dropout is an argument of the network: --arch-args dropout=0.2",
+    "--dropout": "--drop RATE is that of the network, where it has dropout",
     "--eval-metric": "the epoch of the lowest validation loss is kept, of detectors that of the highest mAP",
     "--experiment": "--name NAME is for the run directory runs/NAME",
     "--interpolation": "images are resized bilinearly, smoothed where they shrink",
@@ -86,7 +85,17 @@ def _add_flag(group: Any, field: dataclasses.Field) -> None:
         )
     for alias in rules.aliases:
         switch, equals, value = alias.partition("=")
-        if equals:
+        if equals and field.type == "dict":
+            group.add_argument(
+                switch,
+                help=f"as {names[0]} {value}=RATE",
+                default=absent,
+                action=_CollectPairs,
+                const=value,
+                dest=field.name,
+                metavar="RATE",
+            )
+        elif equals:
             help = f"as {names[0]} {value}"
             group.add_argument(switch, help=help, default=absent, action="store_const", const=value, dest=field.name)
 
@@ -105,7 +114,7 @@ class _JoinNumbers(argparse.Action):
 
 
 class _CollectPairs(argparse.Action):
-    """Adds key=value pairs to the dict of a flag."""
+    """Adds key=value pairs to the dict of a flag; with a key as `const`, that of a value alone."""
 
     def __call__(
         self,
@@ -115,7 +124,8 @@ class _CollectPairs(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         pairs = getattr(namespace, self.dest, {})
-        setattr(namespace, self.dest, pairs | dict(_parse_pair(text) for text in values or ()))
+        texts = (values or ()) if self.const is None else [f"{self.const}={values}"]
+        setattr(namespace, self.dest, pairs | dict(_parse_pair(text) for text in texts))
 
 
 def _parse_pair(text: str) -> tuple[str, Any]:

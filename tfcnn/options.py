@@ -26,7 +26,8 @@ class Rules(NamedTuple):
     A text with bounds is several numbers.
 
     Attributes:
-        aliases: other names of the flag; "--pretrained=imagenet" is a switch that sets a value.
+        aliases: other names of the flag; "--pretrained=imagenet" is a switch that sets a value, and "--drop=dropout" a
+            flag for one key of key=value pairs.
         group: the heading in --help that this field begins; the fields after it have the same.
     """
 

@@ -52,7 +52,7 @@ def test_a_budget_replaces_epochs(write):
         ("epoch: 3", "^unknown flag 'epoch'; did you mean epochs .*flags.yaml"),
         ("epochs: 3\nepochs: 4", "'epochs' occurs twice"),
         ("arch: vgg11\nmodel: vgg13", "sets arch twice, by model too"),
-        ("drop: 0.2", "^unknown flag 'drop': dropout is an argument of the network"),
+        ("dropout: 0.2", "^unknown flag 'dropout': --drop RATE is that of the network"),
         ("resume: true", "sets resume"),
         ("[1", "is not YAML"),
         ("- 1", "must hold a mapping"),

@@ -27,6 +27,7 @@ def parse(line):
         ("--model resnet18", "--arch resnet18"),
         ("--img-size 96", "--image-size 96"),
         ("--pretrained", "--weights imagenet"),
+        ("--drop 0.2 --arch-args stem=cifar", "--arch-args stem=cifar dropout=0.2"),
         ("-b 64", "--batch-size 64"),
         ("-o runs/a", "--out runs/a"),
         ("--scale 0.08 1.0 --ratio 0.75 1.33", "--scale 0.08,1.0 --ratio 0.75,1.33"),
