@@ -94,6 +94,15 @@ def _flags_of_config() -> Iterator[BadLine]:
         yield BadLine("tfcnn.train", (f"--profile={value}",), "--profile")
     for value in ("1", "1,1", "nan,1,1", "1e9,1,1", "a,b,c"):
         yield BadLine("tfcnn.train", (f"--compound={value}",), "--compound")
+    for value in ("nope", "rand-", "rand-n2", "rand-m11", "rand-m9-n9", f"rand-m{MANY_DIGITS}", "rand-m9-w0", LONG):
+        yield BadLine("tfcnn.train", (f"--aa={value}",), "--aa")
+    for flag in ("--scale", "--ratio"):
+        for value in ("1", "0,1", "1,0.5", "nan,1", "a,b", "0.1,0.2,0.3", f"0.5,{DIGITS}"):
+            yield BadLine("tfcnn.train", (f"{flag}={value}",), flag)
+    for words in (("3",), ("1", "1"), ("0", "-1"), ("0", "x"), ("0", "1", "--seed=2"), ("0", "1", "--resume")):
+        yield BadLine("tfcnn.train", ("--seeds", *words), "--seeds")
+    for value in ("a/b", "..", "", "NUL\0"):
+        yield BadLine("tfcnn.train", ("--name", value), "")
     for flag in ("--freeze", "--steps-per-execution"):
         yield from (BadLine("tfcnn.train", (f"{flag}={value}",), flag) for value in ("-1", "1.5", MANY_DIGITS, "x"))
     for value in ("stem", "1a=2", "input_shape=3", "num_classes=3", f"a={'(' * 5000}"):
