@@ -54,8 +54,14 @@ def section(command: str, shared: set[tuple[str, str]]) -> list[str]:
         is_shared = command != SHARED and (name_of(action), help_of(action)) in shared
         (referred if is_shared else described).append(action)
     lines = [f"## {command}", "", f"`python -m {command}`: {COMMANDS[command]}.", ""]
-    if described:
-        lines += ["| argument | meaning |", "|---|---|", *map(row_of, described), ""]
+    tables: dict[str, list[str]] = {}
+    for group in parser._action_groups:
+        heading = "" if group.title in ("positional arguments", "options") else f"### {command}: {group.title}"
+        tables.setdefault(heading, []).extend(row_of(each) for each in group._group_actions if each in described)
+    for heading, rows in tables.items():
+        if rows:
+            lines += [heading, ""] if heading else []
+            lines += ["| argument | meaning |", "|---|---|", *rows, ""]
     if referred:
         flags = " ".join(f"`{action.option_strings[0]}`" for action in referred)
         lines += [f"As for [`{SHARED}`](#{SHARED.replace('.', '')}): {flags}", ""]
