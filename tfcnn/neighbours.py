@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import warnings
 from pathlib import Path
 
 MARK = 'DISTRIBUTION = "tfcnn"'  # a line of each one's __init__.py
@@ -38,11 +39,14 @@ def problem_of(name: str) -> str | None:
 
 
 def check(name: str) -> None:
-    """Raises ImportError where `problem_of` finds one; where a command starts, one line on stderr and exit code 2."""
+    """Report what `problem_of` finds: in a command by one line and exit code 2, in other programs by a warning.
+
+    Programs with another package of that name can build networks, which need no data.
+    """
     problem = problem_of(name)
     if problem is None:
         return
     if sys.argv[:1] == ["-m"] or Path(*sys.argv[:1]).stem == "tfcnn":  # `python -m` looks for a command, or the script
         print(f"error: {problem}", file=sys.stderr)
         raise SystemExit(2)
-    raise ImportError(problem, name=name)
+    warnings.warn(problem, stacklevel=3)
