@@ -1,4 +1,4 @@
-"""The classification network within a detector: its builder's arguments, and its part of the graph."""
+"""The classification network within a detector or U-Net: its builder's arguments, and its part of the graph."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import keras
 
 from tfcnn.layers import RoIPooling2D
 from tfcnn.models import registry
+
+DECODER = "decoder1_upsampling"  # the first layer after a U-Net's encoder
 
 
 def backbone_arguments(
@@ -31,11 +33,13 @@ def backbone_arguments(
 
 
 def backbone_part(model: keras.Model) -> keras.Model:
-    """The backbone's layers in a detector, from the images or warped regions to what the detector's layers read.
+    """The backbone's layers, from the images or warped regions to what the layers of the detector or the decoder read.
 
     A network without a backbone is returned as it is.
     """
     for layer in model.layers:
+        if layer.name == DECODER:
+            return keras.Model(model.inputs[0], layer.input, name=model.name)
         if isinstance(layer, RoIPooling2D):
             return keras.Model(model.inputs[0], layer.input[0], name=model.name)
         if isinstance(layer, keras.Model):

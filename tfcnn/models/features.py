@@ -32,6 +32,13 @@ def features(model: keras.Model, names: Sequence[str], out_indices: Sequence[int
     return keras.Model(model.input, maps, name=model.name)
 
 
+def maps_by_size(model: keras.Model, names: Sequence[str]) -> list[keras.KerasTensor]:
+    """The maps of a network called `names`, in their order: of those of one size the last."""
+    layer_names = {layer.name for layer in model.layers}
+    maps = [model.get_layer(name).output for name in names if name in layer_names]
+    return list({tuple(x.shape[1:-1]): x for x in maps}.values())
+
+
 def strided_features(model: keras.Model, names: Sequence[str], stride: int) -> tuple[keras.KerasTensor, int]:
     """The last map called one of `names` whose positions are at most `stride` pixels apart, and how far apart they are.
 

@@ -62,14 +62,14 @@ FAMILIES = (
     Family("lecture_cnn", "classification", 16, ("lecture_cnn",)),
     Family("audio", "classification", 1024, ("m3", "m5", "m11", "m18"), axes=1),
     Family("voxnet", "classification", 16, ("voxnet",), axes=3),
-    Family("unet", "segmentation", 16, ("unet",)),
+    Family("unet", "segmentation", 16, ("unet",), small=0),  # an encoder's family decides on its stem
     Family("unet3d", "segmentation", 8, ("unet3d",), axes=3),
     Family("fcn", "segmentation", 32, ("fcn32s", "fcn16s", "fcn8s")),
     Family("segnet", "segmentation", 32, ("segnet",)),
     Family("deconvnet", "segmentation", 32, ("deconvnet",)),
     Family("dilated", "segmentation", 8, ("dilated_vgg16", "context_module"), DILATED_MAPS),
     Family("autoencoder", "reconstruction", 8, ("conv_autoencoder",)),
-    Family("rcnn", "detection", 16, ("rcnn",), small=0),  # the backbone's family decides on its stem
+    Family("rcnn", "detection", 16, ("rcnn",), small=0),
     Family("fast_rcnn", "detection", 32, ("fast_rcnn",), small=0),
 )
 ARCHS = {name: family for family in FAMILIES for name in family.names}
@@ -105,19 +105,22 @@ def list_archs(pattern: str | Sequence[str] | None = "", *, task: str | None = N
 
 
 def backbone_of(arch: str, overrides: Mapping[str, Any]) -> str:
-    """The classification network within a detector; any other network is its own answer.
+    """The classification network within a detector, or of a U-Net with an encoder; any other network is its own answer.
 
     Args:
         arch: a name in the registry.
-        overrides: arguments of its builder, which may choose the backbone.
+        overrides: arguments of its builder, which may choose the backbone or the encoder.
 
     Raises:
         BadInput: no such network.
     """
-    if family_of(arch).task != "detection":
+    networks = list_archs(task="classification")
+    if family_of(arch).task == "detection":
+        backbone = overrides.get("backbone", defaults_of(arch)["backbone"])
+        return choose("backbone", backbone, networks, flag="--arch-args")
+    if overrides.get("encoder") is None:
         return arch
-    backbone = overrides.get("backbone", defaults_of(arch)["backbone"])
-    return choose("backbone", backbone, list_archs(task="classification"), flag="--arch-args")
+    return choose("encoder", overrides["encoder"], [name for name in networks if ARCHS[name].axes == 2])
 
 
 def family_of(arch: str) -> Family:

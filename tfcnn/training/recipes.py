@@ -161,11 +161,11 @@ def resolve(flags: dict[str, Any]) -> Config:
     recipe = values(choice.recipe, choice.arch) | (FINE_TUNING if _suits_fine_tuning(choice) else {})
     if choice.class_weights != "none":  # which weigh pixels, not the areas of Dice losses
         recipe.pop("loss", None)
-    if choice.weights is not None and "backbone" in recipe.get("arch_args", {}):
+    arguments = recipe.get("arch_args", {}) | flags.get("arch_args", {})
+    if choice.weights is not None and ("backbone" in arguments or "encoder" in arguments):
         from tfcnn.weights.expectations import scale_of_run  # imports NumPy
 
         recipe |= scale_of_run(choice.weights)
-    arguments = recipe.get("arch_args", {}) | flags.get("arch_args", {})
     return Config(**recipe | flags | {"arch_args": arguments})
 
 

@@ -57,7 +57,7 @@ PACKAGED = {
 
 
 def network_of_weights(arch: str, overrides: Mapping[str, Any], weights: str) -> str:
-    """The network whose weights these are: of a detector its backbone, unless the file holds a detector.
+    """The network whose weights these are: of a detector its backbone, of a U-Net its encoder, or the whole network.
 
     Args:
         arch: of the network that they are loaded into.
@@ -67,11 +67,11 @@ def network_of_weights(arch: str, overrides: Mapping[str, Any], weights: str) ->
     Raises:
         BadInput: no such file or backbone, or a file that cannot be read.
     """
-    from tfcnn.weights.keras_files import holds_detector  # imports Keras
+    from tfcnn.weights.keras_files import holds_more_than_backbone  # imports Keras
 
     check_weights(weights)
     network = registry.backbone_of(arch, overrides)
-    if network != arch and suffix_of(weights) == ".keras" and holds_detector(weights):
+    if network != arch and suffix_of(weights) == ".keras" and holds_more_than_backbone(weights):
         return arch
     return network
 
@@ -91,6 +91,8 @@ def expected_arguments(arch: str, weights: str) -> dict[str, Any]:
     """
     check_weights(weights)
     if weights == "imagenet":
+        if arch == "unet":
+            raise BadInput("unet has no imagenet weights, but an encoder may: --arch-args encoder=NAME (--weights)")
         return {"form": "keras", "stem": "imagenet"}
     if suffix_of(weights) not in KERAS:
         if registry.family_of(arch).module not in NAMES:

@@ -21,6 +21,7 @@ from tfcnn.errors import BadInput, first_line
 from tfcnn.graph import in_order
 from tfcnn.model_files import explain, in_lower_case
 from tfcnn.models import registry
+from tfcnn.models.backbones import DECODER
 from tfcnn.weights.formats import suffix_of
 from tfcnn.weights.limits import check_archive, check_h5, check_size, limit_of
 from tfcnn.weights.packages import PACKAGES
@@ -179,9 +180,9 @@ def is_application(path: str, arch: str) -> bool:
     return _are_of_application(_layer_names(path), arch)
 
 
-def holds_detector(path: str) -> bool:
-    """Whether a `.keras` file holds a detector, which reads regions beside images. Raises BadInput: unreadable."""
-    return "regions" in _layer_names(path)
+def holds_more_than_backbone(path: str) -> bool:
+    """Whether a `.keras` file holds a detector, or a U-Net with its encoder. Raises BadInput: unreadable."""
+    return not {"regions", DECODER}.isdisjoint(_layer_names(path))
 
 
 def _layer_names(path: str) -> list[str]:

@@ -26,7 +26,7 @@ from tfcnn.weights.packages import PACKAGES, load_package
 from tfcnn.weights.state_dict import read_state_dict
 from tfcnn.weights.stored import StoredLayer, averaged_part, misfit, shape_text
 
-FEW_CLASSES = 2  # of a backbone as it is loaded, whose logits a detector does not have
+FEW_CLASSES = 2  # of a backbone as it is loaded, whose logits a detector or U-Net does not have
 
 
 class Loaded(NamedTuple):
@@ -102,7 +102,7 @@ def load(model: keras.Model, arch: str, weights: str, arguments: dict[str, Any],
 def _load_backbone(
     model: keras.Model, arch: str, backbone: str, weights: str, arguments: dict[str, Any], *, rgb: bool
 ) -> Loaded:
-    """Load the weights of a classification network into a detector's part of it.
+    """Load the weights of a classification network into a detector's part of it, or into a U-Net's encoder.
 
     They are loaded into the whole classification network first: a part would take those of a deeper network, too.
 
@@ -126,7 +126,8 @@ def _load_backbone(
         whole = registry.builder_of(backbone)(**whole_arguments)
         loaded = load(whole, backbone, weights, whole_arguments, rgb=rgb)
     except BadInput as error:
-        raise BadInput(f"the backbone of {arch}: {error}; --arch-args backbone=NAME takes another") from error
+        part_name = "encoder" if "encoder" in arguments else "backbone"
+        raise BadInput(f"the {part_name} of {arch}: {error}; --arch-args {part_name}=NAME takes another") from error
     ours = in_order(part)
     count = min(loaded.layers, len(ours))
     for layer, source in zip(ours[:count], in_order(whole), strict=False):

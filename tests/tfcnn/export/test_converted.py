@@ -22,6 +22,7 @@ FORMS = {
     "3-D pooling": ("unet3d", (8, 8, 8, 1), {"width": 0.125, "depth": 0.5}, FLOAT),
     "grouped convolutions": ("alexnet_2012", (32, 32, 3), {"width": 0.05}, UINT8),
     "unpooling": ("segnet", (32, 32, 1), {"width": 0.05, "depth": 0.3, "levels": 2}, UINT8),
+    "encoder": ("unet", (33, 38, 1), {"encoder": "lenet5", "width": 0.2, "decoder_channels": (8,)}, UINT8),
     "sound": ("m3", (1024, 1), {"width": 0.05}, FLOAT),
 }
 

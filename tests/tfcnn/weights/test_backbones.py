@@ -1,4 +1,4 @@
-"""Weights of classification networks in detectors; the oracle is the classification network with the same weights."""
+"""Weights of classification networks in detectors and U-Nets; the oracle is that network with the same weights."""
 
 import json
 
@@ -87,6 +87,31 @@ def test_a_file_of_another_depth_or_width_is_refused(arguments, classifier_file)
         build_detector(path, **MOBILENET)
 
 
+def test_an_encoder_of_imagenet():
+    """From two images the classification network and the U-Net make the same maps."""
+    arguments = {"weights": "imagenet", "features_only": True}
+    encoder = tfcnn.build("squeezenet1_1", (64, 64, 3), **arguments)
+    unet = tfcnn.build("unet", (64, 64, 3), 3, encoder="squeezenet1_1", **arguments)
+    for maps, expected in zip(unet(IMAGES), encoder(IMAGES), strict=True):
+        np.testing.assert_array_equal(maps, expected)
+
+
+@pytest.mark.slow
+def test_an_encoder_of_our_file_and_a_whole_unet(classifier_file, tmp_path):
+    classifier, path = classifier_file()
+    arguments = {"encoder": "mobilenet", "width": 0.25}
+    unet = tfcnn.build("unet", (64, 64, 3), 3, weights=path, **arguments)
+    assert_same_features(unet, classifier, "stage5")
+    unet.save(tmp_path / "unet.keras")
+    again = tfcnn.build("unet", (64, 64, 3), 3, weights=str(tmp_path / "unet.keras"), **arguments)
+    np.testing.assert_array_equal(again(IMAGES), unet(IMAGES))
+
+
+def test_an_encoder_without_weights_is_refused():
+    with pytest.raises(BadInput, match=r"the encoder of unet: keras\.applications has no resnet18.*encoder=NAME"):
+        tfcnn.build("unet", (64, 64, 3), 3, encoder="resnet18", weights="imagenet", width=0.125)
+
+
 def test_a_backbone_without_weights_is_refused():
     with pytest.raises(BadInput, match=r"the backbone of fast_rcnn: keras\.applications has no resnet18, only vgg16"):
         build_detector("imagenet", backbone="resnet18", width=0.125, units=8)
@@ -124,6 +149,7 @@ def test_backbone_of_a_detector_alone():
     assert backbone_of("rcnn", {}) == "alexnet"
     assert backbone_of("rcnn", {"backbone": "vgg16"}) == "vgg16"
     assert backbone_of("unet", {"backbone": "vgg16"}) == "unet"
+    assert backbone_of("unet", {"encoder": "vgg16"}) == "vgg16"
 
 
 def test_the_weights_decide_on_width_and_depth(tmp_path):
@@ -168,5 +194,34 @@ def test_a_frozen_backbone_keeps_its_weights_in_training(tmp_path, capsys):
     trained = in_order(backbone_part(run.load_model()))
     assert f"frozen     {len(trained)} layers (--freeze backbone)" in output
     for layer, source in zip(trained, in_order(classifier), strict=False):
+        for value, expected in zip(layer.get_weights(), source.get_weights(), strict=True):
+            np.testing.assert_array_equal(value, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_export")
+def test_a_frozen_encoder_keeps_its_weights_in_training(tmp_path, capsys):
+    classifier = tfcnn.build("lecture_cnn", (16, 16, 3), 7, width=0.25)
+    classifier.save(tmp_path / "model.keras")
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3)).astype("uint8")
+    np.savez(tmp_path / "data.npz", x=pixels, y=pixels[..., 0] // 128)
+    flags = {
+        "arch": "unet",
+        "arch_args": {"encoder": "lecture_cnn"},
+        "width": 0.25,
+        "weights": str(tmp_path / "model.keras"),
+        "freeze": "backbone",
+        "dataset": str(tmp_path / "data.npz"),
+        "epochs": 1,
+        "batch_size": 4,
+        "warmup_epochs": 0.0,
+        "out": str(tmp_path / "run"),
+    }
+    run = train.run(recipes.resolve(flags))
+    trained = run.load_model()
+    encoder = in_order(backbone_part(trained))
+    assert f"frozen     {len(encoder)} layers (--freeze backbone)" in capsys.readouterr().out
+    assert run.read_config()["recipe"]["fine_tuning"]
+    for layer, source in zip(encoder, in_order(classifier), strict=False):
         for value, expected in zip(layer.get_weights(), source.get_weights(), strict=True):
             np.testing.assert_array_equal(value, expected)

@@ -12,6 +12,9 @@ The lectures' ways up from a coarse map, `decoder`, all with as many parameters:
     transposed    the paper's 2x2 transposed convolution of stride 2
     upsampling    bilinear interpolation, then a 2x2 convolution
     unpooling     a 2x2 convolution, then each value to where the pooling of the skip connection found its maximum
+
+With `encoder` a classification network is the contracting path, and tfcnn.models.segmentation.encoder_unet has the
+expansive path.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ from keras import layers
 from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.errors import choose
 from tfcnn.layers import CropLike, MaxUnpoolingLike2D
+from tfcnn.models import registry
+from tfcnn.models.backbones import backbone_arguments
+from tfcnn.models.segmentation import encoder_unet
 
 Unit = Callable[..., keras.KerasTensor]  # a convolution with the layers after it: unit(x, filters, name=...)
 
@@ -182,13 +188,16 @@ def unet(
     input_shape: tuple[int | None, ...] = (572, 572, 1),
     num_classes: int = 2,
     *,
+    encoder: str | None = None,
     levels: int = 5,
     width: float = 1.0,
     depth: float = 1.0,
-    form: str = "same",
-    decoder: str = "transposed",
-    batch_norm: bool = False,
-    dropout: float = 0.5,
+    form: str | None = None,
+    stem: str | None = None,
+    decoder: str | None = None,
+    decoder_channels: Sequence[int] | None = None,
+    batch_norm: bool | None = None,
+    dropout: float | None = None,
     bn_momentum: float = 0.9,
     name: str = "unet",
 ) -> keras.Model:
@@ -197,25 +206,47 @@ def unet(
     Args:
         input_shape: (height, width, channels), at least 16 pixels a side. The paper's is (572, 572, 1).
         num_classes: logits at each position; the paper's is 2. With 1 it is the logit of the foreground.
-        levels: resolutions; 5 is four poolings, the last level 1024 filters.
+        encoder: the name of a classification network of images, in place of the contracting path.
+        levels: resolutions; 5 is four poolings, the last level 1024 filters. Of an encoder, at most so many maps.
         width: multiplier of all filters.
-        depth: multiplier of the two convolutions in each level and direction.
-        form: "same" or "paper"; see the module's docstring.
-        decoder: "transposed", "upsampling" or "unpooling"; see the module's docstring.
-        batch_norm: normalise after each convolution.
-        dropout: rate after the two deepest levels.
+        depth: multiplier of the two convolutions in each level and direction, or of the encoder's blocks.
+        form: "same", the default, or "paper"; see the module's docstring. With an encoder, the encoder's form.
+        stem: of the encoder, if it has one; default: as for the encoder alone.
+        decoder: "transposed", the default, "upsampling" or "unpooling"; see the module's docstring. Without an encoder.
+        decoder_channels: of the decoder's blocks, from the deepest on; default: 256, 128, 64, 32, 16. With an encoder.
+        batch_norm: normalise after each convolution; default: of the decoder after an encoder alone.
+        dropout: rate after the two deepest levels, default 0.5; with an encoder before the decoder, default 0.
         bn_momentum: share of the old value in the moving statistics.
 
     Returns:
         keras.Model: (batch, height, width, channels) -> float32 logits (batch, height, width, num_classes), less
-        184 pixels a side in form="paper". The contracting path's maps are named stage1 ... (strides 1, 2, 4, 8, 16).
+        184 pixels a side in form="paper". The contracting path's maps are named stage1 ... (strides 1, 2, 4, 8, 16);
+        an encoder's have the encoder's names.
 
     Raises:
-        ValueError: `levels` is below 1 or pools a map of one pixel, or form="paper" does not take the size or the
-            decoder.
+        ValueError: `levels` is below 1 or pools a map of one pixel, form="paper" does not take the size or the
+            decoder, an argument is of the other kind of U-Net, or the encoder does not take the images.
     """
-    choose("form", form, ("same", "paper"))
-    if choose("decoder", decoder, DECODERS) == "unpooling" and form == "paper":
+    if encoder is not None:
+        if decoder is not None:
+            raise ValueError(f'decoder="{decoder}" is for a U-Net without an encoder: leave one of the two out')
+        encoder = registry.backbone_of("unet", {"encoder": encoder})
+        arguments = backbone_arguments(encoder, input_shape, 0, width=width, depth=depth, form=form, stem=stem)
+        network = registry.builder_of(encoder)(**arguments)
+        return encoder_unet.with_decoder(
+            network,
+            encoder_unet.encoder_maps(network, registry.family_of(encoder).features, levels),
+            num_classes,
+            channels=[scale_width(filters, width) for filters in decoder_channels or encoder_unet.CHANNELS],
+            unit=partial(conv_relu, form="same", batch_norm=batch_norm is not False, bn_momentum=bn_momentum),
+            dropout=dropout or 0.0,
+            name=name,
+        )
+    if stem is not None or decoder_channels is not None:
+        raise ValueError("stem and decoder_channels are for a U-Net with an encoder: give encoder, or leave them out")
+    form = choose("form", form or "same", ("same", "paper"))
+    decoder = choose("decoder", decoder or "transposed", DECODERS)
+    if decoder == "unpooling" and form == "paper":
         raise ValueError('decoder="unpooling" takes maps of the size of their skip connections: form="same"')
     check_levels(levels, input_shape[:-1])
     convs = scale_depth(2, depth)
@@ -223,10 +254,11 @@ def unet(
         check_tile(input_shape[:-1], levels, convs)
     filters = [scale_width(64 * 2**i, width) for i in range(levels)]
     rows = [(f,) * convs for f in filters]
-    unit = partial(conv_relu, form=form, batch_norm=batch_norm, bn_momentum=bn_momentum)
+    unit = partial(conv_relu, form=form, batch_norm=bool(batch_norm), bn_momentum=bn_momentum)
 
     inputs = keras.Input(input_shape)  # 572, 572, 1
-    stages = trunk(inputs, filters=rows, unit=unit, dropout=dropout)  # 568, 568, 64 ... 28, 28, 1024
+    rate = 0.5 if dropout is None else dropout
+    stages = trunk(inputs, filters=rows, unit=unit, dropout=rate)  # 568, 568, 64 ... 28, 28, 1024
     x = expand(stages, filters=rows[:-1], up_filters=filters[:-1], unit=unit, decoder=decoder)  # 388, 388, 64
     outputs = layers.Conv2D(num_classes, 1, dtype="float32", name="logits")(x)  # 388, 388, 2
     return keras.Model(inputs, outputs, name=name)
