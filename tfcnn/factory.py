@@ -104,6 +104,7 @@ def build(
         raise BadInput(f"{arch} of depth {depth:g} is too deep for Keras: give a lower --depth") from error
     except (TypeError, ValueError) as error:
         raise BadInput(f"{arch} cannot be built: {error}") from error
+    _name_layers(model, arch, builder_arguments)
     if weights is not None:
         _load_weights(model, arch, weights, builder_arguments)
     if features_only:
@@ -113,6 +114,14 @@ def build(
     elif out_indices is not None:
         raise BadInput(f"out_indices={out_indices} chooses among maps: give features_only=True")
     return model
+
+
+def _name_layers(model: keras.Model, arch: str, builder_arguments: dict[str, Any]) -> None:
+    """Give the layers that have no name one that is the same in every process."""
+    from tfcnn.layer_names import name_layers
+
+    rest = {"classification": "head", "detection": "head"}.get(family_of(arch).task, "decoder")
+    name_layers(model, family_of(registry.backbone_of(arch, builder_arguments)).features, rest)
 
 
 def _load_weights(model: keras.Model, arch: str, weights: str, builder_arguments: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ def test_a_stem_chosen_by_the_size_of_the_images_is_reported(flags, times, run_d
 def test_receptive_fields(run_describe):
     """VGG-16: the field grows by 2 strides a convolution and 1 a pooling; published for the last map: 212."""
     text = run_describe("--arch", "vgg16")
-    fields = re.findall(r"^(?:conv2d|max_pooling2d)\S* +\S+ +\S+ +\S+ +\S+ +(\d+)$", text, re.MULTILINE)
+    fields = re.findall(r"^(?:stage\d|head)_(?:conv|max_pool)\S+ +\S+ +\S+ +\S+ +\S+ +(\d+)$", text, re.MULTILINE)
     assert list(map(int, fields)) == [3, 5, 6, 10, 14, 16, 24, 32, 40, 44, 60, 76, 92, 100, 132, 164, 196, 212]
     assert re.search(r"^logits .* whole$", text, re.MULTILINE)
     assert "receptive field of the last map: 212 pixels, stride 32" in text

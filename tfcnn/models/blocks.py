@@ -79,7 +79,9 @@ def bn(
     return layers.Activation(activation, name=name)(norm(x)) if activation else norm(x)
 
 
-def max_pool(x: keras.KerasTensor, size: int, stride: int, padding: int = 0, ceil: bool = False) -> keras.KerasTensor:
+def max_pool(
+    x: keras.KerasTensor, size: int, stride: int, padding: int = 0, ceil: bool = False, name: str | None = None
+) -> keras.KerasTensor:
     """Max pooling of maps that are not negative, as they are after ReLU: the border is of zeros.
 
     `ceil` lets the last window hang over the end, as Caffe and torchvision's GoogLeNet and SqueezeNet do; with windows
@@ -88,7 +90,7 @@ def max_pool(x: keras.KerasTensor, size: int, stride: int, padding: int = 0, cei
     if padding or ceil:
         after = padding + stride - 1 if ceil else padding
         x = layers.ZeroPadding2D(((padding, after), (padding, after)))(x)
-    return layers.MaxPooling2D(size, stride)(x)
+    return layers.MaxPooling2D(size, stride, name=name)(x)
 
 
 POOLINGS = ("max", "average", "l2", "strided", "blur")

@@ -37,7 +37,7 @@ def cascade(
 
     Example:
         >>> cascade(model, images, lambda model, images: gradient(model, images, Target(channel=281)))  # doctest: +SKIP
-        {'logits': 0.81, 'conv2d_24': 0.63, ...}
+        {'logits': 0.81, 'fire9_expand3x3': 0.63, ...}
     """
     rng = np.random.default_rng(seed)
     whole = explain(model, images)

@@ -114,12 +114,12 @@ def trunk(
             )(x)
         normalise = plan.normalise if number < 3 else None
         if normalise == "before":
-            x = LocalResponseNormalization(size=5, alpha=1e-4, beta=0.75, k=2)(x)
+            x = LocalResponseNormalization(size=5, alpha=1e-4, beta=0.75, k=2, name=f"norm{number}")(x)
         if number in (1, 2, 5):
-            x = max_pool(x, 3, 2, ceil=plan.ceil)
+            x = max_pool(x, 3, 2, ceil=plan.ceil, name=f"pool{number}")
             pooled.append(x)
         if normalise == "after":
-            x = LocalResponseNormalization(size=5, alpha=1e-4, beta=0.75, k=2)(x)
+            x = LocalResponseNormalization(size=5, alpha=1e-4, beta=0.75, k=2, name=f"norm{number}")(x)
     return pooled
 
 

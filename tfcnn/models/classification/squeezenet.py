@@ -47,10 +47,15 @@ def conv(
     return layer(x)
 
 
-def fire(x: keras.KerasTensor, squeeze: int, expand: int, name: str | None = None) -> keras.KerasTensor:
-    """Figure 1: 1x1 convolution to few maps, 1x1 and 3x3 back to many. (h, w, c) -> (h, w, 2 expand)"""
-    x = conv(x, squeeze, 1)
-    return layers.Concatenate(name=name)([conv(x, expand, 1), conv(x, expand, 3)])
+def fire(x: keras.KerasTensor, squeeze: int, expand: int, *, number: int, name: str | None) -> keras.KerasTensor:
+    """Figure 1: 1x1 convolution to few maps, 1x1 and 3x3 back to many. (h, w, c) -> (h, w, 2 expand)
+
+    The convolutions of module `number` are named as in the authors' files, and the joined maps `name`.
+    """
+    x = conv(x, squeeze, 1, name=f"fire{number}_squeeze1x1")
+    small = conv(x, expand, 1, name=f"fire{number}_expand1x1")
+    large = conv(x, expand, 3, name=f"fire{number}_expand3x3")
+    return layers.Concatenate(name=name or f"fire{number}_concat")([small, large])
 
 
 def trunk(
@@ -68,13 +73,15 @@ def trunk(
     else:
         x = conv(x, filters, 3, name="stage1")
     maps = [x]
+    number = 1
     for stage, rows in enumerate(stages, start=2):
         if stem == "imagenet" or stage > 2:
-            x = max_pool(x, 3, 2, ceil=True)
+            x = max_pool(x, 3, 2, ceil=True, name=f"pool{number}")
         modules = scale_rows(rows, depth)
         for i, (squeeze, expand) in enumerate(modules, start=1):
+            number += 1
             last = f"stage{stage}" if i == len(modules) else None
-            x = fire(x, scale_width(squeeze, width), scale_width(expand, width), name=last)
+            x = fire(x, scale_width(squeeze, width), scale_width(expand, width), number=number, name=last)
         maps.append(x)
     return maps
 
