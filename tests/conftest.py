@@ -91,6 +91,15 @@ def call_command(monkeypatch, capsys):
     return call
 
 
+@pytest.fixture(autouse=True)
+def flags_in_messages():
+    """Messages speak of flags, as in the commands, whose functions most tests call."""
+    from tfcnn import errors
+
+    with errors.flags_in_messages():
+        yield
+
+
 @pytest.fixture
 def no_export(monkeypatch):
     """Runs leave out the SavedModel, whose tracing takes a third of the time of a small one."""

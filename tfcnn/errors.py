@@ -1,26 +1,82 @@
-"""The errors that a command reports in one line, with their exit codes. Standard library only."""
+"""The errors that a command reports in one line, with their exit codes. Standard library only.
+
+Messages are written with flags: "--batch-size must be ...". In a command they are printed so; to a caller in Python
+they speak of arguments: "batch_size must be ...".
+"""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib.util
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+
+_in_command = False
 
 
-class BadInput(ValueError):
+@contextlib.contextmanager
+def flags_in_messages(spoken: bool = True) -> Iterator[None]:
+    """Within this context messages speak of flags, as the user of a command has them, or of arguments."""
+    global _in_command
+    before = _in_command
+    _in_command = spoken
+    try:
+        yield
+    finally:
+        _in_command = before
+
+
+class _Refusal(Exception):
+    """An error whose message names flags.
+
+    Attributes:
+        argument_names: of a function in Python, by the names of Config's fields, where these differ.
+    """
+
+    argument_names: Mapping[str, str] = {}
+
+    def __str__(self) -> str:
+        return self.message if _in_command else as_arguments(self.message, self.argument_names)
+
+    @property
+    def message(self) -> str:
+        """The message with flags."""
+        return super().__str__()
+
+
+def as_arguments(message: str, names: Mapping[str, str]) -> str:
+    """A message with arguments of Python in place of flags.
+
+    `names` are those of Config's fields that the function calls otherwise.
+
+    >>> as_arguments("--batch-size must be a whole number, got 'a'", {})
+    "batch_size must be a whole number, got 'a'"
+    >>> as_arguments("images are too small (--image-size); --arch-args levels=3 helps", {"image_size": "input_shape"})
+    'images are too small (input_shape); levels=3 helps'
+    """
+    message = re.sub(r" \(--arch-args\)|--arch-args (?=\w+=)", "", message)
+
+    def argument(match: re.Match[str]) -> str:
+        field = match[1].replace("-", "_")
+        return names.get(field, field)
+
+    return re.sub(r"(?<![\w-])--([a-z][a-z0-9-]*)", argument, message)
+
+
+class BadInput(_Refusal, ValueError):
     """The user's input cannot be used; the message says what was received, what is allowed, which flag to change."""
 
     exit_code = 2
 
 
-class TrainingFailed(Exception):
+class TrainingFailed(_Refusal):
     """Training cannot continue; the run directory keeps the last good state."""
 
     exit_code = 3
 
 
-class ExportFailed(Exception):
+class ExportFailed(_Refusal):
     """An exported file does not run, or is too far from its network; what was at its place before is still there."""
 
     exit_code = 3

@@ -90,6 +90,23 @@ def build(
         >>> [maps.shape for maps in build("resnet18", features_only=True, out_indices=(1, 4)).outputs]
         [(None, 56, 56, 64), (None, 7, 7, 512)]
     """
+    try:
+        return _build(arch, input_shape, num_classes, weights, features_only, out_indices, overrides)
+    except BadInput as error:
+        error.argument_names = {"image_size": "input_shape", "dataset": "input_shape"}
+        raise
+
+
+def _build(
+    arch: str,
+    input_shape: tuple[int, ...] | None,
+    num_classes: int | None,
+    weights: str | None,
+    features_only: bool,
+    out_indices: Sequence[int] | None,
+    overrides: dict[str, Any],
+) -> keras.Model:
+    """As `build`, whose errors name the arguments of `build`."""
     if features_only and family_of(arch).task == "classification":
         num_classes = 0
     if num_classes == 0 and family_of(arch).task != "classification":
@@ -102,6 +119,8 @@ def build(
     except RecursionError as error:  # Keras walks the graph by recursion, some five calls a layer
         depth = builder_arguments["depth"]
         raise BadInput(f"{arch} of depth {depth:g} is too deep for Keras: give a lower --depth") from error
+    except BadInput as error:
+        raise BadInput(f"{arch} cannot be built: {error.message}") from error
     except (TypeError, ValueError) as error:
         raise BadInput(f"{arch} cannot be built: {error}") from error
     _name_layers(model, arch, builder_arguments)

@@ -1,7 +1,7 @@
 """Names of a network's layers that follow from its graph, and not from how many layers a process has built.
 
-Keras numbers the layers of a process: the first convolution of a second network may be `conv2d_17`. Here a layer without
-a name has the name of the network's map that it helps to compute, its kind and its number among its like there:
+Keras numbers the layers of a process: the first convolution of a second network may be `conv2d_17`. Here a layer
+without a name has the name of the network's map that it helps to compute, its kind and its number among its like there:
 `stage2_conv1`, `stage2_bn1`; after the last of these maps `head_dropout1` or `decoder_conv1`.
 """
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from tfcnn.cli.signals import Interrupted, RaisedSignals, Terminated, raise_received
-from tfcnn.errors import BadInput, shorten
+from tfcnn.errors import BadInput, flags_in_messages, shorten
 from tfcnn.files import DiskFull, full_disk
 from tfcnn.tables import printable
 
@@ -105,7 +105,7 @@ def run_main(main: Callable[[], None]) -> int:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold bytes that are no text
-    with RaisedSignals() as signals:
+    with flags_in_messages(), RaisedSignals() as signals:
         try:
             main()
             sys.stdout.flush()

@@ -127,7 +127,9 @@ def _load_backbone(
         loaded = load(whole, backbone, weights, whole_arguments, rgb=rgb)
     except BadInput as error:
         part_name = "encoder" if "encoder" in arguments else "backbone"
-        raise BadInput(f"the {part_name} of {arch}: {error}; --arch-args {part_name}=NAME takes another") from error
+        raise BadInput(
+            f"the {part_name} of {arch}: {error.message}; --arch-args {part_name}=NAME takes another"
+        ) from error
     ours = in_order(part)
     count = min(loaded.layers, len(ours))
     for layer, source in zip(ours[:count], in_order(whole), strict=False):

@@ -25,7 +25,7 @@ from tfcnn import train as command
 from tfcnn.cli.signals import Interrupted, Terminated
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config
-from tfcnn.errors import BadInput, TrainingFailed
+from tfcnn.errors import BadInput, TrainingFailed, flags_in_messages
 from tfcnn.files import DiskFull, full_disk
 from tfcnn.run_directory import RunDirectory
 from tuning import spaces
@@ -63,7 +63,7 @@ def work(connection: Connection, trainer: str | None = None) -> None:
         if not verdict.proceed:
             raise TrialPruned
 
-    with contextlib.suppress(EOFError, KeyboardInterrupt):
+    with flags_in_messages(), contextlib.suppress(EOFError, KeyboardInterrupt):
         while (job := connection.recv()) is not None:
             outcome = _run_job(job, run, report)
             connection.send(outcome)
