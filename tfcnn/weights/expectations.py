@@ -28,16 +28,38 @@ HALF_IN_TORCH = ("googlenet", "inception_v3", "mobilenet", "xception")
 
 
 class Standardisation(NamedTuple):
-    """What the weights expect: (x / 255 - mean) / std of red, green and blue; then with `bgr` blue, green and red."""
+    """What the weights expect: (x / 255 - mean) / std of red, green and blue; then with `bgr` blue, green and red.
+
+    Called with images it returns them so, as `preprocessing` says.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     bgr: bool = False
     source: str = ""  # where this is from, for the log
 
+    def __call__(self, images: Any) -> Any:
+        from keras import layers, ops
+
+        means = _by_channel(self.mean, images.shape[-1])
+        deviations = _by_channel(self.std, images.shape[-1])
+        scale = [1 / (255 * std) for std in deviations]
+        offset = [-mean / std for mean, std in zip(means, deviations, strict=True)]
+        x = layers.Rescaling(scale, offset, dtype="float32")(images)
+        return ops.flip(x, -1) if self.bgr else x
+
     def __str__(self) -> str:
         numbers = f"mean {_numbers(self.mean)} and std {_numbers(self.std)} of pixels from 0 to 1"
         return f"{numbers}{', for weights that take blue, green, red' if self.bgr else ''} ({self.source})"
+
+
+def _by_channel(values: tuple[float, ...], channels: int) -> list[float]:
+    """A number for each channel; for images that are not red, green and blue the mean of the three.
+
+    >>> _by_channel((0.2, 0.3, 0.4), 3), [round(value, 6) for value in _by_channel((0.2, 0.3, 0.4), 1)]
+    ([0.2, 0.3, 0.4], [0.3])
+    """
+    return list(values) if len(values) == channels else [sum(values) / len(values)] * channels
 
 
 def _numbers(values: Sequence[float]) -> str:
@@ -139,6 +161,41 @@ def expected_standardisation(arch: str, weights: str | None) -> Standardisation 
         return _of_application(arch)
     mean, std = normalisation
     return Standardisation(mean, std, source=f"the file's own layers, as keras.applications' {arch} has them")
+
+
+def preprocessing(arch: str, weights: str = "imagenet", **overrides: Any) -> Standardisation:
+    """What `tfcnn.build(arch, weights=weights)` takes, from raw images: their standardisation, and order of channels.
+
+    Args:
+        arch: name of the network.
+        weights: as for `tfcnn.build`.
+        overrides: as for `tfcnn.build`: `encoder` or `backbone` name the network that the weights are of.
+
+    Returns:
+        Standardisation: a function of images (..., height, width, channels) of red, green and blue from 0 to 255:
+        arrays, tensors within tf.data on the TensorFlow backend, or symbolic tensors, of any type. It returns float32
+        of the same shape, and `str()` of it says what it does. Images keep their size.
+
+    Raises:
+        BadInput: weights that cannot be read, or do not say what images they are for; or a run's, trained on other
+            values than 0 ... 255.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfcnn
+        >>> preprocess = tfcnn.weights.preprocessing("mobilenet")
+        >>> preprocess(np.array([[[0, 127.5, 255]]])).numpy().tolist()
+        [[[-1.0, 0.0, 1.0]]]
+    """
+    network = network_of_weights(arch, overrides, weights)
+    standardisation = expected_standardisation(network, weights)
+    if standardisation is None:
+        raise BadInput(f"'{weights}' does not say what images it is for: give the run's file, or standardise by hand")
+    data = {} if weights == "imagenet" else _run_beside(network, weights).get("data", {})
+    low, high = data.get("value_range", (0, 255))
+    if (low, high) != (0, 255):
+        raise BadInput(f"'{weights}' is of a run on values {low:g} ... {high:g}: take tfcnn.load(RUN).preprocess")
+    return standardisation
 
 
 def chosen_standardisation(config: Config) -> Standardisation | None:
