@@ -164,6 +164,14 @@ def test_the_layers_of_a_detector_after_its_backbone_are_the_last_group():
     assert names(groups)[-1] == ["logits", "boxes"]
 
 
+def test_the_decoder_after_an_encoder_is_the_last_group():
+    model = tfcnn.build("unet", (64, 64, 3), 3, encoder="resnet18", width=0.125)
+    groups = fine_tuning.depth_groups(model, "resnet18")
+    assert [layer for group in groups for layer in group] == in_order(model)
+    assert len(groups) == 6
+    assert [name.partition("_")[0] for name in names(groups)[-1]] == ["decoder"] * 20 + ["logits"]
+
+
 def test_every_layer_is_a_group_where_there_are_no_stages():
     model = chain()
     assert fine_tuning.depth_groups(model, "lenet5") == [[layer] for layer in in_order(model)]
