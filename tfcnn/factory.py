@@ -6,6 +6,7 @@ Imports of what builds or loads a network wait until one is asked for: they impo
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -139,8 +140,10 @@ def _name_layers(model: keras.Model, arch: str, builder_arguments: dict[str, Any
     """Give the layers that have no name one that is the same in every process."""
     from tfcnn.layer_names import name_layers
 
+    stages = family_of(registry.backbone_of(arch, builder_arguments)).features
+    decoder = [layer.name for layer in model.layers if re.fullmatch(r"decoder\d+", layer.name)]
     rest = {"classification": "head", "detection": "head"}.get(family_of(arch).task, "decoder")
-    name_layers(model, family_of(registry.backbone_of(arch, builder_arguments)).features, rest)
+    name_layers(model, [*stages, *decoder], rest)
 
 
 def _load_weights(model: keras.Model, arch: str, weights: str, builder_arguments: dict[str, Any]) -> None:

@@ -53,6 +53,14 @@ def test_names_of_the_stage_the_kind_and_the_number():
     ]
 
 
+def test_names_of_a_decoder():
+    names_of_unet = [layer.name for layer in weightless("unet", **ENCODER).layers]
+    assert names_of_unet[-8:] == [
+        *("decoder5_up_sampling1", "decoder5_conv1", "decoder5_bn1", "decoder5_relu1"),
+        *("decoder5_conv2", "decoder5_bn2", "decoder5", "logits"),
+    ]
+
+
 def test_names_of_the_papers():
     fire = ["fire2_squeeze1x1", "fire2_expand1x1", "fire2_expand3x3"]
     assert [layer.name for layer in weightless("squeezenet1_1").layers][4:7] == fire

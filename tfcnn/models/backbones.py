@@ -10,7 +10,7 @@ import keras
 from tfcnn.layers import RoIPooling2D
 from tfcnn.models import registry
 
-DECODER = "decoder1_upsampling"  # the first layer after a U-Net's encoder
+DECODER = "decoder1_up_sampling1"  # the first layer after a U-Net's encoder
 
 
 def backbone_arguments(

@@ -66,22 +66,22 @@ def decode(
         maps: of the encoder, the largest first.
         image_size: (height, width).
         channels: of the blocks, from the deepest on; more blocks than channels repeat the last.
-        unit: unit(x, filters) adds a convolution and the layers after it.
+        unit: unit(x, filters, name=...) adds a convolution and the layers after it.
         dropout: rate before the first block.
     """
     *skips, x = maps
     skip_of = {size_of(skip): skip for skip in skips}
     sizes = sizes_between(size_of(x), [*map(size_of, reversed(skips)), image_size])
-    for number, size in enumerate(sizes):
-        name = DECODER if number == 0 else f"decoder{number + 1}_upsampling"
-        x = layers.UpSampling2D(2, name=name)(x)
+    for number, size in enumerate(sizes, start=1):
+        x = layers.UpSampling2D(2, name=DECODER if number == 1 else None)(x)
         x = fit(x, size)
         if size in skip_of:
             x = layers.Concatenate()([x, skip_of[size]])
-        if dropout and number == 0:
+        if dropout and number == 1:
             x = layers.Dropout(dropout)(x)
-        for _ in range(2):
-            x = unit(x, channels[min(number, len(channels) - 1)])
+        filters = channels[min(number, len(channels)) - 1]
+        x = unit(x, filters)
+        x = unit(x, filters, name=f"decoder{number}")
     return x
 
 

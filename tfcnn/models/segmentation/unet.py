@@ -99,14 +99,15 @@ def expand(
         decoder: see the module's docstring; of images alone, but for "transposed".
     """
     *skips, x = stages
-    for skip, row, up in reversed(list(zip(skips, filters, up_filters, strict=True))):
+    blocks = reversed(list(zip(skips, filters, up_filters, strict=True)))
+    for number, (skip, row, up) in enumerate(blocks, start=1):
         if decoder == "transposed":
             x = UP_CONV[len(x.shape)](up, 2, 2, use_bias=use_bias, kernel_initializer="he_normal")(x)
         else:
             x = interpolate(x, up) if decoder == "upsampling" else unpool(x, up, skip)
         x = layers.Concatenate()(meet(skip, x))
-        for f in row:
-            x = unit(x, f)
+        for i, f in enumerate(row, start=1):
+            x = unit(x, f, name=f"decoder{number}" if i == len(row) else None)
     return x
 
 
@@ -220,8 +221,8 @@ def unet(
 
     Returns:
         keras.Model: (batch, height, width, channels) -> float32 logits (batch, height, width, num_classes), less
-        184 pixels a side in form="paper". The contracting path's maps are named stage1 ... (strides 1, 2, 4, 8, 16);
-        an encoder's have the encoder's names.
+        184 pixels a side in form="paper". The contracting path's maps are named stage1 ... (strides 1, 2, 4, 8, 16),
+        an encoder's have the encoder's names, and those of the expansive path are decoder1, decoder2, ...
 
     Raises:
         ValueError: `levels` is below 1 or pools a map of one pixel, form="paper" does not take the size or the
