@@ -80,7 +80,7 @@ def lenet(
 
     Returns:
         keras.Model: (batch, height, width, channels) -> float32 logits (batch, num_classes). C1
-        and C3 are named stage1 and stage2 (strides 1 and 2).
+        and C3 are named stage1 and stage2 (strides 1 and 2), the others as in the paper.
     """
     choose("form", form, ("modern", "paper"))
     if form == "paper" and width != 1:
@@ -95,18 +95,18 @@ def lenet(
 
     inputs = keras.Input(input_shape)  # 32, 32, 1
     x = layers.Conv2D(c1, 5, activation=activation, name="stage1")(inputs)  # C1: 28, 28, 6
-    x = pool()(x)  # S2: 14, 14, 6
+    x = pool(name="s2")(x)  # S2: 14, 14, 6
     if form == "paper":
         x = layers.Concatenate(name="stage2")(partial_conv(x, activation))  # C3: 10, 10, 16
     else:
         x = layers.Conv2D(c3, 5, activation=activation, name="stage2")(x)
-    x = pool()(x)  # S4: 5, 5, 16
+    x = pool(name="s4")(x)  # S4: 5, 5, 16
     if num_classes == 0:
         return classify(inputs, x, 0, name=name)
     x = layers.Flatten()(x)
-    x = layers.Dense(c5, activation=activation)(x)  # C5: 120; a 5x5 convolution over a 5x5 map
-    for _ in range(scale_depth(1, depth)):
-        x = layers.Dense(f6, activation=activation)(x)  # F6: 84
+    x = layers.Dense(c5, activation=activation, name="c5")(x)  # C5: 120; a 5x5 convolution over a 5x5 map
+    for i in range(scale_depth(1, depth)):
+        x = layers.Dense(f6, activation=activation, name=f"f{6 + i}")(x)  # F6: 84
     return keras.Model(inputs, logits(x, num_classes), name=name)
 
 
