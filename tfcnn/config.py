@@ -44,8 +44,8 @@ class Config:
     )
     weights: str | None = option(
         None,
-        "weights to start from, of a detector its backbone's: imagenet, or a .keras, .h5, .safetensors or .npz file "
-        "[fresh weights]",
+        "weights to start from, of a detector its backbone's, of a U-Net its encoder's: imagenet, or a .keras, .h5, "
+        ".safetensors or .npz file [fresh weights]",
         aliases=("--pretrained=imagenet",),
     )
     freeze: str = option(
