@@ -16,19 +16,26 @@ ENVIRONMENT = dict(os.environ)  # as it is before TensorFlow is imported, which 
 READY = "ready"
 
 
-def serve(repeat: Callable[[int], None], fact: int = 0) -> None:
+def forget_peak() -> float:
+    """Let the peak of memory begin at what this process holds now, in MiB, which is the answer. Linux alone."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def serve(repeat: Callable[[int], None], fact: int = 0, imported: float = 0.0) -> None:
     """Call `repeat` with each number on standard input; answer with wall and CPU seconds and the peak of memory in MiB.
 
     Args:
         repeat: does what is measured a number of times. It has run already, so that nothing is left to compile.
         fact: a number that the other process keeps, as the parameters of a network.
+        imported: MiB that the peak leaves out, of `forget_peak`.
     """
     print(READY, fact, flush=True)
     for line in sys.stdin:
         wall_start = time.perf_counter()
         cpu_start = time.process_time()
         repeat(int(line))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - imported
         print(time.perf_counter() - wall_start, time.process_time() - cpu_start, peak, flush=True)
 
 
@@ -90,10 +97,10 @@ class Child:
 
 
 def interleave(children: Collection[Child], rounds: int, seconds: float) -> None:
-    """Let contenders repeat in turn, as often in each round as the fastest of them does in `seconds`."""
-    count = max(1, round(seconds / min(child.repeat(2) for child in children)))
+    """Let contenders repeat in turn, each as often in a round as it does in `seconds`."""
+    counts = [max(1, round(seconds / child.repeat(2))) for child in children]
     for child in children:
         child.forget()
     for _ in range(rounds):
-        for child in children:
+        for child, count in zip(children, counts, strict=True):
             child.repeat(count)

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.train_step import ROWS, prepare_keras
+from benchmarks.train_step.networks import ROWS
+from benchmarks.train_step.steps import prepare_keras
 from tfcnn.cli.startup import import_tensorflow
 
 NETWORKS = ("lenet5@28", "mobilenet-0.25@32", "mobilenet@96", "resnet50@64", "unet-0.25@96", "vgg11@32")
@@ -84,7 +85,7 @@ def main() -> None:
 
     print(HEAD.format(device=device(), steps=STEPS))
     for name in arguments.rows:
-        steps, _ = prepare_keras(ROWS[name], "ours")
+        steps = prepare_keras(ROWS[name], "ours", "float32").steps
         steps(2 * STEPS)
         exclusive = profile_steps(functools.partial(steps, STEPS)).exclusive
         print(f"\n**{name}**, batches of {ROWS[name].batch}\n\n| operation | share |\n|---|---|")

@@ -70,6 +70,14 @@ def has_row(table: Path, values: Mapping[str, str]) -> bool:
     return any(values.items() <= row.items() for row in read_rows(table))
 
 
+def remove_rows(table: Path, values: Mapping[str, str]) -> None:
+    """Leave out the rows of a table that have these values."""
+    kept = [row for row in read_rows(table) if not values.items() <= row.items()]
+    table.unlink(missing_ok=True)
+    for row in kept:
+        append_row(table, row)
+
+
 def append_row(table: Path, row: Mapping[str, Any]) -> None:
     """Write a row at the end of a table, which begins with its columns."""
     new = not table.exists()
