@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import resource
@@ -70,21 +71,31 @@ class Child:
             cwd=Path(__file__).resolve().parents[1],
             env=ENVIRONMENT | {"TF_CPP_MIN_LOG_LEVEL": "3"} | (environment or {}),
         )
-        self.fact = next((int(line.split()[1]) for line in self.process.stdout if line.startswith(READY)), None)
-        if self.fact is None:
-            self.errors.seek(0)
-            raise SystemExit(f"error: {' '.join(arguments)} failed: {self.errors.read()}")
+        self.name = " ".join(arguments)
+        fact = next((int(line.split()[1]) for line in self.process.stdout if line.startswith(READY)), None)
+        if fact is None:
+            raise self._failure()
+        self.fact = fact
         self.wall: list[float] = []
         self.cpu: list[float] = []
         self.peak = 0.0
 
     def repeat(self, count: int) -> float:
-        """Seconds of one repetition of `count`."""
-        print(count, file=self.process.stdin, flush=True)
-        wall, cpu, self.peak = map(float, self.process.stdout.readline().split())
+        """Seconds of one repetition of `count`. Raises SystemExit if the process has ended."""
+        with contextlib.suppress(BrokenPipeError):
+            print(count, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise self._failure()
+        wall, cpu, self.peak = map(float, answer.split())
         self.wall.append(wall / count)
         self.cpu.append(cpu / count)
         return wall / count
+
+    def _failure(self) -> SystemExit:
+        self.process.wait()
+        self.errors.seek(0)
+        return SystemExit(f"error: {self.name} ended with {self.process.returncode}: {self.errors.read()}")
 
     def forget(self) -> None:
         """Drop what was measured."""
@@ -92,7 +103,8 @@ class Child:
         self.cpu.clear()
 
     def close(self) -> None:
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
 
 

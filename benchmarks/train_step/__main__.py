@@ -11,7 +11,7 @@ Contenders, each in its process, on the same random batches, with AdamW and the 
 
 Rounds are interleaved, a second of each contender a round, so that what else the machine does meets them alike. The
 rows of a network are written to benchmarks/train_step.csv as soon as they are measured, then docs/training_step.md; a
-network that has rows of as many rounds is not measured again, and without --networks nothing is. All networks take two
+network that has rows of as many rounds is not measured again, and without --networks nothing is. All networks take
 hours on two cores. PyTorch comes with `make test-torch`; without it its contenders are left out.
 """
 

@@ -26,8 +26,9 @@ separate process, in interleaved rounds. "Ours" is what `tfcnn.train` does, metr
 as installed. "PyTorch" is the faster of eager and torch.compile: timm's or torchvision's network, or one of
 benchmarks/torch_networks.py and torch_segmentation.py, channels last, fused AdamW, no metrics. Its networks have as
 many trainable parameters and MACs as ours. Inception-v3, MobileNet V3 and EfficientNet are built in PyTorch's form;
-MobileNet V1, V2 and Xception in Keras' form, whose strided convolutions have their borders elsewhere. The networks of
-keras.applications differ in parameters where ours have PyTorch's form, and ResNet-50's convolutions have biases there.
+MobileNet V1, V2 and Xception in Keras' form, whose strided convolutions have their borders elsewhere. The parameters
+of "fit" differ in Inception-v3, whose batch norms have no factors in Keras, and in ResNet-50, whose convolutions have
+biases there.
 What follows "-" in a name is its width, "@" its pixels, samples or voxels a side, "x" the examples of a batch.
 
 *Of product* is the share of the machine's arithmetic that our step uses: six operations for each MAC, over the rate of
