@@ -47,7 +47,7 @@ CLASSES = 1000
 MEAN = np.float32([0.485, 0.456, 0.406])
 STD = np.float32([0.229, 0.224, 0.225])
 CALIBRATION = 16  # images that int8 measures its ranges on
-SECONDS = 1.0  # a contender's part of a round, of the fastest
+SECONDS = 1.0  # a contender's part of a round
 
 
 class Network(NamedTuple):
