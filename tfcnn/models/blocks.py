@@ -11,6 +11,7 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
+from tfcnn.arithmetic.sizes import same_padding
 from tfcnn.errors import choose
 from tfcnn.layers import BlurPooling2D, LpPooling2D
 
@@ -85,8 +86,16 @@ def max_pool(
     """Max pooling of maps that are not negative, as they are after ReLU: the border is of zeros.
 
     `ceil` lets the last window hang over the end, as Caffe and torchvision's GoogLeNet and SqueezeNet do; with windows
-    at least as large as the stride that is a border of stride - 1 at the end.
+    at least as large as the stride that is a border of stride - 1 at the end. Where no window hangs over, or each as
+    with "same" padding, none is added: a border copies the map, and its gradient once more.
     """
+    sides = x.shape[1:3]
+    if ceil and not padding and None not in sides:
+        missing = [(0, (size - side) % stride) for side in sides]
+        if not any(after for _, after in missing):
+            return layers.MaxPooling2D(size, stride)(x)
+        if missing == [same_padding(side, size, stride) for side in sides]:
+            return layers.MaxPooling2D(size, stride, "same")(x)
     if padding or ceil:
         after = padding + stride - 1 if ceil else padding
         x = layers.ZeroPadding2D(((padding, after), (padding, after)))(x)
