@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -13,17 +12,19 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from tfcnn.training.provenance import peak_memory
+
 ENVIRONMENT = dict(os.environ)  # as it is before TensorFlow is imported, which sets some of it
 READY = "ready"
 
 
-def forget_peak() -> float:
+def forget_peak() -> int:
     """Let the peak of memory begin at what this process holds now, in MiB, which is the answer. Linux alone."""
     Path("/proc/self/clear_refs").write_text("5")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_memory()
 
 
-def serve(repeat: Callable[[int], None], fact: int = 0, imported: float = 0.0) -> None:
+def serve(repeat: Callable[[int], None], fact: int = 0, imported: int = 0) -> None:
     """Call `repeat` with each number on standard input; answer with wall and CPU seconds and the peak of memory in MiB.
 
     Args:
@@ -36,7 +37,7 @@ def serve(repeat: Callable[[int], None], fact: int = 0, imported: float = 0.0) -
         wall_start = time.perf_counter()
         cpu_start = time.process_time()
         repeat(int(line))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - imported
+        peak = peak_memory() - imported
         print(time.perf_counter() - wall_start, time.process_time() - cpu_start, peak, flush=True)
 
 

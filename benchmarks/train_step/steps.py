@@ -18,7 +18,7 @@ class Prepared(NamedTuple):
 
     steps: Callable[[int], None]
     parameters: int
-    imported: float
+    imported: int
 
 
 def prepare_keras(row: Row, contender: str, precision: str) -> Prepared:

@@ -32,7 +32,7 @@ def provenance(seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
-        "peak_memory_mib": _peak_memory(),
+        "peak_memory_mib": peak_memory(),
         "peak_gpu_memory_mib": _peak_gpu_memory(),
         "device": device(),
         "command": command_line(),
@@ -88,13 +88,21 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _peak_memory() -> int:
-    """MiB. The standard library counts the peak on Linux and macOS, psutil on Windows."""
+def peak_memory() -> int:
+    """The most memory that this process has held, in MiB.
+
+    Linux' `getrusage` counts the process that started this one, too, whose memory a new process shares until its
+    program is loaded.
+    """
+    status = Path("/proc/self/status")
+    for line in status.read_text().splitlines() if status.exists() else ():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) >> 10  # from KiB
     try:
         import resource
     except ImportError:
         return getattr(psutil.Process().memory_info(), "peak_wset", 0) >> 20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, else KiB
     return peak >> (20 if sys.platform == "darwin" else 10)
 
 

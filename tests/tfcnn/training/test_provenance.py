@@ -76,6 +76,14 @@ def test_peak_memory_counts_what_was_freed_again():
     assert after == pytest.approx(high / 1024, rel=0.02)
 
 
+@pytest.mark.slow
+def test_peak_memory_is_not_that_of_the_process_that_started_this_one():
+    np.ones(200 << 17)
+    script = "from tfcnn.training.provenance import peak_memory; print(peak_memory())"
+    child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(child.stdout) < 150 < 200 < provenance.peak_memory()
+
+
 def test_a_cpu_in_words():
     cores = len(os.sched_getaffinity(0))
     assert f", {cores} core" in provenance.device()
