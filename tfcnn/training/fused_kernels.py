@@ -1,17 +1,16 @@
-"""Faster TensorFlow kernels for a network and an optimiser in training.
+"""Faster TensorFlow kernels for a network in training.
 
-Keras 3 composes batch norm and its optimisers of elementwise operations, each of which reads and writes its whole
-array; TensorFlow has one kernel for each. Where maps are small and channels many, TensorFlow's kernels for the
-gradients of a convolution take up to eight times as long as the same sums written as convolutions: the gradient by the
-input on CPUs where oneDNN is off by default, the gradient by the kernel on all without AVX-512 VNNI. oneDNN's gradient
-of a depthwise kernel takes up to thirty times as long on maps smaller than the kernel. With AVX-512 VNNI TensorFlow's
-kernels are up to three times as fast as ours, except those of 1x1. oneDNN takes longer to wake its threads than a small
-map takes to compute: there a convolution of 1x1 is a product of matrices, batch norm a few elementary operations, and a
-depthwise convolution with an output of 1x1 a sum, in a third of the time or less
-(`python -m benchmarks.layer_kernels`).
+Keras 3 composes batch norm of elementwise operations, each of which reads and writes its whole array; TensorFlow has
+one kernel for it. Where maps are small and channels many, TensorFlow's kernels for the gradients of a convolution take
+up to eight times as long as the same sums written as convolutions: the gradient by the input on CPUs where oneDNN is
+off by default, the gradient by the kernel on all without AVX-512 VNNI. oneDNN's gradient of a depthwise kernel takes up
+to thirty times as long on maps smaller than the kernel. With AVX-512 VNNI TensorFlow's kernels are up to three times as
+fast as ours, except those of 1x1. oneDNN takes longer to wake its threads than a small map takes to compute: there a
+convolution of 1x1 is a product of matrices, batch norm a few elementary operations, and a depthwise convolution with an
+output of 1x1 a sum, in a third of the time or less (`python -m benchmarks.layer_kernels`).
 
-Single layers and optimisers change in memory, and their classes do not: weights, configuration and the saved file stay
-Keras' own. The results differ by rounding alone.
+Single layers change in memory, and their classes do not: weights, configuration and the saved file stay Keras' own. The
+results differ by rounding alone.
 """
 
 from __future__ import annotations
@@ -80,32 +79,6 @@ def has_vnni() -> bool:
 def multiplies_bfloat16() -> bool:
     """Whether the CPU multiplies in bfloat16 and TensorFlow lets it; without oneDNN it converts to float32."""
     return onednn() and cpu_has("avx512_bf16")
-
-
-def accelerate_optimizer(optimizer: keras.optimizers.Optimizer) -> bool:
-    """Let an Adam, AdamW or SGD with momentum update each variable by one kernel; whether it is one of them."""
-    step: type[_AdamStep | _MomentumStep]
-    if type(optimizer) in (keras.optimizers.Adam, keras.optimizers.AdamW) and not optimizer.amsgrad:
-        step = _AdamStep
-    elif type(optimizer) is keras.optimizers.SGD and optimizer.momentum:
-        step = _MomentumStep
-    else:
-        return False
-    keras_apply = optimizer.apply
-
-    def apply(grads: list, trainable_variables: list | None = None) -> None:
-        """Keras' `apply`, which reads the schedule once here, and in Keras once for each variable with weight decay."""
-        rate = optimizer._get_current_learning_rate()
-        optimizer._get_current_learning_rate = lambda: rate
-        optimizer.update_step = step(optimizer)
-        try:
-            keras_apply(grads, trainable_variables)
-        finally:
-            del optimizer._get_current_learning_rate
-            del optimizer.update_step
-
-    optimizer.apply = apply
-    return True
 
 
 def _one_kernel_normalises(layer: keras.layers.Layer) -> bool:
@@ -296,51 +269,3 @@ def _window(border: list[tuple[int, int]]) -> dict[str, Any]:
     if border[0][0] == border[0][1] == border[1][0] == border[1][1] == 0:
         return {"strides": [1] * 4, "padding": "VALID"}
     return {"strides": [1] * 4, "padding": "EXPLICIT", "explicit_paddings": [0, 0, *border[0], *border[1], 0, 0]}
-
-
-class _AdamStep:
-    """keras.optimizers.Adam.update_step by one kernel, for one call of `apply`."""
-
-    def __init__(self, optimizer: keras.optimizers.Adam):
-        self.optimizer = optimizer
-        self.powers: dict[str, list[tf.Tensor]] = {}  # of beta_1 and beta_2, by dtype: the same for all variables
-
-    def __call__(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        optimizer = self.optimizer
-        index = optimizer._get_variable_index(variable)
-        dtype = variable.dtype
-        if dtype not in self.powers:
-            step = tf.cast(optimizer.iterations + 1, dtype)
-            betas = (optimizer.beta_1, optimizer.beta_2)
-            self.powers[dtype] = [tf.pow(tf.constant(beta, dtype), step) for beta in betas]
-        beta1_power, beta2_power = self.powers[dtype]
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=optimizer._momentums[index].value.handle,
-            v=optimizer._velocities[index].value.handle,
-            beta1_power=beta1_power,
-            beta2_power=beta2_power,
-            lr=tf.cast(learning_rate, dtype),
-            beta1=optimizer.beta_1,
-            beta2=optimizer.beta_2,
-            epsilon=optimizer.epsilon,
-            grad=tf.cast(gradient, dtype),
-        )
-
-
-class _MomentumStep:
-    """keras.optimizers.SGD.update_step with momentum by one kernel."""
-
-    def __init__(self, optimizer: keras.optimizers.SGD):
-        self.optimizer = optimizer
-
-    def __call__(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        optimizer = self.optimizer
-        tf.raw_ops.ResourceApplyKerasMomentum(
-            var=variable.handle,
-            accum=optimizer.momentums[optimizer._get_variable_index(variable)].value.handle,
-            lr=tf.cast(learning_rate, variable.dtype),
-            grad=tf.cast(gradient, variable.dtype),
-            momentum=optimizer.momentum,
-            use_nesterov=optimizer.nesterov,
-        )

@@ -11,7 +11,7 @@ import keras
 from tfcnn.config import Config
 from tfcnn.models.registry import family_of
 from tfcnn.training import recipes
-from tfcnn.training.fused_kernels import accelerate_optimizer
+from tfcnn.training.fused_optimizers import accelerate_optimizer
 
 # Peak learning rates at batch size 32, found on `digits`; lower for families without normalisation. Those of
 # segmentation, reconstruction, sounds and volumes are at the batch size of their recipe (tfcnn.training.recipes), and

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcnn.training.fused_kernels import accelerate_optimizer
+from tfcnn.training.fused_optimizers import accelerate_optimizer
 
 
 @pytest.mark.parametrize(
