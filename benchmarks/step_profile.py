@@ -1,7 +1,8 @@
 """Where the time of a training step goes: `python -m benchmarks.step_profile > docs/step_profile.md`.
 
 TensorFlow's profiler over some steps of `tfcnn.train`. An operation's time excludes that of what it calls and is
-summed over threads; what TensorFlow does between operations is not in it.
+summed over threads; what TensorFlow does between operations is not in it. Beside it stands what the arithmetic of the
+convolutions and dense layers takes at the rate of one large product of matrices, measured before.
 """
 
 from __future__ import annotations
@@ -15,18 +16,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.train_step.machine import FLOPS_OF_A_STEP, PRODUCT_FLOPS, SIDE, prepare_product
 from benchmarks.train_step.networks import ROWS
 from benchmarks.train_step.steps import prepare_keras
 from tfcnn.cli.startup import import_tensorflow
 
-NETWORKS = ("lenet5@28", "mobilenet-0.25@32", "mobilenet@96", "resnet50@64", "unet-0.25@96", "vgg11@32")
+NETWORKS = (
+    "lenet5@28",
+    "mobilenet-0.25@32",
+    "mobilenet@96",
+    "resnet20@32",
+    "resnet50@64",
+    "densenet121@64",
+    "squeezenet1_1@64",
+    "unet-0.25@96",
+    "vgg11@32",
+)
+PRODUCTS = (
+    "Conv",
+    "FusedConv",
+    "Depthwise",
+    "MatMul",
+    "FusedMatMul",
+)  # how the types of operations begin that multiply matrices
 STEPS = 10
 MOST = 8  # operations in a table
 HEAD = """# Where a training step's time goes
 
 Written by `python -m benchmarks.step_profile` on {device}. Shares of the time that TensorFlow
-spends in operations, by their type; {steps} steps in float32. How long the whole step takes, here and in other
-implementations: [training_step.md](training_step.md)."""
+spends in operations, by their type; {steps} steps in float32. One product of {side}x{side} matrices ran at {rate:,.0f}
+GFLOP/s. How long the whole step takes, here and in other implementations: [training_step.md](training_step.md)."""
 
 
 class Profile(NamedTuple):
@@ -76,6 +95,15 @@ def type_of(event: Any) -> str:
     return name if name.isidentifier() else "no operation"
 
 
+def measure_product() -> float:
+    """Operations a second of one large product of matrices."""
+    repeat = prepare_product("float32")
+    repeat(1)
+    started = time.perf_counter()
+    repeat(STEPS)
+    return STEPS * PRODUCT_FLOPS / (time.perf_counter() - started)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", nargs="+", default=NETWORKS, choices=list(ROWS), help="networks [%(default)s]")
@@ -83,14 +111,21 @@ def main() -> None:
     import_tensorflow()
     from tfcnn.training.provenance import device
 
-    print(HEAD.format(device=device(), steps=STEPS))
+    rate = measure_product()
+    print(HEAD.format(device=device(), steps=STEPS, side=SIDE, rate=rate / 1e9))
     for name in arguments.rows:
-        steps = prepare_keras(ROWS[name], "ours", "float32").steps
+        row = ROWS[name]
+        steps = prepare_keras(row, "ours", "float32").steps
         steps(2 * STEPS)
         exclusive = profile_steps(functools.partial(steps, STEPS)).exclusive
-        print(f"\n**{name}**, batches of {ROWS[name].batch}\n\n| operation | share |\n|---|---|")
         exclusive.pop("no operation", 0)
         total = sum(exclusive.values())
+        multiplying = sum(duration for kind, duration in exclusive.items() if kind.startswith(PRODUCTS))
+        least = FLOPS_OF_A_STEP * row.count_macs() * row.batch * STEPS / rate * 1e12
+        print(
+            f"\n**{name}**, batches of {row.batch}: convolutions and products take {multiplying / total:.0%}, at the "
+            f"rate of the large product they would take {least / total:.0%}\n\n| operation | share |\n|---|---|"
+        )
         largest = exclusive.most_common(MOST)
         for kind, duration in largest:
             print(f"| {kind} | {duration / total:.0%} |")

@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks.contenders import Child, interleave, is_installed, serve
 from benchmarks.train_step import machine, page, steps
-from benchmarks.train_step.networks import CLASSES, ROWS, Row
+from benchmarks.train_step.networks import ROWS, Row
 from benchmarks.training_runs import ROOT, append_row, read_rows, remove_rows
 from tfcnn.cli.startup import import_tensorflow
 
@@ -64,7 +64,7 @@ def measure(name: str, rounds: int) -> list[dict[str, Any]]:
             children[contender] = Child("benchmarks.train_step", ["--serve", name, *contender])
             stack.callback(children[contender].close)
         interleave(children.values(), rounds, SECONDS)
-    facts = row.key | {"macs": count_macs(row), "device": describe_device()}
+    facts = row.key | {"macs": row.count_macs(), "device": describe_device()}
     return [
         facts
         | {
@@ -77,16 +77,6 @@ def measure(name: str, rounds: int) -> list[dict[str, Any]]:
         }
         for (contender, precision), child in children.items()
     ]
-
-
-def count_macs(row: Row) -> int:
-    """Of our network, for one example."""
-    import_tensorflow()
-    from tfcnn import factory
-    from tfcnn.cost import cost_table, weightless
-
-    with weightless():
-        return cost_table(factory.build(row.arch, row.input_shape, CLASSES, **row.overrides)).macs
 
 
 def describe_device() -> str:

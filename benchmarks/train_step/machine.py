@@ -11,6 +11,7 @@ from tfcnn.cli.startup import import_tensorflow
 
 SIDE = 4096  # of the matrices
 PRODUCT_FLOPS = 2 * SIDE**3
+FLOPS_OF_A_STEP = 3 * 2  # a MAC: forward, and the gradients by input and by kernel, of two operations each
 NUMBERS = 2**26  # of each array, 256 MiB
 SUM_BYTES = 3 * 4 * NUMBERS  # two arrays are read, one is written
 

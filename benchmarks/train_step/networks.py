@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config
 from tfcnn.models import registry
 from tfcnn.training import recipes
@@ -70,6 +71,15 @@ class Row(NamedTuple):
         """The arguments of our builder: those of the run, and the published stem at any size."""
         stem = registry.defaults_of(self.arch).get("stem")
         return self.config.overrides | ({} if stem is None else {"stem": stem})
+
+    def count_macs(self) -> int:
+        """Of our network, for one example."""
+        import_tensorflow()
+        from tfcnn import factory
+        from tfcnn.cost import cost_table, weightless
+
+        with weightless():
+            return cost_table(factory.build(self.arch, self.input_shape, CLASSES, **self.overrides)).macs
 
 
 def mobilenet(size: int, batch: int) -> Row:

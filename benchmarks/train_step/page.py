@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from benchmarks.ratio import compare
-from benchmarks.train_step.machine import PRODUCT_FLOPS, SUM_BYTES
+from benchmarks.train_step.machine import FLOPS_OF_A_STEP, PRODUCT_FLOPS, SUM_BYTES
 from benchmarks.train_step.networks import ROWS, Row
 from benchmarks.training_runs import ROOT
 from tfcnn.tables import as_markdown
 
 PAGE = ROOT / "docs" / "training_step.md"
-FLOPS_OF_A_STEP = 3 * 2  # forward, and the gradients by input and by kernel, of two operations a MAC
 OF_TORCH = {"PyTorch": "eager", "compiled": "compiled"}
 LEAST = {"classification": 1.2}  # goals for the ratio to PyTorch
 LEAST_OF_OTHERS = 1.0
