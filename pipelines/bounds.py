@@ -74,6 +74,30 @@ def parse_number(name: str, text: str) -> float | int:
     return number
 
 
+def sides_of(size: int | Sequence[int]) -> tuple[int, int]:
+    """Height and width of images from both, or from one number for the two. Raises BadData."""
+    sides = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size, size)
+    if len(sides) != 2:
+        raise BadData(f"--image-size must be one number, or HEIGHTxWIDTH, got '{size}'")
+    for side in sides:
+        check_number("image_size", side)
+    height, width = map(int, sides)
+    return height, width
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width of images from the text of a flag.
+
+    Raises:
+        BadData: another form, or a number out of bounds.
+
+    >>> parse_size("96"), parse_size("96x160")
+    ((96, 96), (96, 160))
+    """
+    height, cross, width = text.lower().partition("x")
+    return sides_of([int(parse_number("image_size", side)) for side in (height, width if cross else height)])
+
+
 def check_memory(shape: Sequence[int], batch_size: int) -> None:
     """Raises BadData where the pixels of one batch, float32, take more than the memory of this machine.
 

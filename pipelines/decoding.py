@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -112,15 +113,16 @@ def decode_all(source: Encoded, channels: int, white_level: int, table: tuple[in
     return Decoded(splits)
 
 
-def choose_ratio(shape: tf.Tensor, side: int, smallest_area: float) -> tuple[tf.Tensor, tf.Tensor]:
+def choose_ratio(shape: tf.Tensor, size: Sequence[int], smallest_area: float) -> tuple[tf.Tensor, tf.Tensor]:
     """How much smaller JPEGs may be decoded: an index into RATIOS, and the height and width that result.
 
     Args:
         shape: int (..., 2): height and width.
-        side: of the resized crops, in pixels.
+        size: height and width of the resized crops, in pixels.
         smallest_area: the least share of an image's area that a crop has.
     """
-    spare = tf.cast(tf.reduce_min(shape, axis=-1), tf.float32) * (math.sqrt(smallest_area) / side)
+    shares = tf.constant([math.sqrt(smallest_area) / side for side in size], tf.float32)
+    spare = tf.reduce_min(tf.cast(shape, tf.float32) * shares, axis=-1)
     ratio = tf.reduce_sum(tf.cast(spare[..., None] >= tf.constant(RATIOS[1:], tf.float32), tf.int32), axis=-1)
     return ratio, -(-shape // tf.gather(tf.constant(RATIOS, shape.dtype), ratio)[..., None])  # libjpeg rounds up
 
@@ -136,48 +138,52 @@ def decode_crop(encoded: tf.Tensor, ratio: tf.Tensor | None, window: tf.Tensor, 
     return parts[0]() if ratio is None else tf.switch_case(ratio, parts)
 
 
-def shape_of_shorter_side(pixels: tf.Tensor, side: int) -> tf.Tensor:
-    """Height and width, int32 (2,), of an image resized so that its shorter side is `side`."""
+def covering_shape(pixels: tf.Tensor, size: Sequence[int], keeps_aspect: bool = True) -> tf.Tensor:
+    """Height and width, int32 (2,), of an image resized to cover `size` (height, width), and no more; or to `size`."""
+    if not keeps_aspect:
+        return tf.constant(size, tf.int32)
     shape = tf.cast(tf.shape(pixels)[:2], tf.float32)
-    return tf.maximum(tf.cast(tf.round(shape * (side / tf.reduce_min(shape))), tf.int32), side)
+    scale = tf.reduce_max(tf.constant(size, tf.float32) / shape)
+    return tf.maximum(tf.cast(tf.round(shape * scale), tf.int32), size)
 
 
-def shrink_shorter_side(pixels: tf.Tensor, side: int) -> tf.Tensor:
-    """Resize an image so that its shorter side is `side`, unless it is shorter: uint8 (height, width, channels).
+def shrink_to_cover(pixels: tf.Tensor, size: Sequence[int], keeps_aspect: bool = True) -> tf.Tensor:
+    """Resize an image to `covering_shape`, unless a side is shorter: uint8 (height, width, channels).
 
     A narrow strip would take many times its memory if it were enlarged; see `crop_resized`.
     """
 
     def shrink() -> tf.Tensor:
-        return _to_uint8(tf.image.resize(pixels, shape_of_shorter_side(pixels, side), antialias=True))
+        return _to_uint8(tf.image.resize(pixels, covering_shape(pixels, size, keeps_aspect), antialias=True))
 
     def keep() -> tf.Tensor:
         return _to_uint8(tf.cast(pixels, tf.float32))
 
-    return tf.cond(tf.reduce_min(tf.shape(pixels)[:2]) > side, shrink, keep)
+    return tf.cond(tf.reduce_all(tf.shape(pixels)[:2] > size), shrink, keep)
 
 
-def crop_resized(pixels: tf.Tensor, shape: tf.Tensor, start: tf.Tensor, side: int) -> tf.Tensor:
-    """The square from `start` of an image resized to `shape`, of which no more is made.
+def crop_resized(pixels: tf.Tensor, shape: tf.Tensor, start: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
+    """The window from `start` of an image resized to `shape`, of which no more is made.
 
     Args:
         pixels: uint8 (height, width, channels).
-        shape: int32 (2,): height and width of the resized image, at least those of the image.
+        shape: int32 (2,): height and width of the resized image.
         start: int32 (2,): y, x.
-        side: of the square.
+        size: height and width of the window.
 
     Returns:
-        uint8 (side, side, channels).
+        uint8 (*size, channels).
     """
+    height, width = size
 
     def take() -> tf.Tensor:
         y, x = tf.unstack(start)
-        return pixels[y : y + side, x : x + side]
+        return pixels[y : y + height, x : x + width]
 
     def enlarge() -> tf.Tensor:
         part = tf.raw_ops.ScaleAndTranslate(
             images=tf.cast(pixels, tf.float32)[None],
-            size=(side, side),
+            size=(height, width),
             scale=tf.cast(shape, tf.float32) / tf.cast(tf.shape(pixels)[:2], tf.float32),
             translation=-tf.cast(start, tf.float32),
             kernel_type="triangle",
@@ -185,28 +191,28 @@ def crop_resized(pixels: tf.Tensor, shape: tf.Tensor, start: tf.Tensor, side: in
         )
         return _to_uint8(part[0])
 
-    square = tf.cond(tf.reduce_all(shape == tf.shape(pixels)[:2]), take, enlarge)
-    return tf.ensure_shape(square, (side, side, pixels.shape[-1]))
+    window = tf.cond(tf.reduce_all(shape == tf.shape(pixels)[:2]), take, enlarge)
+    return tf.ensure_shape(window, (height, width, pixels.shape[-1]))
 
 
 def _to_uint8(pixels: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(tf.clip_by_value(pixels, 0.0, 255.0)), tf.uint8)
 
 
-def resize_crop(pixels: tf.Tensor, side: int, smoothed: bool = True) -> tf.Tensor:
-    """Resize a crop (height, width, channels) to float32 (side, side, channels), bilinearly.
+def resize_crop(pixels: tf.Tensor, size: Sequence[int], smoothed: bool = True) -> tf.Tensor:
+    """Resize a crop (height, width, channels) to float32 (*size, channels), bilinearly.
 
     A crop that shrinks to less than half is smoothed, which takes five times as long; `smoothed=False` if none does.
     """
 
     def bilinear() -> tf.Tensor:  # from float32 in three quarters of the time from uint8, to the same values
-        return tf.image.resize(tf.cast(pixels, tf.float32), (side, side))
+        return tf.image.resize(tf.cast(pixels, tf.float32), size)
 
     if not smoothed:
         return bilinear()
     resized = tf.cond(
-        tf.reduce_min(tf.shape(pixels)[:2]) > 2 * side,
-        lambda: tf.image.resize(pixels, (side, side), antialias=True),
+        tf.reduce_all(tf.shape(pixels)[:2] > [2 * side for side in size]),
+        lambda: tf.image.resize(pixels, size, antialias=True),
         bilinear,
     )
-    return tf.ensure_shape(resized, (side, side, pixels.shape[-1]))
+    return tf.ensure_shape(resized, (*size, pixels.shape[-1]))

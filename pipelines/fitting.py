@@ -1,6 +1,6 @@
-"""Images and masks fitted to a size, their aspect kept: the middle is cropped, or the shorter side padded.
+"""Images and masks fitted to a size: the middle is cropped, the shorter side padded, or the aspect not kept.
 
-The pixels are those of keras.layers.Resizing with crop_to_aspect_ratio or pad_to_aspect_ratio, up to rounding. That
+The pixels are those of keras.layers.Resizing, of crop_to_aspect_ratio or pad_to_aspect_ratio, up to rounding. That
 layer pads before it resizes, so that a strip of 12000 x 100 pixels takes the memory of 12000 x 12000; here it takes its
 own. TensorFlow alone, for the graphs of tf.data and of the export.
 """
@@ -13,6 +13,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from pipelines.targets import IGNORE_LABEL
+
+FITS = ("crop", "pad", "squash")
 
 
 class Frame(NamedTuple):
@@ -28,8 +30,10 @@ def frame(shape: tf.Tensor, height: int, width: int, fit: str) -> Frame:
     Args:
         shape: int32 (2,): height and width of the image.
         height, width: of the result.
-        fit: "crop" or "pad".
+        fit: one of FITS.
     """
+    if fit == "squash":
+        return Frame(tf.zeros_like(shape), shape)
     other = tf.stack([shape[1] * height, shape[0] * width])  # exact up to 2 ** 31
     wanted = tf.cast(tf.cast(other, tf.float32) / tf.constant([width, height], tf.float32), tf.int32)
     if fit == "crop":
@@ -45,14 +49,14 @@ def fit_images(images: tf.Tensor, height: int, width: int, fit: str) -> tf.Tenso
     Args:
         images: numbers (height, width, channels) or (batch, height, width, channels), of any size.
         height, width: of the result.
-        fit: "crop" the middle of images of another aspect, or "pad" them with 0.
+        fit: "crop" the middle of images of another aspect, "pad" them with 0, or "squash" them to this aspect.
 
     Returns:
         float32 (height, width, channels), or with the batch.
     """
     shape = tf.shape(images)[-3:-1]
     start, extent = frame(shape, height, width, fit)
-    if fit == "crop":
+    if fit != "pad":
         y, x = tf.unstack(start)
         tall, wide = tf.unstack(extent)
         part = images[..., y : y + tall, x : x + wide, :]

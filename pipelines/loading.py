@@ -1,24 +1,25 @@
-"""From a data set's name to its `Data`: read it, choose how it is prepared, decide what stays in memory."""
+"""From a data set's name to its `Data`: read it, choose how it is prepared, and hold what fits in memory."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pipelines import catalogue, decoding
 from pipelines.augmentation.policy import Augmentation, Policy, choose_augmentation
-from pipelines.bounds import RESPONSES, check_memory, check_number
-from pipelines.catalogue import mebibytes
+from pipelines.bounds import RESPONSES, check_memory, check_number, sides_of
 from pipelines.dataset import Data, without_autograph
 from pipelines.errors import BadData
+from pipelines.fitting import FITS
+from pipelines.holding import Held, hold_in_memory
 from pipelines.pixels import FULL_SCALE
 from pipelines.preparation import Preparation
-from pipelines.readers import image_files
 from pipelines.readers.contents import Reading, read_contents
 from pipelines.sources import Cache, Contents, Decoded, Encoded, Source, Stream
 
@@ -29,7 +30,6 @@ MEASURED_DECODED = 4096  # training examples that give mean and std
 MEASURED_ENCODED = 512
 CHANNELS = ("auto", "first", "last")  # where they stand in the arrays of a .npz file
 CLASS_SAMPLINGS = ("none", "balanced")
-CACHE_OVERHEAD = 256  # bytes of an image in the cache in addition to its pixels
 
 
 @without_autograph
@@ -37,7 +37,7 @@ def load(
     name: str,
     *,
     task: str | None = None,
-    image_size: int | None = None,
+    image_size: int | Sequence[int] | None = None,
     image_scale: float = 1.0,
     batch_size: int = 32,
     seed: int = 0,
@@ -62,18 +62,20 @@ def load(
         name: an embedded data set, any name of TensorFlow Datasets ("mnist", "emnist/letters"), a folder, or a .csv or
             .npz file: see `readers.folder` and `readers.npz`.
         task: "classification", "segmentation", "detection" or "reconstruction"; None: the first that the data serve.
-        image_size: side of the square images, in pixels. Default: the data's own where it is fixed, at least 32;
-            224 where it varies, or files are larger than 256. Sounds and volumes keep their shape.
-        image_scale: multiplies the side, default or not; the product is rounded.
+        image_size: height and width of the images, in pixels, or one number for both. Default: a square of the data's
+            own size where it is fixed, at least 32; 224 where it varies, or files are larger than 256. Sounds and
+            volumes keep their shape.
+        image_scale: multiplies the sides, default or not; the products are rounded.
         batch_size: examples a batch, at most the training split.
         seed: decides order and augmentation.
         augmentation: "light", "rand" or "none"; a `Policy` to change one of these, as Policy("rand", mixup=0.2); or an
             `Augmentation`, of which the data decide nothing. See `augmentation.policy`.
-        fit: "crop" the middle of an image of another aspect, or "pad" it. Default: crop to classify, else pad.
+        fit: "crop" the middle of an image of another aspect, "pad" it, or "squash" it. Default: crop to classify, else
+            pad.
         mean, std: of each channel, in 0 ... 1, for standardisation; averaged where the data have another number of
             channels. Default: those of training examples.
-        like: facts of an earlier loading (`Data.facts`), whose mean, std, value_range and white_level apply. Default:
-            those of these data.
+        like: facts of an earlier loading (`Data.facts`), whose fit, mean, std, value_range and white_level apply.
+            Default: those of these data.
         data_dir: folder of prepared data sets. Default: that of TensorFlow Datasets.
         data_memory: MiB that examples may take in memory.
         on_bad_image: "error", or "skip" to leave out files that cannot be used.
@@ -90,9 +92,12 @@ def load(
     Raises:
         BadData: unknown name; not on the disk and no network; another task; bad files; or too few examples.
     """
-    _check_numbers(batch_size=batch_size, seed=seed, data_memory=data_memory, max_bad=max_bad, image_size=image_size)
+    _check_numbers(batch_size=batch_size, seed=seed, data_memory=data_memory, max_bad=max_bad)
+    sides = None if image_size is None else sides_of(image_size)
     _check_choice("--on-bad-image", on_bad_image, RESPONSES)
     _check_choice("--channels", channels, CHANNELS)
+    if fit is not None:
+        _check_choice("fit (--crop-mode)", fit, FITS)
     _check_choice("--class-sampling", class_sampling, CLASS_SAMPLINGS)
     memory = data_memory << 20
     reading = Reading(
@@ -110,16 +115,17 @@ def load(
         mean, std = like["mean"], like["std"]
         contents = _as_before(contents, name, like)
     contents = _decode_records(contents, memory)
-    shape = _input_shape(contents, image_size, image_scale)
+    shape = _input_shape(contents, sides, image_scale, fit)
+    fit = fit if like is None else like["fit"]
     _check_batch(contents, name, shape, batch_size)
     preparation = _prepare(contents, shape, fit, _choose_augmentation(augmentation, contents, shape))
     preparation = _standardise(preparation, contents.source, mean, std)
-    held = _hold_in_memory(contents.source, preparation, memory)
+    held = hold_in_memory(contents.source, preparation, memory)
     data = _collect(name, contents, held, batch_size, seed)
     return data.with_balanced_classes() if class_sampling == "balanced" else data
 
 
-def _collect(name: str, contents: Contents, held: _Held, batch_size: int, seed: int) -> Data:
+def _collect(name: str, contents: Contents, held: Held, batch_size: int, seed: int) -> Data:
     """The facts of the contents and of how they are prepared and held, as one value."""
     preparation = held.preparation
     return Data(
@@ -231,7 +237,7 @@ def _choose_augmentation(
     policy: str | Policy | Augmentation, contents: Contents, shape: tuple[int, ...]
 ) -> Augmentation:
     """The augmentation of these data. Raises BadData where it mixes what cannot be mixed."""
-    side = shape[0] if len(shape) == 3 else SMALLEST
+    side = math.isqrt(shape[0] * shape[1]) if len(shape) == 3 else SMALLEST
     if None in contents.shape:
         side = USUAL
     augmentation = choose_augmentation(policy, side=side, characters=contents.characters, axes=len(shape) - 1)
@@ -241,18 +247,21 @@ def _choose_augmentation(
     return augmentation
 
 
-def _input_shape(contents: Contents, image_size: int | None, image_scale: float) -> tuple[int, ...]:
-    """The shape of the network's inputs. Raises BadData for a size of sounds or volumes."""
+def _input_shape(
+    contents: Contents, sides: tuple[int, int] | None, image_scale: float, fit: str | None
+) -> tuple[int, ...]:
+    """The shape of the network's inputs. Raises BadData for a size or a fit of sounds or volumes."""
     if len(contents.shape) != 3:
-        if image_size is not None or image_scale != 1:
+        flags = {"--image-size": sides is not None, "--phi": image_scale != 1, "--crop-mode": fit is not None}
+        flag = next((flag for flag, applies in flags.items() if applies), None)
+        if flag is not None:
             shape = "x".join(map(str, contents.shape))
-            flag = "--phi" if image_size is None else "--image-size"
             raise BadData(f"examples of {shape} are no images and keep their shape: leave {flag} out")
         return tuple(length for length in contents.shape if length is not None)
     height, width, channels = contents.shape
-    side = image_size or (USUAL if height is None or width is None else max(height, width, SMALLEST))
-    side = round(side * image_scale)
-    return (side, side, channels or 3)
+    if sides is None:
+        sides = (USUAL if height is None or width is None else max(height, width, SMALLEST),) * 2
+    return (*(round(side * image_scale) for side in sides), channels or 3)
 
 
 def _measure_statistics(source: Source, preparation: Preparation) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -274,69 +283,3 @@ def _measure_statistics(source: Source, preparation: Preparation) -> tuple[tuple
     mean = means.numpy().mean(0)
     std = np.sqrt(np.maximum(squares.numpy().mean(0) - mean**2, 1e-6))
     return tuple(mean.round(4).tolist()), tuple(std.round(4).tolist())
-
-
-class _Held(NamedTuple):
-    """How the examples are kept."""
-
-    source: Source
-    preparation: Preparation
-    cached_evaluation: frozenset[str]  # splits whose evaluation batches are kept
-    description: str  # all this in words
-
-
-def _hold_in_memory(source: Source, preparation: Preparation, memory: int) -> _Held:
-    """Use the allowed memory, in bytes, for examples that are already prepared."""
-    if isinstance(source, Decoded):
-        source = _prepare_once(source, preparation, memory)
-    if isinstance(source, Encoded):
-        return _hold_decoded_images(source, preparation, memory)
-    return _Held(source, preparation, frozenset(), source.storage())
-
-
-def _prepare_once(source: Decoded, preparation: Preparation, memory: int) -> Decoded:
-    """Prepare decoded images here and not in every epoch: completely, or, if they are augmented, resize them."""
-    shape = preparation.shape
-    fits = sum(source.sizes.values()) * np.prod(shape) * 4 <= memory
-    if not (fits and len(shape) == 3 and preparation.batchwise and preparation.task == "classification"):
-        return source
-    if not preparation.augmentation.changes_examples:
-        return source.map(preparation.finish)
-    if source.shape != shape and preparation.value_range == (0, 255):
-        return source.map(preparation.fit_to_size)
-    return source
-
-
-def _hold_decoded_images(source: Encoded, preparation: Preparation, memory: int) -> _Held:
-    """Keep the validation batches, and training images once they are decoded, as far as the memory reaches."""
-    shape = preparation.shape
-    left = memory - source.bytes
-    description = source.storage()
-    cached_evaluation: frozenset[str] = frozenset()
-    validation = int(source.sizes["validation"] * np.prod(shape) * 4)
-    if validation <= left / 2:
-        left -= validation
-        cached_evaluation = frozenset(["validation"])
-        description += f"; validation batches kept, {mebibytes(validation)}"
-    pixels = tf.constant(source.shapes, tf.int64)
-    if preparation.augmentation.margin:
-        shorter = tf.reduce_min(pixels, axis=1, keepdims=True)
-        shrunk = pixels * preparation.enlarged // shorter + 1
-        pixels = tf.where(shorter > preparation.enlarged, shrunk, pixels)
-    elif preparation.crops:
-        jpeg = source.columns["train"]["decoder"] == image_files.TF_JPEG
-        _, reduced = decoding.choose_ratio(pixels, shape[0], preparation.augmentation.scale[0])
-        pixels = tf.where(jpeg[:, None], reduced, pixels)
-    taken = np.cumsum(np.prod(pixels, axis=1) * shape[-1] + CACHE_OVERHEAD)
-    first = int(np.searchsorted(taken, left, side="right"))
-    if first:
-        description += (
-            f"; {first:,} of {len(taken):,} training images kept once decoded, {mebibytes(int(taken[first - 1]))}"
-        )
-    preparation = dataclasses.replace(
-        preparation,
-        cache=Cache(first),
-        largest=int(source.shapes.min(axis=1).max()),
-        plain=not first and bool((source.columns["train"]["decoder"].numpy() == image_files.TF_JPEG).all()),
-    )
-    return _Held(source, preparation, cached_evaluation, description)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -36,16 +37,16 @@ class Preparation:
 
     Args:
         task: "classification", "segmentation", "detection" or "reconstruction".
-        shape: of the network's input: (side, side, channels), or that of a sound or a volume.
+        shape: of the network's input: (height, width, channels), or that of a sound or a volume.
         num_classes: of the targets.
-        fit: how an image that is not cropped at random gets that size: "crop" its middle, or "pad" it.
+        fit: how an image that is not cropped at random gets that size: one of `fitting.FITS`.
         augmentation: of training examples.
         fill_mode: what lies outside an image that is moved: "CONSTANT" (0) or "REFLECT".
         value_range: of the raw values, which becomes 0 ... 1.
         mask_table: the class of each of the 256 values of encoded masks; None: the value.
         mean, std: of each channel, in 0 ... 1.
         cache: of decoded training images.
-        largest: the longest of the training images' shorter sides; None: unknown.
+        spare: times that the largest training image holds the input, along height or width, the lesser; None: unknown.
         plain: whether all training images are JPEGs that TensorFlow decodes, and none is cached.
         white_level: the 16-bit grey sample of a file that becomes 255.
         mask_places: for each axis of the masks the places that the network predicts; None: all.
@@ -62,7 +63,7 @@ class Preparation:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     cache: Cache
-    largest: int | None = None
+    spare: float | None = None
     plain: bool = False
     white_level: int = FULL_SCALE
     mask_places: tuple[tuple[int, ...], ...] | None = None
@@ -78,9 +79,15 @@ class Preparation:
         return not self.crops and (len(self.shape) != 3 or self.shape[0] * self.shape[1] < BATCHWISE)
 
     @property
-    def enlarged(self) -> int:
-        """The shorter side of the resized image that a window of fixed scale is cut from."""
-        return round(self.shape[0] * (1 + self.augmentation.margin))
+    def enlarged(self) -> tuple[int, int]:
+        """The height and width that the resized image covers which a window of fixed scale is cut from."""
+        height, width = (round(side * (1 + self.augmentation.margin)) for side in self.shape[:2])
+        return height, width
+
+    @property
+    def keeps_aspect(self) -> bool:
+        """Whether an image of another aspect than the network's input is not distorted."""
+        return self.fit != "squash"
 
     def prepare_batch(self, examples: Example, draws: tf.Tensor | None) -> tuple:
         """Decoded examples to (inputs, targets); `draws` (batch, DRAWS) if they are for training."""
@@ -121,7 +128,7 @@ class Preparation:
         return rest | {"inputs": inputs, "targets": targets}
 
     def fit_to_size(self, examples: Example) -> Example:
-        """Resize images with their masks and boxes, one or a batch, to the network's size, keeping their aspect."""
+        """Resize images with their masks and boxes, one or a batch, to the network's size, by `fit`."""
         shape = tf.shape(examples["image"])[-3:-1]
         height, width, _ = self.shape
         if examples["image"].shape[-3:-1] != self.shape[:2]:
@@ -143,7 +150,7 @@ class Preparation:
 
     def _crop_at_random(self, example: Example, draws: tf.Tensor) -> Example:
         """Crop an image with its mask and boxes, to the network's size."""
-        side = self.shape[0]
+        size = self.shape[:2]
         if self.augmentation.margin:
             pixels, window = self._crop_window_of_fixed_scale(example, draws)
         elif example["image"].dtype == tf.string:
@@ -152,14 +159,12 @@ class Preparation:
             pixels, window = self._crop(self._scale(example)["image"], draws)
         result = self.decode(example | {"image": pixels})
         if not self.augmentation.margin:
-            result["image"] = decoding.resize_crop(
-                pixels, side, smoothed=self.largest is None or self.largest > 2 * side
-            )
+            result["image"] = decoding.resize_crop(pixels, size, smoothed=self.spare is None or self.spare > 2)
         if "mask" in result:
             scale = tf.cast(tf.tile(tf.shape(result["mask"])[:2], [2]), tf.float32)
             y, x, height, width = tf.unstack(tf.cast(tf.round(window * scale), tf.int32))
             mask = result["mask"][y : y + tf.maximum(height, 1), x : x + tf.maximum(width, 1)]
-            result["mask"] = tf.cast(tf.image.resize(mask, (side, side), "nearest"), tf.int32)
+            result["mask"] = tf.cast(tf.image.resize(mask, size, "nearest"), tf.int32)
         if "boxes" in result:
             result = self._with_boxes(result, result["boxes"], window)
         return result
@@ -172,25 +177,25 @@ class Preparation:
                 pixels = self._decode_reduced(example, self.enlarged, 1.0)
             else:
                 pixels = self._scale(example)["image"]
-            return decoding.shrink_shorter_side(pixels, self.enlarged)
+            return decoding.shrink_to_cover(pixels, self.enlarged, self.keeps_aspect)
 
         pixels = self.cache(example["index"], decode, self.shape[-1])
-        shape = decoding.shape_of_shorter_side(pixels, self.enlarged)
-        side = self.shape[0]
+        shape = decoding.covering_shape(pixels, self.enlarged, self.keeps_aspect)
+        size = self.shape[:2]
         chance = tf.stack([draws[column.CROP_Y], draws[column.CROP_X]])
-        start = tf.cast(tf.floor(chance * tf.cast(shape - side + 1, tf.float32)), tf.int32)
-        window = decoding.crop_resized(pixels, shape, start, side)
-        return window, _share(tf.concat([start, [side, side]], 0), shape)
+        start = tf.cast(tf.floor(chance * tf.cast(shape - size + 1, tf.float32)), tf.int32)
+        window = decoding.crop_resized(pixels, shape, start, size)
+        return window, _share(tf.concat([start, size], 0), shape)
 
     def _decode_whole(self, example: Example) -> tf.Tensor:
         """Decode a whole image."""
         return decoding.decode(_encoded(example), example["decoder"], self.shape[-1], self.white_level)
 
-    def _decode_reduced(self, example: Example, side: int, area: float) -> tf.Tensor:
+    def _decode_reduced(self, example: Example, size: Sequence[int], area: float) -> tf.Tensor:
         """Decode a whole image; a JPEG as small as crops of that share of its area allow."""
 
         def decode_jpeg() -> tf.Tensor:
-            ratio, _ = decoding.choose_ratio(_jpeg_shape(example), side, area)
+            ratio, _ = decoding.choose_ratio(_jpeg_shape(example), size, area)
             return decoding.decode_reduced(_encoded(example), ratio, self.shape[-1])
 
         return tf.cond(
@@ -199,20 +204,20 @@ class Preparation:
 
     def _decode_crop(self, example: Example, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """A crop of an encoded image, and its window in shares of the image. Of an uncached JPEG no more is decoded."""
-        side = self.shape[0]
+        size = self.shape[:2]
         channels = self.shape[-1]
         area = self.augmentation.scale[0]
 
         def decode_part() -> tuple[tf.Tensor, tf.Tensor]:
             shape = _jpeg_shape(example)
             ratio = None
-            if self.largest is None or self.largest >= 2 * side:  # else none is decoded smaller
-                ratio, shape = decoding.choose_ratio(shape, side, area)
-            window = crop_window(shape[0], shape[1], draws, self.augmentation)
+            if self.spare is None or self.spare >= 2:  # else none is decoded smaller
+                ratio, shape = decoding.choose_ratio(shape, size, area)
+            window = self._crop_window(shape, draws)
             return decoding.decode_crop(_encoded(example), ratio, window, channels), _share(window, shape)
 
         def decode_whole() -> tuple[tf.Tensor, tf.Tensor]:
-            decode = functools.partial(self._decode_reduced, example, side, area)
+            decode = functools.partial(self._decode_reduced, example, size, area)
             return self._crop(self.cache(example["index"], decode, channels), draws)
 
         if self.plain:  # a choice that is not in the graph takes no time
@@ -226,9 +231,15 @@ class Preparation:
     def _crop(self, pixels: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """A random crop of decoded pixels, and its window in shares of the image."""
         shape = tf.shape(pixels)[:2]
-        window = crop_window(shape[0], shape[1], draws, self.augmentation)
+        window = self._crop_window(shape, draws)
         y, x, height, width = tf.unstack(window)
         return pixels[y : y + height, x : x + width], _share(window, shape)
+
+    def _crop_window(self, shape: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        """A random window of an image of `shape`, whose aspect is that of the input, or squashed the image's."""
+        height, width = self.shape[:2]
+        aspect = width / height if self.keeps_aspect else tf.cast(shape[1] / shape[0], tf.float32)
+        return crop_window(shape[0], shape[1], draws, self.augmentation, aspect)
 
     def _with_boxes(self, examples: Example, boxes: tf.Tensor, window: tf.Tensor) -> Example:
         """Move the boxes to a window of the image (y, x, height, width in its shares) that is resized to the size."""

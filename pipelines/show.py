@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines import BadData, check_name, load
 from pipelines.augmentation.policy import NAMES, Policy
-from pipelines.bounds import RESPONSES, check_memory, parse_number
+from pipelines.bounds import RESPONSES, check_memory, parse_number, parse_size
 from pipelines.labelled_boxes import Labelled, draw_boxes
 from pipelines.readers.splits import SPLITS
 from pipelines.spectrum import spectrogram
@@ -200,7 +200,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", default="train", choices=SPLITS, help="split to draw [train]")
     parser.add_argument("--epoch", default="0", metavar="N", help="epoch whose first examples are drawn [0]")
     parser.add_argument("--count", default="32", metavar="N", help="examples to draw [32]")
-    parser.add_argument("--image-size", metavar="N", help="side of the images [as for tfcnn.train]")
+    parser.add_argument("--image-size", metavar="N", help="side of the images, or HEIGHTxWIDTH [as for tfcnn.train]")
     parser.add_argument("--aa", default="light", choices=NAMES, help="augmentation [light]")
     parser.add_argument("--mixup", default="0", metavar="ALPHA", help="alpha of MixUp [0]")
     parser.add_argument("--cutmix", default="0", metavar="ALPHA", help="alpha of CutMix [0]")
@@ -216,7 +216,9 @@ def show(arguments: list[str] | None = None) -> None:
     flags = make_parser().parse_args(arguments)
     if flags.out is None and not flags.stats:
         raise BadData("give --out FILE.png, --stats, or both")
-    for name in ("epoch", "count", "image_size", "mixup", "cutmix", "seed"):
+    if flags.image_size is not None:
+        flags.image_size = parse_size(flags.image_size)
+    for name in ("epoch", "count", "mixup", "cutmix", "seed"):
         if (text := getattr(flags, name)) is not None:
             setattr(flags, name, parse_number(name, text))
     if flags.out is not None:

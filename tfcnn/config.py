@@ -10,6 +10,7 @@ from typing import Any
 
 from tfcnn.arithmetic import scaling
 from tfcnn.consistency import check_consistency
+from tfcnn.errors import BadInput
 from tfcnn.flag_values import channel_numbers, whole_number
 from tfcnn.options import convert, flag_of, option, rules_of
 from tfcnn.tasks import TASKS
@@ -73,9 +74,10 @@ class Config:
     dataset_module: str | None = option(
         None, "a .py file, or package.module, that registers builders of TensorFlow Datasets"
     )
-    image_size: int | None = option(
+    image_size: int | str | None = option(
         None,
-        "side of the images [the data's, at least 32; 224 where it varies or files are larger than 256]",
+        "side of the images, or HEIGHTxWIDTH [the data's, at least 32; 224 where it varies or files are larger than "
+        "256]",
         low=1,
         high=16384,
         aliases=("--img-size",),
@@ -91,6 +93,12 @@ class Config:
         "standard deviation of red, green and blue, as --mean [the weights', or the data's]",
         above=0,
         high=1,
+    )
+    crop_mode: str | None = option(
+        None,
+        "response to images of another aspect; center: crop their middle; border: pad them; squash: distort them "
+        "[center to classify, else border]",
+        choices=("center", "border", "squash"),
     )
     sound_length: int | None = option(
         None, "samples of each sound of a folder of .wav files: cut or padded [16000]", low=1
@@ -277,6 +285,21 @@ class Config:
         constants = scaling.constants_of(self.compound)
         assert constants is not None  # by __post_init__
         return scaling.compound(self.phi, constants, size=1)
+
+    def input_sides(self, axes: int = 2) -> tuple[int, ...] | None:
+        """The sides that --image-size gives inputs of so many axes; None without it.
+
+        Raises:
+            BadInput: HEIGHTxWIDTH for sounds or volumes.
+        """
+        if self.image_size is None:
+            return None
+        sides = tuple(map(int, str(self.image_size).split("x")))
+        if len(sides) == 1:
+            return sides * axes
+        if axes != 2:
+            raise BadInput(f"--image-size {self.image_size} is for images, and {self.arch} takes none: give one number")
+        return sides
 
     def scaled_side(self, side: int) -> int:
         """The side of the images, in pixels, scaled by --phi."""

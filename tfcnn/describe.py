@@ -158,9 +158,9 @@ def read_configs(arguments: argparse.Namespace) -> list[Config]:
         check_target(picture, PNG, flag="--field")
     configs = [Config(**flags | {"arch": arch}) for arch in archs] if archs else [Config(**flags)]
     for config in configs:
-        registry.family_of(config.arch)
-        if config.image_size is not None:
-            registry.check_size(config.arch, config.image_size)
+        sides = config.input_sides(registry.family_of(config.arch).axes)
+        if sides is not None:
+            registry.check_size(config.arch, sides)
     return configs
 
 
@@ -170,8 +170,7 @@ def _parse_count(flag: str, text: str | None) -> int | None:
 
 def _build(config: Config, channels: int | None, classes: int | None) -> keras.Model:
     *sides, paper_channels = registry.arguments(config.arch)["input_shape"]
-    if config.image_size is not None:
-        sides = [config.image_size] * len(sides)
+    sides = config.input_sides(len(sides)) or sides
     shape = (*map(config.scaled_side, sides), channels or paper_channels)
     return factory.build(config.arch, **factory.arguments_of(config, shape, classes))
 

@@ -122,7 +122,7 @@ def load_data_of(facts: dict[str, Any], data_dir: str | None, dataset: str | Non
     data = pipelines.load(
         dataset or facts["data"]["name"],
         task=facts["data"]["task"],
-        image_size=shape[0] if len(shape) == 3 else None,
+        image_size=shape[:2] if len(shape) == 3 else None,
         batch_size=1,  # other data may be few
         like=facts["data"],
         data_dir=data_dir or config["data_dir"],

@@ -47,7 +47,7 @@ def load(config: Config) -> tuple[keras.Model, dict[str, Any], str]:
     from tfcnn.weights import loading
 
     usual = registry.arguments(config.arch)["input_shape"]
-    sides = usual[:-1] if config.image_size is None else (config.image_size,) * (len(usual) - 1)
+    sides = config.input_sides(len(usual) - 1) or usual[:-1]
     arguments = factory.arguments_of(config, (*sides, 3), len(class_names()), config.weights)
     model = factory.build(config.arch, **arguments)
     loaded = loading.load(model, config.arch, config.weights or "imagenet", arguments, rgb=True)

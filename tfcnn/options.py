@@ -10,8 +10,10 @@ from tfcnn.errors import BadInput, shorten
 
 LARGEST = 2**31 - 1  # of whole numbers
 LARGEST_FLOAT = 3.4e38  # of float32
+SIZE = "int | str"  # the annotation of a size: the side of a square, or HEIGHTxWIDTH
 KINDS = {
     "int": "a whole number",
+    SIZE: "a whole number, or HEIGHTxWIDTH, each",
     "float": "a number",
     "str": "text",
     "bool": "true or false",
@@ -83,7 +85,7 @@ def convert(flag: str, annotation: str, rules: Rules, value: Any) -> Any:
 
     Args:
         flag: for messages.
-        annotation: "int", "float", "str", "bool" or "dict", with or without " | None".
+        annotation: "int", "float", "str", "bool", "dict" or SIZE, with or without " | None".
         rules: of the option.
         value: as received.
 
@@ -95,6 +97,8 @@ def convert(flag: str, annotation: str, rules: Rules, value: Any) -> Any:
         return None
     if kind in ("int", "float"):
         return _convert_number(flag, kind, rules, value)
+    if kind == SIZE:
+        return _convert_size(flag, rules, value)
     if not isinstance(value, TYPES[kind]):
         raise _refusal(flag, kind, rules, value)
     if isinstance(value, str) and (not value.strip() or "\0" in value):
@@ -115,6 +119,17 @@ def _convert_number(flag: str, kind: str, rules: Rules, value: Any) -> float | i
     if abs(number) > LARGEST:
         raise BadInput(f"{flag} must be a whole number at most {LARGEST}, got '{shorten(str(value))}'")
     return int(number)
+
+
+def _convert_size(flag: str, rules: Rules, value: Any) -> int | str:
+    """The side of a square, or "HEIGHTxWIDTH" of another rectangle, from a number, such a text or a pair."""
+    sides = value.lower().split("x") if isinstance(value, str) else value
+    pair = list(sides) if isinstance(sides, list | tuple) else [sides]
+    numbers = [number_of(side) for side in pair]
+    whole = [int(number) for number in numbers if number is not None and rules.allow(number) and number == int(number)]
+    if len(whole) != len(pair) or len(pair) not in (1, 2):
+        raise _refusal(flag, SIZE, rules, value)
+    return whole[0] if len(set(whole)) == 1 else "x".join(map(str, whole))
 
 
 def _refusal(flag: str, kind: str, rules: Rules, value: Any) -> BadInput:

@@ -99,12 +99,14 @@ def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False)
 
 def check_values(config: Config) -> None:
     """Check all that needs neither TensorFlow nor the run directory. Raises BadInput or BadData."""
-    task = registry.family_of(config.arch).task
+    family = registry.family_of(config.arch)
+    task = family.task
     if config.class_weights != "none" and task in ("reconstruction", "detection"):
         learns = "regions, not classes alone" if task == "detection" else "no classes"
         raise BadInput(f"{config.arch} learns {learns}: leave --class-weights {config.class_weights} out")
-    if config.image_size is not None:
-        registry.check_size(config.arch, config.image_size)
+    sides = config.input_sides(family.axes)
+    if sides is not None:
+        registry.check_size(config.arch, sides)
     pipelines.check_name(config.dataset, config.dataset_module, config.data_dir)
     if config.weights is not None and not config.resume:
         check_weights(config.weights)
@@ -164,7 +166,7 @@ def restore_config(flags: dict[str, Any]) -> Config:
     facts["data"]["fingerprint"]  # check_same_data reads it
     size = facts["config"]["image_size"]
     if size is None and facts["config"].get("phi", 0) == 0 and len(facts["data"]["image_shape"]) == 3:
-        size = facts["data"]["image_shape"][0]  # the default size when the run was started
+        size = facts["data"]["image_shape"][:2]  # the default size when the run was started
     saved = Config(**facts["config"] | {"out": config.out, "resume": True, "image_size": size})
     arguments = saved.arch_args | config.arch_args  # a recipe may have set the others
     for name in flags:

@@ -105,9 +105,9 @@ class Budgets:
             BadInput: it cannot be built.
         """
         shape = self.image_shape
-        if config.image_size is not None and len(shape) == 3:
-            side = config.scaled_side(config.image_size)
-            shape = (side, side, shape[-1])
+        sides = config.input_sides()
+        if sides is not None and len(shape) == 3:
+            shape = (*map(config.scaled_side, sides), shape[-1])
         key = json.dumps([config.arch, shape, config.overrides], sort_keys=True, default=str)
         if key not in self._costs:
             table = table_of(config, shape, self.num_classes)

@@ -104,6 +104,8 @@ def main() -> None:
     if registry.family_of(config.arch).task != "classification":
         raise BadInput(f"{config.arch} is for {registry.family_of(config.arch).task}: give a network that classifies")
     for size in sizes or ():
+        if not isinstance(size, int):
+            raise BadInput(f"--sizes takes the sides of square images, got '{size}'")
         registry.check_size(config.arch, size)
     train.check(dataclasses.replace(config, out=str(study / "run-new")))
     import_tensorflow()

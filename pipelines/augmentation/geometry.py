@@ -152,15 +152,18 @@ def _area(boxes: tf.Tensor) -> tf.Tensor:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
-def crop_window(height: tf.Tensor, width: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+def crop_window(
+    height: tf.Tensor, width: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation, aspect: float | tf.Tensor = 1.0
+) -> tf.Tensor:
     """The random resized crop of one image, by torchvision's rule.
 
-    The area is uniform in `augmentation.scale`, the ratio log-uniform in `augmentation.ratio`. The window is the first
-    of ten tries that fits into the image, else the largest centred one whose ratio is allowed.
+    The area is uniform in `augmentation.scale`, the ratio log-uniform in `augmentation.ratio`, times `aspect`. The
+    window is the first of ten tries that fits into the image, else the largest centred one whose ratio is allowed.
 
     Args:
         height, width: int32 scalars.
         draws: float32 (DRAWS,).
+        aspect: width by height of a window that is not distorted; torchvision has 1 for every size of the result.
 
     Returns:
         int32 (4,): y, x, height and width, as `tf.io.decode_and_crop_jpeg` takes them; the whole image if the scale is
@@ -171,15 +174,16 @@ def crop_window(height: tf.Tensor, width: tf.Tensor, draws: tf.Tensor, augmentat
     rows = tf.cast(height, tf.float32)
     columns = tf.cast(width, tf.float32)
     narrowest, widest = augmentation.ratio
+    ratios = _between(math.log(narrowest), math.log(widest), draws[column.CROP_RATIO])
     area = rows * columns * _between(*augmentation.scale, draws[column.CROP_AREA])
-    ratio = tf.exp(_between(math.log(narrowest), math.log(widest), draws[column.CROP_RATIO]))
+    ratio = tf.exp(ratios) * aspect
     w = tf.round(tf.sqrt(area * ratio))
     h = tf.round(tf.sqrt(area / ratio))
     fits = (w >= 1) & (w <= columns) & (h >= 1) & (h <= rows)
     first = tf.argmax(fits)
     any_fits = tf.reduce_any(fits)
-    w = tf.where(any_fits, w[first], tf.minimum(columns, tf.round(rows * widest)))
-    h = tf.where(any_fits, h[first], tf.minimum(rows, tf.round(columns / narrowest)))
+    w = tf.where(any_fits, w[first], tf.minimum(columns, tf.round(rows * (widest * aspect))))
+    h = tf.where(any_fits, h[first], tf.minimum(rows, tf.round(columns / (narrowest * aspect))))
 
     def corner(chance: tf.Tensor, free: tf.Tensor) -> tf.Tensor:
         return tf.where(any_fits, tf.floor(chance * (free + 1)), tf.floor(free / 2))

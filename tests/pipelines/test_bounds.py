@@ -36,6 +36,9 @@ def test_integers_of_numpy_are_numbers():
     ("options", "message"),
     [
         ({"image_size": 0}, "--image-size must be"),
+        ({"image_size": (32, 0)}, "--image-size must be"),
+        ({"image_size": (32, 32, 3)}, r"--image-size must be one number, or HEIGHTxWIDTH, got '\(32, 32, 3\)'"),
+        ({"fit": "center"}, r"fit \(--crop-mode\) must be one of crop, pad, squash, got 'center'"),
         ({"seed": -1}, "--seed must be"),
         ({"max_bad": 1.5}, "--max-bad must be"),
         ({"on_bad_image": "ignore"}, "--on-bad-image must be one of error, skip, got 'ignore'"),

@@ -285,7 +285,7 @@ def test_no_more_is_kept_than_the_memory_allows(noise, memory, validation, kept,
     assert f"; {kept} of 16 training images kept once decoded" in data.storage
     batches(data, 1)
     assert data.preparation.cache.table.size() == kept
-    assert data.preparation.largest == 500
+    assert data.preparation.spare == 500 / 256
 
 
 def test_a_window_is_at_every_place(tmp_path):

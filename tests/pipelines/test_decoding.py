@@ -7,7 +7,7 @@ from pipelines import decoding
 def test_jpegs_are_decoded_small_where_that_is_enough():
     file = tf.io.encode_jpeg(np.random.default_rng(0).integers(0, 256, (601, 799, 3), np.uint8))
     for side, area, ratio, shape in ((224, 1.0, 1, (301, 400)), (48, 0.25, 2, (151, 200)), (300, 0.25, 0, (601, 799))):
-        index, reduced = decoding.choose_ratio(tf.constant([601, 799]), side, area)
+        index, reduced = decoding.choose_ratio(tf.constant([601, 799]), (side, side), area)
         assert (int(index), tuple(reduced.numpy())) == (ratio, shape)
         whole = decoding.decode_reduced(file, index, 3)
         assert whole.shape == (*shape, 3)
@@ -19,4 +19,4 @@ def test_jpegs_are_decoded_small_where_that_is_enough():
 def test_resizing_a_crop_is_smooth():
     """A crop that shrinks to less than half has every pixel in its result: a fine checkerboard becomes grey."""
     board = (np.indices((300, 300)).sum(0) % 2 * 255).astype("uint8")[..., None]
-    assert decoding.resize_crop(board, 100).numpy()[5:-5, 5:-5].std() < 10
+    assert decoding.resize_crop(board, (100, 100)).numpy()[5:-5, 5:-5].std() < 10

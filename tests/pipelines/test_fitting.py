@@ -46,15 +46,22 @@ def test_masks_are_those_of_keras(size, target, fit):
     np.testing.assert_array_equal(fitting.fit_masks(tf.constant(masks[0]), *target, fit), expected[0])
 
 
+def test_an_image_covers_another_aspect():
+    pixels = tf.zeros((100, 60, 3), tf.uint8)
+    np.testing.assert_array_equal(decoding.covering_shape(pixels, (20, 30)), [50, 30])
+    np.testing.assert_array_equal(decoding.covering_shape(pixels, (30, 10)), [30, 18])
+    np.testing.assert_array_equal(decoding.covering_shape(pixels, (20, 30), keeps_aspect=False), [20, 30])
+
+
 @pytest.mark.parametrize("size", [(20, 30), (100, 17), (40, 40), (64, 90)])
 def test_a_window_is_that_of_the_resized_image(size):
     """The whole image resized, then cropped."""
     pixels = tf.constant(np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8))
-    shape = decoding.shape_of_shorter_side(pixels, 40)
+    shape = decoding.covering_shape(pixels, (40, 40))
     whole = tf.round(tf.image.resize(pixels, shape, antialias=True)).numpy()
     y, x = (shape.numpy() - 32) // 2
-    smaller = decoding.shrink_shorter_side(pixels, 40)
-    window = decoding.crop_resized(smaller, shape, tf.constant([y, x]), 32)
+    smaller = decoding.shrink_to_cover(pixels, (40, 40))
+    window = decoding.crop_resized(smaller, shape, tf.constant([y, x]), (32, 32))
     np.testing.assert_allclose(window, whole[y : y + 32, x : x + 32], atol=1)
     assert smaller.shape[0] <= size[0]
 
@@ -70,8 +77,9 @@ def fit(strip):
 
 @tf.function
 def crop(strip):
-    shape = decoding.shape_of_shorter_side(strip, 280)  # --crop-margin 0.25
-    return decoding.crop_resized(decoding.shrink_shorter_side(strip, 280), shape, (shape - 224) // 2, 224)
+    shape = decoding.covering_shape(strip, (280, 280))  # --crop-margin 0.25
+    smaller = decoding.shrink_to_cover(strip, (280, 280))
+    return decoding.crop_resized(smaller, shape, (shape - 224) // 2, (224, 224))
 
 def peak(height, width):
     strip = tf.zeros((height, width, 3), tf.uint8)

@@ -32,10 +32,12 @@ def shaded_folder(tmp_path_factory):
     [Augmentation(hflip=0.5, scale=(0.1, 0.5)), Augmentation(hflip=0.5, margin=0.5)],
     ids=["resized", "window"],
 )
-def test_a_mask_is_cropped_as_its_image_is(shaded_folder, augmentation, tmp_path):
+@pytest.mark.parametrize(("image_size", "fit"), [(48, "pad"), ((40, 56), "squash")], ids=["square", "squashed"])
+def test_a_mask_is_cropped_as_its_image_is(shaded_folder, augmentation, image_size, fit, tmp_path):
     data = pipelines.load(
         str(shaded_folder),
-        image_size=48,
+        image_size=image_size,
+        fit=fit,
         batch_size=8,
         augmentation=augmentation,
         data_dir=str(tmp_path),

@@ -35,6 +35,37 @@ def test_every_field_is_a_flag_with_help():
         assert flag_of(name) in text
 
 
+@pytest.mark.parametrize(
+    ("value", "size", "sides"),
+    [
+        (224, 224, (224, 224)),
+        ("224", 224, (224, 224)),
+        ("96x160", "96x160", (96, 160)),
+        ("96X160", "96x160", (96, 160)),
+        ([96, 160], "96x160", (96, 160)),
+        ("96x96", 96, (96, 96)),
+        (None, None, None),
+    ],
+)
+def test_images_have_one_side_or_two(value, size, sides):
+    config = Config(image_size=value)
+    assert (config.image_size, config.input_sides()) == (size, sides)
+
+
+@pytest.mark.parametrize("value", ["96x", "x", "96x160x3", "0x9", "96x99999", "1.5x2", True, [], {}])
+def test_a_size_of_another_form_is_refused(value):
+    with pytest.raises(
+        BadInput, match="--image-size must be a whole number, or HEIGHTxWIDTH, each at least 1 and at most"
+    ):
+        Config(image_size=value)
+
+
+def test_sounds_and_volumes_take_one_number():
+    assert Config(arch="voxnet", image_size=32).input_sides(3) == (32, 32, 32)
+    with pytest.raises(BadInput, match="--image-size 96x160 is for images, and voxnet takes none: give one number"):
+        Config(arch="voxnet", image_size="96x160").input_sides(3)
+
+
 def test_round_trip():
     config = Config(arch="resnet18", lr=0.1, arch_args={"stem": "cifar"})
     assert Config(**config.to_dict()) == config

@@ -17,6 +17,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+import tfcnn
 from benchmarks.export import SMALL
 from tfcnn import compare, evaluate, predict, train
 from tfcnn.cli.parser import run_main
@@ -74,12 +75,15 @@ class Case(NamedTuple):
     arguments: dict
     width: float
     depth: float = 1.0
+    image_size: str | None = None
+    crop_mode: str | None = None
 
 
 CASES = {
-    "segmentation": Case("unet", images, {"levels": 1}, 0.05),
+    "rectangles": Case("lenet5", labelled_images, {}, 0.5, image_size="32x44", crop_mode="squash"),
+    "segmentation": Case("unet", images, {"levels": 1}, 0.05, image_size="16x24"),
     "a smaller map": Case("unet", lambda: images(20), {"levels": 1, "form": "paper"}, 0.05),
-    "reconstruction": Case("conv_autoencoder", labelled_images, {}, 0.1),
+    "reconstruction": Case("conv_autoencoder", labelled_images, {}, 0.1, image_size="16x24"),
     "sounds": Case("m3", sounds, {}, 0.05),
     "volumes": Case("unet3d", volumes, {}, 0.05),
 }
@@ -141,6 +145,8 @@ def test_every_command(name, tmp_path, monkeypatch, capsys):
     flags |= {
         "epochs": 2,
         "arch_args": case.arguments,
+        "image_size": case.image_size,
+        "crop_mode": case.crop_mode,
         "batch_size": 8,
         "warmup_epochs": 0,
         "out": str(tmp_path / "run"),
@@ -208,6 +214,10 @@ def check_export(run):
         np.testing.assert_allclose(served.serve_ready(ready)["image"], np.clip(255 * shares, 0, 255), atol=0.1)
         return
     np.testing.assert_array_equal(served.serve_ready(ready)["class"], outputs.argmax(-1))
+    if facts["task"] == "classification" and len(facts["image_shape"]) == 3:
+        pixels = RNG.integers(0, 256, (2, 30, 50, 3)).astype(np.uint8)
+        shares = served.serve(pixels)["probabilities"]
+        np.testing.assert_allclose(shares, tfcnn.load(run.path).predict(pixels), atol=1e-5)
     if facts["task"] == "segmentation" and len(facts["image_shape"]) == 3:
         pixels = RNG.integers(0, 256, (1, 30, 50, 3)).astype(np.uint8)
         answer = served.serve(pixels)

@@ -19,6 +19,8 @@ FRAME = """
     turned_float = Cast <to = 1> (turned)
     ratio = Div (scaled_float, turned_float)
     wanted = Cast <to = 7> (ratio)
+"""
+VALUES = """
     values = Cast <to = 1> (images)
     above_black = Sub (values, black)
 """
@@ -36,6 +38,9 @@ PAD = """
     margin = Div (rest, two)
     margins = Concat <axis = 0> (margin, margin)
     part = Pad (above_black, margins, zero, axes)
+"""
+SQUASH = """
+    part = Identity (above_black)
 """
 RESIZE = """
     planes = Transpose <perm = [0, 3, 1, 2]> (part)
@@ -55,7 +60,7 @@ def fitting_graph(dtype: str, shape: tuple[int, int, int], black: float, fit: st
         dtype: of the images, by NumPy's name.
         shape: height, width and channels of the result.
         black: the value that is subtracted first, so that padding is black.
-        fit: "crop" or "pad".
+        fit: "crop", "pad" or "squash".
         opset: version of the operators, from 18 on.
 
     Returns:
@@ -67,16 +72,18 @@ def fitting_graph(dtype: str, shape: tuple[int, int, int], black: float, fit: st
     height, width, channels = shape
     element = onnx.helper.tensor_dtype_to_string(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
     kind = element.removeprefix("TensorProto.").lower()
-    constants = (
-        f"int64[2] size = {{{height}, {width}}}, int64[2] turned = {{{width}, {height}}}, "
-        f"int64[2] one_zero = {{1, 0}}, int64[2] axes = {{1, 2}}, int64 two = {{2}}, float black = {{{float(black)}}}, "
-        + ("int64 one = {1}" if fit == "crop" else "float zero = {0.0}")
-    )
+    constants = f"int64[2] size = {{{height}, {width}}}, float black = {{{float(black)}}}"
+    if fit != "squash":
+        constants += (
+            f", int64[2] turned = {{{width}, {height}}}, int64[2] one_zero = {{1, 0}}, int64[2] axes = {{1, 2}}, "
+            f"int64 two = {{2}}, " + ("int64 one = {1}" if fit == "crop" else "float zero = {0.0}")
+        )
+    parts = {"crop": FRAME + VALUES + CROP, "pad": FRAME + VALUES + PAD, "squash": VALUES + SQUASH}
     graph = onnx.parser.parse_model(
         f"""<ir_version: 9, opset_import: ["" : {opset}]>
         fitting ({kind}[batch, rows, columns, {channels}] images)
         => (float[batch, {height}, {width}, {channels}] {FITTED}) <{constants}>
-        {{{FRAME}{CROP if fit == "crop" else PAD}{RESIZE}}}"""
+        {{{parts[fit]}{RESIZE}}}"""
     )
     for number, node in enumerate(graph.graph.node):
         node.name = f"{NODES}_{number}"

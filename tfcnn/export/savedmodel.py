@@ -130,7 +130,7 @@ def _add_image_endpoints(
     served: Served,
     facts: dict[str, Any],
 ) -> None:
-    """Endpoints for images of any size, resized as pipelines.load does, by `fit`: "crop" or "pad".
+    """Endpoints for images of any size, resized as pipelines.load does, by their `fit`.
 
     Args:
         archive: gets them.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pipelines.dataset import Data
     from tfcnn.weights.expectations import Standardisation
 
+FITS = {None: None, "center": "crop", "border": "pad", "squash": "squash"}  # of pipelines, by --crop-mode
+
 # `tfcnn.train` imports this file before TensorFlow, so what needs NumPy, TensorFlow or Matplotlib is imported in the
 # functions.
 
@@ -35,7 +37,7 @@ def load_data(config: Config) -> Data:
     data = pipelines.load(
         config.dataset,
         task=registry.family_of(config.arch).task,
-        image_size=config.image_size,
+        image_size=config.input_sides(),
         image_scale=config.multipliers.resolution,
         batch_size=config.batch_size,
         seed=config.seed,
@@ -52,6 +54,7 @@ def load_data(config: Config) -> Data:
             mixup=config.mixup,
             cutmix=config.cutmix,
         ),
+        fit=FITS[config.crop_mode],
         mean=None if standardisation is None else standardisation.mean,
         std=None if standardisation is None else standardisation.std,
         data_dir=config.data_dir,

@@ -104,6 +104,8 @@ def check_images(data: Data) -> tuple[int, int, int]:
     if len(data.image_shape) != 3:
         raise BadInput(f"'{data.name}' has no images, whose size could be scaled (--dataset)")
     height, width, channels = data.image_shape
+    if height != width:
+        raise BadInput(f"scaling is of square images, got {height}x{width}: give one number (--image-size)")
     return height, width, channels
 
 

@@ -146,24 +146,26 @@ def torchvision_rule(height, width, scale, ratio, uniform):
     return (height - h) // 2, (width - w) // 2, h, w
 
 
-def windows(height, width, draws, a):
+def windows(height, width, draws, a, aspect=1.0):
     size = tf.constant(height), tf.constant(width)
     dataset = tf.data.Dataset.from_tensor_slices(draws)
-    dataset = dataset.map(lambda row: geometry.crop_window(*size, row, a)).batch(len(draws))
+    dataset = dataset.map(lambda row: geometry.crop_window(*size, row, a, aspect)).batch(len(draws))
     return next(iter(dataset)).numpy()
 
 
 @pytest.mark.parametrize("size", [(300, 400), (50, 50), (31, 400), (400, 31), (2, 900)])
-@pytest.mark.parametrize("scale", [(0.08, 1.0), (0.6, 0.9)])
-def test_each_crop_is_torchvisions(size, scale):
+@pytest.mark.parametrize(("scale", "aspect"), [((0.08, 1.0), 1.0), ((0.6, 0.9), 1.0), ((0.25, 1.0), 160 / 96)])
+def test_each_crop_is_torchvisions(size, scale, aspect):
+    """Of another aspect that with the ratios times this aspect."""
     a = Augmentation(scale=scale)
+    ratio = [aspect * bound for bound in a.ratio]
     draws = random_draws(200)
     expected = []
     for row in draws:
         queues = {"area": iter(row[column.CROP_AREA]), "ratio": iter(row[column.CROP_RATIO])}
         queues |= {"y": iter(row[[column.CROP_Y]]), "x": iter(row[[column.CROP_X]])}
-        expected.append(torchvision_rule(*size, scale, a.ratio, lambda name, queues=queues: float(next(queues[name]))))
-    difference = np.abs(windows(*size, draws, a) - expected)
+        expected.append(torchvision_rule(*size, scale, ratio, lambda name, queues=queues: float(next(queues[name]))))
+    difference = np.abs(windows(*size, draws, a, aspect) - expected)
     assert difference.max() <= 1  # float32 against float64, at the middle between two pixels
     assert (difference > 0).any(axis=1).mean() < 0.02
 

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
-from pipelines.fitting import fit_images
+from pipelines.fitting import FITS, fit_images
 from tfcnn.export.onnx import OPSET, set_groups
 from tfcnn.export.onnx_fitting import fitting_graph
 
@@ -17,7 +17,7 @@ def run(graph, **inputs):
     return session.run(None, inputs)[0]
 
 
-@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("size", [(12, 10), (12, 31), (50, 33), (97, 12), (5, 7), (1, 40), (300, 301)])
 def test_images_are_fitted_as_in_training(size, fit):
     images = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(np.uint8)
