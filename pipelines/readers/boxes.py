@@ -108,7 +108,7 @@ def as_arrays(
     return boxes, labels
 
 
-def check_training(examples: Sequence[Example], root: Path) -> None:
+def check_training(examples: Sequence[Example], root: str) -> None:
     """Raise BadData unless a training image has a box."""
     if not any(example.boxes for example in examples if example.split == "train"):
         raise BadData(f"no image of the training split of '{root}' has a box (--dataset)")

@@ -12,6 +12,7 @@ from pipelines import catalogue
 from pipelines.errors import BadData
 from pipelines.readers import folder, idx, npz, tfds, wav
 from pipelines.readers.features import SECOND
+from pipelines.readers.listing import Files, Listing
 from pipelines.sources import Contents, Decoded, Encoded
 
 LARGEST = 256  # pixels: files of one size up to this keep it by default; larger ones are photographs, and get the usual
@@ -116,7 +117,7 @@ def _read_files(name: str, task: str | None, reading: Reading) -> Contents:
     )
 
 
-def _shared_size(listing: folder.Listing) -> tuple[int | None, int | None]:
+def _shared_size(listing: Listing) -> tuple[int | None, int | None]:
     """Height and width of all images, if these are one size of up to `LARGEST` pixels a side."""
     shapes = np.unique(np.concatenate([files.shapes for files in listing.splits.values()]), axis=0)
     if len(shapes) > 1 or shapes.max() > LARGEST:
@@ -125,7 +126,7 @@ def _shared_size(listing: folder.Listing) -> tuple[int | None, int | None]:
     return height, width
 
 
-def _columns(files: folder.Files) -> dict[str, Any]:
+def _columns(files: Files) -> dict[str, Any]:
     """The columns of one split, as `Encoded` takes them."""
     columns: dict[str, Any] = {"image": files.paths, "decoder": files.decoders}
     if files.masks is not None:
