@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines import places
 from pipelines.errors import BadData
 
 if TYPE_CHECKING:
@@ -104,13 +105,19 @@ def check_name(name: str, module: str | None = None, data_dir: str | None = None
     if not name.strip() or "\0" in name:
         raise BadData(f"a data set has a name, or the path of a folder or file, got {name!r} (--dataset)")
     base, _, config = name.split(":")[0].partition("/")
-    if module is not None and (base in EMBEDDED or is_path(name)):
+    if module is not None and (base in EMBEDDED or is_path(name) or places.is_hub(name)):
         kind = "is embedded" if base in EMBEDDED else "is a path"
         raise BadData(f"--dataset-module {module} registers data sets by name, but '{name}' {kind}: leave it out")
     if base in EMBEDDED and not config:
         return name
+    if places.is_hub(name):
+        _check_hub(name)
+        return name
     if is_path(name):
-        _check_path(name)
+        if not places.is_pattern(name):
+            _check_path(name)
+        elif not places.matches(name):
+            raise BadData(f"'{name}' matches no file (--dataset)")
         return name
     import tensorflow_datasets as tfds
 
@@ -132,6 +139,20 @@ def check_name(name: str, module: str | None = None, data_dir: str | None = None
     return name
 
 
+def _check_hub(name: str) -> None:
+    """Raises BadData for no name, a path where nothing is, or without the package that reads it."""
+    spec = importlib.util.find_spec("datasets")
+    if spec is None or spec.origin is None:  # a folder of that name is a package without origin
+        raise BadData(
+            f"'{name}' needs datasets, which is not installed: pip install -r requirements-hf.txt (--dataset)"
+        )
+    local = places.local_part(name)
+    if local is not None:
+        _check_path(str(local))
+    elif not name.removeprefix(places.HUB):
+        raise BadData(f"'{name}' names no data set: expected hf:FOLDER or hf:NAME (--dataset)")
+
+
 def _check_path(name: str) -> None:
     """Raises BadData unless a folder or a file has this path and may be read."""
     try:
@@ -147,12 +168,16 @@ def _check_path(name: str) -> None:
 
 
 def is_path(name: str) -> bool:
-    """Whether a name is a folder or a .csv or .npz file, and not a data set of TensorFlow Datasets.
+    """Whether a name is a folder or a file, or a pattern of files, and not a data set of TensorFlow Datasets.
 
     >>> is_path("emnist/letters"), is_path("./emnist"), is_path("flowers.npz")
     (False, True, True)
     """
+    if places.is_hub(name):
+        return False
     if name.startswith((".", "/")) or name.endswith((".csv", ".npz", ".npy")):
+        return True
+    if places.is_records(name) or places.is_pattern(name):
         return True
     try:
         exists = Path(name).exists()

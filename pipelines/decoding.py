@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.errors import BadData
+from pipelines.parts import Part, read_part
 from pipelines.pixels import FULL_SCALE
 from pipelines.readers import image_files
 from pipelines.readers.mask_values import apply_table
@@ -24,6 +25,15 @@ FAST = {"dct_method": "INTEGER_FAST", "fancy_upscaling": False}
 ACCURATE = "INTEGER_ACCURATE"  # the inverse transform that Pillow uses, to the last bit
 DECODED_AT_ONCE = 256  # examples
 RATIOS = (1, 2, 4, 8)  # the divisors of libjpeg's scaled decoding
+
+
+def read_bytes(path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """A part of a file, string scalar; TensorFlow reads whole files alone."""
+
+    def read(name: bytes, first: np.int64, count: np.int64) -> bytes:
+        return read_part(Part(name.decode(), int(first), int(count)))
+
+    return tf.ensure_shape(tf.numpy_function(read, [path, offset, length], tf.string), ())
 
 
 def decode(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from pipelines import catalogue, decoding
+from pipelines import catalogue, decoding, places
 from pipelines.augmentation.policy import Augmentation, Policy, choose_augmentation
 from pipelines.bounds import RESPONSES, check_memory, check_number, sides_of
 from pipelines.dataset import Data, without_autograph
@@ -59,8 +58,9 @@ def load(
     """Load a data set.
 
     Args:
-        name: an embedded data set, any name of TensorFlow Datasets ("mnist", "emnist/letters"), a folder, or a .csv or
-            .npz file: see `readers.folder` and `readers.npz`.
+        name: an embedded data set, any name of TensorFlow Datasets ("mnist", "emnist/letters"), a folder, a .csv or
+            .npz file, files of records by a pattern ("data/*.tfrecord", "data/*.tar"), or "hf:" and a folder, a file or
+            the name of a repository: see `readers.folder`, `npz`, `shards` and `hub`.
         task: "classification", "segmentation", "detection" or "reconstruction"; None: the first that the data serve.
         image_size: height and width of the images, in pixels, or one number for both. Default: a square of the data's
             own size where it is fixed, at least 32; 224 where it varies, or files are larger than 256. Sounds and
@@ -129,7 +129,7 @@ def _collect(name: str, contents: Contents, held: Held, batch_size: int, seed: i
     """The facts of the contents and of how they are prepared and held, as one value."""
     preparation = held.preparation
     return Data(
-        name=str(Path(name).resolve()) if catalogue.is_path(name) else name,
+        name=places.absolute(name, catalogue.is_path(name)),
         task=contents.task,
         image_shape=preparation.shape,
         num_classes=len(contents.class_names),

@@ -300,6 +300,8 @@ class Preparation:
 
 def _encoded(example: Example) -> tf.Tensor:
     """The bytes of an example's image."""
+    if "offset" in example:
+        return decoding.read_bytes(example["image_path"], example["offset"], example["length"])
     return tf.io.read_file(example["image_path"]) if "image_path" in example else example["image"]
 
 

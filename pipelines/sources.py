@@ -1,8 +1,8 @@
 """Where examples come from: decoded in memory, encoded in memory or in files, or a stream of records.
 
     Decoded   examples of one shape that fit in memory: arrays, from which a batch is gathered by index
-    Encoded   image files, or records whose bytes fit in memory: read by index, decoded in parallel; as many decoded
-              images as fit are kept from the first epoch on
+    Encoded   image files, records in files, or records whose bytes fit in memory: read by index, decoded in parallel;
+              as many decoded images as fit are kept from the first epoch on
     Stream    records that do not fit: read in their order, shuffled within a buffer
 
 An example is a dict: "image" (pixels, samples or voxels), with "label", or "mask", or "boxes" and "labels".
@@ -113,8 +113,9 @@ class Encoded:
     """Encoded images by index, from memory or from files.
 
     Args:
-        splits: for each split the columns: "image" and perhaps "mask", the bytes or the path of each; "decoder" and
-            "mask_decoder", as in `pipelines.readers.image_files`; and the targets.
+        splits: for each split the columns: "image" and perhaps "mask", the bytes or the path of each; "offset" and
+            "length" of images that are parts of files; "decoder" and "mask_decoder", as in
+            `pipelines.readers.image_files`; and the targets.
         shapes: height and width of the training images, (examples, 2).
         files: whether the columns hold paths.
     """
@@ -135,6 +136,8 @@ class Encoded:
 
     def storage(self) -> str:
         """Where the examples are, in words."""
+        if "offset" in self.columns["train"]:
+            return f"{sum(self.sizes.values()):,} records read from the disk"
         if self.files:
             return f"{sum(self.sizes.values()):,} files read from the disk"
         return f"all {sum(self.sizes.values()):,} examples encoded in memory, {mebibytes(self.bytes)}"

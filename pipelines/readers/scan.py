@@ -19,13 +19,14 @@ import sys
 import time
 import warnings
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import PIL
 
 from pipelines.errors import BadFile
+from pipelines.parts import Part, read_part
 from pipelines.readers import image_files
 from pipelines.readers.image_files import ImageFile, Unusable
 
@@ -49,12 +50,45 @@ def scan_files(
     Returns:
         One ImageFile or BadFile for each path, in order.
     """
-    cache = _Cache(root, cache_dir, masks)
+    return _scan(paths, root, _Cache(root, cache_dir, masks), _stamp, functools.partial(_examine_file, mask=masks))
+
+
+def scan_parts(parts: Mapping[str, Part], root: str, cache_dir: str | None = None) -> list[ImageFile | BadFile]:
+    """Examine images that are parts of files as `scan_files` examines files.
+
+    Args:
+        parts: by a name that no other has.
+        root, cache_dir: as for `scan_files`; an entry is valid while the time of change of the part's file stays.
+    """
+    times = {path: os.stat(path).st_mtime_ns for path in {part.path for part in parts.values()}}
+
+    def stamp(name: str) -> list[int]:
+        path, _, length = parts[name]
+        if length == 0 or length > MAX_BYTES:
+            size = "empty: 0 bytes" if length == 0 else f"{length / 2**20:,.0f} MiB; at most {MAX_BYTES / 2**20:.0f}"
+            raise Unusable(size)
+        return [length, times[path]]
+
+    def examine(name: str) -> tuple[ImageFile | BadFile, bool]:
+        file, lasting = image_files.examine("", read_part(parts[name]), mask=False)  # the name is no file's
+        return dataclasses.replace(file, path=name), lasting
+
+    return _scan(list(parts), root, _Cache(root, cache_dir, masks=False), stamp, examine)
+
+
+def _scan(
+    paths: Sequence[str],
+    root: str,
+    cache: _Cache,
+    stamp_of: Callable[[str], list[int]],
+    examine: Callable[[str], tuple[ImageFile | BadFile, bool]],
+) -> list[ImageFile | BadFile]:
+    """Examine what the cache does not hold, in parallel."""
     results: dict[str, ImageFile | BadFile] = {}
     stamps = {}  # of the files to examine
     for path in paths:
         try:
-            stamp = _stamp(path)
+            stamp = stamp_of(path)
         except Unusable as error:
             results[path] = BadFile(path, "", str(error))
             continue
@@ -64,7 +98,6 @@ def scan_files(
         else:
             results[path] = cached
 
-    examine = functools.partial(_examine_file, mask=masks)
     done = 0
     reported = time.monotonic()
     # Pillow releases the interpreter's lock while it decodes. Its warnings (odd metadata, size) are judged here.
