@@ -61,13 +61,14 @@ def _read_place(name: str, task: str | None, reading: Reading) -> Contents:
         raise BadData(
             f"--sound-length {reading.sound_length} is for a folder of .wav files, and '{name}' is none: leave it out"
         )
-    if places.is_hub(name):
-        contents = _read_records(name, *hub.read_hub(name, reading.data_dir), reading)
-    elif not catalogue.is_path(name):
+    if not (catalogue.is_path(name) or places.is_hub(name)):
         versioned = catalogue.choose_version(name, task)
         builder = catalogue.prepare_builder(versioned, reading.data_dir, reading.dataset_module)
         return tfds.read_builder(builder, name, task, reading.memory, reading.mask_values)
-    if arrays:
+    if places.is_hub(name):
+        catalogue.check_name(name, reading.dataset_module)
+        contents = _read_records(name, *hub.read_hub(name, reading.data_dir), reading)
+    elif arrays:
         contents = _contents_of(npz.read_npz(name, reading.channels, reading.mask_values))
     elif idx.is_idx_folder(Path(name).expanduser()):
         contents = dataclasses.replace(_contents_of(idx.read_idx(name)), characters=True)

@@ -55,7 +55,7 @@ def read_hub(name: str, data_dir: str | None) -> tuple[list[Record], tuple[str, 
     image, label = _choose_columns(name, first.features)
     names = getattr(first.features[label], "names", None)
     records: list[Record] = []
-    for key, rows in splits.items():
+    for key, rows in sorted(splits.items()):  # as the folders of splits are
         split = tree.SPLIT_OF.get(key.lower(), "train" if len(splits) == 1 else None)
         labels = rows.data.column(label).to_pylist()
         if split is None or (split != "train" and set(labels) <= {None, UNKNOWN}):
