@@ -66,7 +66,8 @@ class Config:
     )
     dataset: str = option(
         "digits",
-        "digits, shapes, boxes, tones, solids; a name (and /config) of TensorFlow Datasets; a folder, .csv or .npz",
+        "digits, shapes, boxes, tones, solids; a name (and /config) of TensorFlow Datasets; a folder, .csv or .npz; "
+        "'*.tfrecord' or '*.tar'; hf:FOLDER or hf:NAME of Hugging Face",
         group="data",
     )
     num_classes: int | None = option(None, "classes that the data must have [as many as they have]", low=1)

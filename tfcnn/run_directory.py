@@ -15,6 +15,7 @@ import contextlib
 import csv
 import datetime
 import os
+import re
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -37,7 +38,7 @@ SPEED = "images_per_second"  # empty in history.csv and null in metrics.json whe
 
 def default_path(arch: str, dataset: str) -> Path:
     """A free name: runs/mobilenet-digits-20261120-101500."""
-    dataset = Path(dataset).stem if Path(dataset).exists() else dataset.replace("/", "-")
+    dataset = Path(dataset).stem if Path(dataset).exists() else re.sub(r"[-/*?\[\]:]+", "-", dataset).strip("-.")
     stem = f"{arch}-{dataset}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     path = Path("runs") / stem
     number = 1

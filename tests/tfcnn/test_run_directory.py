@@ -59,6 +59,14 @@ def test_default_path_is_free(tmp_path, monkeypatch):
     assert str(default_path("mobilenet", "emnist/letters")) == f"{first}-2"
 
 
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [("hf:somebody/photos", "hf-somebody-photos"), ("data/train-*.tfrecord", "data-train-.tfrecord")],
+)
+def test_default_path_has_no_signs_of_patterns(dataset, name):
+    assert default_path("mobilenet", dataset).name.startswith(f"mobilenet-{name}-2")
+
+
 def test_an_empty_folder_may_become_a_run(tmp_path):
     RunDirectory(tmp_path).check_new()
 
