@@ -308,6 +308,18 @@ def test_what_is_no_shard_is_refused_by_name(tmp_path):
     assert "give a pattern for one kind" in refusal(tmp_path / "mixed", tmp_path)
 
 
+def test_a_name_is_checked_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path / "train.tar", b"x")
+    for name in ("*.tar", "train.tar", str(tmp_path / "*.t?r")):
+        assert pipelines.check_name(name) == name
+    for name in ("*.tfrecord", "none-[0-9].tar"):
+        with pytest.raises(pipelines.BadData, match="matches no file"):
+            pipelines.check_name(name)
+    with pytest.raises(pipelines.BadData, match=r"no such folder or file: 'none\.tfrecord-00000-of-00002'"):
+        pipelines.check_name("none.tfrecord-00000-of-00002")
+
+
 def put_tar(path):
     put(path, b"no tar" * 200)
     return path
