@@ -26,6 +26,7 @@ FILENAME = "image/filename"
 HEADER = 12  # bytes before a record: its length and the checksum of that
 FOOTER = 4  # after it: its checksum
 READ_AT_ONCE = 256
+BUFFER = 2**18  # bytes; where it is left out, TensorFlow prints a line
 
 
 def read_tfrecord(path: str) -> Iterator[Record]:
@@ -50,7 +51,7 @@ def read_tfrecord(path: str) -> Iterator[Record]:
 def _contents(path: str) -> Iterator[bytes]:
     """The records as bytes. Raises BadData."""
     try:
-        for batch in tf.data.TFRecordDataset([path]).batch(READ_AT_ONCE).as_numpy_iterator():
+        for batch in tf.data.TFRecordDataset([path], buffer_size=BUFFER).batch(READ_AT_ONCE).as_numpy_iterator():
             yield from batch
     except tf.errors.OpError as error:
         reason = " ".join(str(error.message).split()).split(" [Op:")[0]
