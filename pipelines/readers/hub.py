@@ -31,7 +31,7 @@ FOLDER = "huggingface"  # in the folder of prepared data sets
 
 
 class Image(NamedTuple):
-    """Where the bytes of an image are, and the path that it had, "" if it is not told."""
+    """Where the bytes of an image are, and the path that it had, or ""."""
 
     part: Part
     path: str
@@ -139,7 +139,7 @@ def _choose_columns(name: str, features: dict[str, Any]) -> tuple[str, str]:
 
 
 def _folders(root: Path | None, cache: str | None) -> list[Path]:
-    """Where images in files of their own may lie."""
+    """The folders in which images may be files: that of the data set, and the caches."""
     datasets: Any = importlib.import_module("datasets")
     constants: Any = importlib.import_module("huggingface_hub.constants")
     caches = [Path(datasets.config.HF_CACHE_HOME), Path(constants.HF_HUB_CACHE)]
@@ -184,7 +184,7 @@ def _starts(contents: Any, base: int) -> list[int]:
 
 
 def _image_of_file(path: str | None, name: str, folders: list[Path]) -> Image:
-    """An image in a file of its own. Raises BadData for one outside of the data set."""
+    """An image that is a file. Raises BadData for one outside of the data set."""
     file = Path(path or "")
     whole = file if file.is_absolute() else folders[0] / file
     if not path or not any(whole.resolve().is_relative_to(folder) for folder in folders):

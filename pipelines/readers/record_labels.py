@@ -9,7 +9,6 @@ names                 the different ones among the training records, sorted
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.errors import BadData
@@ -55,7 +54,7 @@ def name_classes(
 
     Args:
         records: all.
-        names: of the classes, if these are known.
+        names: of the classes; None: the labels decide.
         where: the data set, for messages.
 
     Raises:
@@ -85,7 +84,7 @@ def name_classes(
 
 
 def _choose(record: Record, names: Sequence[str], where: str) -> str:
-    """The name of a record's class, one of those known."""
+    """The name of a record's class, one of `names`."""
     label = record.label
     if isinstance(label, str) and label in names:
         return label
@@ -110,12 +109,3 @@ def _texts(records: Sequence[Record], where: str) -> dict[int | str, str]:
     if len(set(texts.values())) < len(texts):
         raise BadData(f"two classes of '{where}' have one text (--dataset)")
     return texts
-
-
-def place(path: Path) -> str:
-    """A path for messages and names: UTF-8. Raises BadData for any other."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise BadData(f"the name of '{str(path).encode(errors='replace').decode()}' is not UTF-8 (--dataset)") from None
-    return str(path)

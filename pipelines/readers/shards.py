@@ -16,7 +16,7 @@ from pipelines import places
 from pipelines.errors import BadData
 from pipelines.readers import samples, tfrecords, tree
 from pipelines.readers.class_file import read_class_names
-from pipelines.readers.record_labels import Record, place
+from pipelines.readers.record_labels import Record
 
 
 class Shard(NamedTuple):
@@ -44,8 +44,9 @@ def find_shards(name: str) -> list[Shard]:
         root = Path(name).expanduser()
         single = [root] if places.is_records(root.name) else []
         paths = _in_folder(root) if root.is_dir() else single
-    shards = [Shard(place(path.absolute()), _split_of(path)) for path in paths]
+    shards = [Shard(str(path.absolute()), _split_of(path)) for path in paths]
     for shard in shards:
+        _check_text(shard.path)
         if places.COMPRESSED.search(shard.path):
             raise BadData(f"'{shard.path}' is compressed, and records are read by their place: unpack it (--dataset)")
     if shards and not any(shard.split == "train" for shard in shards):
@@ -53,7 +54,16 @@ def find_shards(name: str) -> list[Shard]:
     return shards
 
 
+def _check_text(path: str) -> None:
+    """Raises BadData for a path that TensorFlow cannot hold."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise BadData(f"the name of '{path.encode(errors='replace').decode()}' is not UTF-8 (--dataset)") from None
+
+
 def _in_folder(root: Path) -> list[Path]:
+    """The files of records in a folder and its splits; none if it holds other folders, or images."""
     folders = tree.folders(root)
     if any(tree.meaning(folder).split is None for folder in folders):
         return []
@@ -64,6 +74,7 @@ def _in_folder(root: Path) -> list[Path]:
 
 
 def _split_of(path: Path) -> str:
+    """The split that the name of a file tells, or that of its folder."""
     for word in re.findall(r"[a-z]+", path.name.lower()):
         if word in tree.SPLIT_OF:
             return tree.SPLIT_OF[word]

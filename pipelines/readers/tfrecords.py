@@ -1,6 +1,6 @@
 """The records of a .tfrecord file: tf.train.Example protocol buffers with an encoded image and its class.
 
-    image/encoded, image/class/label, image/class/text, image/filename    as TensorFlow's own scripts write them
+    image/encoded, image/class/label, image/class/text, image/filename    as TensorFlow's scripts write them
     image, label                                                          as short
 
 An image is the bytes of a file. A label is a whole number or bytes, a name. Text and filename may be missing.

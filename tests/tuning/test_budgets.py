@@ -138,3 +138,10 @@ def test_compound_scaling_counts():
     scaled = Config(arch="lecture_cnn", image_size=32, phi=1, compound="1,1,2")
     plain = Config(arch="lecture_cnn", image_size=64)
     assert Budgets({}, (32, 32, 1), 10).cost_of(scaled) == Budgets({}, (32, 32, 1), 10).cost_of(plain)
+
+
+def test_a_size_of_two_sides_is_priced():
+    """LeNet-5's dense layer has the positions of a map of (height / 4 - 3) x (width / 4 - 3)."""
+    budgets = Budgets({}, (32, 32, 1), 10)
+    params = [budgets.cost_of(Config(arch="lenet5", image_size=size)).parameters for size in (32, "32x44")]
+    assert params[1] - params[0] == (5 * 8 - 5 * 5) * 16 * 120
