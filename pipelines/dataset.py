@@ -67,7 +67,7 @@ class Data:
     dtype: str  # of the raw values
     mean: tuple[float, ...]  # of each channel, in 0 ... 1
     std: tuple[float, ...]
-    fit: str  # "crop" or "pad": what evaluation does to an image of another aspect
+    fit: str  # "crop", "pad" or "squash": what evaluation does to an image of another aspect
     augmentation: Augmentation
     fingerprint: str  # of the examples and their order
     storage: str  # in words: where the examples are kept, and the memory that they take

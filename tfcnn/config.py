@@ -131,7 +131,9 @@ class Config:
         above=0,
         high=1,
     )
-    ratio: str | None = option(None, "LOW,HIGH: width by height of the random crop [0.75,1.3333]", above=0, high=10)
+    ratio: str | None = option(
+        None, "LOW,HIGH: width by height of the random crop, times that of the input [0.75,1.3333]", above=0, high=10
+    )
     color_jitter: float | None = option(
         None, "multiply brightness, contrast and saturation by 1 +- up to this [as --aa has it]", low=0, high=1
     )

@@ -177,5 +177,6 @@ def subject_of(arch: str, dataset: str) -> str:
     """What a picture of a run is of: network and data, of a folder or a file its name alone."""
     from pipelines.text import elide
 
-    name = Path(dataset).name if Path(dataset).is_absolute() else dataset
+    place = dataset.removeprefix("hf:")
+    name = Path(place).name if Path(place).is_absolute() else dataset
     return f"{arch} on {elide(name, 30)}"

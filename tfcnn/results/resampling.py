@@ -20,7 +20,7 @@ class Places(NamedTuple):
 
     Attributes:
         height, width: of the input.
-        fit: "crop" or "pad": how an image gets that size.
+        fit: "crop", "pad" or "squash": how an image gets that size.
         first, step: for each axis the input's pixel of the map's first, and the distance to the next.
     """
 

@@ -90,7 +90,8 @@ def front_matter(directory: RunDirectory, facts: Mapping[str, Any], metrics: Map
 
 def _short(name: str) -> str:
     """The name of data, of a folder or a file its last part: a card is published, the user's folders are not."""
-    return Path(name).name if Path(name).is_absolute() else name
+    place = name.removeprefix("hf:")
+    return Path(place).name if Path(place).is_absolute() else name
 
 
 def _scores(metrics: Mapping[str, Any], split: str) -> dict[str, float]:
@@ -173,7 +174,11 @@ def _data(facts: Mapping[str, Any]) -> str:
         more = f" and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
         lines.append(f"Classes: {escape_markdown(', '.join(names[:MOST_CLASSES]))}{more}.")
     shape = "x".join(map(str, data["image_shape"][:-1]))
-    fit = {"crop": "the middle of images of another aspect is cropped", "pad": "images of another aspect are padded"}
+    fit = {
+        "crop": "the middle of images of another aspect is cropped",
+        "pad": "images of another aspect are padded",
+        "squash": "images of another aspect are distorted",
+    }
     resized = f"Images are resized to {shape}; {fit[data['fit']]}. " if len(data["image_shape"]) == 3 else ""
     lines.append(
         f"{resized}Values of {low:g} to {high:g} become 0 to 1, less the mean {_list(data['mean'])}, divided by the "
