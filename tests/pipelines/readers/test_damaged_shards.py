@@ -32,6 +32,7 @@ def test_a_damaged_tfrecord_is_refused(tmp_path):
         (example(3, 3, keys=("image", "label")), "image of record 0 of '.*' holds 0 values of bytes"),
         (example(b"image", -1), "label -1 of record few/00000000 of '.*': a class is 0 or more"),
     ],
+    ids=("no example", "no image", "no label", "a number as image", "a label below 0"),  # the bytes have no fixed order
 )
 def test_a_record_that_is_no_labelled_image_is_refused(record, message, tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "few.tfrecord")) as file:
