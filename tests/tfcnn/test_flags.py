@@ -109,7 +109,7 @@ def test_a_flag_of_another_program_is_refused_with_what_to_do(flag):
         ("-out=x", "; did you mean --out?"),
         ("--train-dir", " (see --help)"),
         ("--opt-eps", " (see --help)"),
-        ("--crop", "; did you mean --crop-margin?"),
+        ("--crop", "; did you mean --crop-mode or --crop-margin?"),
     ],
 )
 def test_a_hint_has_the_same_meaning(word, hint):

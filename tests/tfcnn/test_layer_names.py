@@ -62,8 +62,9 @@ def test_names_of_a_decoder():
 
 
 def test_names_of_the_papers():
-    fire = ["fire2_squeeze1x1", "fire2_expand1x1", "fire2_expand3x3"]
-    assert [layer.name for layer in weightless("squeezenet1_1").layers][4:7] == fire
+    names_of_squeezenet = [layer.name for layer in weightless("squeezenet1_1").layers]
+    fire = [name for name in names_of_squeezenet if name.startswith("fire2_")]
+    assert fire[:3] == ["fire2_squeeze1x1", "fire2_expand1x1", "fire2_expand3x3"]
     names_of_lenet = [layer.name for layer in tfcnn.build("lenet5").layers]
     assert names_of_lenet == ["inputs", "stage1", "s2", "stage2", "s4", "head_flatten1", "c5", "f6", "logits"]
     names_of_alexnet = [layer.name for layer in weightless("alexnet_2012").layers]
