@@ -170,8 +170,13 @@ class Config:
     patience_epochs: int = option(
         3, "epochs without a lower validation loss before --sched plateau divides the rate by 10", low=1
     )
-    lr: float | None = option(
-        None, "peak learning rate [by architecture and optimiser; with --weights a fifth or half]", above=0, high=100
+    lr: float | str | None = option(
+        None,
+        "peak learning rate; auto: by a range test before the training, drawn in lr_finder.png [by architecture and "
+        "optimiser; with --weights a fifth or half]",
+        above=0,
+        high=100,
+        words=("auto",),
     )
     min_lr: float = option(0.0, "learning rate below which cosine and plateau do not go", low=0, high=100)
     warmup_lr: float | None = option(

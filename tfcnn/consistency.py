@@ -31,6 +31,8 @@ def check_consistency(config: Config) -> None:
         raise BadInput("--distribution multiworker needs the run directory that all workers see: --out DIR")
     if config.distribution != "none" and config.time is not None:
         raise BadInput("--time measures one device: give --epochs with --distribution")
+    if config.distribution != "none" and config.lr == "auto":
+        raise BadInput("--lr auto tests one device: give a number with --distribution")
     if config.distribution == "mirrored" and config.grad_accum_steps > 1:  # Keras decides on an update within a branch
         raise BadInput(
             f"--distribution mirrored updates at each step, got --grad-accum-steps {config.grad_accum_steps}: "

@@ -31,6 +31,7 @@ class Rules(NamedTuple):
         aliases: other names of the flag; "--pretrained=imagenet" is a switch that sets a value, and "--drop=dropout" a
             flag for one key of key=value pairs.
         group: the heading in --help that this field begins; the fields after it have the same.
+        words: texts that stand for a number.
     """
 
     help: str
@@ -40,6 +41,7 @@ class Rules(NamedTuple):
     above: float = -math.inf
     aliases: tuple[str, ...] = ()
     group: str = ""
+    words: tuple[str, ...] = ()
 
     @property
     def bounds(self) -> str:
@@ -62,9 +64,10 @@ def option(
     above: float = -math.inf,
     aliases: tuple[str, ...] = (),
     group: str = "",
+    words: tuple[str, ...] = (),
 ) -> Any:
     """A field of `Config` with its `Rules`."""
-    metadata = {"rules": Rules(help, choices, low, high, above, aliases, group)}
+    metadata = {"rules": Rules(help, choices, low, high, above, aliases, group, words)}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -85,7 +88,7 @@ def convert(flag: str, annotation: str, rules: Rules, value: Any) -> Any:
 
     Args:
         flag: for messages.
-        annotation: "int", "float", "str", "bool", "dict" or SIZE, with or without " | None".
+        annotation: "int", "float", "str", "bool", "dict" or SIZE, alone or before " | None"; with `words` "float | str".
         rules: of the option.
         value: as received.
 
@@ -95,6 +98,10 @@ def convert(flag: str, annotation: str, rules: Rules, value: Any) -> Any:
     kind = annotation.removesuffix(" | None")
     if value is None and annotation != kind:
         return None
+    if rules.words:
+        kind = kind.removesuffix(" | str")
+    if value in rules.words:
+        return value
     if kind in ("int", "float"):
         return _convert_number(flag, kind, rules, value)
     if kind == SIZE:
@@ -133,7 +140,8 @@ def _convert_size(flag: str, rules: Rules, value: Any) -> int | str:
 
 
 def _refusal(flag: str, kind: str, rules: Rules, value: Any) -> BadInput:
-    return BadInput(f"{flag} must be {KINDS[kind]} {rules.bounds}".rstrip() + f", got '{_shown(value)}'")
+    allowed = " or ".join([*rules.words, f"{KINDS[kind]} {rules.bounds}".rstrip()])
+    return BadInput(f"{flag} must be {allowed}, got '{_shown(value)}'")
 
 
 def _shown(value: Any) -> str:

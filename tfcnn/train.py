@@ -60,6 +60,7 @@ def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False)
         from tfcnn.training.callbacks import uncompiled
         from tfcnn.training.distribution import Devices
         from tfcnn.training.fit import build_model, evaluate_best, fit
+        from tfcnn.training.rate_finder import settle_rate
         from tfcnn.training.targets import match_masks
         from tfcnn.training.tensorboard import check_profile
         from tfcnn.training.time_budget import settle_epochs
@@ -68,6 +69,7 @@ def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False)
         data = devices.share(load_data(config))
         hooks = hooks_of(data.task)
         check_same_data(config, directory, data)
+        config, sweep = settle_rate(config, directory, data)
         config = settle_epochs(config, data, started)
         check_profile(config.profiled_steps, config.epochs * data.steps_per_epoch)
         with devices.scope():
@@ -82,6 +84,7 @@ def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False)
             if not config.resume:
                 directory.write_config(facts)
             log.begin(directory.log)
+            report.draw_rates(sweep, directory)
             directory.write_bad_files(data.bad)
             hooks.prepare(data, directory)
             rows = fit(model, data, config, directory, callbacks, devices)

@@ -82,6 +82,8 @@ def test_round_trip():
         ({"lr": "-1"}, "'-1'", "above 0", "--lr"),
         ({"lr": "nan"}, "'nan'", "a number above 0 and at most 100", "--lr"),
         ({"lr": "inf"}, "'inf'", "at most 100", "--lr"),
+        ({"lr": "best"}, "'best'", "auto or a number above 0", "--lr"),
+        ({"lr": "auto", "distribution": "mirrored"}, "--lr auto", "give a number", "--distribution"),
         ({"smoothing": 1}, "'1'", "at most 0.99", "--smoothing"),
         ({"width": "0"}, "'0'", "above 0", "--width"),
         ({"hflip": 1.5}, "'1.5'", "at most 1", "--hflip"),

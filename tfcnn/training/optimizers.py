@@ -63,8 +63,11 @@ OPTIMISERS = {
 
 
 def peak_learning_rate(config: Config) -> float:
-    """`config.lr`, or a rate that suits the architecture's family and the optimiser, lower in fine-tuning."""
-    if config.lr is not None:
+    """`config.lr`, or a rate that suits the architecture's family and the optimiser, lower in fine-tuning.
+
+    That of --lr auto is the latter, until `tfcnn.training.rate_finder` has put a number in its place.
+    """
+    if isinstance(config.lr, float):
         return config.lr
     row = OPTIMISERS[config.opt]
     rates = LEARNING_RATE_OF.get(family_of(config.arch).module, LEARNING_RATE)

@@ -71,3 +71,10 @@ def use_dtype_policy(config: Config) -> Iterator[str]:
         yield name
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def clear_session() -> None:
+    """Free the memory and the names of networks that are thrown away; Keras' function resets the policy as well."""
+    dtype_policy = keras.config.dtype_policy()
+    keras.backend.clear_session()
+    keras.config.set_dtype_policy(dtype_policy)

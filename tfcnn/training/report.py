@@ -17,11 +17,13 @@ from tfcnn.training.model_card import write_card
 from tfcnn.training.progress import duration, quantity
 from tfcnn.training.provenance import provenance
 from tfcnn.visualize.curves import draw_curves
+from tfcnn.visualize.rates import draw_sweep
 
 if TYPE_CHECKING:
     import keras
 
     from tfcnn.training.data import Data
+    from tfcnn.training.rate_finder import Sweep
 
 
 def introduce(config: Config, facts: dict[str, Any], devices: int = 1) -> None:
@@ -126,6 +128,13 @@ def _kernels(recipe: dict[str, Any]) -> list[str]:
 def _steps(config: Config) -> str:
     calls = {None: "as many as take a tenth of a second", 1: "one"}.get(config.steps_per_call, config.steps_per_call)
     return f"steps      in one call of TensorFlow: {calls} (--steps-per-execution)"
+
+
+def draw_rates(sweep: Sweep | None, directory: RunDirectory) -> None:
+    """Draw the range test of --lr auto, if there was one."""
+    if sweep is not None:
+        with writing(directory.lr_finder) as path:
+            draw_sweep(sweep.rates, sweep.losses, sweep.smoothed, sweep.rate, path)
 
 
 def leave_to_chief(worker: Worker) -> None:

@@ -17,6 +17,7 @@ from tfcnn.flag_values import seconds_of
 from tfcnn.training import batch_statistics
 from tfcnn.training.fit import build_model
 from tfcnn.training.hooks import hooks_of
+from tfcnn.training.precision import clear_session
 from tfcnn.training.targets import match_masks
 from tfcnn.training.weight_average import WeightAverage
 
@@ -77,9 +78,7 @@ def settle_epochs(config: Config, data: Data, started: float) -> Config:
     building = time.monotonic() - before
     speed = measure(model, data, config, budget)
     del model
-    dtype_policy = keras.config.dtype_policy()
-    keras.backend.clear_session()  # frees the network's memory and the names of its layers
-    keras.config.set_dtype_policy(dtype_policy)
+    clear_session()
     epoch = speed.epoch(data.steps_per_epoch, -(-data.sizes["validation"] // config.batch_size))
     left = budget - (time.monotonic() - started)
     compiling = building + speed.compiling
