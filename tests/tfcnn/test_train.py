@@ -201,7 +201,7 @@ def test_steps_compiled_by_xla_are_those_of_fused_kernels(tmp_path):
 
 def test_a_loss_that_is_not_finite(tmp_path):
     config = Config(arch="lenet5", epochs=3, opt="sgd", lr=100, warmup_epochs=0, out=str(tmp_path / "run"))
-    with pytest.raises(TrainingFailed, match=r"the loss in step \d+ of epoch .* try a lower --lr"):
+    with pytest.raises(TrainingFailed, match=r"the loss in step \d+ of epoch .* try --lr 10, a tenth"):
         train.run(config)
     assert TrainingFailed.exit_code == 3
 

@@ -26,7 +26,6 @@ from tfcnn.training import fused_kernels, recipes
 from tfcnn.training.auxiliary import with_auxiliary
 from tfcnn.training.batch_statistics import BatchStatistics
 from tfcnn.training.callbacks import Keeper, Plateau, uncompiled
-from tfcnn.training.chance import ChanceWarning
 from tfcnn.training.checkpoint import Checkpoints
 from tfcnn.training.class_weights import balanced_weights
 from tfcnn.training.compile import check_drop_path, compile_model, freeze
@@ -38,6 +37,7 @@ from tfcnn.training.loop import Loop, build_metrics
 from tfcnn.training.precision import use_dtype_policy
 from tfcnn.training.progress import Progress
 from tfcnn.training.schedules import schedule_of
+from tfcnn.training.symptoms import Symptoms
 from tfcnn.training.targets import match_of
 from tfcnn.training.tensorboard import Profile, TensorBoard
 from tfcnn.training.weight_average import WeightAverage
@@ -300,8 +300,7 @@ def _watchers(
     if average:
         callbacks.append(average)
     callbacks.append(BatchStatistics(data, average.replace if average else None))
-    if data.task == "classification":
-        callbacks.append(ChanceWarning(data, rows, shipped))
+    callbacks.append(Symptoms(data, config, rows, shipped))
     if config.sched == "plateau":
         callbacks.append(Plateau(schedule_of(model).share, rows, config.patience_epochs))
     if config.tensorboard:

@@ -21,11 +21,13 @@ from tfcnn.config import Config
 from tfcnn.errors import TrainingFailed
 from tfcnn.training.callbacks import Keeper
 from tfcnn.training.checkpoint import NotFinite
+from tfcnn.training.schedules import schedule_of
 
 if TYPE_CHECKING:
     from tfcnn.training.data import Data
 
 CALL_SECONDS = 0.1  # a call of several steps takes at most this long: signals wait for its end
+IN_INPUTS = "in the inputs of the network"
 MOST_STEPS = 32  # in a call; the call costs about as much as a step of the smallest networks
 
 
@@ -153,8 +155,8 @@ class Loop:
             hooks.on_train_end()
         except NotFinite as fault:
             # Each of several processes has a checkpoint of another moment: one alone cannot repeat the steps.
-            where = "" if self.train_step else f", first {self._culprit(take, fault)}"
-            raise TrainingFailed(self._describe(fault, where)) from fault
+            culprit = "" if self.train_step else self._culprit(take, fault)
+            raise TrainingFailed(self._describe(fault, culprit)) from fault
 
     def _batches(self, epoch: int, step: int) -> Iterator:
         """The training batches from a step on; after the last step of an epoch, those of the next."""
@@ -176,14 +178,17 @@ class Loop:
             raise
         return {f"val_{name}": value for name, value in results.items()}
 
-    def _describe(self, fault: NotFinite, where: str) -> str:
+    def _describe(self, fault: NotFinite, culprit: str) -> str:
         optimizer = self.model.optimizer
+        where = f", first {culprit}" if culprit else ""
+        peak = schedule_of(self.model).peak
+        advice = "mend the data" if culprit == IN_INPUTS else f"try --lr {peak / 10:.2g}, a tenth of the peak rate"
         scale = getattr(optimizer, "dynamic_scale", None)
         loss_scale = "" if scale is None else f", loss scale {float(scale):g}"
         return (
             f"{fault} is not finite (learning rate {float(optimizer.learning_rate):g}{loss_scale}){where}; the last "
-            f"finite checkpoint and the best model so far are kept in '{self.keeper.checkpoints.folder.parent}'; try a "
-            f"lower --lr"
+            f"finite checkpoint and the best model so far are kept in '{self.keeper.checkpoints.folder.parent}'; "
+            f"{advice}"
         )
 
     def _culprit(self, take: Callable, fault: NotFinite) -> str:
@@ -201,7 +206,7 @@ class Loop:
                 return f"in weight '{weight.path}', before the step"
         inputs, _ = next(batches)
         if not _all_finite(inputs):
-            return "in the inputs of the network"
+            return IN_INPUTS
         applied = graph.read(model).steps
         outputs = keras.Model(model.input, [step.outputs for step in applied])(inputs, training=True)
         for layer_step, output in zip(applied, outputs, strict=True):

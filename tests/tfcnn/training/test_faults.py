@@ -116,7 +116,8 @@ def test_a_run_that_diverges_names_the_step_and_the_layer(steps, tmp_path):
         fit(model, data, config, RunDirectory(tmp_path))
     pattern = (
         r"the loss in step (\d+) of epoch (\d+) is not finite \(learning rate 100\), first in the output of layer "
-        r"'(\w+)'; the last finite checkpoint and the best model so far are kept in '.*'; try a lower --lr"
+        r"'(\w+)'; the last finite checkpoint and the best model so far are kept in '.*'; try --lr 10, a tenth of the "
+        r"peak rate"
     )
     step, epoch, layer = re.fullmatch(pattern, str(caught.value)).groups()
     assert TrainingFailed.exit_code == 3
