@@ -18,7 +18,15 @@ from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import TASKS, Headline, Task
 from tfcnn.training.history import best_epoch
 
-WITHOUT_EFFECT = ("out", "resume", "tensorboard", "profile", "data_dir", "data_memory")  # fields that change no result
+WITHOUT_EFFECT = (
+    "out",
+    "resume",
+    "log",
+    "tensorboard",
+    "profile",
+    "data_dir",
+    "data_memory",
+)  # fields that change no result
 
 
 class Column(NamedTuple):

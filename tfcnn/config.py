@@ -19,6 +19,7 @@ OPTIMISERS = ("adamw", "adam", "sgd", "momentum", "rmsprop", "lamb", "lion")
 SCHEDULES = ("cosine", "step", "constant", "plateau")
 DISTRIBUTIONS = ("none", "mirrored", "multiworker")
 RECIPES = ("default", "fast", "paper")
+TRACKERS = ("wandb", "mlflow", "tensorboard")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,8 +252,16 @@ class Config:
     checkpoint_every: int | None = option(
         None, "steps between checkpoints within an epoch [a minute's]; each epoch ends with one", low=1
     )
+    log: str | None = option(
+        None,
+        "one or more trackers, which get flags, metrics and results; wandb and mlflow have environment variables that "
+        "say where [none]",
+        choices=TRACKERS,
+        several=True,
+    )
     tensorboard: bool = option(
-        False, "also write scalars, graph and a batch of images for TensorBoard to tensorboard/ in the run directory"
+        False,
+        "as --log tensorboard: scalars, graph, a batch of images and HParams in tensorboard/ in the run directory",
     )
     profile: str | None = option(
         None, "profile steps A-B of the run, counted from 1, for TensorBoard; with or without --tensorboard"
@@ -262,7 +271,15 @@ class Config:
         for field in dataclasses.fields(self):
             value = convert(flag_of(field.name), str(field.type), rules_of(field), getattr(self, field.name))
             object.__setattr__(self, field.name, value)
+        if "tensorboard" in self.trackers:
+            object.__setattr__(self, "tensorboard", True)
         check_consistency(self)
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """The names of --log and --tensorboard."""
+        names = self.log.split(",") if self.log else []
+        return (*names, "tensorboard") if self.tensorboard and "tensorboard" not in names else tuple(names)
 
     @property
     def readers_of_steps(self) -> list[str]:

@@ -74,14 +74,15 @@ def _add_flag(group: Any, field: dataclasses.Field) -> None:
     else:
         metavar = "{" + ",".join(rules.choices) + "}" if rules.choices else field.name.upper()
         default = "" if field.default is None else f" [{field.default}]"
-        several = field.type.startswith("str") and bool(rules.bounds)
+        numbers = field.type.startswith("str") and bool(rules.bounds)
+        joined = _JoinTexts if rules.several else "store"
         group.add_argument(
             *names,
             help=help + default,
             default=absent,
             metavar=metavar,
-            action=_JoinNumbers if several else "store",
-            nargs="+" if several else None,
+            action=_JoinNumbers if numbers else joined,
+            nargs="+" if numbers else None,
         )
     for alias in rules.aliases:
         switch, equals, value = alias.partition("=")
@@ -126,6 +127,20 @@ class _CollectPairs(argparse.Action):
         pairs = getattr(namespace, self.dest, {})
         texts = (values or ()) if self.const is None else [f"{self.const}={values}"]
         setattr(namespace, self.dest, pairs | dict(_parse_pair(text) for text in texts))
+
+
+class _JoinTexts(argparse.Action):
+    """Joins the texts of a flag that occurs several times, with commas."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        texts = [getattr(namespace, self.dest, None), values]
+        setattr(namespace, self.dest, ",".join(str(text) for text in texts if text is not None))
 
 
 def _parse_pair(text: str) -> tuple[str, Any]:

@@ -32,6 +32,7 @@ class Rules(NamedTuple):
             flag for one key of key=value pairs.
         group: the heading in --help that this field begins; the fields after it have the same.
         words: texts that stand for a number.
+        several: the value is one or more choices, separated by commas.
     """
 
     help: str
@@ -42,6 +43,7 @@ class Rules(NamedTuple):
     aliases: tuple[str, ...] = ()
     group: str = ""
     words: tuple[str, ...] = ()
+    several: bool = False
 
     @property
     def bounds(self) -> str:
@@ -65,9 +67,10 @@ def option(
     aliases: tuple[str, ...] = (),
     group: str = "",
     words: tuple[str, ...] = (),
+    several: bool = False,
 ) -> Any:
     """A field of `Config` with its `Rules`."""
-    metadata = {"rules": Rules(help, choices, low, high, above, aliases, group, words)}
+    metadata = {"rules": Rules(help, choices, low, high, above, aliases, group, words, several)}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -110,9 +113,20 @@ def convert(flag: str, annotation: str, rules: Rules, value: Any) -> Any:
         raise _refusal(flag, kind, rules, value)
     if isinstance(value, str) and (not value.strip() or "\0" in value):
         raise BadInput(f"{flag} must be text without the character NUL, and not empty, got {shorten(value)!r}")
+    if rules.several:
+        return ",".join(_convert_names(flag, rules, str(value)))
     if rules.choices and value not in rules.choices:
         raise BadInput(f"{flag} must be one of {', '.join(rules.choices)}, got '{shorten(str(value))}'")
     return value
+
+
+def _convert_names(flag: str, rules: Rules, text: str) -> list[str]:
+    """The choices in a text, each once."""
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in rules.choices:
+            raise BadInput(f"{flag} must be one or more of {', '.join(rules.choices)}, got '{shorten(text)}'")
+    return names
 
 
 def _convert_number(flag: str, kind: str, rules: Rules, value: Any) -> float | int:

@@ -60,6 +60,7 @@ class RunDirectory:
         self.sheet = self.path / "sheet.png"  # of tasks that have one
         self.card = self.path / "README.md"
         self.lr_finder = self.path / "lr_finder.png"  # of --lr auto
+        self.trackers = self.path / "trackers.json"  # of --log
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model.keras"
         self.saved_model = self.path / "saved_model"

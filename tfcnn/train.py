@@ -19,7 +19,7 @@ from tfcnn.cli.signals import Interrupted
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config, flag_of
 from tfcnn.config_files import describe_config, read_config
-from tfcnn.errors import BadInput
+from tfcnn.errors import BadInput, check_packages
 from tfcnn.flags import add_flags
 from tfcnn.models import registry
 from tfcnn.run_directory import RunDirectory, default_path
@@ -64,6 +64,7 @@ def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False)
         from tfcnn.training.targets import match_masks
         from tfcnn.training.tensorboard import check_profile
         from tfcnn.training.time_budget import settle_epochs
+        from tfcnn.training.trackers.tracking import tracked
 
         devices = Devices(config)
         data = devices.share(load_data(config))
@@ -80,14 +81,20 @@ def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False)
         if dry_run:
             return chosen
         directory = make_directory(config, directory)
-        with directory.removed_unless_begun(), directory.locked(), resumable(config, directory):
+        trackers = config.trackers if devices.worker.chief else ()
+        with (
+            directory.removed_unless_begun(),
+            directory.locked(),
+            resumable(config, directory),
+            tracked(trackers, facts, directory, config.resume) as tracking,
+        ):
             if not config.resume:
                 directory.write_config(facts)
             log.begin(directory.log)
             report.draw_rates(sweep, directory)
             directory.write_bad_files(data.bad)
             hooks.prepare(data, directory)
-            rows = fit(model, data, config, directory, callbacks, devices)
+            rows = fit(model, data, config, directory, [*callbacks, tracking], devices)
             if not devices.worker.chief:
                 report.leave_to_chief(devices.worker)
                 return chosen
@@ -97,6 +104,7 @@ def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False)
             report.draw_sheet(best, data, facts, directory)
             export_savedmodel(best, directory.saved_model, facts["data"])
             report.finish(metrics, facts, rows, directory, seconds=time.monotonic() - started)
+            tracking.finish()
     return directory
 
 
@@ -113,6 +121,8 @@ def check_values(config: Config) -> None:
     pipelines.check_name(config.dataset, config.dataset_module, config.data_dir)
     if config.weights is not None and not config.resume:
         check_weights(config.weights)
+    for name in () if config.resume else config.trackers:
+        check_packages(f"--log {name}", [name], extra=name)
 
 
 def check(config: Config) -> RunDirectory:

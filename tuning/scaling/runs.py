@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipelines.dataset import Data
 
 # Fields of Config that a study sets or does without.
-NOT_SHARED = ("phi", "compound", "out", "resume", "time", "tensorboard", "profile", "distribution")
+NOT_SHARED = ("phi", "compound", "out", "resume", "time", "log", "tensorboard", "profile", "distribution")
 
 
 class NetworkCost(NamedTuple):

@@ -31,7 +31,8 @@ if TYPE_CHECKING:  # imports Keras
 
     from tuning.oracle import OptunaOracle
 
-NOT_SHARED = ("out", "resume", "time", "tensorboard", "profile", "checkpoint_every", "distribution")  # fields of Config
+# Fields of Config
+NOT_SHARED = ("out", "resume", "time", "log", "tensorboard", "profile", "checkpoint_every", "distribution")
 SECONDS_TO_LISTEN = 0.5  # the longest that a signal waits
 SECONDS_TO_STOP = 120.0  # for a worker to finish its step and write a checkpoint
 

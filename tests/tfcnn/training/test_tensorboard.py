@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.graph.keras_util import keras_model_to_graph_def
+from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import tfcnn
 from tfcnn import train
@@ -55,6 +57,29 @@ def test_scalars_of_steps(profiled_run):
     assert losses[40] == pytest.approx(rows[1]["loss"])
     assert rates[40] == pytest.approx(rows[1]["learning_rate"], abs=1e-9)
     assert rates[10] == pytest.approx(6e-3 * (0.01 + 0.99 / 2))  # half of the warm-up
+
+
+@pytest.mark.slow
+def test_test_metrics_beside_those_of_validation(profiled_run):
+    metrics = profiled_run.read_metrics()
+    for name in ("loss", "accuracy"):
+        points = scalars(events(profiled_run, "test"), f"epoch_{name}")
+        assert points == {metrics["best_epoch"] - 1: pytest.approx(metrics[f"test_{name}"])}
+
+
+@pytest.mark.slow
+def test_flags_as_hparams(profiled_run):
+    accumulator = events(profiled_run, ".")
+    data = {
+        tag: HParamsPluginData.FromString(content) for tag, content in accumulator.PluginTagToContent("hparams").items()
+    }
+    start = data[metadata.SESSION_START_INFO_TAG].session_start_info
+    assert start.hparams["arch"].string_value == "lenet5"
+    assert start.hparams["lr"].number_value == 6e-3
+    assert start.hparams["batch_size"].number_value == 62
+    assert data[metadata.SESSION_END_INFO_TAG].session_end_info.status == api_pb2.STATUS_SUCCESS
+    (status,) = accumulator.Tensors("status")
+    assert (status.step, tf.make_ndarray(status.tensor_proto).tolist()) == (2, b"finished")
 
 
 @pytest.mark.slow

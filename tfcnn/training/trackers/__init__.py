@@ -1,0 +1,1 @@
+"""Trackers of experiments, which --log names: Weights & Biases, MLflow, TensorBoard."""
