@@ -85,7 +85,7 @@ def settle_rate(config: Config, directory: RunDirectory, data: Data) -> tuple[Co
         )
     print(
         f"range test --lr {sweep.rate:g}: a third of the rate with the lowest loss, {lowest:.3g}, of "
-        f"{len(sweep.rates)} from {sweep.rates[0]:.2g} to {sweep.rates[-1]:.2g} (lr_finder.png)",
+        f"{len(sweep.rates)} from {sweep.rates[0]:.2g} to {sweep.rates[-1]:.2g}",
         flush=True,
     )
     return dataclasses.replace(config, lr=sweep.rate), sweep

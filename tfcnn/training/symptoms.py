@@ -246,18 +246,18 @@ class Symptoms(keras.callbacks.Callback):
         if not logits.std(0).max() > ALIKE * logits.mean(0).std():  # or not finite
             return (
                 f"{words}, and all images have the same answer: the likely cause is a learning rate that is too high, "
-                f"by which units never fire again ({self._lower_rate()}, --lr auto)"
+                f"by which units never fire again ({self._other_rate(0.1)}, --lr auto)"
             )
         return (
-            f"{words}: the likely cause is a learning rate that does not suit the network, or labels that do not match "
-            f"the images (--lr auto; python -m pipelines.show --dataset {self.data.name} --out batch.png)"
+            f"{words}: the likely cause is a learning rate that is too low ({self._other_rate(10)}, --lr auto), or "
+            f"labels that do not match the images (python -m pipelines.show --dataset {self.data.name} --out batch.png)"
         )
 
     def _describe_rise(self, row: Row) -> str:
         first = (self.rows or [row])[0]["loss"]
         return (
             f"the training loss rises: {row['loss']:.3g}, and {first:.3g} in the first epoch; the likely cause is a "
-            f"learning rate that is too high ({self._lower_rate()}, --lr auto)"
+            f"learning rate that is too high ({self._other_rate(0.1)}, --lr auto)"
         )
 
     def _describe_steps(self, row: Row) -> str:
@@ -281,9 +281,9 @@ class Symptoms(keras.callbacks.Callback):
             f"overfits ({', '.join(flags)})"
         )
 
-    def _lower_rate(self) -> str:
+    def _other_rate(self, factor: float) -> str:
         peak = schedule_of(self.model).peak
-        return f"--lr {peak / 10:.2g} instead of {peak:.2g}"
+        return f"--lr {factor * peak:.2g} instead of {peak:.2g}"
 
     def _answers(self) -> tuple[np.ndarray, np.ndarray]:
         """Logits and targets of training images that are not augmented. The metrics do not change."""

@@ -184,10 +184,12 @@ def test_a_network_whose_units_never_fire(digits, capsys):
     assert "(--lr 0.05 instead of 0.5, --lr auto)" in line
 
 
-def test_a_network_that_answers_at_random(digits, capsys):
+def test_a_network_that_does_not_change(digits, capsys):
     rows = history([0.1] * 11, [2.3] * 11)
-    line = warning(digits, classifier(digits), capsys, rows=rows[:10], row=rows[10])
-    assert "chance after 11 epochs: the likely cause is a learning rate that does not suit" in line
+    model = classifier(digits)
+    model.compile(keras.optimizers.SGD(Schedule("constant", 1e-6, warmup=0, total=10)))
+    line = warning(digits, model, capsys, rows=rows[:10], row=rows[10])
+    assert "the likely cause is a learning rate that is too low (--lr 1e-05 instead of 1e-06, --lr auto), or" in line
 
 
 def test_the_flags_against_overfitting(digits, capsys):
