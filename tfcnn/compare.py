@@ -135,8 +135,11 @@ def compare_seeds(runs: list[RunDirectory]) -> Comparison:
 
 
 def _flags_of(run: RunDirectory) -> dict[str, Any]:
-    """The flags of a run that change its result, but for the seed."""
-    config = Config().to_dict() | run.read_config()["config"]  # an earlier version had fewer
+    """The flags of a run that change its result, but for the seed. The rate of --lr auto differs from seed to seed."""
+    facts = run.read_config()
+    config = Config().to_dict() | facts["config"]  # an earlier version had fewer
+    if facts.get("recipe", {}).get("range_test"):
+        config["lr"] = "auto"
     return {name: value for name, value in config.items() if name not in (*WITHOUT_EFFECT, "seed")}
 
 

@@ -79,6 +79,8 @@ def _check(run: RunDirectory, config: Config) -> None:
     saved = run.read_config()["config"]
     wanted = json.loads(json.dumps(config.to_dict()))  # tuples as lists
     ignored = {*compare.WITHOUT_EFFECT, "seed"} | ({"epochs"} if config.time else set())
+    if config.lr == "auto":
+        ignored.add("lr")
     for name, value in wanted.items():
         if name not in ignored and saved[name] != value:
             flag = flag_of(name)

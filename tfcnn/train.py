@@ -75,6 +75,7 @@ def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False)
         check_profile(config.profiled_steps, config.epochs * data.steps_per_epoch)
         with devices.scope():
             model, facts = build_model(config, data)
+            facts["recipe"]["range_test"] = sweep is not None  # of --lr auto
             model.optimizer.build(model.trainable_variables)  # its variables belong in the scope, too
         data = match_masks(data, model)
         report.introduce(config, facts, devices.replicas)

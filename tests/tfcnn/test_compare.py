@@ -100,6 +100,14 @@ def test_a_run_of_an_earlier_version_has_the_default_of_a_new_flag(make_run):
     assert [row[1] for row in compare.compare_seeds(runs).rows] == ["0 1"]
 
 
+@pytest.mark.parametrize(("range_test", "rows"), [(True, 1), (False, 0)])
+def test_rates_of_a_range_test_differ_from_seed_to_seed(make_run, range_test, rows):
+    runs = [make_run(name, [0.5], 0.5, seed=seed, lr=0.1 + seed) for seed, name in enumerate("ab")]
+    for run in runs:
+        write_json(run.config, run.read_config() | {"recipe": {"range_test": range_test}})
+    assert len(compare.compare_seeds(runs).rows) == rows
+
+
 def test_without_such_runs_there_is_no_mean(make_run):
     runs = [make_run("a", [0.5], 0.5, seed=0), make_run("b", [0.5], 0.5, seed=1, opt="sgd")]
     assert compare.with_seeds(runs, "text") == compare.as_text(compare.compare(runs))

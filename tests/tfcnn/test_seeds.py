@@ -86,6 +86,13 @@ def test_the_same_command_continues(commands, call_command, tmp_path):
     assert "seed 0: finished before, in runs/a-seed0" in process.stdout
 
 
+def test_a_run_with_the_rate_of_a_range_test_continues(commands, call_command, tmp_path):
+    write_run(tmp_path / "runs" / "a-seed0", Config(arch="lenet5", epochs=1, warmup_epochs=0, lr=0.01).to_dict())
+    process = call_command("tfcnn.train", *LINE, "--lr", "auto", "--out", "runs/a", "--seeds", "0", "1")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert commands == [[*WORDS, "--lr=auto", "--seed=1", "--out=runs/a-seed1"]]
+
+
 def test_runs_of_other_flags_are_not_continued(commands, call_command, tmp_path):
     write_run(tmp_path / "runs" / "a-seed1", Config(arch="lenet5", epochs=2, seed=1).to_dict())
     process = call_command("tfcnn.train", *LINE, "--name", "a", "--seeds", "0", "1")

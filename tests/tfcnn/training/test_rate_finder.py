@@ -78,6 +78,7 @@ def test_the_run_is_that_of_the_chosen_rate(tmp_path, capsys, monkeypatch):
 
     runs.append(train.run(Config(**SMALL, lr=rate, out=str(tmp_path / "number"))))
     assert not runs[1].lr_finder.exists()
+    assert [run.read_config()["recipe"]["range_test"] for run in runs] == [True, False]
     weights, same_weights = (run.load_model().get_weights() for run in runs)
     for left, right in zip(weights, same_weights, strict=True):
         np.testing.assert_array_equal(left, right)

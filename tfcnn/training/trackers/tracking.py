@@ -18,7 +18,7 @@ from tfcnn.files import read_json, write_json
 from tfcnn.run_directory import RunDirectory
 from tfcnn.training.trackers.tracker import TrackedRun, Tracker
 
-FILES = ("config", "history", "metrics", "curves", "sheet", "lr_finder", "model")  # of the run directory
+FILES = ("config", "history", "metrics", "curves", "sheet", "lr_finder", "log", "card", "model")  # of the run directory
 OF_ONE_RUN = ("out", "resume")
 LONGEST = 200  # characters of a library's message
 

@@ -140,7 +140,8 @@ def test_the_results_of_a_finished_run(trackers, run_copy):
     _, metrics, files = trackers["wandb"].calls[-1]
     assert metrics["test_accuracy"] == run_copy.read_metrics()["test_accuracy"]
     assert all(isinstance(value, int | float) for value in metrics.values())
-    assert {file.name for file in files} == {"config.json", "history.csv", "metrics.json", "curves.png", "model.keras"}
+    names = {"config.json", "history.csv", "metrics.json", "curves.png", "train.log", "README.md", "model.keras"}
+    assert {file.name for file in files} == names
 
 
 def test_names_with_commas_and_several_times():
