@@ -109,7 +109,9 @@ def check_packages(subject: str, packages: Collection[str], *, extra: str) -> No
         packages: by their names in Python.
         extra: requirements-EXTRA.txt has them.
     """
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    specs = {package: importlib.util.find_spec(package) for package in packages}
+    # Without an origin it is a folder of that name in the present one, as wandb makes it.
+    missing = [package for package, spec in specs.items() if spec is None or spec.origin is None]
     if missing:
         raise BadInput(f"{subject} needs {' and '.join(missing)}: pip install -r requirements-{extra}.txt")
 

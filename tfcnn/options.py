@@ -91,7 +91,7 @@ def convert(flag: str, annotation: str, rules: Rules, value: Any) -> Any:
 
     Args:
         flag: for messages.
-        annotation: "int", "float", "str", "bool", "dict" or SIZE, alone or before " | None"; with `words` "float | str".
+        annotation: "int", "float", "str", "bool", "dict" or SIZE, alone or before " | None"; `words` add " | str".
         rules: of the option.
         value: as received.
 

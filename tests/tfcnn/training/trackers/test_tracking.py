@@ -1,6 +1,7 @@
 """What trackers get of a run, and what comes of one that fails. The trackers here are stand-ins."""
 
 import json
+from importlib.machinery import ModuleSpec
 
 import keras
 import pytest
@@ -163,8 +164,11 @@ def test_an_unknown_tracker():
         Config(log="wandb,neptune")
 
 
-def test_a_missing_package_is_named_before_anything_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+@pytest.mark.parametrize(
+    "spec", [None, ModuleSpec("wandb", None, is_package=True)]
+)  # the second: a folder of this name
+def test_a_missing_package_is_named_before_anything_is_written(tmp_path, monkeypatch, spec):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
     with pytest.raises(BadInput, match=r"^--log wandb needs wandb: pip install -r requirements-wandb.txt$"):
         train.check(Config(log="wandb", out=str(tmp_path / "run")))
     assert not (tmp_path / "run").exists()
