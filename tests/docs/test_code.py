@@ -18,7 +18,7 @@ from tfcnn.training import recipes
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = [ROOT / "README.md", ROOT / "docs" / "training.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
-PAGES = [*GUIDES, *(ROOT / "docs" / f"{name}.md" for name in ("tasks", "gallery", "serving", "results"))]
+PAGES = [*GUIDES, *(ROOT / "docs" / f"{name}.md" for name in ("tasks", "gallery", "serving", "benchmarks", "results"))]
 RUN = [page for page in GUIDES if any(block.runs and block.language in ("sh", "python") for block in blocks_of(page))]
 
 parser = functools.cache(parser_of)

@@ -1,0 +1,135 @@
+"""Accuracy on data with published figures: `python -m benchmarks.results [--networks N ...] [--seeds N] [--data DIR]`.
+
+Fashion-MNIST (Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747): 60,000 training and 10,000 test images of 28x28 pixels,
+as IDX files in the folder of --data. They are in Debian's package dataset-fashion-mnist. Its README lists accuracies of
+other programs' networks; that of the same or the nearest architecture stands beside ours.
+
+Each run is `python -m tfcnn.train --dataset DIR --hflip 0.5` with the flags of `CASES` in a separate process. Its row
+is appended to benchmarks/results.csv, from which docs/results.md is then written; a run whose row is there is not
+repeated, and without --networks nothing is trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.training_runs import ROOT, append_row, read_rows, train
+from tfcnn.tables import as_markdown
+
+TABLE = Path(__file__).with_suffix(".csv")
+PAGE = ROOT / "docs" / "results.md"
+DATA = "/usr/share/datasets/fashion-mnist"
+MIRRORED = "--hflip 0.5"  # folders of IDX files are not mirrored by default: most are of written characters
+
+INTRODUCTION = """# Results on Fashion-MNIST
+
+Written by `python -m benchmarks.results` from benchmarks/results.csv. Test accuracy in percent, of the weights with the
+best validation. The published figures are those of the data set's README, of other programs' networks of that name or
+kind. Minutes are of processor time, all threads together, loading and export included: two cores that do nothing else
+take a little more than half of it. Images a second are of a machine that did other work, too.
+"""
+ENDING = "The commands, with `--seed 0`, `1`, ...:\n\n```sh\n"
+
+
+class Case(NamedTuple):
+    """A network and its flags.
+
+    Attributes:
+        name: in the table.
+        flags: of tfcnn.train, without the data and the seed.
+        published: test accuracy in percent in the data set's README, and of which network.
+    """
+
+    name: str
+    flags: str
+    published: tuple[float, str]
+
+
+CASES = (
+    Case("lenet5", "--arch lenet5 --epochs 20 --batch-size 128", (87.6, "2 convolutions and pooling")),
+    Case("mobilenet-0.5", "--arch mobilenet --width 0.5 --epochs 20 --batch-size 64", (95.0, "MobileNet")),
+    Case("mobilenet", "--arch mobilenet --epochs 20 --batch-size 64", (95.0, "MobileNet")),
+    Case("resnet20", "--arch resnet20 --epochs 12 --batch-size 64", (94.9, "ResNet18")),
+    Case("squeezenet1_1", "--arch squeezenet1_1 --epochs 12 --batch-size 64", (90.0, "SqueezeNet")),
+    Case(
+        "vgg11-0.25",
+        "--arch vgg11 --width 0.25 --epochs 12 --batch-size 64 --arch-args batch_norm=True",
+        (93.5, "VGG16"),
+    ),
+    Case("densenet40", "--arch densenet40 --epochs 10 --batch-size 64", (95.4, "DenseNet-BC")),
+    Case("efficientnet_b0-0.5", "--arch efficientnet_b0 --width 0.5 --epochs 12 --batch-size 64", (95.0, "MobileNet")),
+)
+
+
+def measure(case: Case, seed: int, data: str, folder: Path) -> dict[str, Any]:
+    """Train into `folder`; the row of the table."""
+    metrics = train(["--dataset", data, *MIRRORED.split(), "--seed", str(seed), *case.flags.split()], folder)
+    cost = json.loads((folder / "config.json").read_text())["cost"]
+    return {
+        "network": case.name,
+        "flags": case.flags,
+        "seed": seed,
+        "accuracy": f"{metrics['test_accuracy']:.4f}",
+        "parameters": cost["parameters"],
+        "macs": cost["macs"],
+        "images_per_second": f"{metrics['images_per_second']:.0f}",
+        "seconds": f"{metrics['wall_seconds']:.0f}",
+        "cpu_seconds": f"{metrics['cpu_seconds']:.0f}",
+    }
+
+
+def summarise(rows: list[dict[str, str]]) -> list[list[str]]:
+    """A line of the page for each network that has rows."""
+    lines = []
+    for case in CASES:
+        runs = [row for row in rows if (row["network"], row["flags"]) == (case.name, case.flags)]
+        if runs:
+            scores = [100 * float(row["accuracy"]) for row in runs]
+            figure, network = case.published
+            lines.append(
+                [
+                    case.name,
+                    ", ".join(f"{score:.2f}" for score in scores),
+                    f"{statistics.mean(scores):.2f}",
+                    f"{statistics.stdev(scores):.2f}" if len(scores) > 1 else "",
+                    f"{figure:.1f} ({network})",
+                    f"{int(runs[0]['parameters']):,}",
+                    f"{int(runs[0]['macs']) / 1e6:,.1f}",
+                    f"{statistics.median(float(row['images_per_second']) for row in runs):,.0f}",
+                    f"{statistics.mean(float(row['cpu_seconds']) for row in runs) / 60:.0f}",
+                ]
+            )
+    return lines
+
+
+def write_page(rows: list[dict[str, str]]) -> None:
+    """Write docs/results.md."""
+    head = ["network", "seeds 0, 1, ...", "mean", "deviation", "published", "parameters", "million MACs", "images/s"]
+    commands = "\n".join(f"python -m tfcnn.train --dataset {DATA} {MIRRORED} {case.flags}" for case in CASES)
+    table = as_markdown([*head, "minutes"], summarise(rows), words=[0, 1, 4])
+    PAGE.write_text(f"{INTRODUCTION}\n{table}\n\n{ENDING}{commands}\n```\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--networks", nargs="+", default=[], help="names of CASES to train, or all")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--data", default=DATA, help="folder of the IDX files")
+    arguments = parser.parse_args()
+    cases = [case for case in CASES if case.name in arguments.networks or arguments.networks == ["all"]]
+    for seed in range(arguments.seeds):
+        for case in cases:
+            rows = {(row["network"], row["flags"], int(row["seed"])) for row in read_rows(TABLE)}
+            if (case.name, case.flags, seed) not in rows:
+                with tempfile.TemporaryDirectory() as folder:
+                    append_row(TABLE, measure(case, seed, arguments.data, Path(folder) / "run"))
+    write_page(read_rows(TABLE))
+
+
+if __name__ == "__main__":
+    main()
