@@ -26,7 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = Path(__file__).with_suffix(".md")
 INTRODUCTION = """# Four users
 
-Written by `python -m docs.journeys`: what each types, and what is printed.
+Written by `python -m docs.journeys`: what each types, and what is printed. `photos` holds 200 windows of four
+photographs that ship with scikit-image and scikit-learn. They overlap: accuracies of 100 % are of images that were seen
+in part.
 """
 CLASSES = ("brick", "chelsea", "coffee", "grass")
 EACH = 50  # windows of a class
@@ -45,7 +47,7 @@ class Journey(NamedTuple):
 JOURNEYS = {
     "student": Journey(
         "A student with homework",
-        "Trains a first network, says how good it is and what it confuses, and looks at a filter.",
+        "Trains a first network, says how good it is and what it confuses, and reads a scan.",
         (
             "python -m tfcnn.describe --arch lenet5",
             "python -m tfcnn.train --arch lenet5 --name homework",

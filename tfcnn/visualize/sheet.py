@@ -76,7 +76,8 @@ def draw_sheet(
         place.set(xticks=[], yticks=[], frame_on=False)
     for row, places in zip(rows, axes, strict=True):
         for pixels, place in zip(row.panels, places, strict=False):
-            place.imshow(pixels, cmap="gray", vmin=0, vmax=1)  # small images in squares, large ones smoothed
+            shades = pixels.clip(0, 1)  # standardised and back, values exceed the range by rounding
+            place.imshow(shades, cmap="gray", vmin=0, vmax=1)  # small images in squares, large ones smoothed
             place.set_frame_on(True)
         for words, place in zip(row.titles, places, strict=False):
             place.set_title("\n".join(plain(line, LONGEST_TITLE) for line in words.split("\n")), fontsize=7)

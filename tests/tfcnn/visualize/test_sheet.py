@@ -30,3 +30,8 @@ def test_the_heading_of_a_narrow_sheet_is_whole_and_inside_the_picture(tmp_path,
     assert edges.x0 >= 0
     assert edges.x1 <= figure.bbox.width
     assert edges.y0 >= figure.axes[0].get_window_extent().y1
+
+
+def test_colours_that_rounding_put_above_1_are_drawn_without_a_message(tmp_path, caplog):
+    draw_sheet([Row("", [np.full((4, 4, 3), np.float32(1 + 1e-6))])], tmp_path / "sheet.png", title="rounded")
+    assert not caplog.records
