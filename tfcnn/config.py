@@ -185,6 +185,9 @@ class Config:
     )
     clip_grad: float | None = option(None, "largest global norm of the gradients [none]", above=0)
     grad_accum_steps: int = option(1, "batches whose gradients are averaged for one update", low=1)
+    grad_checkpoint: bool = option(
+        False, "keep few activations for the backward pass and compute the others again: less memory, a slower step"
+    )
     model_ema: float | None = option(
         None,
         "decay of a moving average of the weights, which is then validated and kept [none]",

@@ -25,6 +25,8 @@ def check_consistency(config: Config) -> None:
         _check_steps_per_execution(config)
     if config.class_weights == "balanced":
         _check_class_weights(config)
+    if config.grad_checkpoint:
+        _check_grad_checkpoint(config)
     if config.resume and config.out is None:
         raise BadInput("--resume needs the run directory to continue: --out DIR")
     if config.distribution == "multiworker" and config.out is None:
@@ -103,6 +105,15 @@ def _check_steps_per_execution(config: Config) -> None:
             f"--steps-per-execution {steps} hides single steps from {flag_of(config.readers_of_steps[0])}: "
             f"leave one of the two out"
         )
+
+
+def _check_grad_checkpoint(config: Config) -> None:
+    if config.jit == "on":
+        raise BadInput(
+            "--jit on lets XLA merge the second computation of --grad-checkpoint with the first: leave one of them out"
+        )
+    if config.distribution != "none":
+        raise BadInput(f"--grad-checkpoint is for one device: leave it or --distribution {config.distribution} out")
 
 
 def _check_class_weights(config: Config) -> None:

@@ -153,7 +153,7 @@ def cost_table(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
         unpriced=tuple(dict.fromkeys(unpriced)),
         params_bytes=sum(map(_weight_bytes, model.weights)),
         trainable_bytes=sum(map(_weight_bytes, model.trainable_weights)),
-        input_bytes=sum(map(_example_bytes, model_graph.inputs)),
+        input_bytes=sum(map(example_bytes, model_graph.inputs)),
         peak_bytes=_peak(model_graph),
     )
 
@@ -180,7 +180,7 @@ def _row(step: Step, cost: ConvCost, first: bool) -> Row:
         macs=cost.macs,
         multiplications=cost.multiplications,
         additions=cost.additions,
-        activation_bytes=sum(map(_example_bytes, step.outputs)),
+        activation_bytes=sum(map(example_bytes, step.outputs)),
     )
 
 
@@ -192,10 +192,10 @@ def _peak(model_graph: Graph) -> int:
     """The most bytes held at one time."""
     last = {id(tensor): number for number, step in enumerate(model_graph.steps) for tensor in step.inputs}
     last |= {id(tensor): len(model_graph.steps) for tensor in model_graph.outputs}
-    held = {id(tensor): _example_bytes(tensor) for tensor in model_graph.inputs}
+    held = {id(tensor): example_bytes(tensor) for tensor in model_graph.inputs}
     peak = sum(held.values())
     for number, step in enumerate(model_graph.steps):
-        held |= {id(tensor): _example_bytes(tensor) for tensor in step.outputs}
+        held |= {id(tensor): example_bytes(tensor) for tensor in step.outputs}
         peak = max(peak, sum(held.values()))
         for tensor in (*step.inputs, *step.outputs):
             if last.get(id(tensor), number) == number:
@@ -327,7 +327,7 @@ COSTS: dict[tuple[type, ...], Callable[[Any, Any, Any], ConvCost | None]] = {
 }
 
 
-def _example_bytes(tensor: keras.KerasTensor) -> int:
+def example_bytes(tensor: keras.KerasTensor) -> int:
     """Bytes of a tensor for one example; 0 where its size is not known."""
     return 0 if None in tensor.shape[1:] else math.prod(tensor.shape[1:]) * _bytes(tensor.dtype)
 

@@ -116,6 +116,10 @@ def check_values(config: Config) -> None:
     if config.class_weights != "none" and task in ("reconstruction", "detection"):
         learns = "regions, not classes alone" if task == "detection" else "no classes"
         raise BadInput(f"{config.arch} learns {learns}: leave --class-weights {config.class_weights} out")
+    if config.grad_checkpoint and task == "detection":
+        raise BadInput(
+            f"{config.arch} computes regions of a number that varies, which --grad-checkpoint cannot plan: leave it out"
+        )
     sides = config.input_sides(family.axes)
     if sides is not None:
         registry.check_size(config.arch, sides)

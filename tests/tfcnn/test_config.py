@@ -115,6 +115,8 @@ def test_round_trip():
         ({"model_ema": 1}, "'1'", "at most 0.999999", "--model-ema"),
         ({"drop_path": 1}, "'1'", "at most 0.99", "--drop-path"),
         ({"distribution": "mirrored", "grad_accum_steps": 2}, "2", "leave it out", "--grad-accum-steps"),
+        ({"grad_checkpoint": True, "jit": "on"}, "--jit on", "leave one of them out", "--grad-checkpoint"),
+        ({"grad_checkpoint": True, "distribution": "mirrored"}, "mirrored", "one device", "--grad-checkpoint"),
         ({"steps_per_execution": "0"}, "'0'", "auto or a whole number at least 1", "--steps-per-execution"),
         ({"steps_per_execution": "2.5"}, "'2.5'", "auto or a whole number", "--steps-per-execution"),
         ({"steps_per_execution": "4", "model_ema": 0.9}, "4", "leave one of the two out", "--model-ema"),

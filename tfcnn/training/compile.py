@@ -114,6 +114,6 @@ def compile_model(
         optimizer=optimizer,
         loss=loss,
         metrics=METRICS[task](model.output_shape[-1], std),
-        jit_compile={"auto": "auto", "on": True, "off": False}[config.jit],
+        jit_compile=False if config.grad_checkpoint else {"auto": "auto", "on": True, "off": False}[config.jit],
     )
     return peak

@@ -31,6 +31,7 @@ from tfcnn.training.class_weights import balanced_weights
 from tfcnn.training.compile import check_drop_path, compile_model, freeze
 from tfcnn.training.data import describe_fault, picture_of_batch, standardisation_of
 from tfcnn.training.distribution import Devices
+from tfcnn.training.grad_checkpoint import checkpoint_gradients
 from tfcnn.training.history import best_epoch, out_of_patience
 from tfcnn.training.hooks import hooks_of
 from tfcnn.training.loop import Loop, build_metrics
@@ -69,6 +70,7 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
     counts = _class_counts(config, data)
     weights = balanced_weights(counts) if counts and config.class_weights == "balanced" else None
     model = with_auxiliary(model, config)
+    plan = checkpoint_gradients(model) if config.grad_checkpoint else None
     peak = compile_model(model, config, data.steps_per_epoch, data.task, data.std, weights, new_layers)
     table = cost.cost_table(uncompiled(model))
     match = match_of(model, data)
@@ -88,6 +90,7 @@ def build_model(config: Config, data: Data) -> tuple[keras.Model, dict[str, Any]
             "head_epochs": recipes.head_epochs(config),
             "steps_per_epoch": data.steps_per_epoch,
             "fused_kernels": fused,
+            "grad_checkpoint": plan and plan.summary,
             "jit": bool(model.jit_compile),
             "onednn": fused_kernels.onednn(),
         },

@@ -112,7 +112,7 @@ def _batch_norm(
         count = tf.cast(tf.size(inputs) // channels, tf.float32)
         variance *= tf.maximum(count - 1, 1) / count
     for moving, new in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
-        moving.value.assign_sub((moving - new) * (1 - layer.momentum))
+        moving.assign(moving.value - (moving.value - new) * (1 - layer.momentum))
     return outputs
 
 

@@ -38,6 +38,7 @@ def introduce(config: Config, facts: dict[str, Any], devices: int = 1) -> None:
             f"{config.batch_size // devices} each"
         )
     lines += [_recipe(config, facts["recipe"]), *_phases(config, facts), *_kernels(facts["recipe"]), _steps(config)]
+    lines += _memory(config, facts["recipe"]["grad_checkpoint"])
     print("\n".join(lines), flush=True)
 
 
@@ -111,6 +112,17 @@ def _phases(config: Config, facts: dict[str, Any]) -> list[str]:
     if config.layer_decay is not None and config.layer_decay < 1:
         phases.append(f"each stage at {config.layer_decay:g} times the rate of the next (--layer-decay)")
     return [f"phases     {', '.join(phases)}"] if phases else []
+
+
+def _memory(config: Config, plan: dict[str, int] | None) -> list[str]:
+    """One line, or none without --grad-checkpoint."""
+    if plan is None:
+        return []
+    kept, whole = (config.batch_size * plan[name] / 2**20 for name in ("kept_bytes", "all_bytes"))
+    return [
+        f"memory     activations of {whole:,.1f} MiB a step, at most {kept:,.1f} at a time: "
+        f"{quantity(plan['segments'] - 1, 'segment')} computed again (--grad-checkpoint)"
+    ]
 
 
 def _kernels(recipe: dict[str, Any]) -> list[str]:
