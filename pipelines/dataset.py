@@ -25,7 +25,7 @@ from pipelines.augmentation.policy import Augmentation
 from pipelines.balanced_order import BalancedOrder
 from pipelines.errors import BadData, BadFile
 from pipelines.preparation import Preparation
-from pipelines.sources import Decoded, Source, Stream
+from pipelines.sources import Decoded, Source, Stream, uncopied
 
 AHEAD = 4  # batches to prefetch
 NO_FACTS = {
@@ -136,7 +136,7 @@ class Data:
         numbers = tf.data.Dataset.range(first_epoch, first_epoch + epochs)
         if self._batchwise:
             rows = numbers.flat_map(self._rows).skip(first_step)
-            batches = rows.map(functools.partial(self._batch, "train"), tf.data.AUTOTUNE)
+            batches = uncopied(rows.map(functools.partial(self._batch, "train"), tf.data.AUTOTUNE))
         else:
             examples = numbers.flat_map(self._epoch_examples).skip(first_step * self._share)
             batches = self._collate(examples.map(self._prepare_training_example, tf.data.AUTOTUNE), self._share)
@@ -156,12 +156,12 @@ class Data:
             return train.concatenate(validation).concatenate(test)
         if self._batchwise:
             rows = tf.data.Dataset.range(self.sizes[split]).batch(self.batch_size)
-            batches = rows.map(functools.partial(self._batch, split), tf.data.AUTOTUNE)
+            batches = uncopied(rows.map(functools.partial(self._batch, split), tf.data.AUTOTUNE))
         else:
             prepare = functools.partial(self.preparation.prepare_example, draws=None)
             batches = self._collate(self._in_order(split).map(prepare, tf.data.AUTOTUNE), self.batch_size)
-        if split in self.cached_evaluation:
-            batches = batches.cache()
+        if split in self.cached_evaluation:  # a cache belongs to one dataset
+            return self._kept_batches.setdefault(split, batches.cache()).prefetch(AHEAD)
         return batches.prefetch(AHEAD)
 
     def labels(self, split: str = "train") -> np.ndarray | None:
@@ -207,6 +207,11 @@ class Data:
             return self.preparation.prepare_example(source.fetch(split, number), None)[0]
 
         return tf.map_fn(prepare, numbers, fn_output_signature=tf.TensorSpec(self.image_shape, tf.float32))
+
+    @functools.cached_property
+    def _kept_batches(self) -> dict[str, tf.data.Dataset]:
+        """The datasets of `cached_evaluation`, by split; `dataclasses.replace` begins with none."""
+        return {}
 
     @property
     def _batchwise(self) -> bool:

@@ -18,7 +18,7 @@ from pipelines.parts import Part, read_part
 from pipelines.pixels import FULL_SCALE
 from pipelines.readers import image_files
 from pipelines.readers.mask_values import apply_table
-from pipelines.sources import Decoded, Encoded
+from pipelines.sources import Decoded, Encoded, collect
 
 # For training images: faster, and a few grey levels off at sharp edges of colour.
 FAST = {"dct_method": "INTEGER_FAST", "fancy_upscaling": False}
@@ -113,10 +113,9 @@ def decode_all(source: Encoded, channels: int, white_level: int, table: tuple[in
         examples = tf.data.Dataset.from_tensor_slices({name: columns[name] for name in encoded})
         batches = examples.map(decode_example, tf.data.AUTOTUNE).batch(DECODED_AT_ONCE)
         try:
-            arrays = list(batches.as_numpy_iterator())
+            splits[split] = collect(batches, source.sizes[split])
         except tf.errors.OpError as error:
             raise BadData(f"a record of the {split} split cannot be decoded: {error.message} (--dataset)") from error
-        splits[split] = {name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]}
         if "mask" in splits[split]:
             splits[split]["mask"] = apply_table(splits[split]["mask"], table)
         splits[split] |= {name: columns[name].numpy() for name in columns if name not in (*encoded, "shape")}

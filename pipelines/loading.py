@@ -20,7 +20,7 @@ from pipelines.holding import Held, hold_in_memory
 from pipelines.pixels import FULL_SCALE
 from pipelines.preparation import Preparation
 from pipelines.readers.contents import Reading, read_contents
-from pipelines.sources import Cache, Contents, Decoded, Encoded, Source, Stream
+from pipelines.sources import Cache, Contents, Decoded, Encoded, Source, Stream, uncopied
 
 DATA_MEMORY = 2048  # MiB
 SMALLEST = 32  # pixels: the default size of images of one size is theirs, but at least this
@@ -279,7 +279,7 @@ def _measure_statistics(source: Source, preparation: Preparation) -> tuple[tuple
         axes = list(range(pixels.shape.rank - 1))
         return tf.reduce_mean(pixels, axes), tf.reduce_mean(pixels**2, axes)
 
-    means, squares = examples.map(moments, tf.data.AUTOTUNE).batch(count).get_single_element()
+    means, squares = uncopied(examples.map(moments, tf.data.AUTOTUNE).batch(count)).get_single_element()
     mean = means.numpy().mean(0)
     std = np.sqrt(np.maximum(squares.numpy().mean(0) - mean**2, 1e-6))
     return tuple(mean.round(4).tolist()), tuple(std.round(4).tolist())

@@ -20,8 +20,39 @@ import tensorflow as tf
 from pipelines.catalogue import mebibytes
 from pipelines.errors import BadFile
 from pipelines.pixels import FULL_SCALE
+from pipelines.shared_memory import as_tensor, empty_aligned
 
 SHUFFLE_BYTES = 2**24, 2**28  # of a stream's shuffle buffer: least, most
+
+
+def uncopied(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The same dataset, which reads the tensors that its functions use and its elements are slices of where they are.
+
+    TensorFlow's rewriting of the graph of a dataset, which fuses steps, copies them into each iterator.
+    """
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    return dataset.with_options(options)
+
+
+def collect(batches: tf.data.Dataset, count: int) -> dict[str, np.ndarray]:
+    """The columns of all batches, `count` examples together. They are written once: a list would be a second copy.
+
+    Raises:
+        ValueError: examples of several shapes.
+    """
+    columns: dict[str, np.ndarray] = {}
+    start = 0
+    for batch in batches.as_numpy_iterator():
+        size = len(next(iter(batch.values())))
+        for name, values in batch.items():
+            if name not in columns:
+                columns[name] = empty_aligned((count, *values.shape[1:]), values.dtype)
+            if values.shape[1:] != columns[name].shape[1:]:
+                raise ValueError(f"{name} has the shapes {columns[name].shape[1:]} and {values.shape[1:]}")
+            columns[name][start : start + size] = values
+        start += size
+    return columns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +76,16 @@ class Contents:
 
 
 class Decoded:
-    """Examples of one shape in memory: for each split a dict of arrays with the examples along their first axis."""
+    """Examples of one shape in memory.
+
+    Args:
+        splits: for each split a dict of arrays with the examples along their first axis. Their memory is shared where
+            it can be: they must not change any more.
+    """
 
     def __init__(self, splits: dict[str, dict[str, np.ndarray]]) -> None:
         self.columns = {
-            split: {name: tf.constant(values) for name, values in columns.items()} for split, columns in splits.items()
+            split: {name: as_tensor(values) for name, values in columns.items()} for split, columns in splits.items()
         }
         self.sizes = {split: len(next(iter(columns.values()))) for split, columns in splits.items()}
         train = splits["train"]
@@ -74,8 +110,8 @@ class Decoded:
         """The examples after a function of batches."""
         splits = {}
         for split, columns in self.columns.items():
-            batches = list(tf.data.Dataset.from_tensor_slices(columns).batch(256).map(function).as_numpy_iterator())
-            splits[split] = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+            batches = tf.data.Dataset.from_tensor_slices(columns).batch(256).map(function)
+            splits[split] = collect(uncopied(batches), self.sizes[split])
         return Decoded(splits)
 
 

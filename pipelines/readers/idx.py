@@ -16,6 +16,7 @@ import numpy as np
 from pipelines.errors import BadData
 from pipelines.readers.npz import Arrays
 from pipelines.readers.splits import SPLITS, cut_by_position
+from pipelines.shared_memory import take_rows
 
 UINT8 = 8  # the type of the values
 PREFIXES = {"train": "train", "test": "t10k"}
@@ -64,7 +65,7 @@ def read_idx(path: str | Path) -> Arrays:
     images, labels = parts["train"]
     rows = cut_by_position(labels, ["validation"])
     for split in ("train", "validation"):
-        parts[split] = images[rows[split]], labels[rows[split]]
+        parts[split] = take_rows(images, rows[split]), labels[rows[split]]
         if not len(rows[split]):
             raise BadData(f"'{folder}' has {len(labels)} training images, too few to cut validation from (--dataset)")
     absent = set(range(len(class_names))) - set(np.unique(parts["train"][1]).tolist())

@@ -17,6 +17,7 @@ from pipelines.readers.array_labels import Keys, Targets, read_targets
 from pipelines.readers.channels import CHANNELS, shows_channels_first
 from pipelines.readers.duplicates import count_duplicates
 from pipelines.readers.splits import PERIOD, SPLITS, cut_by_position
+from pipelines.shared_memory import take_rows
 
 KEYS: dict[str, tuple[tuple[str, str], ...]] = {  # names of inputs and labels; the first pair in the file counts
     "train": (("x_train", "y_train"), ("x", "y"), ("images", "labels")),
@@ -79,19 +80,22 @@ def read_npz(path: str | Path, channels: str = "auto", mask_values: Sequence[int
     keys = _choose_keys(arrays, where)
     inputs = _collect_inputs(arrays, keys, where, channels)
     targets = read_targets(arrays, keys, inputs, mask_values, where)
+    x_key = keys["train"][0]
+    dtype = arrays[x_key].dtype
+    del arrays  # of what is cut from them, there would be three copies once it is a tensor
     parts = _cut_splits(inputs, targets, keys, where)
+    del inputs
     present = np.unique(parts["train"][1])
     for number, name in enumerate(targets.class_names):
         if number not in present and not targets.segmentation:
             raise BadData(f"class '{name}' of {where} has no training example (--dataset)")
-    x_key = keys["train"][0]
-    value_range = _value_range(arrays[x_key].dtype, parts["train"][0], f"{x_key} of {where}")
+    value_range = _value_range(dtype, parts["train"][0], f"{x_key} of {where}")
     return Arrays(
         task="segmentation" if targets.segmentation else "classification",
         class_names=targets.class_names,
         splits=parts,
         value_range=value_range,
-        white_level=int(value_range[1]) if arrays[x_key].dtype == np.uint16 else FULL_SCALE,
+        white_level=int(value_range[1]) if dtype == np.uint16 else FULL_SCALE,
         fingerprint=_fingerprint(targets.class_names, parts),
         duplicates=count_duplicates({split: _contents(*pair) for split, pair in parts.items()}),
         notes=targets.notes,
@@ -132,7 +136,7 @@ def _cut_splits(
     if missing:
         classes = np.zeros(len(x), np.int64) if targets.segmentation else labels
         for split, rows in cut_by_position(classes, missing).items():
-            parts[split] = x[rows], labels[rows]
+            parts[split] = take_rows(x, rows), labels[rows]
     for split in SPLITS:
         if len(parts[split][0]) == 0:
             count = f"{keys['train'][0]} of {where} has {len(x)} examples"

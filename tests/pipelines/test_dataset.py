@@ -307,13 +307,12 @@ def test_a_window_is_at_every_place(tmp_path):
 def test_kept_images_are_not_read_again(noise, tmp_path):
     root = shutil.copytree(noise, tmp_path / "copy")
     data = pipelines.load(str(root), image_size=64, batch_size=16, data_dir=str(tmp_path))
-    validation = data.evaluation("validation")
     test = data.evaluation("test")
-    ((before, _),) = validation.as_numpy_iterator()
+    ((before, _),) = data.evaluation("validation").as_numpy_iterator()
     list(test)
     batches(data, 1)
     shutil.rmtree(root)
-    ((again, _),) = validation.as_numpy_iterator()
+    ((again, _),) = data.evaluation("validation").as_numpy_iterator()
     np.testing.assert_array_equal(again, before)
     assert len(batches(data, 1, first_epoch=1)) == 1
     with pytest.raises(tf.errors.NotFoundError):  # test images are not kept
