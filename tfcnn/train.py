@@ -29,18 +29,22 @@ from tfcnn.training.cluster import worker_directory
 from tfcnn.training.data import check_same_data, load_data
 from tfcnn.training.hooks import hooks_of
 from tfcnn.training.log import RunLog
+from tfcnn.training.stages import Stages, age_of_process
 from tfcnn.weights.formats import check_weights
 
 # TensorFlow takes seconds to start: what imports it is imported in `run`, after every check that does without it.
 
 
-def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False) -> RunDirectory:
+def run(
+    config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False, stages: Stages | None = None
+) -> RunDirectory:
     """Train as `config` says.
 
     Args:
         config: the run. With `weights` it is fine-tuned, whether `recipes.resolve` built it or not.
         callbacks: of Keras, called before the results of an epoch are kept; an exception in one ends the run.
         dry_run: whether to print what would be trained, and write nothing.
+        stages: a clock that says how long each part takes.
 
     Returns:
         RunDirectory: the files of the run; its `read_metrics()` has the test accuracy.
@@ -51,13 +55,14 @@ def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False)
         Interrupted: by Ctrl-C or SIGTERM; the run can be resumed.
     """
     started = time.monotonic()
+    stages = stages or Stages(verbose=False)
     config = recipes.complete(config)
     chosen = check(config)
     with worker_directory(config, chosen) as directory, RunLog() as log:
         import_tensorflow()
         from tfcnn.export.savedmodel import export_savedmodel
         from tfcnn.training import report
-        from tfcnn.training.callbacks import uncompiled
+        from tfcnn.training.callbacks import FirstStep, uncompiled
         from tfcnn.training.distribution import Devices
         from tfcnn.training.fit import build_model, evaluate_best, fit
         from tfcnn.training.rate_finder import settle_rate
@@ -66,15 +71,16 @@ def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False)
         from tfcnn.training.time_budget import settle_epochs
         from tfcnn.training.trackers.tracking import tracked
 
+        stages.end("start and imports")
         devices = Devices(config)
-        data = devices.share(load_data(config))
+        data = devices.share(stages.time("data", load_data, config))
         hooks = hooks_of(data.task)
         check_same_data(config, directory, data)
-        config, sweep = settle_rate(config, directory, data)
+        config, sweep = stages.time("learning rate", settle_rate, config, directory, data)
         config = settle_epochs(config, data, started)
         check_profile(config.profiled_steps, config.epochs * data.steps_per_epoch)
         with devices.scope():
-            model, facts = build_model(config, data)
+            model, facts = stages.time("build", build_model, config, data)
             facts["recipe"]["range_test"] = sweep is not None  # of --lr auto
             model.optimizer.build(model.trainable_variables)  # its variables belong in the scope, too
         data = match_masks(data, model)
@@ -95,15 +101,17 @@ def run(config: Config, callbacks: Sequence[Any] = (), *, dry_run: bool = False)
             report.draw_rates(sweep, directory)
             directory.write_bad_files(data.bad)
             hooks.prepare(data, directory)
-            rows = fit(model, data, config, directory, [*callbacks, tracking], devices)
+            stages.begin()
+            rows = fit(model, data, config, directory, [*callbacks, tracking, FirstStep(stages.end)], devices)
+            stages.end("the other steps and validations")
             if not devices.worker.chief:
                 report.leave_to_chief(devices.worker)
                 return chosen
             hooks.complete(model, data, config, directory)
-            metrics = evaluate_best(model, data, rows, directory)
+            metrics = stages.time("evaluation", evaluate_best, model, data, rows, directory)
             best = uncompiled(model)  # of one device, without auxiliary classifiers
-            report.draw_sheet(best, data, facts, directory)
-            export_savedmodel(best, directory.saved_model, facts["data"])
+            stages.time("pictures", report.draw_sheet, best, data, facts, directory)
+            stages.time("export", export_savedmodel, best, directory.saved_model, facts["data"])
             report.finish(metrics, facts, rows, directory, seconds=time.monotonic() - started)
             tracking.finish()
     return directory
@@ -247,19 +255,23 @@ def make_parser() -> Parser:
     )
     group.add_argument("--print-config", action="store_true", help="print every flag's value for --config, and end")
     group.add_argument("--dry-run", action="store_true", help="print what would be trained, write no run, and end")
+    group.add_argument("--verbose", action="store_true", help="print how long each part of the run takes")
     return parser
 
 
 def main() -> None:
     flags = vars(make_parser().parse_args())
-    file, printed, dry_run, name, seeds = (
-        flags.pop(name) for name in ("config", "print_config", "dry_run", "name", "seeds")
+    file, printed, dry_run, verbose, name, seeds = (
+        flags.pop(name) for name in ("config", "print_config", "dry_run", "verbose", "name", "seeds")
     )
+    stages = Stages(verbose, age_of_process() if verbose else 0.0)
     if name is not None:
         flags["out"] = path_of(name, flags.get("out"))
     if seeds is not None:
-        if printed or dry_run or "resume" in flags or "seed" in flags:
-            raise BadInput("--seeds trains several runs: leave --seed, --resume, --print-config and --dry-run out")
+        if printed or dry_run or verbose or "resume" in flags or "seed" in flags:
+            raise BadInput(
+                "--seeds trains several runs: leave --seed, --resume, --print-config, --dry-run and --verbose out"
+            )
         train_seeds(file, flags, parse_seeds(seeds))
         return
     if not flags.get("resume"):
@@ -267,7 +279,7 @@ def main() -> None:
         if printed:
             print(describe_config(config))
         else:
-            run(config, dry_run=dry_run)
+            run(config, dry_run=dry_run, stages=stages)
         return
     if file is not None or printed or dry_run:
         raise BadInput("--resume continues a run as it is: leave --config, --print-config and --dry-run out")
@@ -280,7 +292,7 @@ def main() -> None:
             print(f"the run in '{config.out}' is finished: see {directory.metrics}")
             return
         print(f"the run in '{config.out}' is finished, but {', '.join(faults)}")
-    run(config)
+    run(config, stages=stages)
 
 
 if __name__ == "__main__":

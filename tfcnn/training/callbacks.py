@@ -44,6 +44,23 @@ def uncompiled(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.output, name=model.name)
 
 
+class FirstStep(keras.callbacks.Callback):
+    """Says when what comes before the first step ends, and the call of TensorFlow that traces and does it."""
+
+    def __init__(self, end: Callable[[str], None]) -> None:
+        super().__init__()
+        self.end: Callable[[str], None] | None = end
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self.end:
+            self.end("preparation of the training")
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.end:
+            self.end("first step, traced")
+            self.end = None
+
+
 class Keeper(keras.callbacks.Callback):
     """Writes checkpoints within an epoch, and after each epoch the history, the best model and a checkpoint.
 
