@@ -6,17 +6,20 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from pipelines.errors import BadData
 
 
-def import_tensorflow() -> None:
+def import_tensorflow(absent: Collection[str] = ()) -> None:
     """Import TensorFlow and Keras without their start-up lines on stderr, which no environment variable removes.
 
     The lines are shown if the import fails. Unless TF_ENABLE_ONEDNN_OPTS says otherwise, oneDNN's kernels are used on
     every CPU. TensorFlow's default leaves them out on CPUs without AVX512_VNNI, where with them a training step takes
     as little as a third of the time (`python -m benchmarks.train_step`).
+
+    Args:
+        absent: packages that TensorFlow and Keras import where they are installed, and are not to see now.
 
     Raises:
         BadData: no folder for temporary files has room; TensorFlow looks for one.
@@ -29,12 +32,25 @@ def import_tensorflow() -> None:
         raise BadData("no folder for temporary files can be written: make room, or set TMPDIR to another") from error
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only, for the rest of the process
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    with quiet_stderr(shows_failure=True):
+    with quiet_stderr(shows_failure=True), hidden(absent):
         import keras  # noqa: F401
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # the search for GPUs prints lines, too
         tf.get_logger().setLevel("WARNING")
+
+
+@contextlib.contextmanager
+def hidden(packages: Collection[str]) -> Iterator[None]:
+    """A context in which the import of packages fails as if they were not installed, unless they are imported."""
+    names = [name for name in packages if name not in sys.modules]
+    for name in names:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager

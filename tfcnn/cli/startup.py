@@ -6,12 +6,18 @@ import os
 import sys
 
 from pipelines import startup
-from tfcnn.cli.signals import raise_received
+from tfcnn.cli.signals import RaisedSignals, raise_received
 from tfcnn.errors import BadInput
+
+# What TensorFlow and Keras import for functions that no command calls, 40 % of the processor time of their import:
+# conversion from JAX, plots, the estimators of scikit-learn, the view of files in a notebook.
+UNUSED = ("jax", "matplotlib", "sklearn", "IPython")
 
 
 def import_tensorflow() -> None:
     """Import TensorFlow and Keras without their start-up lines: see `pipelines.startup.import_tensorflow`.
+
+    In the process of a command Keras does not see the packages of `UNUSED`; elsewhere its user may need them.
 
     Raises:
         BadInput: KERAS_BACKEND names another backend.
@@ -22,5 +28,5 @@ def import_tensorflow() -> None:
         raise BadInput(
             f"the commands run on TensorFlow, but KERAS_BACKEND is '{os.environ['KERAS_BACKEND']}': unset it"
         )
-    startup.import_tensorflow()
+    startup.import_tensorflow(absent=UNUSED if RaisedSignals.active else ())
     raise_received()  # imports drop exceptions

@@ -1,5 +1,6 @@
 """The import of TensorFlow: quiet, and loud where it fails."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import tempfile
 import pytest
 
 from pipelines.errors import BadData
+from pipelines.startup import hidden
 from tfcnn.cli.startup import import_tensorflow
 
 pytestmark = pytest.mark.slow
@@ -47,3 +49,31 @@ def test_no_room_in_any_temporary_folder(monkeypatch):
     monkeypatch.setattr(tempfile, "gettempdir", refuse)
     with pytest.raises(BadData, match="no folder for temporary files can be written: make room, or set TMPDIR"):
         import_tensorflow()
+
+
+COMMAND = """
+import sys
+from tfcnn.cli.parser import run_main
+from tfcnn.cli.startup import UNUSED, import_tensorflow
+
+def main():
+    import_tensorflow()
+    print([name for name in UNUSED if name in sys.modules])
+    import matplotlib.pyplot, sklearn
+    print(matplotlib.__name__, sklearn.__name__)
+
+sys.exit(run_main(main))
+"""
+
+
+def test_a_command_imports_no_package_that_it_does_not_use():
+    process = subprocess.run([sys.executable, "-c", COMMAND], capture_output=True, text=True)
+    assert (process.returncode, process.stdout) == (0, "[]\nmatplotlib sklearn\n")
+
+
+def test_hidden_packages_are_there_afterwards():
+    with hidden(["wave", "sys"]):
+        with pytest.raises(ImportError):
+            importlib.import_module("wave")
+        assert importlib.import_module("sys") is sys
+    assert importlib.import_module("wave").__name__ == "wave"
