@@ -9,13 +9,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import math
 import sys
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfcnn import factory, tables
+from tfcnn.arithmetic.collectives import ring_bytes
 from tfcnn.cli.parser import Parser, parse_count, run_main
 from tfcnn.cli.startup import import_tensorflow
 from tfcnn.config import Config
@@ -63,6 +62,7 @@ class Description(NamedTuple):
     multiplications: int
     additions: int
     activation_bytes: int
+    gradient_bytes: int  # of a step, of float32 weights, mixed precision or not: what workers exchange
     unpriced: tuple[str, ...]
     small_stem: bool  # chosen by the size of the images, not by --arch-args
     field: ReceptiveField | None
@@ -205,6 +205,7 @@ def describe(config: Config, model: keras.Model, batch_size: int | None = None) 
         multiplications=table.multiplications,
         additions=table.additions,
         activation_bytes=table.activation_bytes,
+        gradient_bytes=table.trainable_bytes,
         unpriced=table.unpriced,
         small_stem=stem != registry.arguments(config.arch).get("stem") and "stem" not in config.arch_args,
         field=field,
@@ -239,6 +240,8 @@ def _summarize(description: Description) -> list[str]:
     lines = [
         f"{description.arch}: {parameters} parameters ({description.trainable:,} trainable), {macs} MACs and "
         f"{_mib(description.activation_bytes)} MiB of activations for an image of {_size(description.input)}",
+        f"gradients of a step: {_mib(description.gradient_bytes)} MiB, float32 with mixed precision, too; each of N "
+        f"workers sends 2 (N - 1) / N of it: {_describe_exchange(description.gradient_bytes)}",
         f"receptive field of the last map: {_describe_field(description)}",
     ]
     if description.small_stem:
@@ -253,6 +256,11 @@ def _summarize(description: Description) -> list[str]:
             f"{_mib(memory.inference)} MiB in inference"
         )
     return lines
+
+
+def _describe_exchange(size: int) -> str:
+    """What each of some workers sends to sum gradients of `size` bytes in a ring."""
+    return ", ".join(f"{_mib(ring_bytes(size, workers))} of {workers}" for workers in (2, 8))
 
 
 def _describe_field(description: Description) -> str:
@@ -272,17 +280,27 @@ def _format_comparison(descriptions: list[Description], form: str) -> str:
         return json.dumps([_plain_description(d, layers=False) for d in descriptions], indent=1)
     measured = [(d, d.memory) for d in descriptions if d.memory]
     if form == "csv":
-        names = ("arch", "input", "parameters", "macs", "batch_size", "training_bytes", "inference_bytes", "field")
+        names = ("arch", "input", "parameters", "macs", "batch_size")
+        bytes_of = ("training_bytes", "inference_bytes", "gradient_bytes")
         values = [
-            (d.arch, _size(d.input), d.parameters, d.macs, d.batch_size, memory.training, memory.inference, d.field)
-            for d, memory in measured
+            (d.arch, _size(d.input), d.parameters, d.macs, d.batch_size, m.training, m.inference, m.gradients, d.field)
+            for d, m in measured
         ]
-        return tables.as_csv(names, values)
+        return tables.as_csv((*names, *bytes_of, "field"), values)
     batch = descriptions[0].batch_size
-    head = ("network", "input", "parameters", "MACs", f"MiB to train, batch {batch}", "to infer", "field")
+    head = (
+        "network",
+        "input",
+        "parameters",
+        "MACs",
+        f"MiB to train, batch {batch}",
+        "to infer",
+        "of gradients",
+        "field",
+    )
     body = [
-        (d.arch, _size(d.input), *_counts(d), _mib(memory.training), _mib(memory.inference), _both_fields(d))
-        for d, memory in measured
+        (d.arch, _size(d.input), *_counts(d), _mib(m.training), _mib(m.inference), _mib(m.gradients), _both_fields(d))
+        for d, m in measured
     ]
     notes = [f"{d.arch}: receptive field {_describe_field(d)}" for d in descriptions if d.field is None]
     notes += [f"{d.arch}: {SMALL_STEM}" for d in descriptions if d.small_stem]
@@ -310,20 +328,7 @@ def _plain_description(description: Description, *, layers: bool = True) -> dict
             del facts[name]
     if not layers:
         del facts["layers"]
-    return _plain(facts)
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it: a named tuple by its names, a stride of 1/2 as 0.5, the whole image as "whole"."""
-    if hasattr(value, "_asdict"):
-        return _plain(value._asdict())
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, Fraction):
-        return float(value)
-    return "whole" if value == math.inf else value
+    return tables.plain(facts)
 
 
 def _format_table(head: tuple, body: list[tuple], total: tuple | None, form: str, words: int) -> str:

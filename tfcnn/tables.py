@@ -1,4 +1,4 @@
-"""Rows as text, Markdown and CSV. Standard library only.
+"""Rows as text, Markdown and CSV, figures for JSON. Standard library only.
 
 Cells of text and Markdown tables are strings, those of CSV plain values.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 Cells = Sequence[str]
@@ -106,6 +108,23 @@ def escape_markdown(text: str) -> str:
     for character in "|`[":
         text = text.replace(character, f"\\{character}")
     return text
+
+
+def plain(value: Any) -> Any:
+    """Figures as JSON has them: a named tuple by its names, a stride of 1/2 as 0.5, the infinite whole as "whole".
+
+    >>> plain({"stride": Fraction(1, 2), "sides": (3, math.inf)})
+    {'stride': 0.5, 'sides': [3, 'whole']}
+    """
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, Fraction):
+        return float(value)
+    return "whole" if value == math.inf else value
 
 
 def as_csv(head: Sequence[str], body: Iterable[Sequence[Any]]) -> str:

@@ -76,6 +76,14 @@ def test_memory(run_describe):
     assert f"weights {weights:,.1f} + gradients {weights:,.1f} + AdamW {2 * weights:,.1f}" in line
 
 
+def test_gradients_that_workers_exchange(run_describe):
+    """VGG-16 has no batch norm: a float32 gradient for each of its published parameters."""
+    size = 138_357_544 * 4
+    line = next(line for line in run_describe("--arch", "vgg16").split("\n") if line.startswith("gradients of a step"))
+    assert f"{size / 2**20:,.1f} MiB" in line
+    assert line.endswith(f"2 (N - 1) / N of it: {size / 2**20:,.1f} of 2, {2 * 7 / 8 * size / 2**20:,.1f} of 8")
+
+
 @pytest.mark.slow
 def test_stdout_is_json_alone(run_command, run_describe):
     flags = ("--arch", "lenet5", "--format", "json")
@@ -145,6 +153,7 @@ def test_several_networks_as_csv(run_describe):
     networks = json.loads(run_describe(*COMPARISON, "--format", "json"))
     rows = list(csv.DictReader(io.StringIO(run_describe(*COMPARISON, "--format", "csv"))))
     assert [int(row["training_bytes"]) for row in rows] == [network["memory"]["training"] for network in networks]
+    assert [int(row["gradient_bytes"]) for row in rows] == [network["gradient_bytes"] for network in networks]
     assert [row["batch_size"] for row in rows] == ["1"] * 3
 
 
