@@ -25,7 +25,7 @@ from pipelines.augmentation.policy import Augmentation
 from pipelines.balanced_order import BalancedOrder
 from pipelines.errors import BadData, BadFile
 from pipelines.preparation import Preparation
-from pipelines.sources import Decoded, Source, Stream, uncopied
+from pipelines.sources import Decoded, Encoded, Source, Stream, uncopied
 
 AHEAD = 4  # batches to prefetch
 NO_FACTS = {
@@ -283,6 +283,7 @@ class Data:
         return self.preparation.prepare_example(example, draw_example(self.seed, epoch, number))
 
     def _collate(self, examples: tf.data.Dataset, size: int) -> tf.data.Dataset:
+        examples = self._uncopied(examples)
         if self.task == "detection":  # the largest number of boxes in a stream is unknown
             return examples.padded_batch(size, padding_values=(0.0, {"boxes": -1.0, "labels": -1}))
         return examples.batch(size)
@@ -292,4 +293,10 @@ class Data:
         if isinstance(self.source, Stream):
             return self.source.examples(split)
         fetch = functools.partial(self.source.fetch, split)
-        return tf.data.Dataset.range(self.sizes[split]).map(fetch, tf.data.AUTOTUNE)
+        return self._uncopied(tf.data.Dataset.range(self.sizes[split]).map(fetch, tf.data.AUTOTUNE))
+
+    def _uncopied(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """The same dataset, which copies no examples that are in memory."""
+        source = self.source
+        in_memory = isinstance(source, Decoded) or (isinstance(source, Encoded) and not source.files)
+        return uncopied(dataset) if in_memory else dataset
