@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from tfcnn.training.callbacks import FirstStep
 from tfcnn.training.stages import Stages, age_of_process
 
 LINE = re.compile(r"time +(.+): ([\d.]+) s, ([\d.]+) s of processors; ([\d.]+) s since the command")
@@ -42,3 +43,12 @@ def test_the_age_grows_with_time():
     time.sleep(0.1)
     assert 0.1 <= age_of_process() - first < 0.3
     assert first > 0
+
+
+def test_the_first_call_of_steps_ends_two_parts_and_no_other_does():
+    names = []
+    callback = FirstStep(names.append)
+    for step in range(3):
+        callback.on_train_batch_begin(step)
+        callback.on_train_batch_end(step)
+    assert names == ["preparation of the training", "first step, traced"]
