@@ -10,8 +10,8 @@ from tfcnn.cli.signals import RaisedSignals, raise_received
 from tfcnn.errors import BadInput
 
 # What TensorFlow and Keras import for functions that no command calls, 40 % of the processor time of their import:
-# conversion from JAX, plots, the estimators of scikit-learn, the view of files in a notebook.
-UNUSED = ("jax", "matplotlib", "sklearn", "IPython")
+# conversion from JAX, plots, the estimators of scikit-learn, views of files in a notebook, frames of pandas as inputs.
+UNUSED = ("jax", "matplotlib", "sklearn", "IPython", "pandas")
 
 
 def import_tensorflow() -> None:
