@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pipelines
 from tfcnn.cli.parser import Parser, run_main
@@ -32,7 +32,14 @@ from tfcnn.training.log import RunLog
 from tfcnn.training.stages import Stages, age_of_process
 from tfcnn.weights.formats import check_weights
 
-# TensorFlow takes seconds to start: what imports it is imported in `run`, after every check that does without it.
+if TYPE_CHECKING:
+    import keras
+
+    from tfcnn.training.data import Data
+    from tfcnn.training.distribution import Devices
+    from tfcnn.training.rate_finder import Sweep
+
+# TensorFlow takes seconds to start: what imports it is imported in functions, after every check that does without it.
 
 
 def run(
@@ -60,30 +67,13 @@ def run(
     chosen = check(config)
     with worker_directory(config, chosen) as directory, RunLog() as log:
         import_tensorflow()
-        from tfcnn.export.savedmodel import export_savedmodel
         from tfcnn.training import report
-        from tfcnn.training.callbacks import FirstStep, uncompiled
-        from tfcnn.training.distribution import Devices
-        from tfcnn.training.fit import build_model, evaluate_best, fit
-        from tfcnn.training.rate_finder import settle_rate
-        from tfcnn.training.targets import match_masks
-        from tfcnn.training.tensorboard import check_profile
-        from tfcnn.training.time_budget import settle_epochs
+        from tfcnn.training.callbacks import FirstStep
+        from tfcnn.training.fit import fit
         from tfcnn.training.trackers.tracking import tracked
 
         stages.end("start and imports")
-        devices = Devices(config)
-        data = devices.share(stages.time("data", load_data, config))
-        hooks = hooks_of(data.task)
-        check_same_data(config, directory, data)
-        config, sweep = stages.time("learning rate", settle_rate, config, directory, data)
-        config = settle_epochs(config, data, started)
-        check_profile(config.profiled_steps, config.epochs * data.steps_per_epoch)
-        with devices.scope():
-            model, facts = stages.time("build", build_model, config, data)
-            facts["recipe"]["range_test"] = sweep is not None  # of --lr auto
-            model.optimizer.build(model.trainable_variables)  # its variables belong in the scope, too
-        data = match_masks(data, model)
+        config, devices, data, model, facts, sweep = _prepare(config, directory, stages, started)
         report.introduce(config, facts, devices.replicas)
         if dry_run:
             return chosen
@@ -100,21 +90,72 @@ def run(
             log.begin(directory.log)
             report.draw_rates(sweep, directory)
             directory.write_bad_files(data.bad)
-            hooks.prepare(data, directory)
+            hooks_of(data.task).prepare(data, directory)
             stages.begin()
             rows = fit(model, data, config, directory, [*callbacks, tracking, FirstStep(stages.end)], devices)
             stages.end("the other steps and validations")
             if not devices.worker.chief:
                 report.leave_to_chief(devices.worker)
                 return chosen
-            hooks.complete(model, data, config, directory)
-            metrics = stages.time("evaluation", evaluate_best, model, data, rows, directory)
-            best = uncompiled(model)  # of one device, without auxiliary classifiers
-            stages.time("pictures", report.draw_sheet, best, data, facts, directory)
-            stages.time("export", export_savedmodel, best, directory.saved_model, facts["data"])
+            hooks_of(data.task).complete(model, data, config, directory)
+            metrics = _write_results(model, data, facts, rows, directory, stages)
             report.finish(metrics, facts, rows, directory, seconds=time.monotonic() - started)
             tracking.finish()
     return directory
+
+
+class _Prepared(NamedTuple):
+    """What a run is made of before its directory is."""
+
+    config: Config  # with the epochs of --time and the rate of --lr auto
+    devices: Devices
+    data: Data
+    model: keras.Model
+    facts: dict[str, Any]
+    sweep: Sweep | None  # of --lr auto
+
+
+def _prepare(config: Config, directory: RunDirectory, stages: Stages, started: float) -> _Prepared:
+    """Read the data and build the network. Writes nothing. Raises BadInput or BadData."""
+    from tfcnn.training.distribution import Devices
+    from tfcnn.training.fit import build_model
+    from tfcnn.training.rate_finder import settle_rate
+    from tfcnn.training.targets import match_masks
+    from tfcnn.training.tensorboard import check_profile
+    from tfcnn.training.time_budget import settle_epochs
+
+    devices = Devices(config)
+    data = devices.share(stages.time("data", load_data, config))
+    check_same_data(config, directory, data)
+    config, sweep = stages.time("learning rate", settle_rate, config, directory, data)
+    config = settle_epochs(config, data, started)
+    check_profile(config.profiled_steps, config.epochs * data.steps_per_epoch)
+    with devices.scope():
+        model, facts = stages.time("build", build_model, config, data)
+        facts["recipe"]["range_test"] = sweep is not None
+        model.optimizer.build(model.trainable_variables)  # its variables belong in the scope, too
+    return _Prepared(config, devices, match_masks(data, model), model, facts, sweep)
+
+
+def _write_results(
+    model: keras.Model,
+    data: Data,
+    facts: dict[str, Any],
+    rows: list[dict[str, float]],
+    directory: RunDirectory,
+    stages: Stages,
+) -> dict[str, Any]:
+    """Evaluate the best epoch, draw its examples, and export it. Returns the metrics."""
+    from tfcnn.export.savedmodel import export_savedmodel
+    from tfcnn.training import report
+    from tfcnn.training.callbacks import uncompiled
+    from tfcnn.training.fit import evaluate_best
+
+    metrics = stages.time("evaluation", evaluate_best, model, data, rows, directory)
+    best = uncompiled(model)  # of one device, without auxiliary classifiers
+    stages.time("pictures", report.draw_sheet, best, data, facts, directory)
+    stages.time("export", export_savedmodel, best, directory.saved_model, facts["data"])
+    return metrics
 
 
 def check_values(config: Config) -> None:
