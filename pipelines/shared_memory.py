@@ -1,12 +1,17 @@
-"""Arrays that TensorFlow reads where they are; `tf.constant` holds two copies of an array while it makes a third."""
+"""Arrays that TensorFlow reads where they are; `tf.constant` holds two copies of an array while it makes a third.
+
+Readers examine files before TensorFlow is imported, which takes seconds: it is imported in `as_tensor`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 ALIGNMENT = 64  # bytes: kernels of TensorFlow read and write registers of up to this length
 
@@ -32,6 +37,8 @@ def as_tensor(values: np.ndarray | tf.Tensor) -> tf.Tensor:
 
     Of other arrays of numbers one copy is made.
     """
+    import tensorflow as tf
+
     if tf.is_tensor(values) or values.dtype.kind not in "iuf" or values.size == 0:
         return tf.convert_to_tensor(values)
     if values.ctypes.data % ALIGNMENT or not (values.flags.c_contiguous and values.flags.writeable):

@@ -131,7 +131,7 @@ def entropy(shares: Sequence[float], smoothing: float) -> float:
     (0.6931, 0.0)
     """
     smoothed = [(1 - smoothing) * share + smoothing / len(shares) for share in shares]
-    return -sum(share * math.log(share) for share in smoothed if share)
+    return sum(-share * math.log(share) for share in smoothed if share)
 
 
 def _deviation(share: float, count: int) -> float:

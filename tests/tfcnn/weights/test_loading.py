@@ -150,7 +150,7 @@ def test_dense_layers_after_flatten_stay_fresh_for_images_of_another_size(tmp_pa
     """What lies before them is loaded."""
     large = save(tfcnn.build("vgg11", num_classes=5, width=0.02), tmp_path / "large.weights.h5")
     tfcnn.build("vgg11", (64, 64, 3), 5, width=0.02, weights=large)
-    assert "weights of 8 layers; left fresh: dense" in caplog.text
+    assert "weights of 8 layers; left fresh: head_dense1, head_dense2" in caplog.text
 
 
 def test_an_autoencoder_takes_a_file_for_images_of_another_size(tmp_path):
