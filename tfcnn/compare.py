@@ -18,15 +18,8 @@ from tfcnn.run_directory import RunDirectory
 from tfcnn.tasks import TASKS, Headline, Task
 from tfcnn.training.history import best_epoch
 
-WITHOUT_EFFECT = (
-    "out",
-    "resume",
-    "log",
-    "tensorboard",
-    "profile",
-    "data_dir",
-    "data_memory",
-)  # fields that change no result
+# Fields that change no result.
+WITHOUT_EFFECT = ("out", "resume", "log", "tensorboard", "profile", "data_dir", "data_memory")
 
 
 class Column(NamedTuple):
@@ -150,9 +143,9 @@ def _mean_and_spread(metrics: list[dict[str, Any]], name: str, form: str) -> str
     return f"{form.format(statistics.mean(values))} ± {form.format(statistics.stdev(values))}"
 
 
-def with_seeds(runs: list[RunDirectory], form: str) -> str:
+def with_seeds(comparison: Comparison, runs: list[RunDirectory], form: str) -> str:
     """The comparison of runs in one of `WRITERS`, and below it, but in CSV, that of runs that differ in the seed."""
-    parts = [WRITERS[form](compare(runs))]
+    parts = [WRITERS[form](comparison)]
     seeds = compare_seeds(runs)
     if seeds.rows and form != "csv":
         parts.append(WRITERS[form](seeds))
@@ -229,7 +222,7 @@ def main() -> None:
         raise BadInput(f"--out must be a .png file, got '{arguments.out}'")
     runs = [RunDirectory.open(path) for path in _without_others(list(dict.fromkeys(arguments.runs)))]
     comparison = compare(runs)
-    print(with_seeds(runs, form))
+    print(with_seeds(comparison, runs, form))
     if target is not None:
         from tfcnn.visualize.curves import draw_comparison  # matplotlib takes a while to import
 

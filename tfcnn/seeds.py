@@ -67,7 +67,7 @@ def train_runs(config: Config, seeds: Sequence[int], words: Sequence[str]) -> No
             if run.config.exists():
                 print(again)
             raise SystemExit(code)
-    print(compare.with_seeds(runs, "text"))
+    print(compare.with_seeds(compare.compare(runs), runs, "text"))
 
 
 def _check(run: RunDirectory, config: Config) -> None:

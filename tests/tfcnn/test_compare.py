@@ -89,7 +89,7 @@ def test_runs_that_differ_in_the_seed_have_a_mean(make_run):
 @pytest.mark.parametrize(("form", "tables"), [("text", 2), ("markdown", 2), ("csv", 1)])
 def test_the_means_stand_below_the_runs(make_run, form, tables):
     runs = [make_run(name, [0.5], 0.5, seed=seed) for seed, name in enumerate("ab")]
-    assert len(compare.with_seeds(runs, form).split("\n\n")) == tables
+    assert len(compare.with_seeds(compare.compare(runs), runs, form).split("\n\n")) == tables
 
 
 def test_a_run_of_an_earlier_version_has_the_default_of_a_new_flag(make_run):
@@ -110,7 +110,7 @@ def test_rates_of_a_range_test_differ_from_seed_to_seed(make_run, range_test, ro
 
 def test_without_such_runs_there_is_no_mean(make_run):
     runs = [make_run("a", [0.5], 0.5, seed=0), make_run("b", [0.5], 0.5, seed=1, opt="sgd")]
-    assert compare.with_seeds(runs, "text") == compare.as_text(compare.compare(runs))
+    assert compare.with_seeds(compare.compare(runs), runs, "text") == compare.as_text(compare.compare(runs))
 
 
 def test_flags_that_one_version_did_not_have_yet(make_run):
