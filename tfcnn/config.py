@@ -11,7 +11,7 @@ from typing import Any
 from tfcnn.arithmetic import scaling
 from tfcnn.consistency import check_consistency
 from tfcnn.errors import BadInput
-from tfcnn.flag_values import channel_numbers, whole_number
+from tfcnn.flag_values import channel_numbers, pixel_values_of, steps_of
 from tfcnn.options import convert, flag_of, option, rules_of
 from tfcnn.tasks import TASKS
 
@@ -91,10 +91,7 @@ class Config:
         high=1,
     )
     std: str | None = option(
-        None,
-        "standard deviation of red, green and blue, as --mean [the weights', or the data's]",
-        above=0,
-        high=1,
+        None, "standard deviation of red, green and blue, as --mean [the weights', or the data's]", above=0, high=1
     )
     crop_mode: str | None = option(
         None,
@@ -213,11 +210,7 @@ class Config:
     )
     early_stop: int = option(0, "stop after this many epochs without a better validation accuracy; 0: never", low=0)
     weight_decay: float | None = option(
-        None,
-        "decoupled weight decay, on kernels only [by optimiser]",
-        low=0,
-        high=10,
-        group="regularisation",
+        None, "decoupled weight decay, on kernels only [by optimiser]", low=0, high=10, group="regularisation"
     )
     l2: float = option(0.0, "penalty added to the loss: L2 / 2 times the sum of the squared kernels", low=0, high=10)
     max_norm: float | None = option(None, "largest L2 norm of each filter [none]", above=0)
@@ -336,20 +329,12 @@ class Config:
     @property
     def listed_mask_values(self) -> tuple[int, ...] | None:
         """The numbers of --mask-values; None: there are none, or they are not as they must be."""
-        texts = [text.strip() for text in (self.mask_values or "").split(",")]
-        if not all(text.isascii() and text.isdigit() for text in texts):
-            return None
-        numbers = tuple(map(int, texts))
-        return numbers if 2 <= len(set(numbers)) == len(numbers) and max(numbers) <= 255 else None
+        return pixel_values_of(self.mask_values)
 
     @property
     def profiled_steps(self) -> tuple[int, int] | None:
         """The first and the last step to profile, counted from 1; None: no step, or --profile is not A-B."""
-        first, _, last = (self.profile or "").partition("-")
-        steps = (whole_number(first), whole_number(last))
-        if steps[0] is None or steps[1] is None or not 1 <= steps[0] <= steps[1]:
-            return None
-        return steps[0], steps[1]
+        return steps_of(self.profile)
 
     @property
     def standardisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

@@ -75,6 +75,32 @@ def randaugment_of(text: str) -> tuple[int, float, float] | None:
     return int(values["n"]), values["m"], values["mstd"]
 
 
+def pixel_values_of(text: str | None) -> tuple[int, ...] | None:
+    """The numbers of --mask-values, from 0 to 255 and different; None without, or if they are not so.
+
+    >>> pixel_values_of("0,255"), pixel_values_of("0,0")
+    ((0, 255), None)
+    """
+    parts = [part.strip() for part in (text or "").split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        return None
+    numbers = tuple(map(int, parts))
+    return numbers if 2 <= len(set(numbers)) == len(numbers) and max(numbers) <= 255 else None
+
+
+def steps_of(text: str | None) -> tuple[int, int] | None:
+    """The first and the last step of --profile, counted from 1; None without, or if it is not A-B.
+
+    >>> steps_of("10-20"), steps_of("20-10")
+    ((10, 20), None)
+    """
+    first, _, last = (text or "").partition("-")
+    steps = (whole_number(first), whole_number(last))
+    if steps[0] is None or steps[1] is None or not 1 <= steps[0] <= steps[1]:
+        return None
+    return steps[0], steps[1]
+
+
 def whole_number(text: str) -> int | None:
     """The number of a text of up to nine digits, or None."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
