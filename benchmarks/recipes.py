@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.training_runs import ROOT, append_row, read_rows, train
+from benchmarks.training_runs import ROOT, append_row, cells_of_scores, read_rows, train
 from tfcnn.config import Config
 from tfcnn.models.registry import family_of
 from tfcnn.tables import as_markdown
@@ -80,9 +80,7 @@ def summarise(rows: list[dict[str, Any]]) -> list[list[str]]:
             [
                 *key,
                 headline.label,
-                ", ".join(map(headline.form.format, scores)),
-                headline.form.format(statistics.mean(scores)),
-                headline.form.format(statistics.stdev(scores)) if len(scores) > 1 else "",
+                *cells_of_scores(scores, headline.form),
                 f"{minutes:.1f}",
                 describe(key[0]),
             ]

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.training_runs import ROOT, append_row, read_rows, train
+from benchmarks.training_runs import ROOT, append_row, cells_of_scores, read_rows, train
 from tfcnn.tables import as_markdown
 
 TABLE = Path(__file__).with_suffix(".csv")
@@ -94,9 +94,7 @@ def summarise(rows: list[dict[str, str]]) -> list[list[str]]:
             lines.append(
                 [
                     case.name,
-                    ", ".join(f"{score:.2f}" for score in scores),
-                    f"{statistics.mean(scores):.2f}",
-                    f"{statistics.stdev(scores):.2f}" if len(scores) > 1 else "",
+                    *cells_of_scores(scores, "{:.2f}"),
                     f"{figure:.1f} ({network})",
                     f"{int(runs[0]['parameters']):,}",
                     f"{int(runs[0]['macs']) / 1e6:,.1f}",

@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.training_runs import ROOT, append_row, read_rows, train
+from benchmarks.training_runs import ROOT, append_row, cells_of_scores, read_rows, train
 from tfcnn.tables import as_markdown
 
 TABLE = Path(__file__).with_suffix(".csv")
@@ -117,9 +117,7 @@ def summarise(question: str, rows: list[dict[str, str]]) -> list[list[str]]:
             lines.append(
                 [
                     variant.name,
-                    ", ".join(f"{score:.1f}" for score in scores),
-                    f"{statistics.mean(scores):.1f}",
-                    f"{statistics.stdev(scores):.1f}" if len(scores) > 1 else "",
+                    *cells_of_scores(scores, "{:.1f}"),
                     f"{int(runs[0]['parameters']):,}",
                     f"{int(runs[0]['macs']) / 1e6:,.0f}",
                     f"{statistics.mean(float(row['cpu_seconds']) for row in runs) / 60:.1f}",

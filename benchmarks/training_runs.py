@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -55,6 +56,16 @@ def read_examples(run: RunDirectory, split: str) -> tuple[np.ndarray, np.ndarray
     data = load_data_of(run.read_config(), None, None, None)
     images, targets = zip(*data.evaluation(split).as_numpy_iterator(), strict=True)
     return np.concatenate(images), np.concatenate(targets).argmax(-1)
+
+
+def cells_of_scores(scores: Sequence[float], form: str) -> list[str]:
+    """Three cells of a page: each score, their mean, and their standard deviation, "" of one score.
+
+    >>> cells_of_scores([0.5, 0.7], "{:.0%}"), cells_of_scores([1], "{:.1f}")
+    (['50%, 70%', '60%', '14%'], ['1.0', '1.0', ''])
+    """
+    deviation = form.format(statistics.stdev(scores)) if len(scores) > 1 else ""
+    return [", ".join(map(form.format, scores)), form.format(statistics.mean(scores)), deviation]
 
 
 def read_rows(table: Path) -> list[dict[str, str]]:
