@@ -93,9 +93,9 @@ def max_pool(
     if ceil and not padding and None not in sides:
         missing = [(0, (size - side) % stride) for side in sides]
         if not any(after for _, after in missing):
-            return layers.MaxPooling2D(size, stride)(x)
+            return layers.MaxPooling2D(size, stride, name=name)(x)
         if missing == [same_padding(side, size, stride) for side in sides]:
-            return layers.MaxPooling2D(size, stride, "same")(x)
+            return layers.MaxPooling2D(size, stride, "same", name=name)(x)
     if padding or ceil:
         after = padding + stride - 1 if ceil else padding
         x = layers.ZeroPadding2D(((padding, after), (padding, after)))(x)

@@ -33,3 +33,9 @@ def test_known_maps_are_not_copied_into_a_border(side, layers):
     inputs = keras.Input((side, side, 2))
     model = keras.Model(inputs, max_pool(inputs, 3, 2, ceil=True))
     assert len(model.layers) == 1 + layers
+
+
+@pytest.mark.parametrize("side", [31, 32, None])
+def test_a_pooling_has_its_name_with_and_without_a_border(side):
+    inputs = keras.Input((side, side, 2))
+    assert keras.Model(inputs, max_pool(inputs, 3, 2, ceil=True, name="pool1")).layers[-1].name == "pool1"
