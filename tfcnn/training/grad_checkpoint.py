@@ -171,8 +171,8 @@ def _call(
     """What `keras_call` returns; in training by segments."""
     if not training:
         return keras_call(inputs, training=training, mask=mask)
-    given = model._standardize_inputs(inputs)
-    values = {id(tensor): value for tensor, value in zip(model.inputs, given, strict=True)}
+    tensors = model._standardize_inputs(inputs)
+    values = {id(tensor): value for tensor, value in zip(model.inputs, tensors, strict=True)}
     first = set(values)
     for number, segment in enumerate(segments):
         arguments = [values[id(tensor)] for tensor in segment.inputs]
