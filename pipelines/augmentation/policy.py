@@ -46,7 +46,7 @@ class Policy:
     """An augmentation by name, with what a caller changes of it; None leaves a value to the name and the data."""
 
     name: str = "light"  # one of NAMES
-    hflip: float | None = None  # probability; None: 0.5, and 0 for written characters. "none" mirrors nothing
+    hflip: float | None = None  # probability; None: 0.5, and 0 for written characters and with "none"
     vflip: float | None = None  # probability, of sounds of the opposite sign
     scale: tuple[float, float] | None = None  # of images, as of `Augmentation`
     ratio: tuple[float, float] | None = None
@@ -80,7 +80,7 @@ def choose_augmentation(
         axes: 1 for sounds, 2 for images, 3 for volumes.
 
     Raises:
-        BadData: no such name, a number out of its bounds, or a crop of what is not cropped.
+        BadData: no such name, a number out of its bounds, or a change that these examples do not get.
     """
     if isinstance(policy, Augmentation):
         return policy
@@ -91,8 +91,11 @@ def choose_augmentation(
     for field in ("hflip", "vflip", "color_jitter", "erase", "margin", "mixup", "cutmix"):
         if (value := getattr(policy, field)) is not None:
             check_number(field, value)
+    _check_kind(policy, axes)
     augmentation = _by_name(policy, side, characters, axes)
-    augmentation = _with_crop(augmentation, policy, axes)
+    augmentation = _with_crop(augmentation, policy)
+    if policy.hflip is not None:
+        augmentation = dataclasses.replace(augmentation, hflip=policy.hflip)
     if policy.vflip is not None:
         augmentation = dataclasses.replace(augmentation, vflip=policy.vflip)
     if policy.randaugment is not None and augmentation.randaugment is not None:
@@ -106,11 +109,27 @@ def choose_augmentation(
     return dataclasses.replace(augmentation, mixup=policy.mixup, cutmix=policy.cutmix)
 
 
-def _with_crop(augmentation: Augmentation, policy: Policy, axes: int) -> Augmentation:
+def _check_kind(policy: Policy, axes: int) -> None:
+    """Raises BadData where a policy asks for a change that sounds or volumes do not get."""
+    if axes == 2:
+        return
+    changes = {
+        "--scale": policy.scale,
+        "--ratio": policy.ratio,
+        "--crop-margin": policy.margin,
+        "--reprob": policy.erase,
+        "--aa rand-...": policy.randaugment,
+        "--hflip": policy.hflip if axes == 1 else None,
+        "--color-jitter": policy.color_jitter if axes == 3 else None,
+    }
+    kind = {1: "sounds", 3: "volumes"}[axes]
+    for flag, value in changes.items():
+        if value:
+            raise BadData(f"{kind} are augmented without {flag}: leave it out")
+
+
+def _with_crop(augmentation: Augmentation, policy: Policy) -> Augmentation:
     """The augmentation with the random resized crop of a policy, if it has one."""
-    for flag, value in (("--scale", policy.scale), ("--ratio", policy.ratio)):
-        if value is not None and axes != 2:
-            raise BadData(f"random crops are for images, not for sounds or volumes: leave {flag} out")
     if policy.scale is not None:
         augmentation = dataclasses.replace(augmentation, scale=policy.scale)
     if policy.ratio is not None:
@@ -125,9 +144,7 @@ def _by_name(policy: Policy, side: int, characters: bool, axes: int) -> Augmenta
         return Augmentation()
     if axes == 1:
         return Augmentation(vflip=0.5, translate=0.09, zoom=0.25)
-    hflip = policy.hflip
-    if hflip is None:
-        hflip = 0.0 if characters else 0.5
+    hflip = 0.0 if characters else 0.5
     if axes == 3:
         return _of_volumes(policy.name, hflip)
     if side <= LARGE or characters:

@@ -32,7 +32,7 @@ WATCHED_IMAGES = {"fast_rcnn": 64, "rcnn": 32}
 
 def batches(data: Data, config: Config) -> RegionData:
     """The data with batches of images and regions. Raises BadInput for flags that would move the images."""
-    if config.aa != "none" or data.augmentation.changes_examples:
+    if config.aa != "none" or dataclasses.replace(data.augmentation, hflip=0.0).changes_examples:
         raise BadInput(
             f"{config.arch} mirrors images and augments them no further, so that proposals stay true: leave --aa, "
             f"--vflip, --scale, --color-jitter, --reprob and --crop-margin out"

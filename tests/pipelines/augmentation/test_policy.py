@@ -41,6 +41,15 @@ def test_a_margin_replaces_the_random_crop(margin):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize("characters", [False, True])
+def test_a_share_of_mirrored_examples_belongs_to_every_policy(name, axes, characters):
+    augmentation = choose_augmentation(Policy(name, hflip=0.3), side=32, characters=characters, axes=axes)
+    before = choose_augmentation(name, side=32, characters=characters, axes=axes)
+    assert augmentation == dataclasses.replace(before, hflip=0.3)
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("side", [32, 500])
 def test_a_crop_and_a_vertical_flip_belong_to_every_policy(name, side):
     changes = {"scale": (0.08, 1.0), "ratio": (0.5, 2.0), "vflip": 0.5}
@@ -60,11 +69,16 @@ def test_randaugment_of_another_strength():
     [
         (Policy(ratio=(0.5, 2.0)), 2, "--ratio is of random crops"),
         (Policy(ratio=(0.5, 2.0), scale=(1.0, 1.0)), 2, "--ratio is of random crops"),
-        (Policy(scale=(0.5, 1.0)), 1, "leave --scale out"),
-        (Policy(ratio=(0.5, 1.0)), 3, "leave --ratio out"),
+        (Policy(scale=(0.5, 1.0)), 1, "sounds are augmented without --scale"),
+        (Policy(ratio=(0.5, 1.0)), 3, "volumes are augmented without --ratio"),
+        *((Policy(margin=0.2), axes, "without --crop-margin") for axes in (1, 3)),
+        *((Policy(erase=0.2), axes, "without --reprob") for axes in (1, 3)),
+        *((Policy("rand", randaugment=(2, 9.0, 0.5)), axes, "without --aa rand-...") for axes in (1, 3)),
+        (Policy(hflip=0.5), 1, "without --hflip"),
+        (Policy(color_jitter=0.5), 3, "without --color-jitter"),
     ],
 )
-def test_a_crop_that_would_have_no_effect_is_refused(policy, axes, message):
+def test_a_change_that_would_have_no_effect_is_refused(policy, axes, message):
     with pytest.raises(BadData, match=message):
         choose_augmentation(policy, side=32, characters=False, axes=axes)
 
