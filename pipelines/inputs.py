@@ -166,7 +166,7 @@ class Inputs:
             try:
                 examples += self._open_file(path)
             except BadData as error:
-                problems.append(str(error))
+                problems.append(error.message)
         if not examples:
             others = f" (and {len(problems) - 1} more that cannot be used)" if len(problems) > 1 else ""
             raise BadData(problems[0] + others)
@@ -194,7 +194,7 @@ class Inputs:
         try:
             files, _ = tree.files(Path(path), is_taken)
         except BadData as error:
-            raise BadData(str(error).replace("(--dataset)", "(IMAGE)")) from None
+            raise BadData(error.message.replace("(--dataset)", "(IMAGE)")) from None
         if not files:
             kind, suffix = {2: ("sound", ".wav"), 3: ("image", "image"), 4: ("volume", ".nii")}[len(self.shape)]
             raise BadData(f"bad {kind} '{path}': a folder without {suffix} files (IMAGE)")
@@ -216,7 +216,7 @@ class Inputs:
         try:
             return self._check_arrays(values)
         except BadData as error:
-            raise BadData(f"'{path}' holds {error} (IMAGE)") from None
+            raise BadData(f"'{path}' holds {error.message} (IMAGE)") from None
 
     def _read_sound(self, path: str) -> np.ndarray:
         """The samples of a .wav file, in the range of the training data."""
@@ -228,7 +228,7 @@ class Inputs:
         try:
             samples, rate = read_wav(Path(path))
         except BadData as error:
-            raise BadData(str(error).replace("(--dataset)", "(IMAGE)")) from None
+            raise BadData(error.message.replace("(--dataset)", "(IMAGE)")) from None
         if self.sample_rate not in (None, rate):
             raise BadData(
                 f"'{path}' has {rate} samples a second, but this run was trained on {self.sample_rate}: resample it, "

@@ -254,7 +254,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("\ninterrupted", file=sys.stderr)
         return 130
     except (BadData, OSError) as error:
-        message = str(error)
+        message = error.message if isinstance(error, BadData) else str(error)
         if isinstance(error, OSError) and error.filename is not None:
             message = f"'{error.filename}': {error.strerror}"
         if isinstance(error, OSError) and error.errno in FULL:

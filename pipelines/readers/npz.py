@@ -122,7 +122,7 @@ def read_inputs(path: str, axes: int) -> np.ndarray:
             raise BadData(f"'{path}' holds {', '.join(arrays) or 'nothing'}; expected x or images (--dataset)")
         inputs = _check_inputs(arrays[key], f"'{path}'", key, "last")
     except BadData as error:
-        raise BadData(str(error).replace("(--dataset)", "(IMAGE)")) from None
+        raise BadData(error.message.replace("(--dataset)", "(IMAGE)")) from None
     return inputs[..., 0] if inputs.ndim == axes + 2 and inputs.shape[-1] == 1 else inputs
 
 

@@ -45,5 +45,5 @@ def refusal(path, **kwargs):
         read_folder(path, **kwargs)
     text = str(error.value)
     assert "\n" not in text
-    assert re.search(r"\(--[a-z-]+( skip)?\)$", text), text
+    assert re.search(r"\([a-z_]+( skip)?\)$", text), text
     return text

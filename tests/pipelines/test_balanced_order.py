@@ -94,5 +94,5 @@ def test_copies_in_an_epoch_are_augmented_differently(imbalanced):
 
 
 def test_an_order_of_another_task_is_refused():
-    with pytest.raises(pipelines.BadData, match="--class-sampling balanced is for classification"):
+    with pytest.raises(pipelines.BadData, match="class_sampling balanced is for classification"):
         pipelines.load("digits", task="reconstruction", class_sampling="balanced")

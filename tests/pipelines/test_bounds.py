@@ -24,7 +24,7 @@ def test_the_bounds_are_those_of_the_flags_of_a_run():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, 10**300, 1.5, "32", True])
 def test_a_number_out_of_bounds_is_refused_with_its_flag(value):
-    with pytest.raises(BadData, match=r"--batch-size must be a whole number at least 1 and at most 2147483647, got"):
+    with pytest.raises(BadData, match=r"batch_size must be a whole number at least 1 and at most 2147483647, got"):
         check_number("batch_size", value)
 
 
@@ -35,13 +35,13 @@ def test_integers_of_numpy_are_numbers():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image_size": 0}, "--image-size must be"),
-        ({"image_size": (32, 0)}, "--image-size must be"),
-        ({"image_size": (32, 32, 3)}, r"--image-size must be one number, or HEIGHTxWIDTH, got '\(32, 32, 3\)'"),
-        ({"fit": "center"}, r"fit \(--crop-mode\) must be one of crop, pad, squash, got 'center'"),
-        ({"seed": -1}, "--seed must be"),
-        ({"max_bad": 1.5}, "--max-bad must be"),
-        ({"on_bad_image": "ignore"}, "--on-bad-image must be one of error, skip, got 'ignore'"),
+        ({"image_size": 0}, "image_size must be"),
+        ({"image_size": (32, 0)}, "image_size must be"),
+        ({"image_size": (32, 32, 3)}, r"image_size must be one number, or HEIGHTxWIDTH, got '\(32, 32, 3\)'"),
+        ({"fit": "center"}, r"fit \(crop_mode\) must be one of crop, pad, squash, got 'center'"),
+        ({"seed": -1}, "seed must be"),
+        ({"max_bad": 1.5}, "max_bad must be"),
+        ({"on_bad_image": "ignore"}, "on_bad_image must be one of error, skip, got 'ignore'"),
     ],
 )
 def test_load_checks_what_it_takes(options, message):
@@ -51,7 +51,7 @@ def test_load_checks_what_it_takes(options, message):
 
 @pytest.mark.parametrize("field", ["mixup", "cutmix", "hflip", "vflip", "color_jitter", "erase", "margin"])
 def test_a_policy_is_checked(field):
-    with pytest.raises(BadData, match=f"{BOUNDS[field].flag} must be a number"):
+    with pytest.raises(BadData, match=f"{field} must be a number"):
         choose_augmentation(Policy(**{field: float("nan")}), side=32, characters=False)
 
 
@@ -59,3 +59,9 @@ def test_a_batch_above_the_memory_of_the_machine_is_refused():
     check_memory((32, 32, 3), 32)
     with pytest.raises(BadData, match=r"a batch of 10000 examples of 16384x16384x3 takes .* GiB, and this machine has"):
         check_memory((16384, 16384, 3), 10_000)
+
+
+def test_a_message_names_arguments_in_python_and_flags_in_a_command():
+    error = BadData("'a-b' --aa rand--x: leave --crop-margin out, or raise --data-memory (--dataset)")
+    assert str(error) == "'a-b' augmentation rand--x: leave margin out, or raise data_memory (dataset)"
+    assert error.message == "'a-b' --aa rand--x: leave --crop-margin out, or raise --data-memory (--dataset)"

@@ -19,8 +19,8 @@ def test_names_with_and_without_a_difficulty(name):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("shapes/hrad", r"data set 'shapes' has no configuration 'hrad'; did you mean hard\? \(--dataset\)"),
-        ("tones/loud", r"has no configuration 'loud'; choose from medium, easy, hard \(--dataset\)"),
+        ("shapes/hrad", r"data set 'shapes' has no configuration 'hrad'; did you mean hard\? \(dataset\)"),
+        ("tones/loud", r"has no configuration 'loud'; choose from medium, easy, hard \(dataset\)"),
         ("digits/easy", r"has no configuration 'easy'; choose from none: it has no configurations"),
         ("solid", r"unknown data set 'solid'; did you mean solids"),
     ],
@@ -40,7 +40,7 @@ def test_a_difficulty_is_prepared_by_its_name(monkeypatch, tmp_path):
 
 def test_without_a_network_the_message_names_what_is_available(monkeypatch, tmp_path):
     monkeypatch.setattr("pipelines.catalogue.is_online", lambda: False)
-    with pytest.raises(pipelines.BadData, match=r"digits, shapes, boxes, tones, solids \(embedded\) \(--dataset, "):
+    with pytest.raises(pipelines.BadData, match=r"digits, shapes, boxes, tones, solids \(embedded\) \(dataset, "):
         prepare_builder("mnist", str(tmp_path))
 
 
@@ -88,7 +88,7 @@ def test_a_builder_of_the_users_module(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["digits", "shapes/easy", "."])
 def test_a_module_for_data_that_need_none_is_refused(name):
-    with pytest.raises(pipelines.BadData, match=r"--dataset-module mine\.py registers data sets by name"):
+    with pytest.raises(pipelines.BadData, match=r"dataset_module mine\.py registers data sets by name"):
         check_name(name, "mine.py")
 
 

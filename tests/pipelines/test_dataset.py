@@ -151,7 +151,7 @@ def test_batches_have_the_promised_types(digits):
 
 
 def test_too_few_images_for_a_batch():
-    with pytest.raises(pipelines.BadData, match=r"1257 training examples, fewer than a batch of 2000 \(--batch-size\)"):
+    with pytest.raises(pipelines.BadData, match=r"1257 training examples, fewer than a batch of 2000 \(batch_size\)"):
         pipelines.load("digits", batch_size=2000)
 
 

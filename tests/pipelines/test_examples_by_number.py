@@ -40,5 +40,5 @@ def test_inputs_of_files_by_number_are_those_of_the_evaluation(tmp_path):
 def test_inputs_of_a_stream_are_refused():
     data = pipelines.load("digits", batch_size=32)
     streamed = dataclasses.replace(data, source=Stream({}, data.sizes, 1.0, 0))
-    with pytest.raises(pipelines.BadData, match=r"'digits' is read by number.*--data-memory"):
+    with pytest.raises(pipelines.BadData, match=r"'digits' is read by number.*data_memory"):
         streamed.inputs("train", tf.constant([0], tf.int64))

@@ -35,9 +35,9 @@ def test_masks_of_0_and_255_are_classes_in_the_batches(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mask_values": (0, 255)}, "--mask-values 0,255 is for masks, and 'digits' is read for classification"),
-        ({"sound_length": 8000}, "--sound-length 8000 is for a folder of .wav files, and 'digits' is none"),
-        ({"channels": "first"}, "--channels first is for an .npz file, and 'digits' is none"),
+        ({"mask_values": (0, 255)}, "mask_values 0,255 is for masks, and 'digits' is read for classification"),
+        ({"sound_length": 8000}, "sound_length 8000 is for a folder of .wav files, and 'digits' is none"),
+        ({"channels": "first"}, "channels first is for an .npz file, and 'digits' is none"),
     ],
 )
 def test_an_option_without_effect_is_refused(options, message):

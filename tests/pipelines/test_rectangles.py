@@ -93,7 +93,7 @@ def test_a_sound_has_no_aspect(tmp_path):
         x=np.zeros((40, 100), np.float32) + np.linspace(0, 1, 100, dtype=np.float32),
         y=[0, 1] * 20,
     )
-    with pytest.raises(pipelines.BadData, match="100x1 are no images and keep their shape: leave --crop-mode out"):
+    with pytest.raises(pipelines.BadData, match="100x1 are no images and keep their shape: leave crop_mode out"):
         pipelines.load(str(tmp_path / "sounds.npz"), fit="squash")
 
 

@@ -138,7 +138,7 @@ def test_changed_data_are_refused_and_earlier_results_stay(run, change, says):
 
 def test_data_that_have_moved(run):
     elsewhere = data_of(run).rename(run.path.parent / "elsewhere")
-    with pytest.raises(pipelines.BadData, match=r"no such folder.*\(--dataset\)"):
+    with pytest.raises(pipelines.BadData, match=r"no such folder.*\(dataset\)"):
         evaluate(run)
     assert evaluate(run, dataset=str(elsewhere))["accuracy"] == 1
     assert set(files(run)) == OWN_FILES

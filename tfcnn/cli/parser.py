@@ -145,7 +145,7 @@ def report_error(error: Exception | KeyboardInterrupt, received: KeyboardInterru
         what = f"'{os.fsdecode(file)}'" if isinstance(file, str | bytes) else "a file or the output"
         error = DiskFull(f"{what} cannot be written: {problem}")
     if hasattr(error, "exit_code"):
-        message = str(error)
+        message = getattr(error, "message", str(error))
     elif isinstance(error, OSError) and error.filename is not None:
         message = describe_os_error(error)
     else:

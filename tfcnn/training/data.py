@@ -150,7 +150,7 @@ def describe_fault(config: Config, error: Exception) -> str:
     try:
         load_data(config)
     except pipelines.BadData as bad:
-        return str(bad)
+        return bad.message
     return next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
 
 

@@ -64,7 +64,7 @@ class RunLog:
     ) -> None:
         self.streams.close()
         if hasattr(error, "exit_code"):
-            self.add(f"error: {error}")
+            self.add(f"error: {getattr(error, 'message', error)}")
         if self.file is not None:
             with self._warning():
                 self.file.close()

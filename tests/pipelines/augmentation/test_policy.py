@@ -67,15 +67,15 @@ def test_randaugment_of_another_strength():
 @pytest.mark.parametrize(
     ("policy", "axes", "message"),
     [
-        (Policy(ratio=(0.5, 2.0)), 2, "--ratio is of random crops"),
-        (Policy(ratio=(0.5, 2.0), scale=(1.0, 1.0)), 2, "--ratio is of random crops"),
-        (Policy(scale=(0.5, 1.0)), 1, "sounds are augmented without --scale"),
-        (Policy(ratio=(0.5, 1.0)), 3, "volumes are augmented without --ratio"),
-        *((Policy(margin=0.2), axes, "without --crop-margin") for axes in (1, 3)),
-        *((Policy(erase=0.2), axes, "without --reprob") for axes in (1, 3)),
-        *((Policy("rand", randaugment=(2, 9.0, 0.5)), axes, "without --aa rand-...") for axes in (1, 3)),
-        (Policy(hflip=0.5), 1, "without --hflip"),
-        (Policy(color_jitter=0.5), 3, "without --color-jitter"),
+        (Policy(ratio=(0.5, 2.0)), 2, "ratio is of random crops"),
+        (Policy(ratio=(0.5, 2.0), scale=(1.0, 1.0)), 2, "ratio is of random crops"),
+        (Policy(scale=(0.5, 1.0)), 1, "sounds are augmented without scale"),
+        (Policy(ratio=(0.5, 1.0)), 3, "volumes are augmented without ratio"),
+        *((Policy(margin=0.2), axes, "without margin") for axes in (1, 3)),
+        *((Policy(erase=0.2), axes, "without erase") for axes in (1, 3)),
+        *((Policy("rand", randaugment=(2, 9.0, 0.5)), axes, "without augmentation rand-...") for axes in (1, 3)),
+        (Policy(hflip=0.5), 1, "without hflip"),
+        (Policy(color_jitter=0.5), 3, "without color_jitter"),
     ],
 )
 def test_a_change_that_would_have_no_effect_is_refused(policy, axes, message):

@@ -24,7 +24,7 @@ def spoilt(tmp_path):
 def test_a_bad_image_is_an_error_that_names_it(spoilt):
     assert refusal(spoilt) == (
         f"bad image '{spoilt}/cat/003.png' (class 'cat'): truncated; 1 more of 40 files are bad; "
-        f"mend or remove, or leave out (--on-bad-image skip)"
+        f"mend or remove, or leave out (on_bad_image skip)"
     )
 
 
@@ -50,7 +50,7 @@ def test_too_many_bad_images_are_not_left_out(spoilt):
     assert len(read_folder(spoilt, on_bad_image="skip", max_bad=0.05).bad) == 2
     text = refusal(spoilt, on_bad_image="skip", max_bad=0.04)
     assert "2 of 40 files are bad, more than the share of 0.04" in text
-    assert text.endswith("(--max-bad)")
+    assert text.endswith("(max_bad)")
 
 
 def test_what_to_do_with_bad_images_is_one_of_two(spoilt):

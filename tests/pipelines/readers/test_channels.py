@@ -61,7 +61,7 @@ LAST = [
 @pytest.mark.parametrize(("shape", "dtype"), FIRST, ids=str)
 def test_channels_first_are_refused_or_turned(tmp_path, shape, dtype):
     path = save(tmp_path, x=(np.arange(20 * np.prod(shape)) % 251).reshape(20, *shape).astype(dtype), y=LABELS[:20])
-    with pytest.raises(BadData, match=r"channels first: .*--channels first, .*--channels last"):
+    with pytest.raises(BadData, match=r"channels first: .*channels first, .*channels last"):
         read_npz(path)
     turned = read_npz(path, channels="first")
     assert turned.splits["test"][0].shape[1:] == (*shape[1:], shape[0])

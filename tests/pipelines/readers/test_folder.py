@@ -268,10 +268,10 @@ def test_folders_that_cannot_be_used(tmp_path, paths, says):
 
 
 def test_no_such_folder(tmp_path):
-    assert refusal(tmp_path / "gone") == f"no such folder or .csv file: '{tmp_path}/gone' (--dataset)"
+    assert refusal(tmp_path / "gone") == f"no such folder or .csv file: '{tmp_path}/gone' (dataset)"
     (tmp_path / "photos.zip").write_bytes(b"PK")
     assert refusal(tmp_path / "photos.zip") == (
-        f"'{tmp_path}/photos.zip' is neither a folder nor a .csv or .npz file (--dataset)"
+        f"'{tmp_path}/photos.zip' is neither a folder nor a .csv or .npz file (dataset)"
     )
     assert "no such file" in refusal(tmp_path / "gone.csv")
     put(tmp_path / "a.png")

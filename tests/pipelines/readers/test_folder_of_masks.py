@@ -206,7 +206,7 @@ def test_grey_edges_are_refused_with_their_values(tmp_path):
     scenes(tmp_path, top=lambda number: (255, 254, 128, 3)[number % 4])
     said = refusal(tmp_path)
     assert "hold values with gaps: 0 in 20, 3 in 5, 128 in 5, 254 in 5, 255 in 5 of 20 masks" in said
-    assert "--mask-values" in said
+    assert "mask_values" in said
 
 
 def test_all_grey_levels_are_refused(tmp_path):
@@ -219,7 +219,7 @@ def test_all_grey_levels_are_refused(tmp_path):
 def test_values_that_are_not_listed_are_refused(tmp_path):
     scenes(tmp_path, top=lambda number: (255, 128)[number % 2])
     said = refusal(tmp_path, mask_values=(0, 255))
-    assert "0 in 20, 128 in 10, 255 in 10 of 20 masks, but --mask-values lists 0, 255" in said
+    assert "0 in 20, 128 in 10, 255 in 10 of 20 masks, but mask_values lists 0, 255" in said
 
 
 def test_gaps_are_as_good_as_names_say(tmp_path):
@@ -232,7 +232,7 @@ def test_gaps_are_as_good_as_names_say(tmp_path):
 def test_as_many_names_as_listed_values(tmp_path):
     scenes(tmp_path, top=lambda number: 255)
     (tmp_path / "classes.txt").write_text("a\nb\nc")
-    assert "names 3 classes, but 2 values are listed (--mask-values)" in refusal(tmp_path, mask_values=(0, 255))
+    assert "names 3 classes, but 2 values are listed (mask_values)" in refusal(tmp_path, mask_values=(0, 255))
 
 
 def test_pixels_that_are_ignored_are_counted(tmp_path):

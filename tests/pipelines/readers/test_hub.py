@@ -143,7 +143,7 @@ def test_a_name_needs_the_network(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     message = refusal("hf:somebody/photographs", tmp_path)
     assert message.startswith("'hf:somebody/photographs' cannot be read by datasets: ")
-    assert message.endswith("; there is no network to download it (--dataset)")
+    assert message.endswith("; there is no network to download it (dataset)")
 
 
 def test_a_place_where_nothing_is(tmp_path):

@@ -101,7 +101,7 @@ def spoil_names(root):
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (spoil_missing, "holds IDX files, but no t10k-labels-idx1-ubyte (--dataset)"),
+        (spoil_missing, "holds IDX files, but no t10k-labels-idx1-ubyte (dataset)"),
         (spoil_magic, "is no IDX file of uint8 with 3 axes: it begins with 00000d03"),
         (spoil_length, "holds 1,199 values, but its header says 40x6x5"),
         (spoil_header, "is no IDX file of uint8 with 3 axes: it begins with 0000"),

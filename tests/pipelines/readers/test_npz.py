@@ -24,7 +24,7 @@ def refusal(path):
         read_npz(path)
     text = str(error.value)
     assert "\n" not in text
-    assert text.endswith("(--dataset)")
+    assert text.endswith("(dataset)")
     return text
 
 

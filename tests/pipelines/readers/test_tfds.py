@@ -233,7 +233,7 @@ def test_sounds_get_one_length(prepare_data):
     sounds = next(iter(data.evaluation("train").unbatch().batch(12)))[0].numpy()[..., 0]
     assert sorted((sounds != 0).sum(1)) == [8000, 11000, 14000] + [16000] * 9
     np.testing.assert_allclose(sounds[:, :8000], 1000 / 32768, rtol=1e-5)
-    with pytest.raises(pipelines.BadData, match=r"16000x1 are no images and keep their shape: leave --image-size out"):
+    with pytest.raises(pipelines.BadData, match=r"16000x1 are no images and keep their shape: leave image_size out"):
         pipelines.load("speech_commands", image_size=20, data_dir=folder)
 
 
@@ -262,7 +262,7 @@ def test_labels_of_a_stream_that_are_no_class(prepare_data):
 def test_an_empty_split(prepare_data):
     one = [{"image": np.zeros((28, 28, 1), np.uint8), "label": 1}]
     folder = prepare_data("fashion_mnist", train=one, test=one)
-    with pytest.raises(pipelines.BadData, match=r"has no example in train\[90%:\], its validation split \(--dataset\)"):
+    with pytest.raises(pipelines.BadData, match=r"has no example in train\[90%:\], its validation split \(dataset\)"):
         pipelines.load("fashion_mnist", data_dir=folder)
 
 

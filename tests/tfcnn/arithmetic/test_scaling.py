@@ -148,5 +148,5 @@ def test_a_phi_out_of_range():
 
 def test_sounds_are_not_scaled(tmp_path):
     np.savez(tmp_path / "sounds.npz", x=np.zeros((100, 1024, 1), "float32"), y=np.arange(100) % 2)
-    with pytest.raises(pipelines.BadData, match="keep their shape: leave --phi out"):
+    with pytest.raises(pipelines.BadData, match="keep their shape: leave phi out"):
         load_data(Config(arch="m3", dataset=str(tmp_path / "sounds.npz"), phi=1))

@@ -59,7 +59,7 @@ def test_a_bad_file_stops_the_run_before_anything_is_written(flags, tmp_path):
     message = str(error.value)
     assert "empty.jpg" in message
     assert "dark" in message
-    assert "--on-bad-image" in message
+    assert "on_bad_image" in message
     assert not (tmp_path / "run").exists()
 
 
@@ -86,7 +86,7 @@ def test_bad_files_are_skipped_and_listed(flags, folder, tmp_path, capsys):
 
 
 def test_too_many_bad_files(flags):
-    with pytest.raises(pipelines.BadData, match=r"2 of 42 .*--max-bad"):
+    with pytest.raises(pipelines.BadData, match=r"2 of 42 .*max_bad"):
         train.run(resolve(flags | {"on_bad_image": "skip", "max_bad": 0.01}))
 
 
