@@ -17,11 +17,14 @@ from tfcnn import graph
 FOLDING = (*graph.CONVOLUTIONS, *graph.TRANSPOSED, *graph.DEPTHWISE, *graph.SEPARABLE, keras.layers.Dense)
 
 
-class FoldedNorm(keras.layers.Layer):
+class FoldedNorm(keras.layers.Identity):
     """Stands where a batch norm was, called as it is: its input is its output."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         return inputs
+
+    def compute_output_spec(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        return super().compute_output_spec(inputs)
 
 
 def fold_batch_norms(model: keras.Model) -> keras.Model:

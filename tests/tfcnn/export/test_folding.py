@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+import tfcnn
 from benchmarks.export import SHAPES, small_form
 from tfcnn.export.folding import fold_batch_norms
 from tfcnn.models import registry
+from tfcnn.receptive_field import receptive_fields
 
 RNG = np.random.default_rng(0)
 
@@ -64,6 +66,18 @@ def test_each_layer_that_folds(shape, layer, affine):
     folded = fold_batch_norms(model)
     assert count_norms(folded) == 0
     np.testing.assert_allclose(folded(inputs), model(inputs, training=False), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arch", "arguments"),
+    [("dilated_vgg16", {"batch_norm": True, "width": 1 / 16}), ("resnet20", {}), ("mobilenet_v3_small", {"width": 0.25})],
+)
+def test_what_a_folded_network_sees(arch, arguments):
+    """The places of a map come from it when a network is exported."""
+    model = tfcnn.build(arch, (96, 96, 3), 4, **arguments)
+    folded = fold_batch_norms(model)
+    assert count_norms(model) > count_norms(folded) == 0
+    assert receptive_fields(folded) == receptive_fields(model)
 
 
 def test_what_cannot_be_folded_stays():
