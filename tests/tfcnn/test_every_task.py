@@ -82,7 +82,7 @@ class Case(NamedTuple):
 CASES = {
     "rectangles": Case("lenet5", labelled_images, {}, 0.5, image_size="32x44", crop_mode="squash"),
     "segmentation": Case("unet", images, {"levels": 1}, 0.05, image_size="16x24"),
-    "a smaller map": Case("unet", lambda: images(20), {"levels": 1, "form": "paper"}, 0.05),
+    "a smaller map": Case("unet", lambda: images(20), {"levels": 1, "form": "paper", "batch_norm": True}, 0.05),
     "reconstruction": Case("conv_autoencoder", labelled_images, {}, 0.1, image_size="16x24"),
     "sounds": Case("m3", sounds, {}, 0.05),
     "volumes": Case("unet3d", volumes, {}, 0.05),
