@@ -21,7 +21,7 @@ from tfcnn.errors import BadInput
 from tfcnn.files import read_json, write_json
 from tfcnn.run_directory import RunDirectory
 from tuning.study.patience import Patience, cause_of, endure
-from tuning.study.storage import has_studies, open_database, open_journal, parse_url, quiet
+from tuning.study.storage import has_studies, missing_driver, open_database, open_journal, parse_url, quiet
 from tuning.study.trials import Objective, TrialRecord, record_of
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ class Study:
             yield
         except BadInput:
             raise
+        except ModuleNotFoundError as error:  # of a driver
+            raise BadInput(missing_driver(self.place, error.name)) from error
         except Exception as error:  # a damaged file may give anything
             if self.url is None:
                 cause = f"{type(error).__name__}: {error}"

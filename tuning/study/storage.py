@@ -27,6 +27,7 @@ HEARTBEAT = 20  # seconds between the signs of life of a trial in a database
 LOCK_TIMEOUT = 5  # seconds for which SQLite waits before it says that a database is locked
 SQLITE_MAGIC = b"SQLite format 3\0"
 GRACE = 120  # seconds without one until a trial is given up
+DRIVERS = {"psycopg": "-r requirements-postgresql.txt", "MySQLdb": "mysqlclient"}  # what pip installs, by module
 
 
 def open_database(url: str) -> RDBStorage:
@@ -70,6 +71,16 @@ def parse_url(text: str) -> URL:
     if url.get_backend_name() == "sqlite" and (url.database or ":memory:").startswith((":memory:", "file:")):
         raise BadInput(f"--storage takes a file that stays, as in sqlite:///study.db, got '{text}'")
     return url
+
+
+def missing_driver(place: str, module: str | None) -> str:
+    """A message: the driver of a database is not installed.
+
+    Args:
+        place: the database.
+        module: of the driver.
+    """
+    return f"the study's storage {place} needs {module}: pip install {DRIVERS.get(module or '', module)} (--storage)"
 
 
 def has_studies(url: URL, place: str) -> bool:

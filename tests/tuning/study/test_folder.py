@@ -3,6 +3,7 @@
 import os
 import re
 import sqlite3
+import sys
 import threading
 import time
 
@@ -69,6 +70,21 @@ def test_a_database_that_cannot_be_read_is_named(standin):
     settings = SearchSettings(1, space=f"{standin.folder / 'standin.py'}:space")
     with pytest.raises(BadInput, match=r"storage 'sqlite:///.*x\.db' cannot be read: file is not a database"):
         search(study, Config(arch="lenet5"), settings)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "module", "package"),
+    [
+        ("postgresql", "psycopg", "-r requirements-postgresql.txt"),
+        ("mysql", "MySQLdb", "mysqlclient"),
+        ("mysql+pymysql", "pymysql", "pymysql"),
+    ],
+)
+def test_a_missing_driver_is_named(tmp_path, monkeypatch, scheme, module, package):
+    monkeypatch.setitem(sys.modules, module, None)  # which makes the import fail
+    study = Study(tmp_path / "data", f"{scheme}://me:secret@host/x")
+    with pytest.raises(BadInput, match=rf"//me:\*\*\*@host/x' needs {module}: pip install {package} "):
+        study.storage()
 
 
 def test_a_password_is_not_shown(tmp_path):
