@@ -1,4 +1,4 @@
-"""Every architecture as LiteRT and ONNX: `python -m benchmarks.export`, which writes docs/export.md.
+"""Every architecture as SavedModel, LiteRT and ONNX: `python -m benchmarks.export`, which writes docs/export.md.
 
 Small forms of random weights, on random images. For each format the largest difference of an answer from the
 network's, and the size of the file; for ONNX also the nodes, and the transposes among them. A network that has a row in
@@ -29,8 +29,8 @@ PAGE = ROOT / "docs" / "export.md"
 SMALL = json.loads((ROOT / "tests" / "tfcnn" / "models" / "small.json").read_text())  # arguments by family
 SHAPES = {1: (1024, 1), 2: (64, 64, 3), 3: (16, 16, 16, 1)}
 CLASSES = 5
-HEAD = ("network", "LiteRT", "ONNX", "LiteRT, KB", "ONNX, KB", "nodes", "transposes")
-CONVERTED = ("litert", "onnx")
+NAMES = {"savedmodel": "SavedModel", "litert": "LiteRT", "onnx": "ONNX"}
+HEAD = ("network", *NAMES.values(), *(f"{name}, KB" for name in NAMES.values()), "nodes", "transposes")
 EXAMPLES = 4
 INTRODUCTION = """# Exported files
 
@@ -116,7 +116,7 @@ def measure(arch: str) -> dict[str, Any]:
     row: dict[str, Any] = {"arch": arch}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for form in CONVERTED:
+        for form in NAMES:
             result = write_and_compare(model, folder, form, "none", None, reference)
             row |= {form: f"{result.difference:.0e}", f"{form}_bytes": result.bytes}
         graph = onnx.load(folder / FORMATS["onnx"].file)
@@ -125,8 +125,8 @@ def measure(arch: str) -> dict[str, Any]:
 
 def cells_of(row: dict[str, str]) -> list[str]:
     """A line of the page."""
-    sizes = [f"{int(row[f'{name}_bytes']) / 1e3:,.0f}" for name in CONVERTED]
-    return [row["arch"], *(row[name] for name in CONVERTED), *sizes, row["nodes"], row["transposes"]]
+    sizes = [f"{int(row[f'{name}_bytes']) / 1e3:,.0f}" for name in NAMES]
+    return [row["arch"], *(row[name] for name in NAMES), *sizes, row["nodes"], row["transposes"]]
 
 
 def write_page() -> None:

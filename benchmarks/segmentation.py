@@ -126,6 +126,17 @@ def summarise(question: str, rows: list[dict[str, str]]) -> list[list[str]]:
     return lines
 
 
+def commands_of(variant: Variant) -> list[str]:
+    """The commands of a variant's runs, as lines of Markdown."""
+    lines = []
+    weights = ""
+    for number, (flags, epochs) in enumerate(zip(variant.runs, variant.epochs, strict=True)):
+        out = f" --out runs/stage{number + 1}" if len(variant.runs) > 1 else ""
+        lines.append(f"    python -m tfcnn.train {COMMON} {flags} --epochs {epochs}{weights}{out}\n")
+        weights = f" --weights runs/stage{number + 1}/model.keras"
+    return lines
+
+
 def write_page(rows: list[dict[str, str]]) -> None:
     """Write docs/segmentation.md."""
     questions = {
@@ -144,8 +155,7 @@ def write_page(rows: list[dict[str, str]]) -> None:
         lines = summarise(question, rows)
         if lines:
             parts.append(f"\n## {text}\n\n{as_markdown(head, lines, words=[0, 1])}\n")
-            parts += [f"\n    python -m tfcnn.train {COMMON} {run}" for run in QUESTIONS[question][-1].runs[-1:]]
-            parts.append("\n")
+            parts += ["\nThe last row:\n\n", *commands_of(QUESTIONS[question][-1])]
     PAGE.write_text("".join(parts))
 
 
