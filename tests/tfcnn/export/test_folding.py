@@ -70,7 +70,11 @@ def test_each_layer_that_folds(shape, layer, affine):
 
 @pytest.mark.parametrize(
     ("arch", "arguments"),
-    [("dilated_vgg16", {"batch_norm": True, "width": 1 / 16}), ("resnet20", {}), ("mobilenet_v3_small", {"width": 0.25})],
+    [
+        ("dilated_vgg16", {"batch_norm": True, "width": 1 / 16}),
+        ("resnet20", {}),
+        ("mobilenet_v3_small", {"width": 0.25}),
+    ],
 )
 def test_what_a_folded_network_sees(arch, arguments):
     """The places of a map come from it when a network is exported."""
