@@ -6,9 +6,11 @@ import json
 import sys
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from onnx import numpy_helper
 from sklearn.datasets import load_digits
 
 import tfcnn
@@ -81,6 +83,14 @@ def test_quantized_files_are_smaller_and_as_good(quantize, exported, finished_ru
     for name, run in (("model.tflite", run_litert), ("model.onnx", run_onnx)):
         assert (tmp_path / "files" / name).stat().st_size < 0.7 * (folder / name).stat().st_size
         assert (run(tmp_path / "files" / name, scans).argmax(-1) == expected).mean() >= 0.95
+    if quantize == "int8":
+        assert 60 < largest_int8(tmp_path / "files" / "model.onnx") <= 64
+
+
+def largest_int8(path):
+    """The largest weight of a file: of 7 bits, since sums of products of 8 bits saturate on x86 without VNNI."""
+    weights = [numpy_helper.to_array(array) for array in onnx.load(path).graph.initializer]
+    return max(np.abs(array.astype(int)).max() for array in weights if array.dtype == np.int8 and array.ndim > 1)
 
 
 def test_a_file_beyond_its_bound_replaces_nothing(exported, finished_run, call_command, monkeypatch):
