@@ -46,12 +46,12 @@ of the task's metric, or one example. int8 measures the ranges of activations on
     $ python -m tfcnn.export runs/digits --format savedmodel,litert,onnx --out files
     format      quantized  difference  agreement  accuracy  network's      bytes    ms  CPU ms
     ------------------------------------------------------------------------------------------
-    savedmodel  none          2.4e-07    100.00%    98.89%     98.89%  1,001,568  4.19    0.74
-    litert      none          3.6e-07    100.00%    98.89%     98.89%    251,980  0.03    0.03
-    onnx        none          3.6e-07    100.00%    98.89%     98.89%    253,649  0.08    0.08
+    savedmodel  none          2.4e-07    100.00%    98.89%     98.89%  1,000,619  0.64    0.63
+    litert      none          3.3e-07    100.00%    98.89%     98.89%    251,944  0.05    0.05
+    onnx        none          4.2e-07    100.00%    98.89%     98.89%    253,558  0.12    0.14
     $ python -m tfcnn.export runs/digits --format litert,onnx --quantize int8 --out small
-    litert      int8          1.5e-02    100.00%    98.89%     98.89%     74,128  0.05    0.05
-    onnx        int8          1.7e-02    100.00%    98.89%     98.89%     85,852  0.32    0.52
+    litert      int8          1.3e-02    100.00%    98.89%     98.89%     74,080  0.09    0.10
+    onnx        int8          2.1e-02    100.00%    98.89%     98.89%     86,930  0.18    0.19
 
 The SavedModel and ONNX take images of any size, LiteRT those of the network's size. LiteRT and ONNX return what
 `serve_ready` returns, without names of classes ([signature.py](../tfcnn/export/signature.py)). Detectors have only a
