@@ -91,7 +91,7 @@ def as_row(place: str, commands: int, trials: int, outcome: Outcome) -> list[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--storage", required=True, help="URL of a database")
-    parser.add_argument("--trials", type=int, default=48)
+    parser.add_argument("--trials", type=int, default=24)
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
