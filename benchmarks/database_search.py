@@ -55,11 +55,16 @@ def kill_a_worker(search: subprocess.Popen) -> None:
     os.kill(workers[0], signal.SIGKILL)
 
 
-def count_completed(study: Study) -> int:
+def trials_of(study: Study) -> list[TrialRecord]:
+    """The trials of a study; none before the first has begun."""
     try:
-        return sum(trial.state == "COMPLETED" for trial in study.trials())
-    except BadInput:  # before the first trial
-        return 0
+        return study.trials()
+    except BadInput:
+        return []
+
+
+def count_completed(trials: list[TrialRecord]) -> int:
+    return sum(trial.state == "COMPLETED" for trial in trials)
 
 
 def search(folder: Path, commands: int, trials: int, storage: str | None, name: str, kill: bool) -> Outcome:
@@ -69,7 +74,7 @@ def search(folder: Path, commands: int, trials: int, storage: str | None, name: 
     searches = [start(study, WORKERS // commands, trials, storage) for study in studies]
     while any(search.poll() is None for search in searches):
         time.sleep(1)
-        if kill and count_completed(Study(studies[0], storage)) >= trials / 4:
+        if kill and count_completed(trials_of(Study(studies[0], storage))) >= trials / 4:
             kill_a_worker(searches[0])
             kill = False
     seconds = time.monotonic() - started
@@ -81,7 +86,7 @@ def search(folder: Path, commands: int, trials: int, storage: str | None, name: 
 
 def as_row(place: str, commands: int, trials: int, outcome: Outcome) -> list[str]:
     """A line of the page."""
-    completed = sum(trial.state == "COMPLETED" for trial in outcome.trials)
+    completed = count_completed(outcome.trials)
     twice = sum(trial.starts > 1 for trial in outcome.trials)
     minutes = outcome.seconds / 60
     cells = [place, commands, WORKERS, trials, completed, twice, len(outcome.trials) - completed]

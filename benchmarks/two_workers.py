@@ -8,7 +8,6 @@ over twice those of the one. Writes docs/large_runs.md, which also has what eigh
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import socket
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import tfcnn
 from benchmarks.ratio import compare
-from benchmarks.training_runs import ROOT
+from benchmarks.training_runs import ROOT, read_rows
 from tfcnn.arithmetic.collectives import ring_bytes
 from tfcnn.tables import as_markdown
 
@@ -60,8 +59,7 @@ def train(network: str, workers: int, folder: Path) -> float:
     codes = [process.wait() for process in processes]
     if any(codes):
         raise SystemExit(f"{network} with {workers} processes ended with {codes}")
-    with (folder / "history.csv").open(newline="") as file:
-        return statistics.median(float(row["images_per_second"]) for row in list(csv.DictReader(file))[1:])
+    return statistics.median(float(row["images_per_second"]) for row in read_rows(folder / "history.csv")[1:])
 
 
 def measure(network: str, rounds: int) -> list[str]:
