@@ -128,7 +128,8 @@ def _train_job(job: Job, run: Trainer, report: Report) -> Outcome:
 def explain_error(error: Exception) -> str:
     """Why a trial failed, "kind: what exactly", in one line."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    message = " ".join((str(error).strip().splitlines() or [""])[0].split())[:300]
+    text = getattr(error, "message", str(error)) if hasattr(error, "exit_code") else str(error)  # with flags
+    message = " ".join((text.strip().splitlines() or [""])[0].split())[:300]
     if kinds.intersection(OUT_OF_MEMORY):
         return f"out of memory: {message or type(error).__name__}"
     if isinstance(error, TrainingFailed):
