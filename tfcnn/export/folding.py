@@ -87,7 +87,7 @@ def _can_fold(layer: keras.layers.Layer) -> bool:
 
 
 def _fold(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
-    """The kernels and the bias of `layer` followed by `norm`, computed in float64."""
+    """The kernels and the bias of `layer` followed by `norm`, computed in float64 and of the dtype of its kernel."""
     weights = layer.get_weights()
     bias = weights.pop() if layer.use_bias else 0
     *first, kernel = weights  # of a separable convolution the pointwise one is the last
@@ -102,4 +102,4 @@ def _fold(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization) -> l
         factors = scale.reshape(kernel.shape[-2:])
     if type(layer) in graph.TRANSPOSED:  # the last axis of its kernel is that of the inputs
         factors = scale[:, np.newaxis]
-    return [*first, (kernel * factors).astype("float32"), offset.astype("float32")]
+    return [*first, (kernel * factors).astype(kernel.dtype), offset.astype(kernel.dtype)]

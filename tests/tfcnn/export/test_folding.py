@@ -1,5 +1,7 @@
 """Batch norms folded into the layers before them: the same function."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -98,18 +100,33 @@ def test_what_cannot_be_folded_stays():
     assert fold_batch_norms(model) is model
 
 
+@contextlib.contextmanager
+def policy(name):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 FAMILIES = [family for family in registry.FAMILIES if family.task != "detection"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", [*(family.names[0] for family in FAMILIES), "resnet20", "densenet_bc100", "m5"])
 def test_networks(arch):
-    """Where a family has no batch norm, the model itself; resnet20 pads by a function, not a layer."""
+    """Where a family has no batch norm, the model itself; resnet20 pads by a function, not a layer.
+
+    In float32 two values of a pooling window may lie closer than the rounding, and unpooling moves the larger;
+    TensorFlow pools no volumes in float64.
+    """
     family = registry.family_of(arch)
-    model = small_form(arch)
-    folded = fold_batch_norms(model)
+    with policy("float32" if family.axes == 3 else "float64"):
+        model = small_form(arch)
+        folded = fold_batch_norms(model)
     if not family.module.startswith("dense"):  # its norms come before the convolutions
         assert count_norms(folded) == 0
-    images = RNG.normal(size=(2, *SHAPES[family.axes])).astype("float32")
+    images = RNG.normal(size=(2, *SHAPES[family.axes]))
     expected = np.asarray(model(images, training=False))
-    np.testing.assert_allclose(folded(images), expected, rtol=1e-3, atol=1e-4 * abs(expected).max())
+    np.testing.assert_allclose(folded(images), expected, rtol=1e-4, atol=1e-5 * abs(expected).max())
