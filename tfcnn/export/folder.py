@@ -62,9 +62,11 @@ def export_folder(
         ExportFailed: a file does not run or is beyond its bound; what was at `path` is still there.
         BadInput: a format or quantization that the network has not.
     """
+    from tfcnn.export.rewriting import has_unpooling
+
     model = in_float32(model)
     check_network(model, facts, quantize, samples)
-    reference = reference_of(answer_of(model, facts), facts, examples)
+    reference = reference_of(answer_of(model, facts), facts, examples, has_unpooling(model))
     rows: list[Row] = []
     with writing(path, replaces=EXPORT) as draft:
         draft.mkdir()
