@@ -32,9 +32,31 @@ def test_features_beyond_the_memory():
 def test_the_regression_finds_a_linear_map():
     maps = RNG.normal(size=(200, 6))
     kernel = RNG.normal(size=(6, 4))
-    estimate, bias = rcnn.fit_boxes(maps, maps @ kernel + [1, 2, 3, 4])
+    estimate, bias = rcnn.fit_boxes(maps, maps @ kernel + [1, 2, 3, 4], np.arange(200) // 4)
     np.testing.assert_allclose(estimate, kernel, atol=0.02)
     np.testing.assert_allclose(bias, [1, 2, 3, 4], atol=0.02)
+
+
+def regions_of_images(images):
+    """Ten regions of each image, which are alike; no map explains their displacements."""
+    numbers = np.repeat(np.arange(images), 10)
+    maps = RNG.normal(size=(images, 80))[numbers] + 0.01 * RNG.normal(size=(len(numbers), 80))
+    return maps, RNG.normal(size=(images, 4))[numbers], numbers
+
+
+def test_the_regression_does_not_learn_images_by_heart():
+    maps, deltas, numbers = regions_of_images(60)
+    kernel, bias = rcnn.fit_boxes(maps, deltas, numbers)
+    assert np.std(maps @ kernel + bias) < 0.3
+
+
+def test_the_regression_of_two_images_has_the_papers_penalty():
+    maps, deltas, numbers = regions_of_images(2)
+    kernel, bias = rcnn.fit_boxes(maps, deltas, numbers)
+    centred = maps - maps.mean(0)
+    expected = np.linalg.solve(centred.T @ centred + 1000 * np.eye(80), centred.T @ deltas)
+    np.testing.assert_allclose(kernel, expected, atol=1e-9)
+    np.testing.assert_allclose(bias, deltas.mean(0) - maps.mean(0) @ expected, atol=1e-9)
 
 
 def test_the_largest_iou_with_a_box_of_each_class():
@@ -55,7 +77,7 @@ def test_heads_are_zero_for_a_class_without_an_example():
     ious = np.zeros((40, 2), "float32")
     ious[:10, 0] = 1
     targets = np.zeros((10, 5), "float32")
-    features = rcnn.Features(values, labels, ious, RNG.normal(size=(10, 7)).astype("float32"), targets)
+    features = rcnn.Features(values, labels, ious, RNG.normal(size=(10, 7)).astype("float32"), targets, np.arange(10))
     heads = rcnn.fit_heads(features, num_classes=2, seed=0)
     assert heads.svm_kernel.shape == (5, 3)
     assert heads.box_kernel.shape == (7, 8)
@@ -67,7 +89,9 @@ def test_heads_score_features_as_the_svm_of_scaled_ones():
     values = np.concatenate([RNG.normal(1, 1, (30, 5)), RNG.normal(-1, 1, (300, 5))]).astype("float32")
     labels = np.array([0] * 30 + [-1] * 300, "int32")
     ious = np.array([[1.0]] * 30 + [[0.0]] * 300, "float32")
-    features = rcnn.Features(values, labels, ious, np.zeros((0, 7), "float32"), np.zeros((0, 5), "float32"))
+    features = rcnn.Features(
+        values, labels, ious, np.zeros((0, 7), "float32"), np.zeros((0, 5), "float32"), np.arange(0)
+    )
     heads = rcnn.fit_heads(features, num_classes=1, seed=0)
     scale = rcnn.NORM / np.linalg.norm(values, axis=1).mean()
     kernel, bias = rcnn.fit_svm(scale * values[:30], scale * values[30:], seed=0)
