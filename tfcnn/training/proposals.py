@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from tfcnn.detection.pixels import to_pixels
-from tfcnn.detection.proposals import selective_search
+from tfcnn.detection.proposals import search_all
 from tfcnn.errors import first_line
 from tfcnn.files import writing
 from tfcnn.training.progress import duration
@@ -83,8 +83,8 @@ class Proposals:
             first = len(regions)
             lines = files = started
             try:
-                for image in _pixels(data, split, first):
-                    regions.append(selective_search(image))
+                for row in search_all(_pixels(data, split, first)):
+                    regions.append(row)
                     now = time.monotonic()
                     if now - lines >= SECONDS_BETWEEN_LINES:
                         lines = now

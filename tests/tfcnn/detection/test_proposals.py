@@ -1,8 +1,10 @@
 """Selective search against its definition in loops over sets of pixels."""
 
+import subprocess
 import sys
 
 import numpy as np
+import psutil
 import pytest
 from skimage.color import rgb2lab
 from skimage.segmentation import felzenszwalb
@@ -165,3 +167,36 @@ def test_without_scikit_image(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.segmentation", None)
     with pytest.raises(BadInput, match=r"pip install -r requirements-detection.txt"):
         selective_search(picture())
+
+
+@pytest.mark.slow
+def test_processes_find_the_same_in_the_same_order():
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 255, (24 + number, 32, 3), dtype="uint8") for number in range(proposals.FEW + 9)]
+    found = list(proposals.search_all(iter(images)))
+    assert len(found) == len(images)
+    for image, regions in zip(images, found, strict=True):
+        np.testing.assert_array_equal(regions, selective_search(image))
+
+
+ENDLESS = """
+import itertools
+import numpy as np
+from tfcnn.detection.proposals import search_all
+
+for number, _ in enumerate(search_all(itertools.repeat(np.zeros((64, 64, 3), "uint8")))):
+    if number == 40:
+        print("found", flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a process there keeps the number of its parent")
+def test_processes_end_with_a_parent_that_is_killed():
+    with subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout.readline() == "found\n"
+        children = psutil.Process(parent.pid).children(recursive=True)
+        parent.kill()
+    assert children
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive

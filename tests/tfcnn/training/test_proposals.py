@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcnn.training import proposals
+from tfcnn.detection import proposals
 from tfcnn.training.proposals import Proposals
 
 
