@@ -154,8 +154,7 @@ def write_page(rows: list[dict[str, str]]) -> None:
         f"{as_markdown(scores, score_lines(rows), words=[0, 1])}\n\n"
         'Of the 200 test images. "At regions" is the score before it without the regression: each box stays at its '
         "region. That of\nFast R-CNN learns with the network and is worth 3 to 5 points at IoU 0.7; that of R-CNN is "
-        "linear on the last map, which\nhas 2x2 positions here: it gains less, and costs on boxes/medium at high IoUs "
-        "more than it gains at 0.7.\n\n"
+        "linear on the last map, which\nhas 2x2 positions here, and gains less.\n\n"
         f"{as_markdown(times, time_lines(rows), words=[0, 1])}\n\n"
         "Minutes are of the whole training, proposals and evaluation included; milliseconds are processor time of an "
         "image, all\nthreads together, its decoding left out. The default recipes:\n\n"
