@@ -2,8 +2,8 @@
 
 The bounds, in one place. A file of float32 computes the same in another order, so that its outputs differ by rounding:
 by at most 1e-3 of their scale (1e-7 to 4e-4 were measured). Where two values of a pooling window lie within rounding of
-each other, unpooling may move the other one: of a network with unpooling one output in a thousand may differ by more. A
-trained SegNet's differed by up to 0.034 on one of 200 images. A quantized file is another network, which is bounded by
+each other, unpooling may move the other one: of a network with unpooling one output in a thousand may differ by more.
+Of a trained SegNet 3 to 5 in a million did, by up to 0.034. A quantized file is another network, which is bounded by
 what it is for: at most half a point of the task's headline metric is lost (half a decibel of PSNR), or one example
 where that is more. Where there are no examples with targets, at most one class in twenty changes, and an image by at
 most a twentieth of its range.
