@@ -100,12 +100,20 @@ def _end_with(parent: int) -> None:
     """End this process soon after its parent, which may be killed and say nothing; joblib's processes would stay."""
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while _is_child_of(parent):
             time.sleep(1)
         os._exit(1)
 
-    if os.getppid() == parent:
+    if _is_child_of(parent):  # joblib computes in the parent itself where there is one core
         threading.Thread(target=watch, daemon=True).start()
+
+
+def _is_child_of(parent: int) -> bool:
+    """Whether that process is the parent, and alive: Windows keeps the number of a parent that has ended."""
+    import psutil
+
+    process = psutil.Process().parent()
+    return process is not None and process.pid == parent
 
 
 def _colour_bins(lab: np.ndarray) -> np.ndarray:

@@ -191,7 +191,6 @@ for number, _ in enumerate(search_all(itertools.repeat(np.zeros((64, 64, 3), "ui
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="a process there keeps the number of its parent")
 def test_processes_end_with_a_parent_that_is_killed():
     with subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout.readline() == "found\n"
