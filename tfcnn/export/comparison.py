@@ -260,12 +260,14 @@ def problem_of(row: Row, task: str, count: int, beyond: float = 0.0) -> str:
     'its accuracy is 88.00%, that of the network 90.00%, and a loss of 0.50% is allowed'
     """
     if row.quantize == "none":
-        if row.beyond > beyond > 0:
+        if row.beyond <= beyond:
+            return ""
+        if beyond:
             return (
                 f"{row.beyond:.2%} of its outputs differ by more than {LARGEST_DIFFERENCE:g} of their scale, and "
                 f"{beyond:.2%} are allowed"
             )
-        return _difference_problem(row, LARGEST_DIFFERENCE) if row.beyond > beyond else ""
+        return _difference_problem(row, LARGEST_DIFFERENCE)
     if row.score is not None and row.reference is not None:
         headline = TASKS[task].headline
         allowed = LARGEST_LOSS.get(task, LARGEST_LOSS_OF_SHARES)
