@@ -11,7 +11,7 @@ import tfcnn
 from tfcnn import train
 from tfcnn.cli.signals import Interrupted
 from tfcnn.config import Config
-from tfcnn.detection.proposals import selective_search
+from tfcnn.detection.proposals import search_all, selective_search
 from tfcnn.errors import BadInput
 from tfcnn.evaluate import evaluate
 from tfcnn.results import Options, detection, results_of
@@ -159,7 +159,7 @@ def test_rcnn_goes_on_at_the_stage_where_it_was_stopped(tmp_path, monkeypatch, c
     assert (run.path / "features.npz").exists()
     assert not run.finished
     monkeypatch.setattr(rcnn, "extract", stop)  # the features are there
-    monkeypatch.setattr("tfcnn.training.proposals.selective_search", selective_search_of_test_images())
+    monkeypatch.setattr("tfcnn.training.proposals.search_all", search_of_test_images)
     train.run(train.restore_config({"out": str(run.path), "resume": True}))
     assert run.finished
     assert not (run.path / "features.npz").exists()
@@ -172,16 +172,11 @@ def test_rcnn_goes_on_at_the_stage_where_it_was_stopped(tmp_path, monkeypatch, c
     assert 0 <= run.read_metrics()["test_map50"] <= 1
 
 
-def selective_search_of_test_images():
-    """Selective search that may be asked for the eight test images alone: the others' regions are in the file."""
-    calls = []
-
-    def search(image):
-        calls.append(image)
-        assert len(calls) <= 8
-        return selective_search(image)
-
-    return search
+def search_of_test_images(images):
+    """The search that may be asked for the eight test images alone: the others' regions are in the file."""
+    images = list(images)
+    assert len(images) == 8
+    return search_all(iter(images))
 
 
 @pytest.mark.parametrize(
