@@ -60,7 +60,13 @@ def fit_images(images: tf.Tensor, height: int, width: int, fit: str) -> tf.Tenso
         y, x = tf.unstack(start)
         tall, wide = tf.unstack(extent)
         part = images[..., y : y + tall, x : x + wide, :]
-        return _with_size(tf.image.resize(part, (height, width), antialias=True), images, height, width)
+
+        def resize() -> tf.Tensor:
+            return tf.image.resize(part, (height, width), antialias=True)
+
+        # Resizing to the same size gives the same pixels, in as long as decoding takes.
+        fitted = tf.cond((tall == height) & (wide == width), lambda: tf.cast(part, tf.float32), resize)
+        return _with_size(fitted, images, height, width)
     size = tf.constant([height, width])
     scale = tf.cast(size, tf.float32) / tf.cast(extent, tf.float32)
     batch = tf.cast(images if images.shape.rank == 4 else images[None], tf.float32)
