@@ -56,9 +56,11 @@ int8 measures the ranges of activations on 200 training examples.
     onnx        int8          2.1e-02    100.00%    98.89%     98.89%     86,930  0.18    0.19
 
 The SavedModel and ONNX take images of any size, LiteRT those of the network's size. LiteRT and ONNX return what
-`serve_ready` returns, without names of classes ([signature.py](../tfcnn/export/signature.py)). Detectors have only a
-SavedModel, and networks with unpooling have no int8 files. `--saved-model-version 3 --out DIR` writes the SavedModel to
-DIR/3, as TensorFlow Serving reads it.
+`serve_ready` returns, without names of classes ([signature.py](../tfcnn/export/signature.py)). Those of a detector take
+images of the network's size with their regions, and return a box and a score for each region and class, before
+non-maximum suppression, as the SavedModel's `serve_regions` does. Detectors have no quantized files, and networks with
+unpooling no int8 files. `--saved-model-version 3 --out DIR` writes the SavedModel to DIR/3, as TensorFlow Serving reads
+it.
 
 ## Architectures
 
@@ -83,7 +85,10 @@ def small_form(arch: str) -> keras.Model:
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.momentum = 0.0
-    model(rng.normal(size=(EXAMPLES, *SHAPES[family.axes])).astype("float32"), training=True)
+    inputs = [rng.normal(size=(EXAMPLES, *SHAPES[family.axes])).astype("float32")]
+    if len(model.inputs) > 1:
+        inputs.append(np.tile(np.float32([8, 8, 40, 48]), (EXAMPLES, 1, 1)))
+    model(inputs if len(inputs) > 1 else inputs[0], training=True)
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
     return model
@@ -145,7 +150,7 @@ def main() -> None:
     import keras
 
     done = {row["arch"] for row in read_rows(TABLE)}
-    archs = [arch for arch in tfcnn.list_archs() if registry.family_of(arch).task != "detection"]
+    archs = tfcnn.list_archs()
     first = [family.names[0] for family in registry.FAMILIES]
     for arch in sorted(archs, key=lambda arch: arch not in first):  # a network of each family before all others
         if arch in done:

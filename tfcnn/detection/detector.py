@@ -33,10 +33,30 @@ class Detections(NamedTuple):
     classes: tf.Tensor  # int32 (batch, n); -1 where an image has no more detections
 
 
+class Candidates(NamedTuple):
+    """A box and a score for each region and class; the score of padding is 0."""
+
+    boxes: tf.Tensor  # float32 (batch, r, K, 4) as x1, y1, x2, y2 in pixels
+    scores: tf.Tensor  # float32 (batch, r, K), 0 ... 1
+
+
 def detect(
     model: keras.Model, images: tf.Tensor, regions: tf.Tensor, regression: bool = True, margins: bool | None = None
 ) -> Detections:
-    """The objects in a batch of images: the softmax of Fast R-CNN, or the logistic of the margins of R-CNN's SVMs.
+    """The objects in a batch of images: the candidates of each class that non-maximum suppression leaves.
+
+    Args:
+        model, images, regions, regression, margins: as for `candidates`.
+    """
+    found = candidates(model, images, regions, regression, margins)
+    return suppress(found.boxes, found.scores)
+
+
+def candidates(
+    model: keras.Model, images: tf.Tensor, regions: tf.Tensor, regression: bool = True, margins: bool | None = None
+) -> Candidates:
+    """A box and a score for each region and class: the softmax of Fast R-CNN, or the logistic of the margins of R-CNN's
+    SVMs.
 
     Args:
         model: of `tfcnn.models.detection`.
@@ -60,7 +80,7 @@ def detect(
         boxes = tf.tile(regions[:, :, None], (1, 1, classes, 1))
     height, width = images.shape[1:3]
     boxes = tf.clip_by_value(boxes, 0.0, tf.constant([width, height, width, height], tf.float32))
-    return suppress(boxes, tf.where(is_region, scores, 0.0))
+    return Candidates(boxes, tf.where(is_region, scores, 0.0))
 
 
 def has_margins(model: keras.Model) -> bool:
@@ -91,13 +111,19 @@ def detector_of(model: keras.Model, regression: bool = True, margins: bool | Non
         rest = iter(examples)
         while batch := list(itertools.islice(rest, size)):
             images = tf.constant(np.stack([example.image for example in batch]))
-            detections = detect_batch(images, tf.constant(pad([example.regions for example in batch])))
-            for boxes, scores, classes in zip(*(values.numpy() for values in detections), strict=True):
-                count = int((classes >= 0).sum())
-                rows.append({"boxes": boxes[:count], "scores": scores[:count], "labels": classes[:count]})
+            rows += rows_of(detect_batch(images, tf.constant(pad([example.regions for example in batch]))))
         return rows
 
     return detect_examples
+
+
+def rows_of(detections: Detections) -> list[dict[str, np.ndarray]]:
+    """For each image "boxes" float32 (n, 4), "scores" float32 (n,) and "labels" int32 (n,), without padding."""
+    rows = []
+    for boxes, scores, classes in zip(*(values.numpy() for values in detections), strict=True):
+        count = int((classes >= 0).sum())
+        rows.append({"boxes": boxes[:count], "scores": scores[:count], "labels": classes[:count]})
+    return rows
 
 
 def detect_all(model: keras.Model, examples: Iterable[Example], regression: bool = True) -> list[dict[str, np.ndarray]]:

@@ -12,7 +12,7 @@ from tfcnn.cli.startup import import_tensorflow
 from tfcnn.errors import BadInput
 from tfcnn.export.formats import EXPORT, FORMATS, QUANTIZATIONS, parse_formats
 from tfcnn.export.savedmodel import export_savedmodel
-from tfcnn.export.signature import check_task
+from tfcnn.export.signature import check_quantization
 from tfcnn.files import SAVED_MODEL, check_target
 from tfcnn.run_directory import RunDirectory
 
@@ -78,7 +78,7 @@ def _export_folder(run_path: str, formats: list[str], quantize: str, out: str | 
     run = RunDirectory.open(run_path).check_finished()
     path = check_target(run.path / "export" if out is None else out, EXPORT)
     facts = run.read_config()
-    check_task(facts["data"]["task"])
+    check_quantization(facts["data"]["task"], quantize)
     import_tensorflow()
     from tfcnn.export.examples import examples_of
     from tfcnn.export.folder import describe, export_folder

@@ -11,7 +11,7 @@ most a twentieth of its range.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from pipelines.dataset import Data
+    from tfcnn.detection.examples import Example as RegionExample
     from tfcnn.export.serving_process import Milliseconds
 
 LARGEST_DIFFERENCE = 1e-3
@@ -38,11 +39,11 @@ MOST_EXAMPLES = 1000
 class Reloaded(Protocol):
     """An exported file, ready to run."""
 
-    def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs of raw examples (batch, *image_shape), by name."""
+    def run(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs of raw inputs (batch, ...), by name."""
 
-    def time(self, example: np.ndarray) -> Milliseconds:
-        """The times of one raw example (1, *image_shape)."""
+    def time(self, *inputs: np.ndarray) -> Milliseconds:
+        """The times of the raw inputs of one example, (1, ...)."""
 
 
 class Examples(NamedTuple):
@@ -54,27 +55,30 @@ class Examples(NamedTuple):
         words: what they are: "360 test examples".
         size: their number.
         data: whose mean and std standardise them; None: there are no targets.
+        regions: of a detector, in place of the batches: images with their regions and truth, which is empty where there
+            are no targets.
     """
 
-    batches: tf.data.Dataset
+    batches: tf.data.Dataset | None
     classes: Classes | None
     words: str
     size: int
     data: Data | None = None
+    regions: Sequence[RegionExample] = ()
 
 
 class Reference(NamedTuple):
     """The network that files are compared with.
 
     Attributes:
-        answer: raw examples -> outputs by name.
+        answer: raw inputs -> outputs by name.
         facts: of the training data.
         examples: to compare on.
         score: the task's headline metric of the network; None without targets.
         unpooling: whether the network puts values back to where a pooling found its maxima.
     """
 
-    answer: Callable[[np.ndarray], Outputs]
+    answer: Callable[..., Outputs]
     facts: dict[str, Any]
     examples: Examples
     score: float | None
@@ -87,9 +91,10 @@ class Row(NamedTuple):
     Attributes:
         format: its name.
         quantize: its quantization.
-        difference: the largest of an output, in units of the outputs' scale: 1 of probabilities, their range of images.
+        difference: the largest of an output, in units of the outputs' scale: 1 of probabilities and scores, their range
+            of images, the longer side of the image of boxes.
         beyond: the share of the outputs that differ by more than LARGEST_DIFFERENCE.
-        agreement: the share of equal classes; None of a reconstruction.
+        agreement: the share of equal classes; None of a reconstruction and of detection.
         score: the task's headline metric; None without targets.
         reference: that of the network.
         bytes: of the file.
@@ -115,14 +120,12 @@ class Followed:
     """Stands for a network where scores are computed, calls an exported file, and notes how far the answers differ.
 
     Args:
-        run: the file: raw examples -> outputs by name.
-        expected: the network: raw examples -> outputs by name.
+        run: the file: raw inputs -> outputs by name.
+        expected: the network: raw inputs -> outputs by name.
         facts: of the training data.
     """
 
-    def __init__(
-        self, run: Callable[[np.ndarray], Outputs], expected: Callable[[np.ndarray], Outputs], facts: dict[str, Any]
-    ) -> None:
+    def __init__(self, run: Callable[..., Outputs], expected: Callable[..., Outputs], facts: dict[str, Any]) -> None:
         self.difference = 0.0
         self.beyond = 0
         self.values = 0
@@ -131,17 +134,18 @@ class Followed:
         self._run = run
         self._expected = expected
         self._facts = facts
+        low, high = facts["value_range"]
+        side = max(facts["image_shape"][:2])
+        self._scales = {"probabilities": 1.0, "image": high - low, "scores": 1.0, "boxes": side}
 
-    def predict_on_batch(self, inputs: Any) -> np.ndarray:
-        """What the network would say of standardised inputs, from the file's answer to the raw examples."""
+    def answer(self, *inputs: np.ndarray) -> Outputs:
+        """The file's answer to raw inputs, compared with the network's."""
         import numpy as np
 
-        raw = raw_examples(np.asarray(inputs), self._facts)
-        outputs = self._run(raw)
-        expected = self._expected(raw)
-        low, high = self._facts["value_range"] if "image" in expected else (0, 1)
-        for name in {"probabilities", "image"} & set(expected):
-            difference = np.abs(np.asarray(outputs[name], np.float64) - np.asarray(expected[name])) / (high - low)
+        outputs = self._run(*inputs)
+        expected = self._expected(*inputs)
+        for name in set(self._scales) & set(expected):
+            difference = np.abs(np.asarray(outputs[name], np.float64) - np.asarray(expected[name])) / self._scales[name]
             difference = np.where(np.isfinite(difference), difference, np.inf)
             self.difference = max(self.difference, float(difference.max()))
             self.beyond += int((difference > LARGEST_DIFFERENCE).sum())
@@ -149,7 +153,14 @@ class Followed:
         if "class" in expected:
             self.equal += int((np.asarray(outputs["class"]) == np.asarray(expected["class"])).sum())
             self.classes += np.asarray(expected["class"]).size
-        if "image" in expected:
+        return outputs
+
+    def predict_on_batch(self, inputs: Any) -> np.ndarray:
+        """What the network would say of standardised inputs, from the file's answer to the raw examples."""
+        import numpy as np
+
+        outputs = self.answer(raw_examples(np.asarray(inputs), self._facts))
+        if "image" in outputs:
             return standardise(np.asarray(outputs["image"]), self._facts)
         return np.log(np.maximum(np.asarray(outputs["probabilities"], np.float64), 1e-30))
 
@@ -180,8 +191,7 @@ def compare(name: str, quantize: str, path: Path, reloaded: Reloaded, reference:
     facts = reference.facts
     file = Followed(reloaded.run, reference.answer, facts)
     score = score_of(file, facts, reference.examples)
-    (first, _), *_ = reference.examples.batches.take(1)
-    times = reloaded.time(raw_examples(first.numpy()[:1], facts))
+    times = reloaded.time(*first_inputs(reference.examples, facts))
     row = Row(
         name,
         quantize,
@@ -200,12 +210,12 @@ def compare(name: str, quantize: str, path: Path, reloaded: Reloaded, reference:
 
 
 def reference_of(
-    answer: Callable[[np.ndarray], Outputs], facts: dict[str, Any], examples: Examples, unpooling: bool = False
+    answer: Callable[..., Outputs], facts: dict[str, Any], examples: Examples, unpooling: bool = False
 ) -> Reference:
     """A network with its score.
 
     Args:
-        answer: raw examples -> outputs by name.
+        answer: raw inputs -> outputs by name.
         facts: of the training data.
         examples: to compare on.
         unpooling: whether the network has unpooling.
@@ -217,6 +227,8 @@ def reference_of(
 def score_of(network: Followed, facts: dict[str, Any], examples: Examples) -> float | None:
     """The headline metric of the task; None without targets, whose examples are run nevertheless."""
     task = facts["task"]
+    if examples.batches is None:
+        return score_of_regions(network, facts, examples)
     if examples.classes is None:
         for inputs, _ in examples.batches:
             network.predict_on_batch(inputs)
@@ -225,6 +237,33 @@ def score_of(network: Followed, facts: dict[str, Any], examples: Examples) -> fl
     model: Any = network
     scores = results_of(task).evaluate(model, data, "test", examples.classes)
     return float(scores[TASKS[task].headline.name])
+
+
+def score_of_regions(network: Followed, facts: dict[str, Any], examples: Examples) -> float | None:
+    """The headline metric of detection, after non-maximum suppression as the network's own; None without targets."""
+    from tfcnn.detection.detector import rows_of, suppress
+    from tfcnn.detection.metrics import mean_average_precision
+
+    detections = []
+    for example in examples.regions:
+        outputs = network.answer(*raw_regions(example, facts))
+        detections += rows_of(suppress(outputs["boxes"], outputs["scores"]))
+    if examples.classes is None:
+        return None
+    return mean_average_precision(detections, [example.truth for example in examples.regions], [0.5])["ap50"]
+
+
+def first_inputs(examples: Examples, facts: dict[str, Any]) -> tuple[np.ndarray, ...]:
+    """The raw inputs of the first example, (1, ...)."""
+    if examples.batches is None:
+        return raw_regions(examples.regions[0], facts)
+    (first, _), *_ = examples.batches.take(1)
+    return (raw_examples(first.numpy()[:1], facts),)
+
+
+def raw_regions(example: RegionExample, facts: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The raw image (1, *image_shape) of an example, and its regions (1, r, 4)."""
+    return raw_examples(example.image[None], facts), example.regions[None]
 
 
 class _Split:
@@ -237,6 +276,7 @@ class _Split:
         self._batches = examples.batches
 
     def evaluation(self, split: str) -> tf.data.Dataset:
+        assert self._batches is not None
         return self._batches
 
 

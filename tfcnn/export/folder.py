@@ -22,7 +22,7 @@ from tfcnn.export.comparison import (
     reference_of,
 )
 from tfcnn.export.formats import EXPORT, FORMATS, REPORT, quantization_of
-from tfcnn.export.signature import check_task, signature_of
+from tfcnn.export.signature import check_quantization, signature_of
 from tfcnn.files import DiskFull, write_json, writing
 from tfcnn.model_files import in_float32
 from tfcnn.results import Outputs
@@ -81,10 +81,10 @@ def export_folder(
 
 
 def check_network(model: keras.Model, facts: dict[str, Any], quantize: str, samples: np.ndarray | None) -> None:
-    """Raises BadInput for a task that has no files of these formats, or a quantization that the network has not."""
+    """Raises BadInput for a quantization that the network or its task has not."""
     from tfcnn.export.rewriting import has_unpooling
 
-    check_task(facts["task"])
+    check_quantization(facts["task"], quantize)
     if quantize == "int8" and has_unpooling(model):
         raise BadInput(
             "--quantize int8 is not for networks with unpooling: rounding to 8 bits makes ties, so that values return "
@@ -119,15 +119,15 @@ def write_and_compare(
         return compare(name, quantization, path, reloaded, reference)
 
 
-def answer_of(model: keras.Model, facts: dict[str, Any]) -> Callable[[np.ndarray], Outputs]:
-    """The function of a network that its files are compared with: raw examples -> outputs by name."""
+def answer_of(model: keras.Model, facts: dict[str, Any]) -> Callable[..., Outputs]:
+    """The function of a network that its files are compared with: raw inputs -> outputs by name."""
     import tensorflow as tf
 
     signature = signature_of(model, facts)
-    serve = tf.function(signature.serve, input_signature=[signature.spec()], autograph=False)
+    serve = tf.function(signature.serve, input_signature=signature.specs(), autograph=False)
 
-    def answer(examples: np.ndarray) -> Outputs:
-        return {name: values.numpy() for name, values in serve(examples).items()}
+    def answer(*inputs: np.ndarray) -> Outputs:
+        return {name: values.numpy() for name, values in serve(*inputs).items()}
 
     return answer
 

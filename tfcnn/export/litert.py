@@ -1,6 +1,7 @@
 """A trained network as a file of LiteRT, for phones and small devices, with LiteRT's builtin operators only.
 
-`signature.py` says what goes in and comes out. The batch is 1; `resize_tensor_input` sets another. Quantizations:
+`signature.py` says what goes in and comes out. The batch is 1; `resize_tensor_input` sets another. Of a detector it
+sets the number of regions, and the batch stays 1. Quantizations:
 
     none      float32
     float16   weights of 16 bits, half the size; computes in float32
@@ -37,12 +38,13 @@ def write(model: keras.Model, facts: dict[str, Any], path: Path, quantize: str, 
 
     model = replace_layers(model, split_pooling)
     signature = signature_of(model, facts)
+    batch = None if len(signature.inputs) == 1 else 1  # no operator adds an axis to two of unknown size
     with tempfile.TemporaryDirectory() as folder, quiet_stderr(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")  # int8 measures with it
         # From a concrete function TFLiteConverter writes a Keras 3 model without its weights, and says nothing.
         archive = keras.export.ExportArchive()
         archive.track(model)
-        archive.add_endpoint(ENDPOINT, signature.serve, [signature.spec()])
+        archive.add_endpoint(ENDPOINT, signature.serve, signature.specs(batch))
         archive.write_out(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[ENDPOINT])
         if quantize != "none":
@@ -57,7 +59,7 @@ def write(model: keras.Model, facts: dict[str, Any], path: Path, quantize: str, 
 
 def _batches_of_one(signature: Signature, samples: np.ndarray) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     for sample in samples:
-        yield ENDPOINT, {signature.name: sample[None]}
+        yield ENDPOINT, {signature.inputs[0].name: sample[None]}
 
 
 class LiteRTFile:
@@ -77,15 +79,15 @@ class LiteRTFile:
             self._interpreter.allocate_tensors()
             (name,) = self._interpreter.get_signature_list()
             self._runner = self._interpreter.get_signature_runner(name)
-            (self._input,) = self._runner.get_input_details()
+            self._inputs = list(self._runner.get_input_details())
 
-    def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs of raw examples (batch, *image_shape), by name."""
-        return self._runner(**{self._input: examples})
+    def run(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs of raw inputs (batch, ...), by name."""
+        return self._runner(**dict(zip(self._inputs, inputs, strict=True)))
 
-    def time(self, example: np.ndarray) -> Milliseconds:
-        """The times of one raw example (1, *image_shape)."""
-        return time_calls(lambda: self.run(example))
+    def time(self, *inputs: np.ndarray) -> Milliseconds:
+        """The times of the raw inputs of one example, (1, ...)."""
+        return time_calls(lambda: self.run(*inputs))
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """A trained network as a file of ONNX, for ONNX Runtime and what else reads the format.
 
-`signature.py` says what goes in and comes out; images have any size, and the batch is free. Quantizations:
+`signature.py` says what goes in and comes out. Images have any size, those of a detector the network's; the batch is
+free. Quantizations:
 
     none      float32
     float16   weights and activations of 16 bits; raw examples and answers stay as they are
@@ -51,12 +52,12 @@ def write(model: keras.Model, facts: dict[str, Any], path: Path, quantize: str, 
 
 
 def convert(model: keras.Model, facts: dict[str, Any]) -> onnx.ModelProto:
-    """The graph of a float32 network, from raw examples, images of any size, as tf2onnx writes it."""
+    """The graph of a float32 network, from raw examples, as tf2onnx writes it; images without regions have any size."""
     import keras
     import onnx
 
-    is_image = len(facts["image_shape"]) == 3
-    signature = signature_of(model, facts, above_black=is_image)
+    takes_any_size = len(facts["image_shape"]) == 3 and len(model.inputs) == 1
+    signature = signature_of(model, facts, above_black=takes_any_size)
 
     class Serving(keras.Model):
         def __init__(self) -> None:
@@ -64,17 +65,17 @@ def convert(model: keras.Model, facts: dict[str, Any]) -> onnx.ModelProto:
             self.network = model
             self.built = True
 
-        def call(self, examples: Any) -> Any:
-            return signature.serve(examples)
+        def call(self, *inputs: Any) -> Any:
+            return signature.serve(*inputs)
 
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         path = Path(folder) / "plain.onnx"
         serving = Serving()
         warnings.filterwarnings("ignore", message=".*np.object", category=FutureWarning)  # Keras' patch of tf2onnx
-        serving.export(path, format="onnx", input_signature=[signature.spec()], opset_version=OPSET, verbose=False)
+        serving.export(path, format="onnx", input_signature=signature.specs(), opset_version=OPSET, verbose=False)
         graph = set_groups(onnx.load(path))
-    return _fit_first(graph, facts) if is_image else graph
+    return _fit_first(graph, facts) if takes_any_size else graph
 
 
 def _fit_first(graph: onnx.ModelProto, facts: dict[str, Any]) -> onnx.ModelProto:
@@ -195,16 +196,17 @@ class OnnxFile:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        (self._input,) = [value.name for value in self._session.get_inputs()]
+        self._inputs = [value.name for value in self._session.get_inputs()]
         self._outputs = [value.name for value in self._session.get_outputs()]
 
-    def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs of raw examples (batch, *image_shape), by name."""
-        return dict(zip(self._outputs, self._session.run(self._outputs, {self._input: examples}), strict=True))
+    def run(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs of raw inputs (batch, ...), by name."""
+        values = self._session.run(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
+        return dict(zip(self._outputs, values, strict=True))
 
-    def time(self, example: np.ndarray) -> Milliseconds:
-        """The times of one raw example (1, *image_shape)."""
-        return time_calls(lambda: self.run(example))
+    def time(self, *inputs: np.ndarray) -> Milliseconds:
+        """The times of the raw inputs of one example, (1, ...)."""
+        return time_calls(lambda: self.run(*inputs))
 
 
 @contextlib.contextmanager

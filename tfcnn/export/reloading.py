@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -36,35 +36,34 @@ class SavedModelProcess:
         process: of `serving_process`.
         log: what the process writes to stderr.
         facts: of the training data.
-        is_ready: whether the endpoint `serve_ready` is used, and examples are standardised here.
+        endpoint: to ask; for `serve_ready` examples are standardised here.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], log: IO[bytes], facts: dict[str, Any], is_ready: bool) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: IO[bytes], facts: dict[str, Any], endpoint: str) -> None:
         self._process = process
         self._log = log
         self._facts = facts
-        self._is_ready = is_ready
-        self._endpoint = "serve_ready" if is_ready else "serve"
+        self._endpoint = endpoint
 
-    def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs of raw examples (batch, *image_shape), by name."""
-        return self._ask("run", examples)
+    def run(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs of raw inputs (batch, ...), by name."""
+        return self._ask("run", inputs)
 
-    def time(self, example: np.ndarray) -> Milliseconds:
-        """The times of one raw example (1, *image_shape)."""
-        answer = self._ask("time", example)
+    def time(self, *inputs: np.ndarray) -> Milliseconds:
+        """The times of the raw inputs of one example, (1, ...)."""
+        answer = self._ask("time", inputs)
         return Milliseconds(float(answer["wall"]), float(answer["cpu"]))
 
-    def _ask(self, what: str, examples: np.ndarray) -> dict[str, np.ndarray]:
+    def _ask(self, what: str, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         import numpy as np
 
-        if self._is_ready:
-            examples = standardise(examples, self._facts)
+        if self._endpoint == "serve_ready":
+            inputs = [standardise(examples, self._facts) for examples in inputs]
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
         content = io.BytesIO()
-        np.save(content, examples)
+        np.savez(content, *inputs)
         try:
             stdin.write(f"{what} {self._endpoint} {content.tell()}\n".encode() + content.getvalue())
             stdin.flush()
@@ -88,11 +87,18 @@ def standardise(examples: np.ndarray, facts: dict[str, Any]) -> np.ndarray:
     return ((shares - np.asarray(facts["mean"])) / np.asarray(facts["std"])).astype(np.float32)
 
 
+def endpoint_of(model: keras.Model, facts: dict[str, Any]) -> str:
+    """`serve`; of a detector `serve_regions`; `serve_ready` where `serve` resizes the network's map."""
+    if len(model.inputs) > 1:
+        return "serve_regions"
+    sides = tuple(facts["image_shape"][:-1])
+    is_resized = facts["task"] == "segmentation" and tuple(model.output_shape[1:-1]) != sides
+    return "serve_ready" if is_resized else "serve"
+
+
 @contextlib.contextmanager
 def reload(path: Path, model: keras.Model, facts: dict[str, Any]) -> Iterator[SavedModelProcess]:
-    """The SavedModel on one thread: its `serve`, or its `serve_ready` where `serve` resizes the network's map."""
-    sides = tuple(facts["image_shape"][:-1])
-    is_ready = facts["task"] == "segmentation" and tuple(model.output_shape[1:-1]) != sides
+    """The SavedModel on one thread, its endpoint that returns what the files of the other formats do."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | ONE_THREAD
     command = [sys.executable, "-I", serving_process.__file__, str(path)]
     with (
@@ -101,4 +107,4 @@ def reload(path: Path, model: keras.Model, facts: dict[str, Any]) -> Iterator[Sa
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment
         ) as process,
     ):
-        yield SavedModelProcess(process, log, facts, is_ready)
+        yield SavedModelProcess(process, log, facts, endpoint_of(model, facts))

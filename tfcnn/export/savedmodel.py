@@ -9,7 +9,9 @@ endpoints for images:
     serve_ready  float32 (batch, *image_shape), resized and standardised by the caller
 
 A detector's serve and serve_ready take regions (batch, r, 4) with the images, x1, y1, x2, y2 in their pixels; there is
-no serve_files. Selective search is no part of a SavedModel: the client has `tfcnn.detection.proposals` compute them.
+no serve_files. Its serve_regions takes raw images of the network's size, and returns a box and a score for each region
+and class, before non-maximum suppression, as the files of LiteRT and ONNX do. Selective search is no part of a
+SavedModel: the client has `tfcnn.detection.proposals` compute them.
 For sounds and volumes `serve` takes float32 (batch, *image_shape) in the range of the data; there is no serve_files.
 Values far outside the range of the training data, and files that cannot be read equally, fail with a line that says so;
 0 ... 1 given to a network of -1 ... 1 lies inside its range, and is taken as bright images.
@@ -194,8 +196,13 @@ def _add_region_endpoints(
         fitted = fitting.fit_images(above_black, height, width, facts["fit"])
         return served.images(standardise(fitted, 0.0, high - low), regions, tf.shape(images)[1:3])
 
+    def serve_regions(images: tf.Tensor, regions: tf.Tensor) -> Outputs:
+        return served.candidates(standardise(check_range(images, low, high), low, high), regions)
+
     regions = tf.TensorSpec((None, None, 4), tf.float32, "regions")
     images = tf.TensorSpec((None, None, None, channels), raw_dtype(facts), "images")
     archive.add_endpoint("serve", serve_images, [images, regions])
+    fitted = tf.TensorSpec((None, height, width, channels), raw_dtype(facts), "images")
+    archive.add_endpoint("serve_regions", serve_regions, [fitted, regions])
     examples = tf.TensorSpec((None, height, width, channels), tf.float32, "examples")
     archive.add_endpoint("serve_ready", served.ready, [examples, regions])

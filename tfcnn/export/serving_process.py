@@ -1,8 +1,8 @@
 """A process that serves a SavedModel without tfcnn: `python -I serving_process.py FOLDER`.
 
-It reads requests from its standard input: a line "run ENDPOINT BYTES" or "time ENDPOINT BYTES", then an array as .npy
-of so many bytes. It answers with a line, the number of bytes, and then the outputs or the times as .npz. Standard
-library and NumPy alone, besides TensorFlow: the file is run by its path.
+It reads requests from its standard input: a line "run ENDPOINT BYTES" or "time ENDPOINT BYTES", then arrays as .npz of
+so many bytes, which the endpoint takes in their order. It answers with a line, the number of bytes, and then the
+outputs or the times as .npz. Standard library and NumPy alone, besides TensorFlow: the file is run by its path.
 """
 
 from __future__ import annotations
@@ -66,11 +66,12 @@ def main() -> NoReturn:
             sys.exit(0)
         what, endpoint, size = request
         serve = getattr(model, endpoint)
-        examples = tf.constant(np.load(io.BytesIO(sys.stdin.buffer.read(int(size)))))
+        with np.load(io.BytesIO(sys.stdin.buffer.read(int(size)))) as arrays:
+            inputs = [tf.constant(array) for array in arrays.values()]
         if what == "time":
-            outputs: dict[str, Any] = time_calls(functools.partial(serve, examples))._asdict()
+            outputs: dict[str, Any] = time_calls(functools.partial(serve, *inputs))._asdict()
         else:
-            outputs = {name: value.numpy() for name, value in serve(examples).items() if value.dtype != tf.string}
+            outputs = {name: value.numpy() for name, value in serve(*inputs).items() if value.dtype != tf.string}
         content = io.BytesIO()
         np.savez(content, **outputs)
         answers.write(f"{content.tell()}\n".encode() + content.getvalue())

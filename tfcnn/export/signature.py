@@ -11,6 +11,11 @@ Outputs, by task, are those of the SavedModel's serve_ready, without names of cl
     classification   probabilities (batch, classes), class (batch,)
     segmentation     probabilities (batch, rows, columns, classes), class (batch, rows, columns): the network's map
     reconstruction   image (batch, *image_shape), in the range of the data
+
+A detector also takes regions (batch, r, 4), x1, y1, x2, y2 in pixels of images of the network's size. Its outputs are a
+box and a score for each region and class, boxes (batch, r, classes, 4) and scores (batch, r, classes), as those of the
+SavedModel's serve_regions: LiteRT has no non-maximum suppression of several classes, so that the client does it, with
+the IoU and the least score of `tfcnn.detection.detector`.
 """
 
 from __future__ import annotations
@@ -20,41 +25,44 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfcnn.errors import BadInput
 from tfcnn.export.savedmodel import raw_dtype
-from tfcnn.results import Outputs, Served, results_of
+from tfcnn.results import Outputs, ServedRegions, results_of
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
 
+class Input(NamedTuple):
+    """One input: its name, the shape of an example, and its type by name."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
 class Signature(NamedTuple):
     """A function of raw examples.
 
     Attributes:
-        serve: raw examples (batch, *shape) -> outputs by name, without strings.
-        name: of its input.
-        shape: of an example.
-        dtype: of the raw examples, by name.
+        serve: a tensor for each input, raw examples (batch, *shape) first -> outputs by name, without strings.
+        inputs: the examples; of a detector also regions.
     """
 
-    serve: Callable[[tf.Tensor], Outputs]
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
+    serve: Callable[..., Outputs]
+    inputs: tuple[Input, ...]
 
-    def spec(self, batch: int | None = None) -> tf.TensorSpec:
-        """The specification of the input."""
+    def specs(self, batch: int | None = None) -> list[tf.TensorSpec]:
+        """The specifications of the inputs."""
         import tensorflow as tf
 
-        return tf.TensorSpec((batch, *self.shape), self.dtype, self.name)
+        return [tf.TensorSpec((batch, *shape), dtype, name) for name, shape, dtype in self.inputs]
 
 
-def check_task(task: str) -> None:
-    """Raises BadInput if networks for a task have no function of examples alone."""
-    if task == "detection":
+def check_quantization(task: str, quantize: str) -> None:
+    """Raises BadInput if networks for a task have no quantized files."""
+    if task == "detection" and quantize != "none":
         raise BadInput(
-            "--format is not for detection, whose networks take regions and end in non-maximum suppression of batches, "
-            "which LiteRT and ONNX lack; leave --format out for the SavedModel"
+            f"--quantize {quantize} is not for detection, whose regions are pixels, which need more bits; leave it out"
         )
 
 
@@ -77,11 +85,19 @@ def signature_of(model: keras.Model, facts: dict[str, Any], *, above_black: bool
     black = 0 if above_black else low
     offset = (-(black / (high - low) + np.asarray(facts["mean"])) / std).astype(np.float32)
     served = results_of(facts["task"]).serve(model, facts)
-    assert isinstance(served, Served)
+    inputs = [Input("images" if len(shape) == 3 else "examples", shape, "float32" if above_black else raw_dtype(facts))]
+
+    def standardise(examples: tf.Tensor) -> tf.Tensor:
+        return tf.cast(examples, tf.float32) * factor + offset
+
+    if isinstance(served, ServedRegions):
+        candidates = served.candidates
+        inputs.append(Input("regions", (None, 4), "float32"))
+        return Signature(lambda images, regions: candidates(standardise(images), regions), tuple(inputs))
+    ready = served.ready
 
     def serve(examples: tf.Tensor) -> Outputs:
-        outputs = served.ready(model(tf.cast(examples, tf.float32) * factor + offset, training=False))
+        outputs = ready(model(standardise(examples), training=False))
         return {name: tensor for name, tensor in outputs.items() if tensor.dtype != tf.string}
 
-    dtype = "float32" if above_black else raw_dtype(facts)
-    return Signature(serve, "images" if len(shape) == 3 else "examples", shape, dtype)
+    return Signature(serve, tuple(inputs))

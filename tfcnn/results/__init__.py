@@ -120,10 +120,12 @@ class ServedRegions(NamedTuple):
         ready: of images and regions at the network's size.
         images: of images of one size, fitted to the network's: also takes int32 (2,), the height and the width that
             they had; the regions are in pixels of those.
+        candidates: of images and regions at the network's size: what each region says, before any is chosen.
     """
 
     ready: Callable[[tf.Tensor, tf.Tensor], Outputs]
     images: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Outputs]
+    candidates: Callable[[tf.Tensor, tf.Tensor], Outputs]
 
 
 class Results(NamedTuple):

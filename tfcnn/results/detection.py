@@ -301,17 +301,18 @@ def serve(model: keras.Model, facts: Facts) -> ServedRegions:
     """The endpoints take images with regions: selective search is no part of a TensorFlow graph.
 
     They return "boxes" float32 (batch, n, 4) as x1, y1, x2, y2 in pixels of the images, "scores" float32 (batch, n),
-    the best first, "class" int32 (batch, n), -1 where an image has no more, and "class_name", "" there.
+    the best first, "class" int32 (batch, n), -1 where an image has no more, and "class_name", "" there. Candidates are
+    "boxes" float32 (batch, r, classes, 4) and "scores" float32 (batch, r, classes), of every region in its order.
     """
     import tensorflow as tf
 
-    from tfcnn.detection.detector import detect
+    from tfcnn.detection import detector
     from tfcnn.results.frames import Frame
 
     names = tf.constant(["", *facts["class_names"]])
 
     def ready(images: tf.Tensor, regions: tf.Tensor) -> Outputs:
-        detections = detect(model, images, regions)
+        detections = detector.detect(model, images, regions)
         return {
             "boxes": detections.boxes,
             "scores": detections.scores,
@@ -324,7 +325,10 @@ def serve(model: keras.Model, facts: Facts) -> ServedRegions:
         outputs = ready(images, frame.enter(regions))
         return outputs | {"boxes": frame.leave(outputs["boxes"], outputs["class"] >= 0)}
 
-    return ServedRegions(ready, images)
+    def candidates(images: tf.Tensor, regions: tf.Tensor) -> Outputs:
+        return detector.candidates(model, images, regions)._asdict()
+
+    return ServedRegions(ready, images, candidates)
 
 
 RESULTS = Results(

@@ -6,15 +6,20 @@ import onnx
 import pytest
 
 import tfcnn
+from tfcnn.detection.detector import detect_all
+from tfcnn.detection.targets import STD
 from tfcnn.errors import BadInput
-from tfcnn.export.folder import check_network
+from tfcnn.export.comparison import Followed, raw_regions
+from tfcnn.export.examples import random_examples
+from tfcnn.export.folder import answer_of, check_network, export_folder
 from tfcnn.export.litert import LiteRTFile
 from tfcnn.export.litert import write as write_litert
 from tfcnn.export.onnx import OnnxFile
 from tfcnn.export.onnx import write as write_onnx
-from tfcnn.export.signature import check_task
+from tfcnn.export.signature import check_quantization
 from tfcnn.layers import MaxUnpoolingLike2D
 from tfcnn.model_files import in_float32
+from tfcnn.results import Classes
 
 UINT8 = {"value_range": (0, 255), "dtype": "uint8", "fit": "crop"}
 FLOAT = {"value_range": (-1, 1), "dtype": "float32", "fit": "crop"}
@@ -28,7 +33,7 @@ FORMS = {
 
 
 def facts_of(model, task, values):
-    shape = model.input_shape[1:]
+    shape = model.inputs[0].shape[1:]
     standardisation = {"mean": [0.4] * shape[-1], "std": [0.3] * shape[-1]}
     return {"task": task, "image_shape": shape, "class_names": ["a", "b", "c"], **standardisation, **values}
 
@@ -107,6 +112,84 @@ def test_int8_needs_training_examples():
         check_network(model, facts_of(model, "classification", FLOAT), "int8", None)
 
 
-def test_detectors_have_a_savedmodel_alone():
-    with pytest.raises(BadInput, match=r"--format is not for detection, .*; leave --format out for the SavedModel"):
-        check_task("detection")
+DETECTORS = {
+    "fast_rcnn": {"backbone": "lecture_cnn", "width": 0.2, "stride": 4, "pool_size": 3, "units": 8, "hidden": 1},
+    "bins of many cells": {"backbone": "lecture_cnn", "width": 0.2, "stride": 1, "pool_size": 2, "units": 8},
+    "rcnn": {"backbone": "lecture_cnn", "width": 0.2, "crop": 24},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", DETECTORS)
+def test_detectors(form, tmp_path):
+    model = tfcnn.build("rcnn" if form == "rcnn" else "fast_rcnn", (40, 48, 3), 3, **DETECTORS[form])
+    model.set_weights([np.random.default_rng(0).normal(0, 0.1, weight.shape) for weight in model.get_weights()])
+    facts = facts_of(model, "detection", UINT8)
+    raw = examples_of((40, 48, 3), facts)[:2]
+    first = [[2, 3, 30, 33], [0, 0, 48, 40], [10, 5, 14, 9]]
+    second = [[1, 1, 9, 39], [20, 20, 47, 38], [-1, -1, -1, -1]]
+    regions = np.float32([first, second])
+    boxes, scores = expected_candidates(model, raw, regions, facts)
+    write_litert(model, facts, tmp_path / "a.tflite", "none", None)
+    file = LiteRTFile(tmp_path / "a.tflite")
+    for place, count in ((0, 3), (1, 2)):
+        outputs = file.run(raw[place : place + 1], regions[place : place + 1, :count])
+        np.testing.assert_allclose(outputs["boxes"][0], boxes[place, :count], atol=1e-3)
+        np.testing.assert_allclose(outputs["scores"][0], scores[place, :count], atol=1e-5)
+    write_onnx(model, facts, tmp_path / "a.onnx", "none", None)
+    outputs = OnnxFile(tmp_path / "a.onnx").run(raw, regions)
+    is_region = regions.max(-1) > 0
+    np.testing.assert_allclose(outputs["boxes"][is_region], boxes[is_region], atol=1e-3)
+    np.testing.assert_allclose(outputs["scores"], scores * is_region[..., None], atol=1e-5)
+
+
+def expected_candidates(model, raw, regions, facts):
+    """Girshick et al. 2013, appendix C, in NumPy, from the network's outputs."""
+    inputs = ((raw / 255.0 - facts["mean"]) / facts["std"]).astype("float32")
+    outputs = model([inputs, regions], training=False).numpy().astype("float64")
+    if model.name == "rcnn":
+        scores = 1 / (1 + np.exp(-outputs[..., :3]))
+    else:
+        scores = np.exp(outputs[..., :4])
+        scores = (scores / scores.sum(-1, keepdims=True))[..., :3]
+    dx, dy, dw, dh = np.moveaxis(outputs[..., 4:].reshape(*outputs.shape[:2], 3, 4) * STD, -1, 0)
+    x1, y1, x2, y2 = np.moveaxis(regions[:, :, None].astype("float64"), -1, 0)
+    x, y = (x1 + x2) / 2 + dx * (x2 - x1), (y1 + y2) / 2 + dy * (y2 - y1)
+    w, h = (x2 - x1) * np.exp(dw), (y2 - y1) * np.exp(dh)
+    height, width = raw.shape[1:3]
+    boxes = np.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], -1)
+    return np.clip(boxes, 0, [width, height, width, height]), scores
+
+
+@pytest.mark.slow
+def test_the_files_of_a_detector_are_compared_with_it(tmp_path):
+    model = tfcnn.build("fast_rcnn", (40, 48, 3), 3, **DETECTORS["fast_rcnn"])
+    facts = facts_of(model, "detection", UINT8)
+    found = examples_with_truth(model, facts)
+    rows = export_folder(model, facts, tmp_path / "export", ["savedmodel", "litert", "onnx"], "none", found)
+    assert [row.format for row in rows] == ["savedmodel", "litert", "onnx"]
+    for row in rows:
+        assert row.difference < 1e-5
+        assert row.score == row.reference == 1.0  # the truth is what the network detects
+    wrong = dict(answer_of(model, facts)(*raw_regions(found.regions[0], facts)))
+    wrong["boxes"] = wrong["boxes"] + 1
+    file = Followed(lambda *inputs: wrong, answer_of(model, facts), facts)
+    file.answer(*raw_regions(found.regions[0], facts))
+    assert file.difference == pytest.approx(1 / 48, rel=1e-3)
+
+
+def examples_with_truth(model, facts):
+    """Random examples whose true boxes are the network's own detections."""
+    found = random_examples(facts, 3)
+    detections = detect_all(model, found.regions)
+    truths = [{"boxes": row["boxes"], "labels": row["labels"]} for row in detections]
+    regions = [example._replace(truth=truth) for example, truth in zip(found.regions, truths, strict=True)]
+    return found._replace(regions=regions, classes=Classes(facts["class_names"], range(3)))
+
+
+@pytest.mark.parametrize("quantize", ["float16", "dynamic", "int8"])
+def test_detectors_have_no_quantized_files(quantize):
+    with pytest.raises(BadInput, match=f"--quantize {quantize} is not for detection, whose regions are pixels"):
+        check_quantization("detection", quantize)
+    check_quantization("detection", "none")
+    check_quantization("classification", quantize)
