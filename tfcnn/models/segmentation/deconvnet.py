@@ -3,7 +3,8 @@
 Table 1: VGG-16 with fc6, fc7 as convolutions, mirrored by transposed convolutions and unpooling by the switches of the
 max poolings, batch norm everywhere. At 224x224 pixels fc6 sees the whole last map of 7x7; smaller images have a smaller
 one and get an fc6 of that size. Poolings of odd sizes keep the last row and column. Differences from the paper: none in
-the network; the paper trains it in two stages and joins the predictions of 50 object proposals.
+the network; `levels` is an addition, for small images. The paper trains it in two stages and joins the predictions of
+50 object proposals.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from keras import layers
 from tfcnn.arithmetic.scaling import scale_depth, scale_width
 from tfcnn.models.blocks import Style, bn, conv_bn
 from tfcnn.models.classification import vgg
-from tfcnn.models.segmentation.segnet import trunk, unpool
+from tfcnn.models.segmentation.segnet import check_levels, trunk, unpool
 
 FC6 = 7
 
@@ -33,6 +34,7 @@ def deconvnet(
     *,
     width: float = 1.0,
     depth: float = 1.0,
+    levels: int = 5,
     bn_momentum: float = 0.9,
     name: str = "deconvnet",
 ) -> keras.Model:
@@ -43,15 +45,20 @@ def deconvnet(
         num_classes: logits at each pixel.
         width: multiplier of the filters, those of fc6 and fc7 included.
         depth: multiplier of the convolutions in each block of both halves.
+        levels: poolings, 1 to 5. The paper's 5 leave 3x3 positions of an image of 96 pixels, of which fc6 makes one.
         bn_momentum: share of the old value in the moving statistics.
 
     Returns:
         keras.Model: (batch, height, width, channels) -> float32 logits (batch, height, width, num_classes). The
         maps before each pooling are named stage1 ... stage5 (strides 1, 2, 4, 8, 16).
+
+    Raises:
+        ValueError: `levels` is none of these.
     """
+    check_levels(levels)
     style = Style(bn_momentum=bn_momentum, bias=True)
-    repeats = [scale_depth(n, depth) for n in vgg.D]
-    filters = [scale_width(f, width) for f in vgg.FILTERS]
+    repeats = [scale_depth(n, depth) for n in vgg.D[:levels]]
+    filters = [scale_width(f, width) for f in vgg.FILTERS[:levels]]
     units = scale_width(4096, width)
 
     inputs = keras.Input(input_shape)  # 224, 224, 3

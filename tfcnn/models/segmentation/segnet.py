@@ -36,6 +36,12 @@ def unpool(x: keras.KerasTensor, before: keras.KerasTensor) -> keras.KerasTensor
     return MaxUnpoolingLike2D(2, padding="same")([x, before])
 
 
+def check_levels(levels: int) -> None:
+    """Raises ValueError for another number of poolings than 1 to 5."""
+    if levels not in range(1, len(vgg.D) + 1):
+        raise ValueError(f"levels must be 1 ... {len(vgg.D)}, got {levels}")
+
+
 def segnet(
     input_shape: tuple[int | None, ...] = (360, 480, 3),
     num_classes: int = 12,
@@ -63,8 +69,7 @@ def segnet(
     Raises:
         ValueError: `levels` is none of these.
     """
-    if levels not in range(1, len(vgg.D) + 1):
-        raise ValueError(f"levels must be 1 ... {len(vgg.D)}, got {levels}")
+    check_levels(levels)
     style = Style(bn_momentum=bn_momentum)
     repeats = [scale_depth(n, depth) for n in vgg.D[:levels]]
     filters = [scale_width(f, width) for f in vgg.FILTERS[:levels]]

@@ -32,6 +32,7 @@ def placed(values, before):
         ("segnet", 5, {"width": 0.05, "depth": 0.3}),
         ("segnet", 3, {"width": 0.05, "levels": 3}),
         ("deconvnet", 5, {"width": 0.05, "depth": 0.3}),
+        ("deconvnet", 2, {"width": 0.05, "levels": 2}),
         ("conv_autoencoder", 3, {"decoder": "unpooling"}),
     ],
 )
@@ -60,10 +61,11 @@ def test_sizes_of_segnet():
     assert sum(row.kind == "BatchNormalization" for row in table.rows) == 25
 
 
+@pytest.mark.parametrize("arch", ["segnet", "deconvnet"])
 @pytest.mark.parametrize("levels", [0, 6, 2.5])
-def test_segnet_has_one_to_five_poolings(levels):
+def test_there_are_one_to_five_poolings(arch, levels):
     with pytest.raises(ValueError, match=rf"levels must be 1 ... 5, got {levels}"):
-        tfcnn.build("segnet", SHAPE, 3, levels=levels)
+        tfcnn.build(arch, SHAPE, 3, levels=levels)
 
 
 def test_sizes_of_deconvnet():
