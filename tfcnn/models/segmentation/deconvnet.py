@@ -41,7 +41,7 @@ def deconvnet(
     """DeconvNet.
 
     Args:
-        input_shape: (height, width, channels), at least 32 pixels a side, or None for any from 224 on.
+        input_shape: (height, width, channels), at least 32 pixels a side, or None for any from 7 * 2 ** levels on.
         num_classes: logits at each pixel.
         width: multiplier of the filters, those of fc6 and fc7 included.
         depth: multiplier of the convolutions in each block of both halves.
