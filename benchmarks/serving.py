@@ -38,13 +38,12 @@ ROUNDS = 10
 REQUESTS = 500  # of a server in a round
 KILLED_AFTER = 300  # answers
 LARGEST = (32, 1)  # examples of a batch
-DELAY = "20"  # milliseconds
 HEAD = ("largest batch", "requests", "dropped", "requests/s", "p50, ms", "p99, ms", "memory, first and last round, MB")
 SECTION = "## Under load\n"
 INTRODUCTION = """
 Written by `python -m benchmarks.serving`: a MobileNet of a quarter of the width for images of 32 x 32 pixels; 32
-clients send a PNG file and wait for the answer. Two servers and the clients share two cores, with other work on them;
-TensorFlow has one thread in each. A batch waits up to 20 ms for more examples.
+clients send a PNG file and wait for the answer. Two servers and the clients share two cores; TensorFlow has one thread
+in each.
 """
 ENVIRONMENT = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
@@ -73,7 +72,7 @@ class Server:
     """
 
     def __init__(self, run: Path, largest: int, port: int = 0) -> None:
-        flags = ["--port", str(port), "--max-batch", str(largest), "--max-delay", DELAY]
+        flags = ["--port", str(port), "--max-batch", str(largest)]
         command = [sys.executable, "-m", "tfcnn.serve", str(run), *flags]
         self.process = subprocess.Popen(
             command,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,11 +21,12 @@ class Batch(NamedTuple):
     """What the network computes.
 
     Attributes:
-        inputs: float32 (batch, *image_shape), standardised.
+        inputs: of each example float32 image_shape, standardised; or the pixels of an image at its own size, uint8
+            (height, width, channels), which the thread prepares with those of the same size.
         sizes: int32 (batch, 2): height and width of each image before it was resized.
     """
 
-    inputs: np.ndarray
+    inputs: Sequence[np.ndarray]
     sizes: np.ndarray
 
     def __len__(self) -> int:
@@ -45,7 +46,7 @@ class Batcher:
     more examples is computed in parts. Cancel the future of a request that nobody waits for: it is not computed.
 
     Args:
-        respond: from inputs and sizes to arrays by name, in the order of the examples.
+        respond: from inputs and sizes, as a `Batch` has them, to arrays by name, in the order of the examples.
         largest: number of examples.
         delay: seconds.
         note: gets the number of examples of each batch.
@@ -53,7 +54,7 @@ class Batcher:
 
     def __init__(
         self,
-        respond: Callable[[np.ndarray, np.ndarray], Outputs],
+        respond: Callable[[Sequence[np.ndarray], np.ndarray], Outputs],
         largest: int = 32,
         delay: float = 0.002,
         note: Callable[[int], None] = lambda examples: None,
@@ -124,7 +125,7 @@ class Batcher:
         import numpy as np
 
         try:
-            inputs = np.concatenate([job.batch.inputs for job in jobs])
+            inputs = [example for job in jobs for example in job.batch.inputs]
             sizes = np.concatenate([job.batch.sizes for job in jobs])
             parts = []
             for first in range(0, len(inputs), self._largest):

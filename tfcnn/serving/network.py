@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tfcnn.trained import Trained
 
 VERSION = "1"  # of every run
+SMALL = 2**16  # pixels: to resize more takes longer than the call of TensorFlow itself, half a millisecond
 
 
 class Spec(NamedTuple):
@@ -43,7 +45,7 @@ class ServedNetwork(NamedTuple):
         outputs: of one example.
         from_arrays: (raw examples (height, width, channels) each, of any size) -> what the network computes.
         from_files: (contents of image files) -> what the network computes.
-        respond: (inputs, sizes) -> arrays by name.
+        respond: (inputs, sizes), as a `Batch` has them -> arrays by name.
     """
 
     name: str
@@ -52,7 +54,7 @@ class ServedNetwork(NamedTuple):
     outputs: Sequence[Spec]
     from_arrays: Callable[[Sequence[np.ndarray]], Batch]
     from_files: Callable[[Sequence[bytes]], Batch]
-    respond: Callable[[np.ndarray, np.ndarray], Outputs]
+    respond: Callable[[Sequence[np.ndarray], np.ndarray], Outputs]
 
 
 def serve_run(name: str, trained: Trained, limits: Limits, largest: int) -> ServedNetwork:
@@ -68,20 +70,23 @@ def serve_run(name: str, trained: Trained, limits: Limits, largest: int) -> Serv
 
     shape = tuple(trained.facts["image_shape"])
     images = len(shape) == 3
-    trained.inputs.from_pixels(np.zeros((1, *shape), np.float32))
-    respond = results_of(trained.task).respond(trained.model, trained.facts)
+    answer = results_of(trained.task).respond(trained.model, trained.facts)
+    preparation = Preparation(trained, limits)
+
+    def respond(inputs: Sequence[np.ndarray], sizes: np.ndarray) -> Outputs:
+        return answer(preparation.prepare(inputs), sizes)
+
     counts = [1]
     while counts[-1] < largest:
         counts.append(2 * counts[-1])
     for count in reversed(counts):
         sizes = np.full((count, 2), shape[:2] if images else 1, np.int32)
-        outputs = respond(np.zeros((count, *shape), np.float32), sizes)
+        outputs = respond([np.zeros(shape, np.uint8 if images else np.float32)] * count, sizes)
     spec = Spec(
         name="images" if images else "examples",
         dtype=raw_dtype(trained.facts),
         shape=(-1, -1, shape[-1]) if images else shape,
     )
-    preparation = Preparation(trained, limits)
     return ServedNetwork(
         name=name,
         facts={
@@ -113,7 +118,7 @@ class Preparation:
 
     def __init__(self, trained: Trained, limits: Limits) -> None:
         self._inputs = trained.inputs
-        self._channels = trained.facts["image_shape"][-1]
+        self._shape = tuple(trained.facts["image_shape"])
         self._limits = limits
 
     def from_arrays(self, arrays: Sequence[np.ndarray]) -> Batch:
@@ -123,17 +128,21 @@ class Preparation:
         from pipelines.errors import BadData
 
         check_examples(len(arrays), self._limits)
-        self._check_pixels(sum(array.size for array in arrays) // self._channels)
+        self._check_pixels(sum(array.size for array in arrays) // self._shape[-1])
         alike = len({array.shape for array in arrays}) == 1
         try:
             inputs = self._inputs.from_arrays(np.stack(arrays) if alike else arrays)
         except BadData as error:
             raise Refusal(400, str(error)) from None
         sizes = [array.shape[:2] if array.ndim > 1 else (1, 1) for array in arrays]
-        return Batch(inputs, np.array(sizes, np.int32))
+        return Batch(list(inputs), np.array(sizes, np.int32))
 
     def from_files(self, files: Sequence[bytes]) -> Batch:
-        """Decode and prepare image files. Raises Refusal for one that cannot be used, or more pixels than allowed."""
+        """Decode image files, and prepare the large ones.
+
+        Raises:
+            Refusal: a file that cannot be used, or more pixels than allowed.
+        """
         import numpy as np
 
         from pipelines.errors import BadData
@@ -150,9 +159,25 @@ class Preparation:
                 pixels = self._inputs.read_content(content)
             except BadData as error:
                 raise Refusal(400, str(error).removesuffix(" (IMAGE)")) from None
-            inputs.append(self._inputs.from_pixels(pixels[None]))
             sizes.append(pixels.shape[:2])
-        return Batch(np.concatenate(inputs), np.array(sizes, np.int32))
+            small = math.prod(pixels.shape[:2]) <= SMALL
+            inputs.append(pixels if small else self._inputs.from_pixels(pixels[None])[0])
+        return Batch(inputs, np.array(sizes, np.int32))
+
+    def prepare(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """The inputs of a `Batch`, all standardised: float32 (batch, *image_shape)."""
+        import numpy as np
+
+        prepared = np.empty((len(inputs), *self._shape), np.float32)
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for place, example in enumerate(inputs):
+            if example.dtype == np.uint8:
+                alike.setdefault(example.shape, []).append(place)
+            else:
+                prepared[place] = example
+        for places in alike.values():
+            prepared[places] = self._inputs.from_pixels(np.stack([inputs[place] for place in places]))
+        return prepared
 
     def _check_pixels(self, pixels: int) -> None:
         if pixels > self._limits.pixels:

@@ -19,7 +19,7 @@ def half_plus_two(respond=None, limits=LIMITS, name="half_plus_two"):
 
     def from_arrays(arrays):
         check_examples(len(arrays), limits)
-        return Batch(np.array(arrays, np.float32), np.ones((len(arrays), 2), np.int32))
+        return Batch([np.float32(array) for array in arrays], np.ones((len(arrays), 2), np.int32))
 
     def from_files(files):
         check_examples(len(files), limits)
@@ -32,7 +32,7 @@ def half_plus_two(respond=None, limits=LIMITS, name="half_plus_two"):
         outputs=[Spec("y", "float32", ())],
         from_arrays=from_arrays,
         from_files=from_files,
-        respond=respond or (lambda inputs, sizes: {"y": inputs * np.float32(0.5) + 2}),
+        respond=respond or (lambda inputs, sizes: {"y": np.array(inputs) * np.float32(0.5) + 2}),
     )
 
 
@@ -40,7 +40,7 @@ def three_outputs(inputs, sizes):
     """Numbers, text and bytes."""
     names = np.array([b"cat", b"dog"], object)
     files = np.array([b"\x89PNG", b"\x89PNG2"], object)
-    classes = inputs.astype(np.int64) % 2
+    classes = np.array(inputs, np.int64) % 2
     return {"class": classes, "class_name": names[classes], "mask": files[classes]}
 
 

@@ -177,6 +177,20 @@ def test_sizes_are_heights_and_widths(trained):
         assert [tuple(size) for size in batch.sizes] == list(SIZES)
 
 
+def test_small_images_of_one_size_are_prepared_by_one_call_and_keep_their_places(trained, monkeypatch):
+    sizes = [(30, 20), (9, 41), (300, 300), (30, 20), (9, 41), (30, 20)]
+    pictures = [RNG.integers(0, 256, (*size, 3)).astype(np.uint8) for size in sizes]
+    alone = [trained.inputs.from_pixels(pixels[None])[0] for pixels in pictures]
+    preparation = Preparation(trained, LIMITS)
+    batch = preparation.from_files([encode(pixels) for pixels in pictures])
+    assert [example.shape[:2] for example in batch.inputs] == [*sizes[:2], (8, 8), *sizes[3:]]
+    counts = []
+    from_pixels = trained.inputs.from_pixels
+    monkeypatch.setattr(trained.inputs, "from_pixels", lambda pixels: counts.append(len(pixels)) or from_pixels(pixels))
+    np.testing.assert_array_equal(preparation.prepare(batch.inputs), alone)
+    assert counts == [3, 2]
+
+
 def png_of(width, height):
     """The header of a PNG that promises a size, and pixels for a part of it."""
     content = bytearray(encode(np.zeros((1, 1, 3), np.uint8)))

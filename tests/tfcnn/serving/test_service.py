@@ -26,8 +26,8 @@ class Busy:
     def __call__(self, inputs, sizes):
         self.began.set()
         assert self.gate.wait(10)
-        self.computed += inputs.tolist()
-        return {"y": inputs}
+        self.computed += list(inputs)
+        return {"y": np.array(inputs)}
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_an_error_of_the_network_is_one_line():
 
 
 def test_an_output_that_is_not_finite_is_an_error():
-    with client_of(half_plus_two(lambda inputs, sizes: {"y": inputs * np.nan})) as client:
+    with client_of(half_plus_two(lambda inputs, sizes: {"y": np.array(inputs) * np.nan})) as client:
         response = client.post(PREDICT, json=ONE)
     assert (response.status_code, response.json()) == (500, {"error": "the network's output is not finite"})
 
