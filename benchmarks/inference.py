@@ -6,12 +6,13 @@ standardise the images inside; the plain files do not, so that NumPy does it for
     plain SavedModel    `model.export` of Keras, by TensorFlow
     SavedModel          `python -m tfcnn.export`, endpoint serve
     serve_ready         the same file, images that are standardised already; serve_files takes them as files of JPEG
-    plain LiteRT        `model.export(format="litert")`, by ai-edge-litert
+    plain LiteRT        `model.export(format="litert")`, by ai-edge-litert; plain LiteRT int8 with TFLiteConverter's
+                        default optimizations and representative images
     LiteRT, LiteRT int8   `--format litert --quantize none|int8`
     plain ONNX          `model.export(format="onnx")`, by ONNX Runtime
     ONNX, ONNX int8     `--format onnx --quantize none|int8`
     OpenVINO            the file of ONNX by OpenVINO, which computes in bfloat16 where the processor does
-    OpenVINO float32    the same in float32
+    OpenVINO float32    the same in float32; OpenVINO int8 is the file of ONNX int8
     PyTorch compiled    timm's or torchvision's network under torch.compile
 
 Plain files are of keras.applications' network where it has it, else of ours. Rounds are interleaved. The ratio is the
@@ -74,6 +75,7 @@ CONTENDERS = {
     "serve_ready": "tensorflow",
     "serve_files": "tensorflow",
     "plain LiteRT": "ai_edge_litert",
+    "plain LiteRT int8": "ai_edge_litert",
     "LiteRT": "ai_edge_litert",
     "LiteRT int8": "ai_edge_litert",
     "plain ONNX": "onnxruntime",
@@ -81,6 +83,7 @@ CONTENDERS = {
     "ONNX int8": "onnxruntime",
     "OpenVINO": "openvino",
     "OpenVINO float32": "openvino",
+    "OpenVINO int8": "openvino",
     "PyTorch compiled": "torch",
 }
 FACTS = {
@@ -110,6 +113,7 @@ def standardise(images: np.ndarray) -> np.ndarray:
 def write_files(network: Network, folder: Path) -> None:
     """Write every file of a network into a folder."""
     import keras
+    import tensorflow as tf
 
     from tfcnn import factory
     from tfcnn.export import litert, onnx, savedmodel
@@ -125,6 +129,13 @@ def write_files(network: Network, folder: Path) -> None:
     plain.export(folder / "plain.onnx", format="onnx", verbose=False)
     savedmodel.export_savedmodel(ours, folder / "saved_model", FACTS)
     samples = images_of(CALIBRATION)
+    plain.export(
+        folder / "plain-int8.tflite",
+        format="litert",
+        verbose=False,
+        optimizations=[tf.lite.Optimize.DEFAULT],
+        representative_dataset=lambda: ([standardise(image[None])] for image in samples),
+    )
     for module, suffix in ((litert, "tflite"), (onnx, "onnx")):
         module.write(ours, FACTS, folder / f"ours.{suffix}", "none", None)
         module.write(ours, FACTS, folder / f"ours-int8.{suffix}", "int8", samples)
@@ -167,7 +178,7 @@ def jpeg_of(image: np.ndarray) -> bytes:
 def call_of_litert(contender: str, folder: Path, images: np.ndarray, threads: int) -> Callable[[], Any]:
     from ai_edge_litert.interpreter import Interpreter
 
-    name = {"plain LiteRT": "plain", "LiteRT": "ours", "LiteRT int8": "ours-int8"}[contender]
+    name = contender.replace("plain LiteRT", "plain").replace("LiteRT", "ours").replace(" ", "-")
     interpreter = Interpreter(model_path=str(folder / f"{name}.tflite"), num_threads=threads)
     place = interpreter.get_input_details()[0]["index"]
     interpreter.resize_tensor_input(place, images.shape)
@@ -175,7 +186,7 @@ def call_of_litert(contender: str, folder: Path, images: np.ndarray, threads: in
     outputs = [detail["index"] for detail in interpreter.get_output_details()]
 
     def call() -> Any:
-        interpreter.set_tensor(place, standardise(images) if name == "plain" else images)
+        interpreter.set_tensor(place, standardise(images) if name.startswith("plain") else images)
         interpreter.invoke()
         return [interpreter.get_tensor(output) for output in outputs]
 
@@ -201,7 +212,8 @@ def call_of_openvino(contender: str, folder: Path, images: np.ndarray, threads: 
     settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     if contender == "OpenVINO float32":
         settings["INFERENCE_PRECISION_HINT"] = "f32"
-    model = openvino.Core().compile_model(str(folder / "ours.onnx"), "CPU", settings)
+    name = "ours-int8.onnx" if contender == "OpenVINO int8" else "ours.onnx"
+    model = openvino.Core().compile_model(str(folder / name), "CPU", settings)
     return lambda: model(images)
 
 
