@@ -63,7 +63,7 @@ class Case(NamedTuple):
 
 CASES = (
     Case("lenet5", 1.0, "", "--sparsity 0.92 --bits 4 --huffman --epochs 24", 40),
-    Case("squeezenet1_1", 0.5, "--epochs 48", "--sparsity 0.85 --bits 4 --huffman --epochs 36", 20),
+    Case("squeezenet1_1", 0.5, "--epochs 48", "--sparsity 0.82 --bits 4 --huffman --epochs 36", 20),
     Case("vgg11", 0.25, "", "--sparsity 0.93 --bits 4 --huffman --epochs 36", 49),
 )
 
