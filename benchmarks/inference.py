@@ -178,7 +178,8 @@ def jpeg_of(image: np.ndarray) -> bytes:
 def call_of_litert(contender: str, folder: Path, images: np.ndarray, threads: int) -> Callable[[], Any]:
     from ai_edge_litert.interpreter import Interpreter
 
-    name = contender.replace("plain LiteRT", "plain").replace("LiteRT", "ours").replace(" ", "-")
+    names = {"plain LiteRT": "plain", "plain LiteRT int8": "plain-int8", "LiteRT": "ours", "LiteRT int8": "ours-int8"}
+    name = names[contender]
     interpreter = Interpreter(model_path=str(folder / f"{name}.tflite"), num_threads=threads)
     place = interpreter.get_input_details()[0]["index"]
     interpreter.resize_tensor_input(place, images.shape)

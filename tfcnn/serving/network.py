@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tfcnn.trained import Trained
 
 VERSION = "1"  # of every run
-SMALL = 2**16  # pixels: to resize more takes longer than the call of TensorFlow itself, half a millisecond
+SMALL = 2**16  # pixels: to resize so many takes about as long as the call of TensorFlow itself, half a millisecond
 
 
 class Spec(NamedTuple):
