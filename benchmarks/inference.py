@@ -300,11 +300,11 @@ def write_page(rows: list[dict[str, str]]) -> None:
     PAGE.write_text(
         "# The speed of exported files\n\n"
         "Written by `python -m benchmarks.inference` from benchmarks/inference.csv: from uint8 images of 224x224 "
-        "pixels\nto the scores of 1,000 classes. The ratio is the plain SavedModel's median time to the contender's: "
-        "more is faster. The\nmiddle half is that of single rounds, which are interleaved; CPU is the ratio of the "
-        "processors' time, which other work\ndisturbs less. Plain files are what `model.export` of Keras writes, of "
+        "pixels to the\nscores of 1,000 classes. The ratio is the plain SavedModel's median time to the contender's: "
+        "more is faster. The middle\nhalf is that of single rounds, which are interleaved; CPU is the ratio of the "
+        "processors' time, which other work disturbs\nless. Plain files are what `model.export` of Keras writes, of "
         "keras.applications' network where it has it, and NumPy\nstandardises their images; the others do it inside. "
-        "serve_ready takes standardised images, serve_files files of JPEG. Milliseconds are of a batch, on a shared "
+        "serve_ready takes standardised images, serve_files files of JPEG.\nMilliseconds are of a batch, on a shared "
         "machine.\n\n" + "\n\n".join(sections) + "\n"
     )
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.training_runs import ROOT, append_row, cells_of_scores, read_rows, train
+from benchmarks.training_runs import ROOT, append_row, cells_of_scores, has_row, read_rows, train
 from tfcnn.config import Config
 from tfcnn.models.registry import family_of
 from tfcnn.tables import as_markdown
@@ -112,8 +112,8 @@ def main() -> None:
     cases = [case for case in CASES if case.arch in arguments.archs or arguments.archs == ["all"]]
     for seed in range(arguments.seeds):
         for case in cases:
-            done = {(row["arch"], row["dataset"], float(row["width"]), int(row["seed"])) for row in read_rows(TABLE)}
-            if (*case, seed) not in done:
+            key = {"arch": case.arch, "dataset": case.dataset, "width": str(case.width), "seed": str(seed)}
+            if not has_row(TABLE, key):
                 with tempfile.TemporaryDirectory() as folder:
                     append_row(TABLE, measure(case, seed, Path(folder) / "run"))
     write_page(read_rows(TABLE))

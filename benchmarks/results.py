@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.training_runs import ROOT, append_row, cells_of_scores, read_rows, train
+from benchmarks.training_runs import ROOT, append_row, cells_of_scores, has_row, read_rows, train
 from tfcnn.tables import as_markdown
 
 TABLE = Path(__file__).with_suffix(".csv")
@@ -122,8 +122,7 @@ def main() -> None:
     cases = [case for case in CASES if case.name in arguments.networks or arguments.networks == ["all"]]
     for seed in range(arguments.seeds):
         for case in cases:
-            rows = {(row["network"], row["flags"], int(row["seed"])) for row in read_rows(TABLE)}
-            if (case.name, case.flags, seed) not in rows:
+            if not has_row(TABLE, {"network": case.name, "flags": case.flags, "seed": str(seed)}):
                 with tempfile.TemporaryDirectory() as folder:
                     append_row(TABLE, measure(case, seed, arguments.data, Path(folder) / "run"))
     write_page(read_rows(TABLE))
