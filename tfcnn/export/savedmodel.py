@@ -55,19 +55,18 @@ def export_savedmodel(model: keras.Model, path: str | Path, facts: dict[str, Any
 
     from pipelines.inputs import lowest_value
     from tfcnn.export.folding import fold_batch_norms
+    from tfcnn.export.standardisation import standardiser
 
     model = fold_batch_norms(in_float32(model))
     shape = tuple(facts["image_shape"])
     low, high = facts["value_range"]
-    mean = tf.constant(facts["mean"], tf.float32)
-    std = tf.constant(facts["std"], tf.float32)
     served = results_of(facts["task"]).serve(model, facts)
 
     def run_network(examples: tf.Tensor) -> tf.Tensor:
         return tf.cast(model(examples, training=False), tf.float32)
 
     def standardise(examples: tf.Tensor, low: float = low, high: float = high) -> tf.Tensor:
-        return ((tf.cast(examples, tf.float32) - low) / (high - low) - mean) / std
+        return standardiser(facts, low, high)(examples)
 
     def serve_ready(examples: tf.Tensor) -> Outputs:
         assert isinstance(served, Served)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfcnn.errors import BadInput
 from tfcnn.export.savedmodel import raw_dtype
+from tfcnn.export.standardisation import standardiser
 from tfcnn.results import Outputs, ServedRegions, results_of
 
 if TYPE_CHECKING:
@@ -66,29 +67,24 @@ def check_quantization(task: str, quantize: str) -> None:
         )
 
 
-def signature_of(model: keras.Model, facts: dict[str, Any], *, above_black: bool = False) -> Signature:
+def signature_of(
+    model: keras.Model, facts: dict[str, Any], *, above_black: bool = False, by_rows: bool = True
+) -> Signature:
     """The function of a network whose layers compute in float32, for examples of the network's size.
 
     Args:
         model: from standardised examples to logits, or to standardised images.
         facts: of the training data, as `export_savedmodel` takes them.
         above_black: whether the examples are float32, from 0 on: the lowest value of the range is subtracted already.
+        by_rows: as `standardiser` takes it.
     """
-    import numpy as np
     import tensorflow as tf
 
     shape = tuple(facts["image_shape"])
     low, high = facts["value_range"]
-    std = np.asarray(facts["std"], np.float64)
-    # Arrays, not tensors: tf2onnx makes an input of each tensor from outside the function.
-    factor = (1 / ((high - low) * std)).astype(np.float32)
-    black = 0 if above_black else low
-    offset = (-(black / (high - low) + np.asarray(facts["mean"])) / std).astype(np.float32)
+    standardise = standardiser(facts, *((0, high - low) if above_black else (low, high)), by_rows=by_rows)
     served = results_of(facts["task"]).serve(model, facts)
     inputs = [Input("images" if len(shape) == 3 else "examples", shape, "float32" if above_black else raw_dtype(facts))]
-
-    def standardise(examples: tf.Tensor) -> tf.Tensor:
-        return tf.cast(examples, tf.float32) * factor + offset
 
     if isinstance(served, ServedRegions):
         candidates = served.candidates
