@@ -203,8 +203,10 @@ def call_of_onnx(contender: str, folder: Path, images: np.ndarray, threads: int)
     options.log_severity_level = 3
     name = {"plain ONNX": "plain", "ONNX": "ours", "ONNX int8": "ours-int8"}[contender]
     session = onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
-    (place,) = [value.name for value in session.get_inputs()]
-    return lambda: session.run(None, {place: standardise(images) if name == "plain" else images})
+    first, *others = session.get_inputs()
+    # The plain file of EfficientNetB0 has the mean and the variance of its Normalization as inputs, too.
+    rest = {value.name: np.ones(value.shape, np.float32) for value in others}
+    return lambda: session.run(None, {first.name: standardise(images) if name == "plain" else images, **rest})
 
 
 def call_of_openvino(contender: str, folder: Path, images: np.ndarray, threads: int) -> Callable[[], Any]:
