@@ -143,6 +143,7 @@ def _add_image_endpoints(
 
     from pipelines import fitting
     from tfcnn.export.image_bytes import decode_image
+    from tfcnn.results.loops import map_apart
 
     height, width, channels = facts["image_shape"]
     low, high = facts["value_range"]
@@ -160,7 +161,7 @@ def _add_image_endpoints(
             return fit(image), tf.shape(image)[:2]
 
         signature = (tf.TensorSpec((height, width, channels), tf.float32), tf.TensorSpec((2,), tf.int32))
-        pixels, sizes = tf.map_fn(decode, files, fn_output_signature=signature)
+        pixels, sizes = map_apart(decode, files, signature)
         return served.files(run_on_pixels(pixels, 0.0, 255.0), sizes)
 
     def refuse_files(files: tf.Tensor) -> Outputs:

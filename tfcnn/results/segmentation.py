@@ -241,6 +241,8 @@ def serve(model: keras.Model, facts: Facts) -> Served:
     """
     import tensorflow as tf
 
+    from tfcnn.results.loops import map_apart
+
     def ready(outputs: tf.Tensor) -> Outputs:
         probabilities = tf.nn.softmax(outputs)
         return {"probabilities": probabilities, "class": tf.argmax(probabilities, axis=-1)}
@@ -262,7 +264,7 @@ def serve(model: keras.Model, facts: Facts) -> Served:
             mask = images(pair[0][None], pair[1])["class"][0]
             return tf.io.encode_png(tf.cast(mask, tf.uint8)[..., None])
 
-        masks = tf.map_fn(encode, (outputs, sizes), fn_output_signature=tf.string)
+        masks = map_apart(encode, (outputs, sizes), tf.TensorSpec((), tf.string))
         return {"probabilities": tf.nn.softmax(outputs), "mask": masks}
 
     return Served(ready, images, files)

@@ -10,7 +10,8 @@ import tensorflow as tf
 from sklearn.datasets import load_digits
 
 import pipelines
-from tfcnn.export.savedmodel import check_range
+import tfcnn
+from tfcnn.export.savedmodel import check_range, export_savedmodel
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +75,27 @@ def test_every_way_in_gives_the_same(serving):
     np.testing.assert_allclose(answers["serve/probabilities"].sum(-1), 1, atol=1e-6)
     # The same scan at twice the size, in blocks: another image to the resampling, but the same digit.
     assert (answers["larger/class"] == answers["serve/class"]).mean() >= 0.8
+
+
+@pytest.mark.parametrize("arch", ["lenet5", "unet"])
+def test_loops_over_files_stand_apart_from_the_network(arch, tmp_path):
+    """In one graph with a loop TensorFlow leaves activations unfused: EfficientNet took a third longer."""
+    model = tfcnn.build(arch, (32, 32, 1), 3, width=0.1)
+    task = "segmentation" if arch == "unet" else "classification"
+    facts = {"task": task, "image_shape": (32, 32, 1), "class_names": ["a", "b", "c"], "mean": [0.4], "std": [0.3]}
+    export_savedmodel(model, tmp_path / "model", facts | {"value_range": (0, 255), "dtype": "uint8", "fit": "crop"})
+    signature = tf.saved_model.load(tmp_path / "model").signatures["serve_files"]
+    graph = signature.graph.as_graph_def()
+    functions = {function.signature.name: function for function in graph.library.function}
+    nodes, seen = list(graph.node), []
+    while nodes:
+        node = nodes.pop()
+        seen.append(node.op)
+        called = functions.get(node.attr["f"].func.name)
+        if called and not called.attr["_noinline"].b:
+            nodes += called.node_def
+    assert {"Conv2D", "StatefulPartitionedCall"} <= set(seen)
+    assert {"While", "StatelessWhile"}.isdisjoint(seen)
 
 
 def test_what_is_inside_is_what_the_pipeline_does(finished_run):
