@@ -116,7 +116,7 @@ def summarise(rows: list[dict[str, str]]) -> list[list[str]]:
                     f"{int(runs[0]['parameters']):,}",
                     f"{int(runs[0]['macs']) / 1e6:,.1f}",
                     f"{statistics.median(float(row['images_per_second']) for row in runs):,.0f}",
-                    f"{statistics.mean(float(row['cpu_seconds']) for row in runs) / 60:.0f}",
+                    f"{statistics.mean(float(row['cpu_seconds']) for row in runs) / 60:.1f}",
                 ]
             )
     return lines
