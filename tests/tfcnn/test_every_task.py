@@ -25,6 +25,7 @@ from tfcnn.cli.signals import Interrupted
 from tfcnn.config import Config
 from tfcnn.export import __main__ as export
 from tfcnn.export import savedmodel
+from tfcnn.model_files import in_float32
 from tfcnn.models import registry
 from tfcnn.tasks import TASKS
 
@@ -208,7 +209,7 @@ def check_export(run):
     facts = run.read_config()["data"]
     served = run.load_saved_model()
     ready = RNG.normal(size=(2, *facts["image_shape"])).astype("float32")
-    outputs = run.load_model().predict_on_batch(ready)
+    outputs = in_float32(run.load_model()).predict_on_batch(ready)  # which SavedModels compute in
     if facts["task"] == "reconstruction":
         shares = outputs * facts["std"] + facts["mean"]
         np.testing.assert_allclose(served.serve_ready(ready)["image"], np.clip(255 * shares, 0, 255), atol=0.1)
