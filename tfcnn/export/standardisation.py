@@ -30,9 +30,9 @@ def standardiser(
     import tensorflow as tf
 
     shape = tuple(facts["image_shape"])
-    std = np.asarray(facts["std"], np.float64)
+    mean, std = (np.broadcast_to(np.asarray(facts[name], np.float64), shape[-1:]) for name in ("mean", "std"))
     scale = 1 / ((high - low) * std)
-    shift = -(low / (high - low) + np.asarray(facts["mean"])) / std
+    shift = -(low / (high - low) + mean) / std
     repeats = shape[-2] if by_rows and shape[-1] > 1 else 1
     # Arrays, not tensors: tf2onnx makes an input of each tensor from outside the function.
     factor, offset = (np.tile(values, repeats).astype(np.float32) for values in (scale, shift))
