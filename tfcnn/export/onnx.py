@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.startup import quiet_stderr
 from tfcnn.export.onnx_fitting import FITTED, NODES, fitting_graph
+from tfcnn.export.onnx_pooling import merge_poolings
 from tfcnn.export.savedmodel import raw_dtype
 from tfcnn.export.serving_process import Milliseconds, time_calls
 from tfcnn.export.signature import signature_of
@@ -115,7 +116,7 @@ def set_groups(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 def simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
     """The graph as ONNX Runtime's basic optimisation leaves it, in operators of ONNX alone: constants computed, batch
-    norms folded into convolutions, transposes moved together until they cancel.
+    norms folded into convolutions, transposes moved together until they cancel; and each pooling one node.
     """
     import onnx
     import onnxruntime
@@ -130,6 +131,7 @@ def simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
     used = sorted({node.domain for node in simple.graph.node})
     del simple.opset_import[:]  # ONNX Runtime names all domains that it knows, some twice
     simple.opset_import.extend(onnx.helper.make_opsetid(domain, versions[domain]) for domain in used)
+    merge_poolings(simple)
     return simple
 
 

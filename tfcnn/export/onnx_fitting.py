@@ -20,30 +20,31 @@ FRAME = """
     ratio = Div (scaled_float, turned_float)
     wanted = Cast <to = 7> (ratio)
 """
-VALUES = """
-    values = Cast <to = 1> (images)
-    above_black = Sub (values, black)
-"""
 CROP = """
     smaller = Min (shape, wanted)
     extent = Max (smaller, one)
     rest = Sub (shape, extent)
     start = Div (rest, two)
     end = Add (start, extent)
-    part = Slice (above_black, start, end, axes)
+    part = Slice (images, start, end, axes)
+    values = Cast <to = 1> (part)
+    above_black = Sub (values, black)
 """
 PAD = """
     larger = Max (shape, wanted)
     rest = Sub (larger, shape)
     margin = Div (rest, two)
     margins = Concat <axis = 0> (margin, margin)
-    part = Pad (above_black, margins, zero, axes)
+    values = Cast <to = 1> (images)
+    inner = Sub (values, black)
+    above_black = Pad (inner, margins, zero, axes)
 """
 SQUASH = """
-    part = Identity (above_black)
+    values = Cast <to = 1> (images)
+    above_black = Sub (values, black)
 """
 RESIZE = """
-    planes = Transpose <perm = [0, 3, 1, 2]> (part)
+    planes = Transpose <perm = [0, 3, 1, 2]> (above_black)
     outer = Shape <start = 0, end = 2> (planes)
     sizes = Concat <axis = 0> (outer, size)
     resized = Resize <
@@ -78,7 +79,7 @@ def fitting_graph(dtype: str, shape: tuple[int, int, int], black: float, fit: st
             f", int64[2] turned = {{{width}, {height}}}, int64[2] one_zero = {{1, 0}}, int64[2] axes = {{1, 2}}, "
             f"int64 two = {{2}}, " + ("int64 one = {1}" if fit == "crop" else "float zero = {0.0}")
         )
-    parts = {"crop": FRAME + VALUES + CROP, "pad": FRAME + VALUES + PAD, "squash": VALUES + SQUASH}
+    parts = {"crop": FRAME + CROP, "pad": FRAME + PAD, "squash": SQUASH}
     graph = onnx.parser.parse_model(
         f"""<ir_version: 9, opset_import: ["" : {opset}]>
         fitting ({kind}[batch, rows, columns, {channels}] images)
@@ -87,4 +88,7 @@ def fitting_graph(dtype: str, shape: tuple[int, int, int], black: float, fit: st
     )
     for number, node in enumerate(graph.graph.node):
         node.name = f"{NODES}_{number}"
+    # ONNX does not infer it. Where shapes are unknown, ONNX Runtime adds residual paths in buffers of their own.
+    resized = onnx.helper.make_tensor_value_info("resized", onnx.TensorProto.FLOAT, ["batch", channels, height, width])
+    graph.graph.value_info.append(resized)
     return graph
