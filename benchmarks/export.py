@@ -48,12 +48,12 @@ int8 measures the ranges of activations on 200 training examples.
     $ python -m tfcnn.export runs/digits --format savedmodel,litert,onnx --out files
     format      quantized  difference  agreement  accuracy  network's      bytes    ms  CPU ms
     ------------------------------------------------------------------------------------------
-    savedmodel  none          2.4e-07    100.00%    98.89%     98.89%  1,000,619  0.64    0.63
-    litert      none          3.3e-07    100.00%    98.89%     98.89%    251,944  0.05    0.05
-    onnx        none          4.2e-07    100.00%    98.89%     98.89%    253,558  0.12    0.14
+    savedmodel  none          0.0e+00    100.00%    98.89%     98.89%  1,028,630  0.68    0.69
+    litert      none          3.0e-07    100.00%    98.89%     98.89%    251,956  0.03    0.04
+    onnx        none          2.4e-07    100.00%    98.89%     98.89%    253,719  0.16    0.18
     $ python -m tfcnn.export runs/digits --format litert,onnx --quantize int8 --out small
-    litert      int8          1.3e-02    100.00%    98.89%     98.89%     74,080  0.09    0.10
-    onnx        int8          2.1e-02    100.00%    98.89%     98.89%     86,930  0.18    0.19
+    litert      int8          1.3e-02    100.00%    98.89%     98.89%     74,096  0.03    0.04
+    onnx        int8          1.9e-02    100.00%    98.89%     98.89%     85,509  0.16    0.17
 
 The SavedModel and ONNX take images of any size, LiteRT those of the network's size. LiteRT and ONNX return what
 `serve_ready` returns, without names of classes ([signature.py](../tfcnn/export/signature.py)). Those of a detector take

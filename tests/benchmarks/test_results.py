@@ -18,4 +18,4 @@ def test_means_and_deviations_of_each_network():
 def test_every_case_is_a_command():
     parser = parser_of("tfcnn.train")
     for case in CASES:
-        parser.parse_args(flags_of(case, "data"))
+        parser.parse_args(flags_of(case, "folder", "digits.npz"))
