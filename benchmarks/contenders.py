@@ -16,6 +16,7 @@ from tfcnn.training.provenance import peak_memory
 
 ENVIRONMENT = dict(os.environ)  # as it is before TensorFlow is imported, which sets some of it
 READY = "ready"
+REST = 0.1  # seconds before each turn: threads of ONNX Runtime spin for 40 ms after a call, on the next one's core
 
 
 def forget_peak() -> int:
@@ -116,4 +117,5 @@ def interleave(children: Collection[Child], rounds: int, seconds: float) -> None
         child.forget()
     for _ in range(rounds):
         for child, count in zip(children, counts, strict=True):
+            time.sleep(REST)
             child.repeat(count)
