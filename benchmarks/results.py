@@ -65,10 +65,10 @@ CASES = (
     Case("mobilenet-0.5", "--arch mobilenet --width 0.5 --epochs 20 --batch-size 64", (95.0, "MobileNet")),
     Case("mobilenet", "--arch mobilenet --epochs 20 --batch-size 64", (95.0, "MobileNet")),
     Case("resnet20", "--arch resnet20 --epochs 12 --batch-size 64", (94.9, "ResNet18")),
-    Case("squeezenet1_1", "--arch squeezenet1_1 --epochs 4 --batch-size 64", (90.0, "SqueezeNet")),
+    Case("squeezenet1_1", "--arch squeezenet1_1 --epochs 7 --batch-size 64", (90.0, "SqueezeNet")),
     Case(
-        "vgg11-0.25",
-        "--arch vgg11 --width 0.25 --epochs 12 --batch-size 64 --arch-args batch_norm=True",
+        "vgg11-0.5",
+        "--arch vgg11 --width 0.5 --epochs 16 --batch-size 64 --lr 0.002 --arch-args batch_norm=True dropout=0.3",
         (93.5, "VGG16"),
     ),
     Case("densenet40-0.5", "--arch densenet40 --width 0.5 --epochs 8 --batch-size 64", (95.4, "DenseNet-BC")),
