@@ -88,8 +88,10 @@ def _margins(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> li
 
 def _is_rectified(node: onnx.NodeProto | None, constants: dict[str, onnx.TensorProto]) -> bool:
     """Whether a node's values are 0 and more."""
-    if node is None or node.op_type != "Clip":
-        return node is not None and node.op_type == "Relu"
+    if node is None:
+        return False
+    if node.op_type != "Clip":
+        return node.op_type == "Relu"
     least = _value(node.input[1], constants) if len(node.input) > 1 else None
     return least is not None and bool(least >= 0)
 
