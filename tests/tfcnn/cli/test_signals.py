@@ -154,7 +154,12 @@ def test_a_signal_at_any_moment_ends_a_command_without_a_traceback(delay, number
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         time.sleep(delay)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        try:
+            _, errors = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            _, errors = process.communicate()
     ended = process.returncode in (128 + number, -number) and errors.count("\n") <= 2
-    before_the_package = "Traceback" in errors and "tfcnn/" not in errors  # in Python's own start
+    # Python's own start shows a traceback, or ignores the exception in a callback of its imports and goes on.
+    before_the_package = "Traceback" in errors and "tfcnn/" not in errors
     assert ended or before_the_package, (process.returncode, errors)
