@@ -159,7 +159,8 @@ def test_a_signal_at_any_moment_ends_a_command_without_a_traceback(delay, number
         except subprocess.TimeoutExpired:
             process.kill()
             _, errors = process.communicate()
+            # Python's own start dropped it. Later SIGINT ends the process, or our hook takes what a callback drops.
+            assert "Exception ignored in: <function _get_module_lock" in errors, errors
     ended = process.returncode in (128 + number, -number) and errors.count("\n") <= 2
-    # Python's own start shows a traceback, or ignores the exception in a callback of its imports and goes on.
-    before_the_package = "Traceback" in errors and "tfcnn/" not in errors
+    before_the_package = "Traceback" in errors and "tfcnn/" not in errors  # in Python's own start
     assert ended or before_the_package, (process.returncode, errors)
