@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.startup import quiet_stderr
 from tfcnn.export.onnx_fitting import FITTED, NODES, fitting_graph
-from tfcnn.export.onnx_pooling import merge_poolings
+from tfcnn.export.onnx_pooling import attribute_of, merge_poolings, set_attribute, shapes_of
 from tfcnn.export.savedmodel import raw_dtype
 from tfcnn.export.serving_process import Milliseconds, time_calls
 from tfcnn.export.signature import signature_of
@@ -93,24 +93,15 @@ def _fit_first(graph: onnx.ModelProto, facts: dict[str, Any]) -> onnx.ModelProto
 
 def set_groups(graph: onnx.ModelProto) -> onnx.ModelProto:
     """The graph with the groups of its convolutions, which tf2onnx leaves out: the file would be invalid without."""
-    import onnx
 
-    inferred = onnx.shape_inference.infer_shapes(graph)
-    channels = {}
-    for value in (*inferred.graph.value_info, *inferred.graph.input):
-        sides = value.type.tensor_type.shape.dim
-        if len(sides) > 2:
-            channels[value.name] = sides[1].dim_value
+    channels = {name: sides[1] for name, sides in shapes_of(graph).items() if len(sides) > 2}
     weights = {tensor.name: tensor.dims for tensor in graph.graph.initializer}
     for node in graph.graph.node:
         if node.op_type != "Conv" or node.input[1] not in weights or not channels.get(node.input[0]):
             continue
         groups = channels[node.input[0]] // weights[node.input[1]][1]
-        attribute = next((each for each in node.attribute if each.name == "group"), None)
-        if attribute is not None:
-            attribute.i = groups
-        elif groups > 1:
-            node.attribute.append(onnx.helper.make_attribute("group", groups))
+        if groups != attribute_of(node, "group", 1):
+            set_attribute(node, "group", groups)
     return graph
 
 

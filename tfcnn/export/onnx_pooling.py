@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
     import onnx
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
 
 def merge_poolings(graph: onnx.ModelProto) -> None:
@@ -19,39 +19,39 @@ def merge_poolings(graph: onnx.ModelProto) -> None:
 
     A max pooling's own padding is never a maximum. Zeros can be one, but change none where no value is negative.
     """
-    constants = {tensor.name: tensor for tensor in graph.graph.initializer}
-    ranks = _ranks(graph)
-    for node in list(graph.graph.node):
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    model = OnnxModel(graph)
+    ranks = {name: len(sides) for name, sides in shapes_of(graph).items()}
+    for node in list(model.nodes()):
         if node.op_type == "Pad":
-            _merge_padding(graph, node, constants)
-        elif node.op_type == "ReduceMean" and _is_of_pixels(node, constants, ranks):
-            _pool_globally(graph, node)
-    used = {name for node in graph.graph.node for name in node.input}
+            _merge_padding(model, node)
+        elif node.op_type == "ReduceMean" and _is_of_pixels(model, node, ranks):
+            _pool_globally(model, node)
+    used = model.input_name_to_nodes()
     for tensor in [tensor for tensor in graph.graph.initializer if tensor.name not in used]:
         graph.graph.initializer.remove(tensor)
 
 
-def _ranks(graph: onnx.ModelProto) -> dict[str, int]:
+def shapes_of(graph: onnx.ModelProto) -> dict[str, list[int]]:
+    """The shapes of inputs and of what the nodes compute, by name, 0 for sides that are unknown."""
     import onnx
 
     inferred = onnx.shape_inference.infer_shapes(graph).graph
     values = (*inferred.value_info, *inferred.input)
-    return {value.name: len(value.type.tensor_type.shape.dim) for value in values}
+    return {value.name: [side.dim_value for side in value.type.tensor_type.shape.dim] for value in values}
 
 
-def _value(name: str, constants: dict[str, onnx.TensorProto]) -> np.ndarray | None:
-    import onnx
+def attribute_of(node: onnx.NodeProto, name: str, default: Any) -> Any:
+    """The value of a node's attribute."""
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
-    return onnx.numpy_helper.to_array(constants[name]) if name in constants else None
-
-
-def _attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
-    import onnx
-
-    return next((onnx.helper.get_attribute_value(each) for each in node.attribute if each.name == name), default)
+    value = OnnxModel.get_node_attribute(node, name)
+    return default if value is None else value
 
 
-def _set_attribute(node: onnx.NodeProto, name: str, value: Any) -> None:
+def set_attribute(node: onnx.NodeProto, name: str, value: Any) -> None:
+    """Give a node's attribute a value."""
     import onnx
 
     others = [each for each in node.attribute if each.name != name]
@@ -59,26 +59,26 @@ def _set_attribute(node: onnx.NodeProto, name: str, value: Any) -> None:
     node.attribute.extend([*others, onnx.helper.make_attribute(name, value)])
 
 
-def _merge_padding(graph: onnx.ModelProto, node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> None:
-    maker = next((each for each in graph.graph.node if node.input[0] in each.output), None)
-    users = [each for each in graph.graph.node if node.output[0] in each.input]
-    margins = _margins(node, constants)
+def _merge_padding(model: OnnxModel, node: onnx.NodeProto) -> None:
+    maker = model.output_name_to_node().get(node.input[0])
+    users = model.input_name_to_nodes().get(node.output[0], [])
+    margins = _margins(model, node)
     wider = [_with_padding(user, margins) for user in users]
-    is_read = any(value.name == node.output[0] for value in graph.graph.output)
-    if users and not is_read and _is_rectified(maker, constants) and all(wider):
+    is_read = model.find_graph_output(node.output[0]) is not None
+    if users and not is_read and _is_rectified(model, maker) and all(wider):
         for user, pads in zip(users, wider, strict=True):
-            _set_attribute(user, "pads", pads)
+            set_attribute(user, "pads", pads)
             user.input[0] = node.input[0]
-        graph.graph.node.remove(node)
+        model.remove_node(node)
 
 
-def _margins(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> list[int]:
+def _margins(model: OnnxModel, node: onnx.NodeProto) -> list[int]:
     """Of a `Pad` that puts zeros around the pixels: rows and columns before them, then behind them; else []."""
-    pads = _value(node.input[1], constants)
+    pads = model.get_constant_value(node.input[1])
     filling = [name for name in node.input[2:3] if name]
-    if pads is None or len(node.input) > 3 or _attribute(node, "mode", b"constant") != b"constant":
+    if pads is None or len(node.input) > 3 or attribute_of(node, "mode", b"constant") != b"constant":
         return []
-    if any(_value(name, constants) != 0 for name in filling):
+    if any(model.get_constant_value(name) != 0 for name in filling):
         return []
     before, behind = pads.reshape(2, -1)
     if (pads < 0).any() or before[:2].any() or behind[:2].any():
@@ -86,44 +86,45 @@ def _margins(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> li
     return [*before[2:].tolist(), *behind[2:].tolist()]
 
 
-def _is_rectified(node: onnx.NodeProto | None, constants: dict[str, onnx.TensorProto]) -> bool:
+def _is_rectified(model: OnnxModel, node: onnx.NodeProto | None) -> bool:
     """Whether a node's values are 0 and more."""
     if node is None:
         return False
     if node.op_type != "Clip":
         return node.op_type == "Relu"
-    least = _value(node.input[1], constants) if len(node.input) > 1 else None
+    least = model.get_constant_value(node.input[1]) if len(node.input) > 1 else None
     return least is not None and bool(least >= 0)
 
 
 def _with_padding(node: onnx.NodeProto, margins: list[int]) -> list[int]:
     """The padding of a max pooling with margins around its input; [] if it cannot have them or is none."""
-    if node.op_type != "MaxPool" or not margins or _attribute(node, "ceil_mode", 0) or len(node.output) > 1:
+    if node.op_type != "MaxPool" or not margins or attribute_of(node, "ceil_mode", 0) or len(node.output) > 1:
         return []
-    if _attribute(node, "auto_pad", b"NOTSET") != b"NOTSET":
+    if attribute_of(node, "auto_pad", b"NOTSET") != b"NOTSET":
         return []
-    own = _attribute(node, "pads", [0] * len(margins))
+    own = attribute_of(node, "pads", [0] * len(margins))
     pads = [one + other for one, other in zip(own, margins, strict=True)]
-    sides = [*_attribute(node, "kernel_shape", [])] * 2
+    sides = [*attribute_of(node, "kernel_shape", [])] * 2
     return pads if all(pad < side for pad, side in zip(pads, sides, strict=True)) else []
 
 
-def _is_of_pixels(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto], ranks: dict[str, int]) -> bool:
+def _is_of_pixels(model: OnnxModel, node: onnx.NodeProto, ranks: dict[str, int]) -> bool:
     """Whether a `ReduceMean` is of all axes but the batch and the channels."""
-    axes = _value(node.input[1], constants) if len(node.input) > 1 else None
+    axes = model.get_constant_value(node.input[1]) if len(node.input) > 1 else None
     rank = ranks.get(node.input[0], 0)
     return axes is not None and rank > 2 and sorted(axis % rank for axis in axes.tolist()) == [*range(2, rank)]
 
 
-def _pool_globally(graph: onnx.ModelProto, node: onnx.NodeProto) -> None:
+def _pool_globally(model: OnnxModel, node: onnx.NodeProto) -> None:
     import onnx
 
-    place = [*graph.graph.node].index(node)
-    keeps = _attribute(node, "keepdims", 1)
+    nodes = model.model.graph.node
+    place = [*nodes].index(node)
+    keeps = attribute_of(node, "keepdims", 1)
     means = node.output[0] if keeps else f"{node.output[0]}_pixels"
     pooling = [onnx.helper.make_node("GlobalAveragePool", [node.input[0]], [means], node.name)]
     if not keeps:
         pooling.append(onnx.helper.make_node("Flatten", [means], [node.output[0]], f"{node.name}_flat"))
-    graph.graph.node.remove(node)
+    nodes.remove(node)
     for offset, each in enumerate(pooling):
-        graph.graph.node.insert(place + offset, each)
+        nodes.insert(place + offset, each)
