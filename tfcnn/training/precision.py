@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfcnn.config import Config
 from tfcnn.models.registry import family_of
 from tfcnn.training import fused_kernels
+from tfcnn.training.bias_gradients import correct_bias_gradients
 
 # Families of dense convolutions: 1.2 to 1.7 times as fast in bfloat16 on CPUs that multiply in it. Depthwise
 # convolutions, and networks for images of 32 pixels, are not (`python -m benchmarks.train_step`). Nor are narrow
@@ -63,7 +64,11 @@ def _gains_when_narrow() -> bool:
 
 @contextlib.contextmanager
 def use_dtype_policy(config: Config) -> Iterator[str]:
-    """Within this context new layers have the dtype policy of the run; the context's value is its name."""
+    """Within this context new layers have the dtype policy of the run; the context's value is its name.
+
+    Gradients of biases are right in bfloat16 from then on.
+    """
+    correct_bias_gradients()
     before = keras.config.dtype_policy()
     name = choose_dtype_policy(config)
     keras.config.set_dtype_policy(name)

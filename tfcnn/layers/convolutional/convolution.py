@@ -124,7 +124,7 @@ class Convolution(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         outputs = self.convolve(inputs)
-        return self.activation(outputs if self.bias is None else outputs + self.bias)
+        return self.activation(outputs if self.bias is None else ops.add(outputs, self.bias))
 
     def convolve(self, inputs: Any) -> Any:
         return convolve(self.pad(inputs), self.kernel, self.strides, self.dilation_rate)

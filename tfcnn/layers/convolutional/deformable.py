@@ -55,7 +55,8 @@ class DeformableConv2D(Convolution):
 
     def convolve(self, inputs: Any) -> Any:
         padded = self.pad(inputs)
-        offsets = convolve(padded, self.offset_kernel, self.strides, self.dilation_rate) + self.offset_bias
+        offsets = convolve(padded, self.offset_kernel, self.strides, self.dilation_rate)
+        offsets = ops.add(offsets, self.offset_bias)
         taps = math.prod(self.kernel_size)
         places = ops.shape(offsets)[1:3]
         exact = keras.backend.result_type(self.compute_dtype, "float32")

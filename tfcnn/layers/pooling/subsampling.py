@@ -49,7 +49,7 @@ class Subsampling2D(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         pooled = ops.average_pool(inputs, self.pool_size, self.pool_size)
-        return self.activation(pooled * self.coefficient + self.bias)
+        return self.activation(ops.add(pooled * self.coefficient, self.bias))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         batch, height, width, channels = input_shape
