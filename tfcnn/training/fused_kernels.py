@@ -3,11 +3,11 @@
 Keras 3 composes batch norm of elementwise operations, each of which reads and writes its whole array; TensorFlow has
 one kernel for it. Where maps are small and channels many, TensorFlow's kernels for the gradients of a convolution take
 up to eight times as long as the same sums written as convolutions: the gradient by the input on CPUs where oneDNN is
-off by default, the gradient by the kernel on all without AVX-512 VNNI. oneDNN's gradient of a depthwise kernel takes up
-to thirty times as long on maps smaller than the kernel. With AVX-512 VNNI TensorFlow's kernels are up to three times as
-fast as ours, except those of 1x1. oneDNN takes longer to wake its threads than a small map takes to compute: there a
-convolution of 1x1 is a product of matrices, batch norm a few elementary operations, and a depthwise convolution with an
-output of 1x1 a sum, in a third of the time or less (`python -m benchmarks.layer_kernels`).
+off by default, the gradient by the kernel on all without AVX-512 VNNI. With AVX-512 VNNI TensorFlow's kernels are up to
+three times as fast as ours, except those of 1x1. oneDNN takes longer to wake its threads than a small map takes to
+compute: there a convolution of 1x1 is a product of matrices, and batch norm a few elementary operations, in a third of
+the time or less. Its batch norm of bfloat16 is slow where the channels do not fill its vectors
+(`python -m benchmarks.layer_kernels`). Depthwise convolutions are in `fused_depthwise`.
 
 Single layers change in memory, and their classes do not: weights, configuration and the saved file stay Keras' own. The
 results differ by rounding alone.
@@ -23,11 +23,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfcnn.arithmetic.sizes import same_padding
+from tfcnn.training import fused_depthwise
 
 # On maps of so few positions and so many channels the gradient by the kernel is written as a convolution.
 FEW_POSITIONS = 256
 MANY_CHANNELS = 64
+LANES = 16  # numbers of float32 in a vector of AVX-512
 SMALL_MAP = 1024  # numbers: for batch norm of smaller maps oneDNN takes longer to wake its threads than to add
 
 
@@ -51,8 +52,8 @@ def accelerate(model: keras.Model, batch_norms: bool = True) -> dict[str, int]:
         elif on_cpu and _gradient_is_a_convolution(layer):
             layer.convolution_op = partial(convolution, stride=layer.strides[0], padding=layer.padding)
             changed["convolutions"] += 1
-        elif on_cpu and onednn() and _sees_a_small_map(layer):
-            layer.call = partial(_with_a_border, layer)
+        elif on_cpu and onednn() and fused_depthwise.gains(layer):
+            layer.call = partial(fused_depthwise.call, layer)
             changed["depthwise convolutions"] += 1
     return changed
 
@@ -95,15 +96,19 @@ def _batch_norm(
 ) -> Any:
     """The outputs and statistics of keras.layers.BatchNormalization.call. (n, h, w, c) -> (n, h, w, c)
 
-    Maps of up to `small` numbers are normalised by `_normalised` in training.
+    With oneDNN, maps of up to `small` numbers are normalised by `_normalised` in training, and bfloat16 is in float32
+    where the channels are no multiple of LANES: oneDNN takes four to twenty times as long for them.
     """
     channels = inputs.shape[-1]
+    dtype = inputs.dtype
+    if small and channels % LANES:
+        inputs = tf.cast(inputs, tf.float32)
     gamma = layer.gamma.value if layer.scale else tf.ones([channels])
     beta = layer.beta.value if layer.center else tf.zeros([channels])
     kernel = partial(tf.raw_ops.FusedBatchNormV3, x=inputs, scale=gamma, offset=beta, epsilon=layer.epsilon)
     mean, variance = layer.moving_mean.value, layer.moving_variance.value
     if not (training and layer.trainable):
-        return kernel(mean=mean, variance=variance, is_training=False).y
+        return tf.cast(kernel(mean=mean, variance=variance, is_training=False).y, dtype)
     if inputs.dtype == tf.float32 and _numbers(inputs.shape[1:]) <= small:
         outputs, mean, variance = _normalised(inputs, gamma, beta, layer.epsilon)
     else:
@@ -113,7 +118,7 @@ def _batch_norm(
         variance *= tf.maximum(count - 1, 1) / count
     for moving, new in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
         moving.assign(moving.value - (moving.value - new) * (1 - layer.momentum))
-    return outputs
+    return tf.cast(outputs, dtype)
 
 
 def _numbers(shape: Any) -> float:
@@ -161,46 +166,6 @@ def _gradient_is_a_convolution(layer: keras.layers.Layer) -> bool:
         and layer.padding in ("same", "valid")
         and (layer.kernel_size == (1, 1) or not has_vnni())
     )
-
-
-def _sees_a_small_map(layer: keras.layers.Layer) -> bool:
-    """Whether this is a depthwise convolution with a map so small that oneDNN is slow."""
-    if type(layer) not in (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D):
-        return False
-    sides = layer._inbound_nodes[0].input_tensors[0].shape[1:3]
-    plain = layer.padding == "same" and layer.data_format == "channels_last" and layer.dilation_rate in (1, (1, 1))
-    axes = zip(sides, layer.kernel_size, layer.strides, strict=True)
-    return plain and None not in sides and any(n < k + s - 1 for n, k, s in axes)
-
-
-def _with_a_border(layer: keras.layers.Layer, inputs: Any) -> Any:
-    """The outputs of the layer's own call, by the same kernel without padding on a padded map.
-
-    An output of 1x1 is computed by `_at_one_place`.
-    """
-    axes = list(zip(inputs.shape[1:3], layer.kernel_size, layer.strides, strict=True))
-    border = [same_padding(n, k, s) for n, k, s in axes]
-    if type(layer) is keras.layers.SeparableConv2D:
-        kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
-        outputs = keras.ops.separable_conv(_padded(inputs, border), *kernels, layer.strides, "valid")
-    elif all(n <= s for n, _, s in axes) and inputs.dtype == tf.float32:
-        outputs = _at_one_place(inputs, tf.convert_to_tensor(layer.kernel), border)
-    else:
-        outputs = keras.ops.depthwise_conv(_padded(inputs, border), layer.kernel, layer.strides, "valid")
-    return layer.activation(outputs + layer.bias if layer.use_bias else outputs)
-
-
-def _padded(inputs: Any, border: list[tuple[int, int]]) -> Any:
-    return keras.ops.pad(inputs, [(0, 0), *border, (0, 0)])
-
-
-def _at_one_place(inputs: Any, kernel: Any, border: list[tuple[int, int]]) -> Any:
-    """A depthwise convolution with an output of 1x1: the sum of the map times the part of the kernel that covers it."""
-    (top, _), (left, _) = border
-    _, height, width, channels = inputs.shape
-    covering = kernel[top : top + height, left : left + width]
-    outputs = tf.reduce_sum(inputs[..., None] * covering, [1, 2])
-    return tf.reshape(outputs, [-1, 1, 1, channels * kernel.shape[3]])
 
 
 def convolution(inputs: Any, kernel: Any, *, stride: int, padding: str) -> Any:

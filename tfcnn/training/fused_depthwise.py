@@ -1,0 +1,116 @@
+"""Depthwise convolutions whose gradients oneDNN computes slowly.
+
+On maps smaller than the kernel its gradients take up to thirty times as long as those without padding of the padded
+map. Its gradient by a kernel of more than 3x3 takes two to twenty times as long as those by its parts of up to 3x3, and
+its gradient by the input with strides in bfloat16 up to a hundred times as long as in float32. The 1x1 convolution of a
+separable one is a product of matrices here, as are its gradients (`python -m benchmarks.layer_kernels`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfcnn.arithmetic.sizes import same_padding
+
+LARGEST_PART = 3  # of a kernel, to a side, whose gradient is fast
+
+
+def gains(layer: keras.layers.Layer) -> bool:
+    """Whether `call` is faster than a layer's own call: of a depthwise or separable one on maps of known sides."""
+    if type(layer) not in (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D):
+        return False
+    sides = layer._inbound_nodes[0].input_tensors[0].shape[1:3]
+    if None in sides or layer.data_format != "channels_last" or layer.dilation_rate not in (1, (1, 1)):
+        return False
+    axes = zip(sides, layer.kernel_size, layer.strides, strict=True)
+    small_map = layer.padding == "same" and any(n < k + s - 1 for n, k, s in axes)
+    return (
+        small_map
+        or max(layer.kernel_size) > LARGEST_PART
+        or (layer.compute_dtype != "float32" and max(layer.strides) > 1)
+        or type(layer) is keras.layers.SeparableConv2D
+    )
+
+
+def call(layer: keras.layers.Layer, inputs: Any) -> Any:
+    """The outputs of the layer's own call. (n, h, w, c) -> (n, h', w', filters)
+
+    An output of 1x1 is computed by `_at_one_place`.
+    """
+    separable = type(layer) is keras.layers.SeparableConv2D
+    kernel = tf.convert_to_tensor(layer.depthwise_kernel if separable else layer.kernel)
+    axes = list(zip(inputs.shape[1:3], layer.kernel_size, layer.strides, strict=True))
+    border = [same_padding(n, k, s) if layer.padding == "same" else (0, 0) for n, k, s in axes]
+    if layer.padding == "same" and all(n <= s for n, _, s in axes) and inputs.dtype == tf.float32:
+        outputs = _at_one_place(inputs, kernel, border)
+    else:
+        if any(map(any, border)):
+            inputs = tf.pad(inputs, [(0, 0), *border, (0, 0)])
+        outputs = convolution(inputs, kernel, layer.strides[0])
+    if separable:
+        matrix = tf.convert_to_tensor(layer.pointwise_kernel)[0, 0]
+        rows = tf.matmul(tf.reshape(outputs, [-1, matrix.shape[0]]), matrix)
+        outputs = tf.reshape(rows, [-1, *outputs.shape[1:3], matrix.shape[1]])
+    return layer.activation(keras.ops.add(outputs, layer.bias) if layer.use_bias else outputs)
+
+
+def convolution(inputs: Any, kernel: Any, stride: int) -> Any:
+    """The depthwise convolution without padding, with fast gradients.
+
+    Args:
+        inputs: (n, h, w, c), floats; h and w are known.
+        kernel: (rows, columns, c, multiplier), of the same dtype.
+        stride: of both axes.
+
+    Returns:
+        (n, h', w', c * multiplier), h' = (h - rows) // stride + 1.
+    """
+    window = {"strides": [1, stride, stride, 1], "padding": "VALID"}
+
+    @tf.custom_gradient
+    def convolve(x: Any, kernel: Any) -> tuple:
+        def gradient(upstream: Any) -> tuple:
+            return _by_input(upstream, x, kernel, window), _by_kernel(upstream, x, kernel, window)
+
+        return tf.raw_ops.DepthwiseConv2dNative(input=x, filter=kernel, **window), gradient
+
+    return convolve(inputs, kernel)
+
+
+def _by_input(upstream: Any, x: Any, kernel: Any, window: dict[str, Any]) -> Any:
+    """The gradient by the input, with strides in float32."""
+    dtype = x.dtype if window["strides"][1] == 1 else tf.float32
+    result = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+        input_sizes=tf.shape(x), filter=tf.cast(kernel, dtype), out_backprop=tf.cast(upstream, dtype), **window
+    )
+    return tf.cast(result, x.dtype)
+
+
+def _by_kernel(upstream: Any, x: Any, kernel: Any, window: dict[str, Any]) -> Any:
+    """The gradient by the kernel, put together of that by parts of up to 3x3."""
+    rows, columns, *channels = kernel.shape
+    down, across = (window["strides"][1] * (side - 1) for side in upstream.shape[1:3])  # from the first to the last
+
+    def by_part(top: int, left: int) -> Any:
+        height, width = min(LARGEST_PART, rows - top), min(LARGEST_PART, columns - left)
+        return tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+            input=x[:, top : top + down + height, left : left + across + width],
+            filter_sizes=[height, width, *channels],
+            out_backprop=upstream,
+            **window,
+        )
+
+    tops, lefts = range(0, rows, LARGEST_PART), range(0, columns, LARGEST_PART)
+    return tf.concat([tf.concat([by_part(top, left) for left in lefts], 1) for top in tops], 0)
+
+
+def _at_one_place(inputs: Any, kernel: Any, border: list[tuple[int, int]]) -> Any:
+    """A depthwise convolution with an output of 1x1: the sum of the map times the part of the kernel that covers it."""
+    (top, _), (left, _) = border
+    _, height, width, channels = inputs.shape
+    covering = kernel[top : top + height, left : left + width]
+    outputs = tf.reduce_sum(inputs[..., None] * covering, [1, 2])
+    return tf.reshape(outputs, [-1, 1, 1, channels * kernel.shape[3]])
