@@ -1,10 +1,10 @@
-"""Layers by Keras' or TensorFlow's kernels and by tfcnn.training.fused_kernels: `python -m benchmarks.layer_kernels`.
+"""Layers by Keras' and by tfcnn's kernels: `python -m benchmarks.layer_kernels > docs/layer_kernels.md`.
 
-The forward pass and all gradients, interleaved, of the sizes that MobileNet and ResNet have at 32 to 96 pixels: of
-convolutions of stride 1 against Keras' layer, and of batch norms against TensorFlow's single kernel, which training
-uses where a map is not small. oneDNN is on, as in training; TF_ENABLE_ONEDNN_OPTS=0 shows the same without it. Every
-layer is replaced here, also those that training leaves to TensorFlow: convolutions of more than 1x1 on a CPU with
-AVX-512 VNNI, and batch norms of larger maps.
+The forward pass and all gradients, interleaved, of the sizes that networks for 32 to 96 pixels have: of convolutions of
+stride 1, depthwise and separable ones against Keras' layer, and of batch norms against TensorFlow's single kernel,
+which training uses where a map is neither small nor of odd channels in bfloat16. oneDNN is on, as in training;
+TF_ENABLE_ONEDNN_OPTS=0 shows the same without it. Every layer is replaced here, also those that training leaves to
+TensorFlow: convolutions of more than 1x1 on a CPU with AVX-512 VNNI, and batch norms of larger maps.
 """
 
 from __future__ import annotations
@@ -30,8 +30,11 @@ class Size(NamedTuple):
     side: int
     channels: int
     filters: int = 0  # of a convolution; a depthwise one and a batch norm keep the channels
+    stride: int = 1
+    dtype: str = "float32"
 
 
+BFLOAT16 = "mixed_bfloat16"
 SIZES = (
     Size("1x1", 48, 32, 64),
     Size("1x1", 12, 256, 256),
@@ -48,13 +51,35 @@ SIZES = (
     Size("3x3 depthwise", 2, 512),
     Size("3x3 depthwise", 1, 1024),
     Size("5x5 depthwise", 2, 672),
+    Size("5x5 depthwise", 6, 672),
+    Size("5x5 depthwise", 12, 240),
+    Size("3x3 depthwise", 48, 64, stride=2, dtype=BFLOAT16),
+    Size("3x3 depthwise", 12, 256, stride=2, dtype=BFLOAT16),
+    Size("5x5 depthwise", 12, 240, dtype=BFLOAT16),
+    Size("5x5 depthwise", 6, 672, dtype=BFLOAT16),
+    Size("5x5 depthwise", 24, 72, stride=2, dtype=BFLOAT16),
+    Size("3x3 separable", 6, 728, 728),
+    Size("3x3 separable", 3, 1536, 2048),
+    Size("3x3 separable", 3, 1536, 2048, dtype=BFLOAT16),
     Size("batch norm", 4, 64),
     Size("batch norm", 2, 128),
     Size("batch norm", 1, 256),
     Size("batch norm", 1, 1024),
     Size("batch norm", 8, 32),
     Size("batch norm", 4, 256),
+    Size("batch norm", 48, 8, dtype=BFLOAT16),
+    Size("batch norm", 24, 40, dtype=BFLOAT16),
+    Size("batch norm", 12, 120, dtype=BFLOAT16),
 )
+HEAD = """# Layers by Keras' and by tfcnn's kernels
+
+Written by `python -m benchmarks.layer_kernels` on {device}: the forward pass and all gradients of one layer,
+batches of {batch}. *Before* is Keras' layer; of a batch norm, TensorFlow's single kernel. Ratios are those of the
+medians, with the middle half of single rounds. oneDNN is {onednn}; AVX-512 VNNI: {vnni}. Convolutions of 3x3 and
+batch norms of larger maps are replaced here even where training leaves them to TensorFlow.
+
+| layer | map | channels | stride | precision | before, ms | ours is times as fast | middle half | of CPU time |
+| --- | --- | --- | ---: | --- | ---: | ---: | --- | ---: |"""
 BATCH = 32
 WARM_UP = 2  # rounds before the first that counts
 REPEATED = 10  # in one call of TensorFlow, which takes as long as a small layer
@@ -65,12 +90,17 @@ def build(size: Size) -> keras.Model:
     import keras
 
     inputs = keras.Input((size.side, size.side, size.channels))
+    settings = {"dtype": size.dtype}
     if size.layer == "batch norm":
-        layer = keras.layers.BatchNormalization()
-    elif size.filters:
-        layer = keras.layers.Conv2D(size.filters, int(size.layer[0]), padding="same")
+        layer = keras.layers.BatchNormalization(**settings)
     else:
-        layer = keras.layers.DepthwiseConv2D(int(size.layer[0]), padding="same")
+        settings |= {"kernel_size": int(size.layer[0]), "strides": size.stride, "padding": "same"}
+        if size.layer.endswith("depthwise"):
+            layer = keras.layers.DepthwiseConv2D(**settings)
+        elif size.layer.endswith("separable"):
+            layer = keras.layers.SeparableConv2D(size.filters, **settings)
+        else:
+            layer = keras.layers.Conv2D(size.filters, **settings)
     return keras.Model(inputs, layer(inputs))
 
 
@@ -83,7 +113,7 @@ def repeat_step(model: keras.Model, x: tf.Tensor) -> Callable[[], None]:
     def add_gradients(number: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
         with tf.GradientTape() as tape:
             tape.watch(x)
-            total = tf.reduce_sum(model(x, training=True) ** 2)
+            total = tf.reduce_sum(tf.cast(model(x, training=True), tf.float32) ** 2)
         gradients = tape.gradient(total, (x, *weights))
         return (number + 1, *(a + b for a, b in zip(sums, gradients, strict=True)))
 
@@ -95,27 +125,29 @@ def repeat_step(model: keras.Model, x: tf.Tensor) -> Callable[[], None]:
     return lambda: repeat()[1].numpy()
 
 
-def measure(size: Size, rounds: int) -> dict[str, list[float]]:
-    """Seconds of one step in each round, by Keras' or TensorFlow's kernels ("before") and by ours."""
+def measure(size: Size, rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Seconds and CPU seconds of a step in each round, by Keras' or TensorFlow's kernels ("before") and by ours."""
     import tensorflow as tf
 
     from tfcnn.training import fused_kernels
 
     x = tf.random.normal((BATCH, size.side, size.side, size.channels))
     models = {"before": build(size), "ours": build(size)}
-    fused_kernels.SMALL_MAP = 0
     if size.layer == "batch norm":
+        fused_kernels.SMALL_MAP = 0
         fused_kernels.accelerate(models["before"])
-        fused_kernels.SMALL_MAP = size.side * size.side * size.channels
+        # every map counts as small, but one of odd channels in bfloat16
+        fused_kernels.SMALL_MAP = size.side * size.side * size.channels if size.dtype == "float32" else 1
     fused_kernels.accelerate(models["ours"])
-    times: dict[str, list[float]] = {name: [] for name in models}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
     calls = {name: repeat_step(model, x) for name, model in models.items()}
     for number in range(rounds + WARM_UP):
         for name, call in calls.items():
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), time.process_time()
             call()
             if number >= WARM_UP:
-                times[name].append((time.perf_counter() - started) / REPEATED)
+                seconds = time.perf_counter() - started, time.process_time() - cpu
+                times[name].append((seconds[0] / REPEATED, seconds[1] / REPEATED))
     return times
 
 
@@ -125,21 +157,22 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     import_tensorflow()
     from tfcnn.training import fused_kernels
+    from tfcnn.training.provenance import device
 
-    vnni = fused_kernels.has_vnni()
+    vnni = "yes" if fused_kernels.has_vnni() else "no"
     fused_kernels.has_vnni = lambda: False
     onednn = "on" if fused_kernels.onednn() else "off"
-    print(f"oneDNN is {onednn}; AVX-512 VNNI: {'yes' if vnni else 'no'}; batches of {BATCH}\n")
-    print("| layer | map | channels | before, ms | ours is times as fast | middle half |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print(HEAD.format(device=device(), batch=BATCH, onednn=onednn, vnni=vnni), flush=True)
     for size in SIZES:
         times = measure(size, rounds)
-        ratio, low, high = compare(times["before"], times["ours"])
+        (before, cpu_before), (ours, cpu_ours) = (zip(*times[name], strict=True) for name in ("before", "ours"))
+        ratio, low, high = compare(before, ours)
+        cpu = compare(cpu_before, cpu_ours).ratio
         channels = f"{size.channels} to {size.filters}" if size.filters else size.channels
-        milliseconds = 1000 * statistics.median(times["before"])
+        precision = size.dtype.removeprefix("mixed_")
         print(
-            f"| {size.layer} | {size.side}x{size.side} | {channels} | {milliseconds:.2f} "
-            f"| {ratio:.2f} | {low:.2f} to {high:.2f} |",
+            f"| {size.layer} | {size.side}x{size.side} | {channels} | {size.stride} | {precision} "
+            f"| {1000 * statistics.median(before):.2f} | {ratio:.2f} | {low:.2f} to {high:.2f} | {cpu:.2f} |",
             flush=True,
         )
 

@@ -1,9 +1,10 @@
 """Depthwise convolutions whose gradients oneDNN computes slowly.
 
 On maps smaller than the kernel its gradients take up to thirty times as long as those without padding of the padded
-map. Its gradient by a kernel of more than 3x3 takes two to twenty times as long as those by its parts of up to 3x3, and
-its gradient by the input with strides in bfloat16 up to a hundred times as long as in float32. The 1x1 convolution of a
-separable one is a product of matrices here, as are its gradients (`python -m benchmarks.layer_kernels`).
+map. Its gradient by a kernel of more than 3x3 takes longer than those by its parts of up to 3x3, in bfloat16 five to
+thirty times as long, and its gradient by the input with strides in bfloat16 up to a hundred times as long as in
+float32. The 1x1 convolution of a separable one is a product of matrices here, as are its gradients. With strides
+float32 gains nothing by parts: cutting them out takes as long (docs/layer_kernels.md).
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ def gains(layer: keras.layers.Layer) -> bool:
     if None in sides or layer.data_format != "channels_last" or layer.dilation_rate not in (1, (1, 1)):
         return False
     axes = zip(sides, layer.kernel_size, layer.strides, strict=True)
-    small_map = layer.padding == "same" and any(n < k + s - 1 for n, k, s in axes)
-    return (
-        small_map
-        or max(layer.kernel_size) > LARGEST_PART
-        or (layer.compute_dtype != "float32" and max(layer.strides) > 1)
-        or type(layer) is keras.layers.SeparableConv2D
-    )
+    if layer.padding == "same" and any(n < k + s - 1 for n, k, s in axes):
+        return True
+    if type(layer) is keras.layers.SeparableConv2D:
+        return True
+    if max(layer.strides) > 1:
+        return layer.compute_dtype != "float32"
+    return max(layer.kernel_size) > LARGEST_PART
 
 
 def call(layer: keras.layers.Layer, inputs: Any) -> Any:

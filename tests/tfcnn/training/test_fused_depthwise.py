@@ -1,11 +1,14 @@
 """Depthwise and separable convolutions: their values and gradients are Keras' own."""
 
+import math
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from tests.tfcnn.training.twin_networks import RNG, changes, check, graph_of, run, twins
-from tfcnn.training import fused_kernels
+from tfcnn.training import fused_depthwise, fused_kernels
 
 KINDS = {layers.DepthwiseConv2D: [], layers.SeparableConv2D: [5]}  # and their filters
 
@@ -34,32 +37,34 @@ def test_a_depthwise_convolution_of_a_map_smaller_than_its_kernel(kind, sides, s
 
 @pytest.mark.slow
 @pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("strides", [1, 2, 3])
 @pytest.mark.parametrize("kernel", [4, 5, 7, (1, 5), (6, 2)], ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_kernels_of_more_than_three(kind, kernel, strides, padding):
-    """The gradient by the kernel is put together of parts."""
-    settings = {"strides": strides, "padding": padding, "depth_multiplier": 2}
-    plain, fused, changed = twins(lambda: kind(*KINDS[kind], kernel, **settings), (11, 8, 3))
+def test_kernels_of_more_than_three(kind, kernel, padding):
+    plain, fused, changed = twins(lambda: kind(*KINDS[kind], kernel, padding=padding, depth_multiplier=2), (11, 8, 3))
     assert changed == changes(depthwise_convolutions=1)
     check(plain, fused, RNG.normal(size=(2, 11, 8, 3)).astype("float32"), True)
-    sides = {tuple(op.outputs[0].shape[:2]) for op in gradient_of(fused, (2, 11, 8, 3))}
-    assert sides
-    assert max(map(max, sides)) <= 3
 
 
-def gradient_of(model, shape):
-    """The kernels of a training step that make the gradient by a depthwise kernel."""
-    import tensorflow as tf
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [(2, 3), (5, 5), (7, 4)], ids=str)
+def test_gradients_by_parts_of_the_kernel(kernel, stride):
+    """They are those of TensorFlow's kernels, of which none is larger than 3x3 here."""
+    x, weights = (tf.constant(RNG.normal(size=shape), "float32") for shape in ((2, 12, 11, 3), (*kernel, 3, 2)))
 
-    @tf.function
-    def step(x):
+    def gradients(convolve):
         with tf.GradientTape() as tape:
-            total = tf.reduce_sum(model(x, training=True))
-        return tape.gradient(total, [weight.value for weight in model.trainable_weights])
+            tape.watch([x, weights])
+            outputs = convolve(x, weights)
+        return [outputs, *tape.gradient(outputs, [x, weights], tf.cos(outputs))]
 
-    operations = step.get_concrete_function(tf.TensorSpec(shape)).graph.get_operations()
-    return [op for op in operations if op.type == "DepthwiseConv2dNativeBackpropFilter"]
+    ours = tf.function(lambda: gradients(lambda *pair: fused_depthwise.convolution(*pair, stride)))
+    expected = gradients(lambda *pair: tf.nn.depthwise_conv2d(*pair, [1, stride, stride, 1], "VALID"))
+    for actual, value in zip(ours(), expected, strict=True):
+        np.testing.assert_allclose(actual, value, rtol=1e-5, atol=1e-5)
+    operations = ours.get_concrete_function().graph.get_operations()
+    parts = [op.outputs[0].shape for op in operations if op.type == "DepthwiseConv2dNativeBackpropFilter"]
+    assert len(parts) == math.prod(-(-side // 3) for side in kernel)
+    assert max(max(part[:2]) for part in parts) <= 3
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
@@ -88,6 +93,7 @@ def test_strides_in_bfloat16(kernel):
         (lambda: layers.DepthwiseConv2D(3, padding="same", dilation_rate=2), (2, 2, 2)),
         (lambda: layers.DepthwiseConv2D(3, padding="same", dtype="mixed_bfloat16"), (4, 4, 2)),
         (lambda: layers.DepthwiseConv2D(5, padding="same"), (None, 9, 2)),
+        (lambda: layers.DepthwiseConv2D(5, strides=2, padding="same"), (6, 6, 2)),
     ],
 )
 def test_other_depthwise_convolutions_stay(layer, shape):
