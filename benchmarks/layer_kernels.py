@@ -51,8 +51,6 @@ SIZES = (
     Size("3x3 depthwise", 2, 512),
     Size("3x3 depthwise", 1, 1024),
     Size("5x5 depthwise", 2, 672),
-    Size("5x5 depthwise", 6, 672),
-    Size("5x5 depthwise", 12, 240),
     Size("3x3 depthwise", 48, 64, stride=2, dtype=BFLOAT16),
     Size("3x3 depthwise", 12, 256, stride=2, dtype=BFLOAT16),
     Size("5x5 depthwise", 12, 240, dtype=BFLOAT16),

@@ -2,7 +2,8 @@
 
 TensorFlow's profiler over some steps of `tfcnn.train`. An operation's time excludes that of what it calls and is
 summed over threads; what TensorFlow does between operations is not in it. Beside it stands what the arithmetic of the
-convolutions and dense layers takes at the rate of one large product of matrices, measured before.
+convolutions and dense layers takes at the rate of one large product of matrices, measured before. In another process
+oneDNN lists what it computes, and how long it turns arrays from one layout into another.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ from __future__ import annotations
 import argparse
 import collections
 import functools
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.contenders import ENVIRONMENT
 from benchmarks.train_step.machine import FLOPS_OF_A_STEP, PRODUCT_FLOPS, SIDE, prepare_product
 from benchmarks.train_step.networks import ROWS
 from benchmarks.train_step.steps import prepare_keras
+from benchmarks.training_runs import ROOT
 from tfcnn.cli.startup import import_tensorflow
 
 NETWORKS = (
@@ -41,6 +46,7 @@ PRODUCTS = (
 )  # how the types of operations begin that multiply matrices
 STEPS = 10
 MOST = 8  # operations in a table
+WARM = "the steps from here on count"
 HEAD = """# Where a training step's time goes
 
 Written by `python -m benchmarks.step_profile` on {device}. Shares of the time that TensorFlow
@@ -104,10 +110,36 @@ def measure_product() -> float:
     return STEPS * PRODUCT_FLOPS / (time.perf_counter() - started)
 
 
+def list_primitives(name: str) -> None:
+    """Do steps, of which oneDNN lists what it computes, with `WARM` before those that count."""
+    import_tensorflow()
+    steps = prepare_keras(ROWS[name], "ours", "float32").steps
+    steps(2 * STEPS)
+    print(WARM, flush=True)
+    steps(STEPS)
+
+
+def share_of_reorders(name: str) -> float:
+    """The share of oneDNN's time in a training step that turns arrays from one layout into another."""
+    command = [sys.executable, "-m", "benchmarks.step_profile", "--list-primitives", name]
+    environment = ENVIRONMENT | {"ONEDNN_VERBOSE": "1"}
+    run = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+    milliseconds: collections.Counter = collections.Counter()
+    for line in run.stdout.partition(WARM)[2].splitlines():
+        fields = line.split(",")
+        if fields[0] == "onednn_verbose" and "exec" in fields:
+            milliseconds[fields[fields.index("exec") + 2]] += float(fields[-1])  # "cpu" stands between
+    return milliseconds["reorder"] / sum(milliseconds.values())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", nargs="+", default=NETWORKS, choices=list(ROWS), help="networks [%(default)s]")
+    parser.add_argument("--list-primitives", choices=list(ROWS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.list_primitives:
+        list_primitives(arguments.list_primitives)
+        return
     import_tensorflow()
     from tfcnn.training.provenance import device
 
@@ -124,7 +156,8 @@ def main() -> None:
         least = FLOPS_OF_A_STEP * row.count_macs() * row.batch * STEPS / rate * 1e12
         print(
             f"\n**{name}**, batches of {row.batch}: convolutions and products take {multiplying / total:.0%}, at the "
-            f"rate of the large product they would take {least / total:.0%}\n\n| operation | share |\n|---|---|"
+            f"rate of the large product they would take {least / total:.0%}. Of oneDNN's time, "
+            f"{share_of_reorders(name):.1%} goes into changes of layout.\n\n| operation | share |\n|---|---|"
         )
         largest = exclusive.most_common(MOST)
         for kind, duration in largest:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from benchmarks.contenders import Child, interleave, is_installed, serve
@@ -29,6 +30,7 @@ from benchmarks.training_runs import ROOT, append_row, read_rows, remove_rows
 from tfcnn.cli.startup import import_tensorflow
 
 TABLE = ROOT / "benchmarks" / "train_step.csv"
+STARTING = 2  # contenders at a time, most of which trace and compile with one thread
 WARM_UP = 3  # steps before the first that is timed
 SECONDS = 1.0  # a contender's part of a round
 PRECISIONS = ("float32", "bfloat16")
@@ -59,10 +61,14 @@ def measure(name: str, rounds: int) -> list[dict[str, Any]]:
     row = ROWS[name]
     contenders = [each for each in CONTENDERS if each[0] not in OF_TORCH or is_installed("torch")]
     with contextlib.ExitStack() as stack:
-        children = {}
-        for contender in contenders:
-            children[contender] = Child("benchmarks.train_step", ["--serve", name, *contender])
-            stack.callback(children[contender].close)
+
+        def start(contender: tuple[str, str]) -> Child:
+            child = Child("benchmarks.train_step", ["--serve", name, *contender])
+            stack.callback(child.close)
+            return child
+
+        with ThreadPoolExecutor(STARTING) as pool:
+            children = dict(zip(contenders, pool.map(start, contenders), strict=True))
         interleave(children.values(), rounds, SECONDS)
     facts = row.key | {"macs": row.count_macs(), "device": describe_device()}
     return [

@@ -1,7 +1,7 @@
 import json
 
 from benchmarks import results
-from benchmarks.results import CASES, flags_of, measure, summarise
+from benchmarks.results import CASES, flags_of, measure, others, summarise
 from docs.commands import parser_of
 
 
@@ -18,6 +18,7 @@ def test_means_and_deviations_of_each_network():
     ((name, scores, mean, deviation, _, *costs),) = summarise(rows)  # rows of other flags do not count
     assert (name, scores, mean, deviation) == ("lenet5", "90.00, 91.00", "90.50", "0.71")
     assert costs == ["61,706", "0.4", "2,000", "1.5"]
+    assert others(rows) == [[second.name, "`--epochs 1`", "50.00"]]
 
 
 def test_every_case_is_a_command():

@@ -1,10 +1,10 @@
 """Depthwise convolutions whose gradients oneDNN computes slowly.
 
-On maps smaller than the kernel its gradients take up to thirty times as long as those without padding of the padded
-map. Its gradient by a kernel of more than 3x3 takes longer than those by its parts of up to 3x3, in bfloat16 five to
-thirty times as long, and its gradient by the input with strides in bfloat16 up to a hundred times as long as in
-float32. The 1x1 convolution of a separable one is a product of matrices here, as are its gradients. With strides
-float32 gains nothing by parts: cutting them out takes as long (docs/layer_kernels.md).
+On maps smaller than the kernel they take up to thirty times as long as those without padding of the padded map. In
+bfloat16 the gradient by the input with strides takes up to a hundred times as long as in float32, and the gradient by a
+kernel of more than 3x3 up to thirty times as long as those by its parts of up to 3x3; in float32 cutting the parts out
+takes what they gain. The 1x1 convolution of a separable one is a product of matrices here, as are its gradients
+(docs/layer_kernels.md).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ def gains(layer: keras.layers.Layer) -> bool:
     """Whether `call` is faster than a layer's own call: of a depthwise or separable one on maps of known sides."""
     if type(layer) not in (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D):
         return False
-    sides = layer._inbound_nodes[0].input_tensors[0].shape[1:3]
-    if None in sides or layer.data_format != "channels_last" or layer.dilation_rate not in (1, (1, 1)):
+    if layer.data_format != "channels_last" or layer.dilation_rate not in (1, (1, 1)):
         return False
-    axes = zip(sides, layer.kernel_size, layer.strides, strict=True)
+    maps = [node.input_tensors[0].shape[1:3] for node in layer._inbound_nodes]
+    if any(None in sides for sides in maps):
+        return False
+    axes = zip(maps[0], layer.kernel_size, layer.strides, strict=True)
     if layer.padding == "same" and any(n < k + s - 1 for n, k, s in axes):
         return True
     if type(layer) is keras.layers.SeparableConv2D:
         return True
-    if max(layer.strides) > 1:
-        return layer.compute_dtype != "float32"
-    return max(layer.kernel_size) > LARGEST_PART
+    return layer.compute_dtype != "float32" and (max(layer.strides) > 1 or max(layer.kernel_size) > LARGEST_PART)
 
 
 def call(layer: keras.layers.Layer, inputs: Any) -> Any:

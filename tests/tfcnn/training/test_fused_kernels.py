@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from tests.tfcnn.training.twin_networks import RNG, changes, check, run, twins, types
+from tests.tfcnn.training.twin_networks import RNG, changes, check, graph_of, run, twins, types
 from tfcnn import factory
 from tfcnn.training import fused_kernels
 from tfcnn.training.fused_kernels import accelerate
@@ -55,6 +55,14 @@ def test_batch_norm_of_small_maps_does_without_onednns_kernel(onednn, dtype_poli
     monkeypatch.setattr(fused_kernels, "onednn", lambda: onednn)
     _, fused, _ = twins(lambda: layers.BatchNormalization(dtype=dtype_policy), shape)
     assert ("FusedBatchNormV3" in types(fused, shape)) is kernel
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(24, "float32"), (32, "bfloat16")])
+def test_bfloat16_is_normalised_in_float32_where_channels_do_not_fill_a_vector(channels, dtype, monkeypatch):
+    monkeypatch.setattr(fused_kernels, "onednn", lambda: True)
+    _, fused, _ = twins(lambda: layers.BatchNormalization(dtype="mixed_bfloat16"), (8, 8, channels))
+    (kernel,) = [op for op in graph_of(fused, (None, 8, 8, channels)) if op.type == "FusedBatchNormV3"]
+    assert kernel.get_attr("T") == dtype
 
 
 def test_batch_norm_of_small_maps_far_from_zero(monkeypatch):
