@@ -12,15 +12,15 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.ratio import compare
 from tfcnn.cli.startup import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
 
 class Size(NamedTuple):
@@ -50,7 +50,6 @@ SIZES = (
     Size("3x3 depthwise", 3, 1024),
     Size("3x3 depthwise", 2, 512),
     Size("3x3 depthwise", 1, 1024),
-    Size("5x5 depthwise", 2, 672),
     Size("3x3 depthwise", 48, 64, stride=2, dtype=BFLOAT16),
     Size("3x3 depthwise", 12, 256, stride=2, dtype=BFLOAT16),
     Size("5x5 depthwise", 12, 240, dtype=BFLOAT16),
@@ -102,51 +101,71 @@ def build(size: Size) -> keras.Model:
     return keras.Model(inputs, layer(inputs))
 
 
-def repeat_step(model: keras.Model, x: tf.Tensor) -> Callable[[], None]:
-    """A function that does the forward pass and all gradients `REPEATED` times, and waits for them."""
+def repeat_step(compute: Callable[[], Any], sources: Sequence[Any]) -> Callable[[], None]:
+    """A function that does `compute` and all gradients by `sources` `REPEATED` times, and waits for them."""
     import tensorflow as tf
 
-    weights = [weight.value for weight in model.trainable_variables]
-
-    def add_gradients(number: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def add_gradients(number: Any, *sums: Any) -> tuple:
         with tf.GradientTape() as tape:
-            tape.watch(x)
-            total = tf.reduce_sum(tf.cast(model(x, training=True), tf.float32) ** 2)
-        gradients = tape.gradient(total, (x, *weights))
+            tape.watch(sources)
+            outputs = compute()
+        gradients = tape.gradient(outputs, sources, outputs)
         return (number + 1, *(a + b for a, b in zip(sums, gradients, strict=True)))
 
     @tf.function(autograph=False)
-    def repeat() -> tuple[tf.Tensor, ...]:
-        zeros = [tf.zeros_like(tensor) for tensor in (x, *weights)]
+    def repeat() -> Any:
+        zeros = [tf.zeros_like(source) for source in sources]
         return tf.while_loop(lambda number, *_: number < REPEATED, add_gradients, (0, *zeros))
 
     return lambda: repeat()[1].numpy()
 
 
-def measure(size: Size, rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds and CPU seconds of a step in each round, by Keras' or TensorFlow's kernels ("before") and by ours."""
+class Times(NamedTuple):
+    """Of one step in each round, in seconds."""
+
+    wall: list[float]
+    cpu: list[float]
+
+
+def alternate(calls: Sequence[Callable[[], None]], rounds: int) -> list[Times]:
+    """Time functions of `repeat_step` in turn."""
+    times = [Times([], []) for _ in calls]
+    for number in range(rounds + WARM_UP):
+        for call, (wall, cpu) in zip(calls, times, strict=True):
+            started, cpu_started = time.perf_counter(), time.process_time()
+            call()
+            if number >= WARM_UP:
+                wall.append((time.perf_counter() - started) / REPEATED)
+                cpu.append((time.process_time() - cpu_started) / REPEATED)
+    return times
+
+
+def cells_of(before: Times, after: Times) -> list[str]:
+    """Cells of a table: milliseconds before, how many times as fast it is after, middle half, the same of CPU time."""
+    ratio, low, high = compare(before.wall, after.wall)
+    milliseconds = f"{1000 * statistics.median(before.wall):.2f}"
+    return [milliseconds, f"{ratio:.2f}", f"{low:.2f} to {high:.2f}", f"{compare(before.cpu, after.cpu).ratio:.2f}"]
+
+
+def measure(size: Size, rounds: int) -> list[Times]:
+    """By Keras' or TensorFlow's kernels, and by ours."""
     import tensorflow as tf
 
     from tfcnn.training import fused_kernels
 
     x = tf.random.normal((BATCH, size.side, size.side, size.channels))
-    models = {"before": build(size), "ours": build(size)}
+    models = [build(size), build(size)]
     if size.layer == "batch norm":
         fused_kernels.SMALL_MAP = 0
-        fused_kernels.accelerate(models["before"])
+        fused_kernels.accelerate(models[0])
         # every map counts as small, but one of odd channels in bfloat16
         fused_kernels.SMALL_MAP = size.side * size.side * size.channels if size.dtype == "float32" else 1
-    fused_kernels.accelerate(models["ours"])
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
-    calls = {name: repeat_step(model, x) for name, model in models.items()}
-    for number in range(rounds + WARM_UP):
-        for name, call in calls.items():
-            started, cpu = time.perf_counter(), time.process_time()
-            call()
-            if number >= WARM_UP:
-                seconds = time.perf_counter() - started, time.process_time() - cpu
-                times[name].append((seconds[0] / REPEATED, seconds[1] / REPEATED))
-    return times
+    fused_kernels.accelerate(models[1])
+    calls = [
+        repeat_step(partial(model, x, training=True), [x, *(weight.value for weight in model.trainable_variables)])
+        for model in models
+    ]
+    return alternate(calls, rounds)
 
 
 def main() -> None:
@@ -162,17 +181,10 @@ def main() -> None:
     onednn = "on" if fused_kernels.onednn() else "off"
     print(HEAD.format(device=device(), batch=BATCH, onednn=onednn, vnni=vnni), flush=True)
     for size in SIZES:
-        times = measure(size, rounds)
-        (before, cpu_before), (ours, cpu_ours) = (zip(*times[name], strict=True) for name in ("before", "ours"))
-        ratio, low, high = compare(before, ours)
-        cpu = compare(cpu_before, cpu_ours).ratio
-        channels = f"{size.channels} to {size.filters}" if size.filters else size.channels
+        channels = f"{size.channels} to {size.filters}" if size.filters else str(size.channels)
         precision = size.dtype.removeprefix("mixed_")
-        print(
-            f"| {size.layer} | {size.side}x{size.side} | {channels} | {size.stride} | {precision} "
-            f"| {1000 * statistics.median(before):.2f} | {ratio:.2f} | {low:.2f} to {high:.2f} | {cpu:.2f} |",
-            flush=True,
-        )
+        place = [size.layer, f"{size.side}x{size.side}", channels, str(size.stride), precision]
+        print(f"| {' | '.join([*place, *cells_of(*measure(size, rounds))])} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,13 @@ One operation with its gradients as TensorFlow has it, and another way to comput
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
-from benchmarks.ratio import compare
+from benchmarks.layer_kernels import BATCH, alternate, cells_of, repeat_step
 from tfcnn.cli.startup import import_tensorflow
 
-BATCH = 32
-REPEATED = 10  # in one call of TensorFlow, which takes as long as a small operation
-WARM_UP = 2  # rounds before the first that counts
 HEAD = """# What was tried
 
 Written by `python -m benchmarks.tried_kernels` on {device}: an operation and all its gradients by TensorFlow's kernels
@@ -121,22 +117,24 @@ def trials() -> list[Trial]:
             "bfloat16",
         ),
         Trial(
-            "depthwise 5x5",
+            "depthwise 5x5, bfloat16",
             (16, 16, 240),
             "the gradient by the kernel by its parts of 3x3",
             depthwise(1),
             lambda x, kernel: fused_depthwise.convolution(x, kernel, 1),
-            "in bfloat16; not in float32, where padding takes what it gains",
+            "yes; in float32 cutting the parts out takes what they gain",
             ((5, 5, 240, 1),),
+            "bfloat16",
         ),
         Trial(
-            "depthwise 5x5, stride 2",
-            (27, 27, 72),
-            "the same",
+            "depthwise 3x3, stride 2, bfloat16",
+            (25, 25, 128),
+            "the gradient by the input in float32",
             depthwise(2),
             lambda x, kernel: fused_depthwise.convolution(x, kernel, 2),
-            "in bfloat16",
-            ((5, 5, 72, 1),),
+            "yes",
+            ((3, 3, 128, 1),),
+            "bfloat16",
         ),
         Trial(
             "depthwise 3x3",
@@ -200,25 +198,6 @@ def trials() -> list[Trial]:
     ]
 
 
-def repeat_step(function: Callable[..., Any], arguments: list[Any]) -> Callable[[], None]:
-    """A function that computes all gradients `REPEATED` times and waits for them."""
-    import tensorflow as tf
-
-    def add_gradients(number: Any, *sums: Any) -> tuple:
-        with tf.GradientTape() as tape:
-            tape.watch(arguments)
-            outputs = function(*arguments)
-        gradients = tape.gradient(outputs, arguments, outputs)
-        return (number + 1, *(a + b for a, b in zip(sums, gradients, strict=True)))
-
-    @tf.function(autograph=False)
-    def repeat() -> Any:
-        zeros = [tf.zeros_like(argument) for argument in arguments]
-        return tf.while_loop(lambda number, *_: number < REPEATED, add_gradients, (0, *zeros))
-
-    return lambda: repeat()[1].numpy()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=10)
@@ -232,23 +211,9 @@ def main() -> None:
     for trial in trials():
         shapes = [(BATCH, *trial.shape), *trial.weights]
         arguments = [tf.cast(tf.random.normal(shape), trial.dtype) for shape in shapes]
-        calls = [repeat_step(function, arguments) for function in (trial.before, trial.after)]
-        wall: list[list[float]] = [[], []]
-        cpu: list[list[float]] = [[], []]
-        for number in range(rounds + WARM_UP):
-            for index, call in enumerate(calls):
-                started, cpu_started = time.perf_counter(), time.process_time()
-                call()
-                if number >= WARM_UP:
-                    wall[index].append((time.perf_counter() - started) / REPEATED)
-                    cpu[index].append((time.process_time() - cpu_started) / REPEATED)
-        ratio, low, high = compare(*wall)
-        print(
-            f"| {trial.operation} | {'x'.join(map(str, trial.shape))} | {trial.tried} "
-            f"| {1000 * statistics.median(wall[0]):.2f} | {ratio:.2f} | {low:.2f} to {high:.2f} "
-            f"| {compare(*cpu).ratio:.2f} | {trial.used} |",
-            flush=True,
-        )
+        calls = [repeat_step(partial(way, *arguments), arguments) for way in (trial.before, trial.after)]
+        place = [trial.operation, "x".join(map(str, trial.shape)), trial.tried]
+        print(f"| {' | '.join([*place, *cells_of(*alternate(calls, rounds)), trial.used])} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Depthwise convolutions whose gradients oneDNN computes slowly.
 
-On maps smaller than the kernel they take up to thirty times as long as those without padding of the padded map. In
+On maps smaller than a kernel of 3x3 they take up to eight times as long as those without padding of the padded map. In
 bfloat16 the gradient by the input with strides takes up to a hundred times as long as in float32, and the gradient by a
-kernel of more than 3x3 up to thirty times as long as those by its parts of up to 3x3; in float32 cutting the parts out
+kernel of more than 3x3 up to thirty times as long as those by its parts of up to 3x3. In float32 cutting the parts out
 takes what they gain. The 1x1 convolution of a separable one is a product of matrices here, as are its gradients
 (docs/layer_kernels.md).
 """
@@ -28,12 +28,14 @@ def gains(layer: keras.layers.Layer) -> bool:
     maps = [node.input_tensors[0].shape[1:3] for node in layer._inbound_nodes]
     if any(None in sides for sides in maps):
         return False
-    axes = zip(maps[0], layer.kernel_size, layer.strides, strict=True)
-    if layer.padding == "same" and any(n < k + s - 1 for n, k, s in axes):
-        return True
     if type(layer) is keras.layers.SeparableConv2D:
         return True
-    return layer.compute_dtype != "float32" and (max(layer.strides) > 1 or max(layer.kernel_size) > LARGEST_PART)
+    large = max(layer.kernel_size) > LARGEST_PART
+    if layer.compute_dtype != "float32" and (large or max(layer.strides) > 1):
+        return True
+    axes = list(zip(maps[0], layer.kernel_size, layer.strides, strict=True))
+    small_map = layer.padding == "same" and any(n < k + s - 1 for n, k, s in axes)
+    return small_map and (not large or all(n <= s for n, _, s in axes))
 
 
 def call(layer: keras.layers.Layer, inputs: Any) -> Any:
@@ -91,12 +93,13 @@ def _by_input(upstream: Any, x: Any, kernel: Any, window: dict[str, Any]) -> Any
 
 
 def _by_kernel(upstream: Any, x: Any, kernel: Any, window: dict[str, Any]) -> Any:
-    """The gradient by the kernel, put together of that by parts of up to 3x3."""
+    """The gradient by the kernel, in bfloat16 put together of that by parts of up to 3x3."""
     rows, columns, *channels = kernel.shape
+    largest = max(rows, columns) if x.dtype == tf.float32 else LARGEST_PART
     down, across = (window["strides"][1] * (side - 1) for side in upstream.shape[1:3])  # from the first to the last
 
     def by_part(top: int, left: int) -> Any:
-        height, width = min(LARGEST_PART, rows - top), min(LARGEST_PART, columns - left)
+        height, width = min(largest, rows - top), min(largest, columns - left)
         return tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
             input=x[:, top : top + down + height, left : left + across + width],
             filter_sizes=[height, width, *channels],
@@ -104,7 +107,7 @@ def _by_kernel(upstream: Any, x: Any, kernel: Any, window: dict[str, Any]) -> An
             **window,
         )
 
-    tops, lefts = range(0, rows, LARGEST_PART), range(0, columns, LARGEST_PART)
+    tops, lefts = range(0, rows, largest), range(0, columns, largest)
     return tf.concat([tf.concat([by_part(top, left) for left in lefts], 1) for top in tops], 0)
 
 
