@@ -110,11 +110,17 @@ def measure_product() -> float:
     return STEPS * PRODUCT_FLOPS / (time.perf_counter() - started)
 
 
+def warm_steps(name: str) -> Callable[[int], None]:
+    """The training steps of a row, some of which are done."""
+    steps = prepare_keras(ROWS[name], "ours", "float32").steps
+    steps(2 * STEPS)
+    return steps
+
+
 def list_primitives(name: str) -> None:
     """Do steps, of which oneDNN lists what it computes, with `WARM` before those that count."""
     import_tensorflow()
-    steps = prepare_keras(ROWS[name], "ours", "float32").steps
-    steps(2 * STEPS)
+    steps = warm_steps(name)
     print(WARM, flush=True)
     steps(STEPS)
 
@@ -147,9 +153,7 @@ def main() -> None:
     print(HEAD.format(device=device(), steps=STEPS, side=SIDE, rate=rate / 1e9))
     for name in arguments.rows:
         row = ROWS[name]
-        steps = prepare_keras(row, "ours", "float32").steps
-        steps(2 * STEPS)
-        exclusive = profile_steps(functools.partial(steps, STEPS)).exclusive
+        exclusive = profile_steps(functools.partial(warm_steps(name), STEPS)).exclusive
         exclusive.pop("no operation", 0)
         total = sum(exclusive.values())
         multiplying = sum(duration for kind, duration in exclusive.items() if kind.startswith(PRODUCTS))

@@ -104,7 +104,6 @@ def trials() -> list[Trial]:
         """Channels first between the layers, as a network would have them that turns its input once."""
         return tf.nn.conv2d(x, kernel, 1, "SAME", data_format="NCHW")
 
-    channels = ((24,), (24,))
     return [
         Trial(
             "bias, bfloat16",
@@ -161,7 +160,7 @@ def trials() -> list[Trial]:
             batch_norm,
             lambda *arguments: fused_kernels._normalised(*arguments, 1e-3)[0],
             "where maps are small",
-            channels,
+            ((24,), (24,)),
         ),
         Trial(
             "silu, bfloat16",

@@ -54,9 +54,7 @@ def call(layer: keras.layers.Layer, inputs: Any) -> Any:
             inputs = tf.pad(inputs, [(0, 0), *border, (0, 0)])
         outputs = convolution(inputs, kernel, layer.strides[0])
     if separable:
-        matrix = tf.convert_to_tensor(layer.pointwise_kernel)[0, 0]
-        rows = tf.matmul(tf.reshape(outputs, [-1, matrix.shape[0]]), matrix)
-        outputs = tf.reshape(rows, [-1, *outputs.shape[1:3], matrix.shape[1]])
+        outputs = tf.tensordot(outputs, tf.convert_to_tensor(layer.pointwise_kernel)[0, 0], 1)
     return layer.activation(keras.ops.add(outputs, layer.bias) if layer.use_bias else outputs)
 
 
