@@ -113,8 +113,9 @@ class Config:
     )
     aa: str = option(
         "light",
-        "augmentation of the training images: light, rand or none; rand: RandAugment of two operations of magnitude 9 "
-        "of 10, as rand-m9-n2-mstd0.5, and random erasing",
+        "augmentation of the training images: light, shift, rand or none; shift: mirrored, and moved by up to an "
+        "eighth of the sides; rand: RandAugment of two operations of magnitude 9 of 10, as rand-m9-n2-mstd0.5, and "
+        "random erasing",
         group="augmentation",
     )
     hflip: float | None = option(

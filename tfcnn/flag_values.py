@@ -7,7 +7,7 @@ import re
 from tfcnn.errors import BadInput
 from tfcnn.options import LARGEST, number_of
 
-AUGMENTATIONS = ("light", "rand", "none")
+AUGMENTATIONS = ("light", "rand", "shift", "none")
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -49,7 +49,7 @@ def range_of(text: str | None, high: float) -> tuple[float, float] | None:
 def randaugment_of(text: str) -> tuple[int, float, float] | None:
     """The operations an image, their magnitude and its standard deviation of timm's rand-m9-n2-mstd0.5.
 
-    None of light, rand and none. Of timm's other parts inc1 says what holds here: operations grow with the magnitude.
+    None of one of AUGMENTATIONS. Of timm's other parts inc1 says what holds here: operations grow with the magnitude.
 
     Raises:
         BadInput: another text, or a part that is not possible here.

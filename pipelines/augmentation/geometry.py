@@ -32,7 +32,7 @@ def matrix(
 
 
 def matrices(draws: tf.Tensor, augmentation: Augmentation, height: int, width: int) -> tf.Tensor:
-    """Mirror, turn, zoom and shift, in this order: float32 (batch, 3, 3)."""
+    """Mirror, turn, zoom and shift, in this order: float32 (batch, 3, 3). A shift alone is by whole pixels."""
     centred = 2 * draws - 1
     angle = math.radians(augmentation.degrees) * centred[:, column.ANGLE]
     zoom = tf.exp(augmentation.zoom * centred[:, column.ZOOM])
@@ -42,6 +42,8 @@ def matrices(draws: tf.Tensor, augmentation: Augmentation, height: int, width: i
     flip_y = tf.where(draws[:, column.FLIP_Y] < augmentation.vflip, -1.0, 1.0)
     right = augmentation.translate * width * centred[:, column.SHIFT_X]
     down = augmentation.translate * height * centred[:, column.SHIFT_Y]
+    if not (augmentation.degrees or augmentation.zoom or augmentation.randaugment):
+        right, down = tf.round(right), tf.round(down)
     return matrix(flip_x * cos, -flip_x * sin, right, flip_y * sin, flip_y * cos, down)
 
 

@@ -8,7 +8,8 @@ from pipelines.bounds import check_number
 from pipelines.errors import BadData
 
 LARGE = 128  # side from which images are cropped like photographs; smaller ones are turned and shifted
-NAMES = ("none", "light", "rand")
+SHIFT = 1 / 8  # of the sides: the 4 pixels of 32 by which images of CIFAR are padded (He et al. 2015, section 4.2)
+NAMES = ("none", "shift", "light", "rand")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Augmentation:
     vflip: float = 0.0  # probability; of waveforms, of the opposite sign
     quarter_turns: bool = False  # of volumes, any number in each plane
     degrees: float = 0.0  # rotation, uniformly in +-degrees
-    translate: float = 0.0  # shift, uniformly in +-translate of the side
+    translate: float = 0.0  # shift, uniformly in +-translate of the side; alone by whole pixels
     zoom: float = 0.0  # magnification, of waveforms the duration: exp of a number uniformly in +-zoom
     color_jitter: float = 0.0  # brightness, contrast and saturation, each times a factor uniformly in 1 +- this
     # (operations an image, magnitude 0 ... 10), and the standard deviation of the magnitude, if it varies
@@ -64,6 +65,8 @@ def choose_augmentation(
     """The augmentation that a policy, or the name of one, stands for; an `Augmentation` is returned as it is.
 
     "none": nothing.
+    "shift": mirrored as by "light", and shifted by up to an eighth of the sides, as is usual for CIFAR, by whole
+    pixels: "light" interpolates, which blurs images of 28 pixels, and in training alone.
     "light": written characters and images up to 128 pixels are turned, zoomed and shifted a little; larger ones are
     cropped at random as photographs are. The crop keeps at least a quarter of the area and not the 0.08 of
     Inception's training (Szegedy et al. 2014, section 6), which is for many epochs on a million photographs; for a
@@ -142,9 +145,11 @@ def _with_crop(augmentation: Augmentation, policy: Policy) -> Augmentation:
 def _by_name(policy: Policy, side: int, characters: bool, axes: int) -> Augmentation:
     if policy.name == "none":
         return Augmentation()
+    hflip = 0.0 if characters or axes == 1 else 0.5
+    if policy.name == "shift":
+        return Augmentation(hflip=hflip, translate=SHIFT)
     if axes == 1:
         return Augmentation(vflip=0.5, translate=0.09, zoom=0.25)
-    hflip = 0.0 if characters else 0.5
     if axes == 3:
         return _of_volumes(policy.name, hflip)
     if side <= LARGE or characters:

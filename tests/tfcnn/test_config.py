@@ -100,7 +100,7 @@ def test_round_trip():
         ({"scale": "0.8,0.2"}, "'0.8,0.2'", "LOW,HIGH", "--scale"),
         ({"ratio": "1,nan"}, "'1,nan'", "two numbers LOW,HIGH", "--ratio"),
         ({"scale": "0.2,1", "crop_margin": 0.1}, "--scale", "leave one", "--crop-margin"),
-        ({"aa": "heavy"}, "'heavy'", "light, rand, none, or as rand-m9-n2", "--aa"),
+        ({"aa": "heavy"}, "'heavy'", "light, rand, shift, none, or as rand-m9-n2", "--aa"),
         ({"aa": "rand-m11"}, "rand-m11", "from m0 to m10", "--aa"),
         ({"aa": "rand-n3"}, "rand-n3", "from m0 to m10", "--aa"),
         ({"aa": "rand-m9-n5"}, "rand-m9-n5", "n1 to n4", "--aa"),

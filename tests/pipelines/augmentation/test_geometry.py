@@ -79,6 +79,26 @@ def test_mirroring_alone_is_what_the_matrices_say():
     np.testing.assert_allclose(mirrored, resampled, atol=1e-3)
 
 
+@pytest.mark.parametrize(("fill_mode", "mode"), [("CONSTANT", "constant"), ("REFLECT", "symmetric")])
+def test_images_that_are_shifted_alone_are_not_blurred(fill_mode, mode):
+    """As by a window of the padded image: each pixel is one of the image."""
+    rng = np.random.default_rng(2)
+    a = Augmentation(hflip=0.5, translate=0.125)
+    draws = random_draws(40)
+    images = rng.uniform(0, 255, (40, HEIGHT, WIDTH, 3)).astype(np.float32)
+    matrices = geometry.matrices(tf.constant(draws), a, HEIGHT, WIDTH)
+    moved = geometry.resample(images, matrices, interpolation="BILINEAR", fill_mode=fill_mode)
+    shifts = set()
+    for row, image, result in zip(draws, images, moved.numpy(), strict=True):
+        down = round(0.125 * HEIGHT * (2 * float(row[column.SHIFT_Y]) - 1))
+        right = round(0.125 * WIDTH * (2 * float(row[column.SHIFT_X]) - 1))
+        padded = np.pad(image, [(4, 4), (4, 4), (0, 0)], mode=mode)
+        window = padded[4 + down : 4 + down + HEIGHT, 4 + right : 4 + right + WIDTH]
+        np.testing.assert_allclose(result, window[:, ::-1] if row[column.FLIP_X] < 0.5 else window, atol=1e-3)
+        shifts.add(down)
+    assert shifts == {-2, -1, 0, 1, 2}
+
+
 @pytest.mark.parametrize("degrees", [0, 10, 45, 90, 133, 180])
 def test_image_mask_and_box_move_together(degrees):
     side = 64

@@ -22,7 +22,7 @@ def test_an_augmentation_is_left_as_it_is():
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(BadData, match="augmentation must be one of none, light, rand, got 'heavy'"):
+    with pytest.raises(BadData, match="augmentation must be one of none, shift, light, rand, got 'heavy'"):
         choose_augmentation("heavy", side=32, characters=False)
 
 
@@ -83,7 +83,17 @@ def test_a_change_that_would_have_no_effect_is_refused(policy, axes, message):
         choose_augmentation(policy, side=32, characters=False, axes=axes)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])
+@pytest.mark.parametrize("side", [28, 500])
+@pytest.mark.parametrize(
+    ("characters", "axes", "hflip"), [(False, 2, 0.5), (True, 2, 0), (False, 1, 0), (False, 3, 0.5)]
+)
+def test_shifts_are_those_of_cifar(side, characters, axes, hflip):
+    """Four of 32 pixels, in training as published for it (He et al. 2015, section 4.2)."""
+    augmentation = choose_augmentation("shift", side=side, characters=characters, axes=axes)
+    assert augmentation == Augmentation(hflip=hflip, translate=4 / 32)
+
+
+@pytest.mark.parametrize("name", ["light", "rand"])
 def test_policies_by_what_is_seen(name):
     small, large = (choose_augmentation(name, side=side, characters=False) for side in (128, 129))
     digits = choose_augmentation(name, side=224, characters=True)
