@@ -221,7 +221,7 @@ class Config:
     )
     precision: str = option(
         "auto",
-        "number format; auto: mixed on GPU, and on CPUs that multiply in bfloat16 for networks of dense convolutions",
+        "number format; auto: mixed on GPU, and on CPUs that multiply in bfloat16 for networks that are faster in it",
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
         group="precision and speed",
     )

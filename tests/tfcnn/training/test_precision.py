@@ -19,7 +19,7 @@ from tfcnn.training.precision import choose_dtype_policy, use_dtype_policy
     ("capability", "expected"), [((9, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16"), ((6, 1), "float32")]
 )
 def test_automatic_precision_by_device(capability, expected, monkeypatch):
-    assert choose_dtype_policy(Config()) == "float32"  # on this machine, which has no GPU
+    assert choose_dtype_policy(Config(arch="lenet5")) == "float32"  # on this machine, which has no GPU
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a device"])
     details = {"compute_capability": capability}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
@@ -39,6 +39,18 @@ def test_automatic_precision_on_cpus(features, onednn, monkeypatch):
     for arch in ("mobilenet", "xception", "lenet5", "nin", "resnet20", "densenet40", "unet3d"):
         assert choose_dtype_policy(Config(arch=arch)) == "float32"
     assert choose_dtype_policy(Config(arch="vgg11", precision="float32")) == "float32"
+
+
+@pytest.mark.parametrize("arch", ["mobilenet", "mobilenet_v2", "mobilenet_v3_small", "xception", "nin", "resnet20"])
+def test_light_networks_compute_in_bfloat16_where_they_gain_by_it(arch, monkeypatch):
+    """At full width on AMD's CPUs, as measured (docs/training_step.md)."""
+    monkeypatch.setattr(fused_kernels, "onednn", lambda: True)
+    for features in ({"avx512_bf16", "AuthenticAMD"}, {"avx512_bf16", "GenuineIntel"}, {"AuthenticAMD"}):
+        monkeypatch.setattr(fused_kernels, "cpu_has", features.__contains__)
+        expected = "mixed_bfloat16" if len(features & {"avx512_bf16", "AuthenticAMD"}) == 2 else "float32"
+        assert choose_dtype_policy(Config(arch=arch)) == expected
+        assert choose_dtype_policy(Config(arch=arch, width=0.25)) == "float32"
+        assert choose_dtype_policy(Config(arch="efficientnet_b0")) == "float32"
 
 
 @pytest.mark.parametrize("feature", ["AuthenticAMD", "amx_bf16", "GenuineIntel"])
