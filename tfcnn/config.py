@@ -139,7 +139,7 @@ class Config:
     reprob: float | None = option(None, "share of training images with a box erased [as --aa has it]", low=0, high=1)
     crop_margin: float | None = option(
         None,
-        "enlarge images by this share and crop at a fixed scale, instead of random crops [as --aa has it]",
+        "enlarge training images by this share and crop at a fixed scale, instead of random crops [as --aa has it]",
         low=0,
         high=1,
     )
