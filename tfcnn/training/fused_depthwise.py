@@ -1,22 +1,27 @@
 """Depthwise convolutions whose gradients oneDNN computes slowly.
 
-On maps smaller than a kernel of 3x3 they take up to eight times as long as those without padding of the padded map. In
-bfloat16 the gradient by the input with strides takes up to a hundred times as long as in float32, and the gradient by a
-kernel of more than 3x3 up to thirty times as long as those by its parts of up to 3x3. In float32 cutting the parts out
-takes what they gain. The 1x1 convolution of a separable one is a product of matrices here, as are its gradients
-(docs/layer_kernels.md).
+On maps smaller than a kernel of 3x3 they take up to eight times as long as those without padding of the padded map. The
+gradient by a kernel of more than 3x3 takes longer than those by its parts of up to 3x3, in bfloat16 up to thirty times,
+and of small maps in float32 longer than products of matrices. In bfloat16 the gradient by the input with strides takes
+up to a hundred times as long as in float32. The 1x1 convolution of a separable one is a product of matrices here, as
+are its gradients (docs/layer_kernels.md).
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfcnn.arithmetic.sizes import same_padding
 
 LARGEST_PART = 3  # of a kernel, to a side, whose gradient is fast
+FEW_PLACES = 36  # of a map, whose pairs with those of the output are few enough
+Border = list[tuple[int, int]]  # zeros before and after each axis
+NO_BORDER: Border = [(0, 0), (0, 0)]
 
 
 def gains(layer: keras.layers.Layer) -> bool:
@@ -31,11 +36,10 @@ def gains(layer: keras.layers.Layer) -> bool:
     if type(layer) is keras.layers.SeparableConv2D:
         return True
     large = max(layer.kernel_size) > LARGEST_PART
-    if layer.compute_dtype != "float32" and (large or max(layer.strides) > 1):
+    if large or (layer.compute_dtype != "float32" and max(layer.strides) > 1):
         return True
-    axes = list(zip(maps[0], layer.kernel_size, layer.strides, strict=True))
-    small_map = layer.padding == "same" and any(n < k + s - 1 for n, k, s in axes)
-    return small_map and (not large or all(n <= s for n, _, s in axes))
+    axes = zip(maps[0], layer.kernel_size, layer.strides, strict=True)
+    return layer.padding == "same" and any(n < k + s - 1 for n, k, s in axes)
 
 
 def call(layer: keras.layers.Layer, inputs: Any) -> Any:
@@ -52,19 +56,20 @@ def call(layer: keras.layers.Layer, inputs: Any) -> Any:
     else:
         if any(map(any, border)):
             inputs = tf.pad(inputs, [(0, 0), *border, (0, 0)])
-        outputs = convolution(inputs, kernel, layer.strides[0])
+        outputs = convolution(inputs, kernel, layer.strides[0], border)
     if separable:
         outputs = tf.tensordot(outputs, tf.convert_to_tensor(layer.pointwise_kernel)[0, 0], 1)
     return layer.activation(keras.ops.add(outputs, layer.bias) if layer.use_bias else outputs)
 
 
-def convolution(inputs: Any, kernel: Any, stride: int) -> Any:
+def convolution(inputs: Any, kernel: Any, stride: int, border: Border = NO_BORDER) -> Any:
     """The depthwise convolution without padding, with fast gradients.
 
     Args:
         inputs: (n, h, w, c), floats; h and w are known.
         kernel: (rows, columns, c, multiplier), of the same dtype.
         stride: of both axes.
+        border: zeros before and after each axis of `inputs`, which the gradient by the kernel may leave out.
 
     Returns:
         (n, h', w', c * multiplier), h' = (h - rows) // stride + 1.
@@ -74,7 +79,13 @@ def convolution(inputs: Any, kernel: Any, stride: int) -> Any:
     @tf.custom_gradient
     def convolve(x: Any, kernel: Any) -> tuple:
         def gradient(upstream: Any) -> tuple:
-            return _by_input(upstream, x, kernel, window), _by_kernel(upstream, x, kernel, window)
+            (top, bottom), (left, right) = border
+            inner = x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
+            if _has_few_places(inner, kernel):
+                by_kernel = _by_pairs_of_places(upstream, inner, kernel, stride, (top, left))
+            else:
+                by_kernel = _by_parts(upstream, x, kernel, window)
+            return _by_input(upstream, x, kernel, window), by_kernel
 
         return tf.raw_ops.DepthwiseConv2dNative(input=x, filter=kernel, **window), gradient
 
@@ -90,14 +101,13 @@ def _by_input(upstream: Any, x: Any, kernel: Any, window: dict[str, Any]) -> Any
     return tf.cast(result, x.dtype)
 
 
-def _by_kernel(upstream: Any, x: Any, kernel: Any, window: dict[str, Any]) -> Any:
-    """The gradient by the kernel, in bfloat16 put together of that by parts of up to 3x3."""
+def _by_parts(upstream: Any, x: Any, kernel: Any, window: dict[str, Any]) -> Any:
+    """The gradient by the kernel, put together of that by parts of up to 3x3."""
     rows, columns, *channels = kernel.shape
-    largest = max(rows, columns) if x.dtype == tf.float32 else LARGEST_PART
     down, across = (window["strides"][1] * (side - 1) for side in upstream.shape[1:3])  # from the first to the last
 
     def by_part(top: int, left: int) -> Any:
-        height, width = min(largest, rows - top), min(largest, columns - left)
+        height, width = min(LARGEST_PART, rows - top), min(LARGEST_PART, columns - left)
         return tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
             input=x[:, top : top + down + height, left : left + across + width],
             filter_sizes=[height, width, *channels],
@@ -105,8 +115,34 @@ def _by_kernel(upstream: Any, x: Any, kernel: Any, window: dict[str, Any]) -> An
             **window,
         )
 
-    tops, lefts = range(0, rows, largest), range(0, columns, largest)
+    tops, lefts = range(0, rows, LARGEST_PART), range(0, columns, LARGEST_PART)
     return tf.concat([tf.concat([by_part(top, left) for left in lefts], 1) for top in tops], 0)
+
+
+def _has_few_places(x: Any, kernel: Any) -> bool:
+    """Whether `_by_pairs_of_places` is faster than `_by_parts`, for a map without its border."""
+    rows, columns, _, multiplier = kernel.shape
+    large = max(rows, columns) > LARGEST_PART
+    return large and multiplier == 1 and x.dtype == tf.float32 and math.prod(x.shape[1:3]) <= FEW_PLACES
+
+
+def _by_pairs_of_places(upstream: Any, x: Any, kernel: Any, stride: int, start: tuple[int, int]) -> Any:
+    """The gradient by the kernel, from a map without its border, by products of matrices.
+
+    First the product of each place of the map with each of the output, summed over the examples; then for each weight
+    the sum over the pairs that it joins.
+
+    Args:
+        start: zeros before the rows and before the columns of the map.
+    """
+    axes = zip(kernel.shape[:2], x.shape[1:3], upstream.shape[1:3], start, strict=True)
+    down, across = (  # (weights, n, outputs): whether the weight joins the two
+        np.arange(n)[:, None] == stride * np.arange(outputs) + np.arange(weights)[:, None, None] - before
+        for weights, n, outputs, before in axes
+    )
+    joined = np.einsum("iyp,jxq->ijyxpq", down, across).astype("float32")
+    pairs = tf.einsum("nyxc,npqc->cyxpq", x, upstream)
+    return tf.reshape(tf.einsum("cyxpq,ijyxpq->ijc", pairs, joined), kernel.shape)
 
 
 def _at_one_place(inputs: Any, kernel: Any, border: list[tuple[int, int]]) -> Any:
