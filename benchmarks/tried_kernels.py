@@ -48,6 +48,7 @@ class Trial(NamedTuple):
 
 
 def trials() -> list[Trial]:
+    import keras
     import tensorflow as tf
 
     from tfcnn.training import fused_depthwise, fused_kernels
@@ -182,6 +183,15 @@ def trials() -> list[Trial]:
             "bfloat16",
         ),
         Trial("ReLU6, bfloat16", (48, 48, 64), "limits of its bits", tf.nn.relu6, relu6_of_bits, "no", (), "bfloat16"),
+        Trial(
+            "convolution 7x7, dilation 4",
+            (12, 12, 128),
+            "oneDNN's dilated kernel (before: Keras' gathering)",
+            lambda x, kernel: keras.ops.conv(x, kernel, 1, "same", dilation_rate=4),
+            lambda x, kernel: fused_kernels.dilated_convolution(x, kernel, dilation=(4, 4), padding="same"),
+            "yes",
+            ((7, 7, 128, 256),),
+        ),
         Trial(
             "convolution 3x3",
             (16, 16, 64),

@@ -10,6 +10,7 @@ are its gradients (docs/layer_kernels.md).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -20,8 +21,7 @@ from tfcnn.arithmetic.sizes import same_padding
 
 LARGEST_PART = 3  # of a kernel, to a side, whose gradient is fast
 FEW_PLACES = 36  # of a map, whose pairs with those of the output are few enough
-Border = list[tuple[int, int]]  # zeros before and after each axis
-NO_BORDER: Border = [(0, 0), (0, 0)]
+Border = Sequence[tuple[int, int]]  # zeros before and after each axis
 
 
 def gains(layer: keras.layers.Layer) -> bool:
@@ -62,7 +62,7 @@ def call(layer: keras.layers.Layer, inputs: Any) -> Any:
     return layer.activation(keras.ops.add(outputs, layer.bias) if layer.use_bias else outputs)
 
 
-def convolution(inputs: Any, kernel: Any, stride: int, border: Border = NO_BORDER) -> Any:
+def convolution(inputs: Any, kernel: Any, stride: int, border: Border = ((0, 0), (0, 0))) -> Any:
     """The depthwise convolution without padding, with fast gradients.
 
     Args:
@@ -145,7 +145,7 @@ def _by_pairs_of_places(upstream: Any, x: Any, kernel: Any, stride: int, start: 
     return tf.reshape(tf.einsum("cyxpq,ijyxpq->ijc", pairs, joined), kernel.shape)
 
 
-def _at_one_place(inputs: Any, kernel: Any, border: list[tuple[int, int]]) -> Any:
+def _at_one_place(inputs: Any, kernel: Any, border: Border) -> Any:
     """A depthwise convolution with an output of 1x1: the sum of the map times the part of the kernel that covers it."""
     (top, _), (left, _) = border
     _, height, width, channels = inputs.shape

@@ -7,7 +7,8 @@ off by default, the gradient by the kernel on all without AVX-512 VNNI. With AVX
 three times as fast as ours, except those of 1x1. oneDNN takes longer to wake its threads than a small map takes to
 compute: there a convolution of 1x1 is a product of matrices, and batch norm a few elementary operations, in a third of
 the time or less. Its batch norm of bfloat16 is slow where the channels do not fill its vectors
-(`python -m benchmarks.layer_kernels`). Depthwise convolutions are in `fused_depthwise`.
+(`python -m benchmarks.layer_kernels`). Keras gathers the inputs of a dilated convolution and scatters its outputs;
+oneDNN's kernels need neither, and skip what lies outside the map. Depthwise convolutions are in `fused_depthwise`.
 
 Single layers change in memory, and their classes do not: weights, configuration and the saved file stay Keras' own. The
 results differ by rounding alone.
@@ -51,6 +52,9 @@ def accelerate(model: keras.Model, batch_norms: bool = True) -> dict[str, int]:
             changed["batch norms"] += 1
         elif on_cpu and _gradient_is_a_convolution(layer):
             layer.convolution_op = partial(convolution, stride=layer.strides[0], padding=layer.padding)
+            changed["convolutions"] += 1
+        elif on_cpu and onednn() and _is_dilated(layer):
+            layer.convolution_op = partial(dilated_convolution, dilation=layer.dilation_rate, padding=layer.padding)
             changed["convolutions"] += 1
         elif on_cpu and onednn() and fused_depthwise.gains(layer):
             layer.call = partial(fused_depthwise.call, layer)
@@ -156,16 +160,29 @@ def _normalised(inputs: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any
     return normalise(inputs, gamma, beta)
 
 
-def _gradient_is_a_convolution(layer: keras.layers.Layer) -> bool:
+def _is_plain_convolution(layer: keras.layers.Layer) -> bool:
+    """Whether it is a 2-D convolution of all channels together."""
     return (
         type(layer) is keras.layers.Conv2D
         and layer.data_format == "channels_last"
         and layer.groups == 1
+        and layer.padding in ("same", "valid")
+    )
+
+
+def _gradient_is_a_convolution(layer: keras.layers.Layer) -> bool:
+    return (
+        _is_plain_convolution(layer)
         and layer.dilation_rate == (1, 1)
         and (layer.strides == (1, 1) or (layer.kernel_size == (1, 1) and layer.strides[0] == layer.strides[1]))
-        and layer.padding in ("same", "valid")
         and (layer.kernel_size == (1, 1) or not has_vnni())
     )
+
+
+def _is_dilated(layer: keras.layers.Layer) -> bool:
+    """Whether it is a dilated convolution of which oneDNN computes the gradients; TensorFlow's own kernels do not."""
+    dtypes = ("float32", "bfloat16") if multiplies_bfloat16() else ("float32",)
+    return _is_plain_convolution(layer) and max(layer.dilation_rate) > 1 and layer.compute_dtype in dtypes
 
 
 def convolution(inputs: Any, kernel: Any, *, stride: int, padding: str) -> Any:
@@ -218,6 +235,34 @@ def convolution(inputs: Any, kernel: Any, *, stride: int, padding: str) -> Any:
         return _convolve(x, kernel, border), gradient
 
     return convolve(inputs, kernel)
+
+
+def dilated_convolution(inputs: Any, kernel: Any, *, dilation: tuple[int, int], padding: str) -> Any:
+    """The dilated convolution of stride 1, by one kernel, without the weights that see nothing but padding.
+
+    Args:
+        inputs: (n, h, w, c), floats.
+        kernel: (rows, columns, c, filters), of the same dtype.
+        dilation: of the rows and of the columns.
+        padding: "same" or "valid".
+
+    Returns:
+        (n, h', w', filters), h' and w' as keras.layers.Conv2D has them.
+    """
+    inputs = tf.convert_to_tensor(keras.ops.convert_to_tensor(inputs))
+    kernel = tf.convert_to_tensor(keras.ops.convert_to_tensor(kernel))
+    if padding == "same":
+        axes = zip(inputs.shape[1:3], kernel.shape[:2], dilation, strict=True)
+        unseen = [_weights_on_padding(*axis) for axis in axes]
+        sizes = [weights - 2 * outer for weights, outer in zip(kernel.shape[:2], unseen, strict=True)]
+        if any(unseen):
+            kernel = tf.slice(kernel, [*unseen, 0, 0], [*sizes, -1, -1])  # its gradient is faster than that of [...]
+    return tf.nn.conv2d(inputs, kernel, 1, padding.upper(), dilations=dilation)
+
+
+def _weights_on_padding(n: int | None, weights: int, dilation: int) -> int:
+    """How many weights on each end of an axis see none of the `n` places, but only the padding of "same"."""
+    return 0 if n is None or weights % 2 == 0 else max(0, weights // 2 - (n - 1) // dilation)
 
 
 def _as_matrix(x: Any) -> Any:

@@ -164,6 +164,33 @@ def test_pointwise_convolution_with_a_stride(size, padding):
     check(plain, fused, RNG.normal(size=(2, size, 8, 3)).astype("float32"), True)
 
 
+@pytest.mark.skipif(not fused_kernels.onednn(), reason="TensorFlow's own kernels have no gradients with dilation")
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(
+    ("kernel", "dilation", "sides"),
+    [(3, 2, (7, 6)), (7, 4, (25, 26)), ((2, 3), (3, 2), (5, 6)), (3, 2, (None, 9)), ((5, 1), (2, 1), (9, 4))],
+    ids=str,
+)
+def test_dilated_convolution(kernel, dilation, sides, padding):
+    make = lambda: layers.Conv2D(4, kernel, dilation_rate=dilation, padding=padding)  # noqa: E731
+    plain, fused, changed = twins(make, (*sides, 3))
+    assert changed == changes(convolutions=1)
+    check(plain, fused, RNG.normal(size=(2, *(side or 8 for side in sides), 3)).astype("float32"), True)
+    assert "SpaceToBatchND" in types(plain, (*sides, 3))
+    assert "SpaceToBatchND" not in types(fused, (*sides, 3))
+
+
+@pytest.mark.skipif(not fused_kernels.onednn(), reason="TensorFlow's own kernels have no gradients with dilation")
+@pytest.mark.parametrize(("sides", "seen"), [((12, 12), (5, 5)), ((4, 9), (1, 5)), ((13, 40), (7, 7))], ids=str)
+def test_weights_that_see_only_padding_are_left_out(sides, seen):
+    """Of 7x7 with dilation 4, as in dilated VGG-16, whose map of an image of 96 pixels has 12."""
+    make = lambda: layers.Conv2D(4, 7, dilation_rate=4, padding="same")  # noqa: E731
+    plain, fused, _ = twins(make, (*sides, 3))
+    check(plain, fused, RNG.normal(size=(2, *sides, 3)).astype("float32"), True)
+    (operation,) = (op for op in graph_of(fused, (None, *sides, 3)) if op.type == "Conv2D")
+    assert tuple(operation.inputs[1].shape[:2]) == seen
+
+
 def test_a_convolution_of_unknown_size_and_in_mixed_precision():
     plain, fused, _ = twins(lambda: layers.Conv2D(4, 3, padding="same", dtype="mixed_bfloat16"), (None, None, 3))
     check(plain, fused, RNG.normal(size=(2, 5, 9, 3)).astype("float32"), True, rtol=2e-2)
@@ -174,7 +201,8 @@ def test_a_convolution_of_unknown_size_and_in_mixed_precision():
     [
         (lambda: layers.Conv2D(4, 3, 2), (8, 8, 3)),
         (lambda: layers.Conv2D(4, 3, groups=2), (8, 8, 2)),
-        (lambda: layers.Conv2D(4, 3, dilation_rate=2), (8, 8, 3)),
+        (lambda: layers.Conv2D(4, 3, dilation_rate=2, dtype="mixed_float16"), (8, 8, 3)),
+        (lambda: layers.Conv2D(4, 3, dilation_rate=2, groups=2), (8, 8, 2)),
         (lambda: layers.DepthwiseConv2D(3), (8, 8, 3)),
         (lambda: layers.Conv1D(4, 3), (8, 3)),
         (lambda: layers.BatchNormalization(), (3,)),
