@@ -89,8 +89,8 @@ def multiplies_bfloat16() -> bool:
 def _one_kernel_normalises(layer: keras.layers.Layer) -> bool:
     return (
         type(layer) is keras.layers.BatchNormalization
-        and layer.input_spec.ndim == 4
-        and layer.axis in (3, -1)
+        and layer.input_spec.ndim in (3, 4, 5)
+        and layer.axis in (layer.input_spec.ndim - 1, -1)
         and not (layer.synchronized or layer.renorm)
     )
 
@@ -98,13 +98,18 @@ def _one_kernel_normalises(layer: keras.layers.Layer) -> bool:
 def _batch_norm(
     layer: keras.layers.BatchNormalization, small: int, inputs: Any, training: bool | None = None, mask: Any = None
 ) -> Any:
-    """The outputs and statistics of keras.layers.BatchNormalization.call. (n, h, w, c) -> (n, h, w, c)
+    """The outputs and statistics of keras.layers.BatchNormalization.call. (n, ..., c) -> (n, ..., c)
 
+    The kernel is one of images: sounds and volumes are columns of pixels to it.
     With oneDNN, maps of up to `small` numbers are normalised by `_normalised` in training, and bfloat16 is in float32
     where the channels are no multiple of LANES: oneDNN takes four to twenty times as long for them.
     """
     channels = inputs.shape[-1]
     dtype = inputs.dtype
+    shape = tf.shape(inputs)
+    if inputs.shape.rank != 4:
+        places = _numbers(inputs.shape[1:-1])
+        inputs = tf.reshape(inputs, [shape[0], -1 if math.isinf(places) else places, 1, channels])
     if small and channels % LANES:
         inputs = tf.cast(inputs, tf.float32)
     gamma = layer.gamma.value if layer.scale else tf.ones([channels])
@@ -112,7 +117,8 @@ def _batch_norm(
     kernel = partial(tf.raw_ops.FusedBatchNormV3, x=inputs, scale=gamma, offset=beta, epsilon=layer.epsilon)
     mean, variance = layer.moving_mean.value, layer.moving_variance.value
     if not (training and layer.trainable):
-        return tf.cast(kernel(mean=mean, variance=variance, is_training=False).y, dtype)
+        outputs = kernel(mean=mean, variance=variance, is_training=False).y
+        return tf.cast(tf.reshape(outputs, shape), dtype)
     if inputs.dtype == tf.float32 and _numbers(inputs.shape[1:]) <= small:
         outputs, mean, variance = _normalised(inputs, gamma, beta, layer.epsilon)
     else:
@@ -122,7 +128,7 @@ def _batch_norm(
         variance *= tf.maximum(count - 1, 1) / count
     for moving, new in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
         moving.assign(moving.value - (moving.value - new) * (1 - layer.momentum))
-    return tf.cast(outputs, dtype)
+    return tf.cast(tf.reshape(outputs, shape), dtype)
 
 
 def _numbers(shape: Any) -> float:

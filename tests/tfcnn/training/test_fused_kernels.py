@@ -41,6 +41,17 @@ def test_batch_norm(arguments, training, onednn, monkeypatch):
     assert moved is (training and arguments.get("trainable", True))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(9, 3), (4, 5, 6, 3), (None, 16), (4, None, 6, 16)], ids=str)
+def test_batch_norm_of_sounds_and_volumes(shape, training):
+    plain, fused, changed = twins(layers.BatchNormalization, shape)
+    assert changed == changes(batch_norms=1)
+    check(plain, fused, RNG.normal(3, 2, (6, *(side or 7 for side in shape))).astype("float32"), training)
+    assert fused.output_shape == plain.output_shape
+    assert types(fused, shape) & {"FusedBatchNormV3", "MatMul"}  # or, of small maps, a product with a row of 1/n
+
+
 @pytest.mark.parametrize(
     ("onednn", "dtype_policy", "shape", "kernel"),
     [
