@@ -106,10 +106,10 @@ def _batch_norm(
     """
     channels = inputs.shape[-1]
     dtype = inputs.dtype
-    shape = tf.shape(inputs)
     if inputs.shape.rank != 4:
         places = _numbers(inputs.shape[1:-1])
-        inputs = tf.reshape(inputs, [shape[0], -1 if math.isinf(places) else places, 1, channels])
+        column = tf.reshape(inputs, [tf.shape(inputs)[0], -1 if math.isinf(places) else places, 1, channels])
+        return tf.reshape(_batch_norm(layer, small, column, training), tf.shape(inputs))
     if small and channels % LANES:
         inputs = tf.cast(inputs, tf.float32)
     gamma = layer.gamma.value if layer.scale else tf.ones([channels])
@@ -117,8 +117,7 @@ def _batch_norm(
     kernel = partial(tf.raw_ops.FusedBatchNormV3, x=inputs, scale=gamma, offset=beta, epsilon=layer.epsilon)
     mean, variance = layer.moving_mean.value, layer.moving_variance.value
     if not (training and layer.trainable):
-        outputs = kernel(mean=mean, variance=variance, is_training=False).y
-        return tf.cast(tf.reshape(outputs, shape), dtype)
+        return tf.cast(kernel(mean=mean, variance=variance, is_training=False).y, dtype)
     if inputs.dtype == tf.float32 and _numbers(inputs.shape[1:]) <= small:
         outputs, mean, variance = _normalised(inputs, gamma, beta, layer.epsilon)
     else:
@@ -128,7 +127,7 @@ def _batch_norm(
         variance *= tf.maximum(count - 1, 1) / count
     for moving, new in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
         moving.assign(moving.value - (moving.value - new) * (1 - layer.momentum))
-    return tf.cast(tf.reshape(outputs, shape), dtype)
+    return tf.cast(outputs, dtype)
 
 
 def _numbers(shape: Any) -> float:
