@@ -10,7 +10,8 @@
 Keras' augmentation for a folder is its tutorial's kind: RandomFlip, RandomTranslation and RandomZoom of batches.
 PyTorch's is torchvision's RandomResizedCrop and RandomHorizontalFlip with Pillow, in two workers. Decode only is the
 ceiling of all that decodes: read each file and decode it whole with tf.io.decode_jpeg as it is, in parallel, keep
-nothing. Resample only is that of all that crops kept images at random: resize decoded crops of 330x280, keep nothing.
+nothing. Resample only is that of all that crops kept images at random: resize decoded crops of 330x280 with
+tf.image.resize, which ours uses, or with another operation of TensorFlow, and keep nothing.
 Both keep as many batches ready as ours does: of single numbers tf.data would keep hundreds, which a round would time.
 "kept" is our later epochs, when all decoded images are in memory.
 

@@ -1,7 +1,7 @@
 """A folder of JPEGs of 500x375 to 224x224: random crop, resize, mirror, normalise."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ def folder(root: Path, count: int, rounds: int) -> None:
         "image_dataset_from_directory, no augmentation": lambda: keras_batches(photographs),
         "PyTorch DataLoader, torchvision, 2 workers": lambda: torch_batches(files),
         "decode only": lambda: decode_only(files),
-        "resample only": lambda: resample_only(files),
+        "resample only": lambda: resample_only(files, tf.image.resize),
+        "resample only, crop_and_resize": lambda: resample_only(files, by_crop_and_resize),
+        "resample only, ScaleAndTranslate": lambda: resample_only(files, by_scale_and_translate),
         "ours": lambda: our_batches(photographs, "", 0),
         "ours, kept": lambda: our_batches(photographs, "kept random crops", 4096),
         "ours, kept, windows of a fixed scale": lambda: our_batches(
@@ -70,11 +72,24 @@ def decode_only(files: list[str]) -> Iterator[Any]:
     return iter(data.batch(BATCH).prefetch(AHEAD))
 
 
-def resample_only(files: list[str]) -> Iterator[Any]:
+def by_crop_and_resize(crop: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Between the centres of the outer pixels, not between their edges: other values than tf.image.resize's."""
+    return tf.image.crop_and_resize(crop[None], [[0.0, 0.0, 1.0, 1.0]], [0], size)[0]
+
+
+def by_scale_and_translate(crop: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """The values of tf.image.resize."""
+    scale = tf.constant(size, tf.float32) / tf.cast(tf.shape(crop)[:2], tf.float32)
+    return tf.raw_ops.ScaleAndTranslate(
+        images=crop[None], size=size, scale=scale, translation=[0.0, 0.0], kernel_type="triangle", antialias=False
+    )[0]
+
+
+def resample_only(files: list[str], resize: Callable[[tf.Tensor, tuple[int, int]], tf.Tensor]) -> Iterator[Any]:
     crops = tf.stack([tf.io.decode_jpeg(tf.io.read_file(file), 3)[40:320, 60:390] for file in files[:BATCH]])
 
     def resample(row: tf.Tensor) -> tf.Tensor:
-        return tf.image.resize(tf.cast(crops[row], tf.float32), (SIDE, SIDE))[0, 0, 0]
+        return resize(tf.cast(crops[row], tf.float32), (SIDE, SIDE))[0, 0, 0]
 
     data = tf.data.Dataset.range(BATCH).repeat().map(resample, tf.data.AUTOTUNE)
     return iter(data.batch(BATCH).prefetch(AHEAD))
