@@ -2,9 +2,9 @@
 
 On maps smaller than a kernel of 3x3 they take up to eight times as long as those without padding of the padded map. The
 gradient by a kernel of more than 3x3 takes longer than those by its parts of up to 3x3, in bfloat16 up to thirty times,
-and of small maps in float32 longer than products of matrices. In bfloat16 the gradient by the input with strides takes
-up to a hundred times as long as in float32. The 1x1 convolution of a separable one is a product of matrices here, as
-are its gradients (docs/layer_kernels.md).
+and of small maps in float32 longer than products of matrices. With strides in float32 only that of small maps does. In
+bfloat16 the gradient by the input with strides takes up to a hundred times as long as in float32. The 1x1 convolution
+of a separable one is a product of matrices here, as are its gradients (docs/layer_kernels.md).
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def gains(layer: keras.layers.Layer) -> bool:
     if type(layer) is keras.layers.SeparableConv2D:
         return True
     large = max(layer.kernel_size) > LARGEST_PART
-    if large or (layer.compute_dtype != "float32" and max(layer.strides) > 1):
+    strided = max(layer.strides) > 1
+    if layer.compute_dtype != "float32" and (large or strided):
+        return True
+    if large and (not strided or math.prod(maps[0]) <= FEW_PLACES):
         return True
     axes = zip(maps[0], layer.kernel_size, layer.strides, strict=True)
     return layer.padding == "same" and any(n < k + s - 1 for n, k, s in axes)

@@ -130,6 +130,7 @@ def test_bfloat16(kernel, strides, padding):
         (lambda: layers.DepthwiseConv2D(3, padding="same", dtype="mixed_bfloat16"), (4, 4, 2)),
         (lambda: layers.DepthwiseConv2D(5, padding="same", dtype="mixed_bfloat16"), (None, 9, 2)),
         (lambda: layers.DepthwiseConv2D(5, padding="same", dilation_rate=2), (6, 6, 2)),
+        (lambda: layers.DepthwiseConv2D(5, strides=2, padding="valid"), (7, 7, 2)),
     ],
 )
 def test_other_depthwise_convolutions_stay(layer, shape):
