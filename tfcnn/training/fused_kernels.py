@@ -100,10 +100,13 @@ def _batch_norm(
 ) -> Any:
     """The outputs and statistics of keras.layers.BatchNormalization.call. (n, ..., c) -> (n, ..., c)
 
-    The kernel is one of images: sounds and volumes are columns of pixels to it.
+    The kernel is one of images: sounds and volumes are columns of pixels to it. It knows no mask: with one the layer's
+    own call remains.
     With oneDNN, maps of up to `small` numbers are normalised by `_normalised` in training, and bfloat16 is in float32
     where the channels are no multiple of LANES: oneDNN takes four to twenty times as long for them.
     """
+    if mask is not None:
+        return type(layer).call(layer, inputs, training=training, mask=mask)
     channels = inputs.shape[-1]
     dtype = inputs.dtype
     if inputs.shape.rank != 4:

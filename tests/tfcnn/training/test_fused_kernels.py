@@ -53,6 +53,17 @@ def test_batch_norm_of_sounds_and_volumes(shape, training):
     assert types(fused, shape) & {"FusedBatchNormV3", "MatMul"}  # or, of small maps, a product with a row of 1/n
 
 
+def test_batch_norm_of_a_sequence_leaves_masked_steps_out():
+    pair = []
+    for _ in range(2):
+        inputs = keras.Input((8, 3))
+        pair.append(keras.Model(inputs, layers.BatchNormalization()(layers.Masking()(inputs))))
+    assert accelerate(pair[1]) == changes(batch_norms=1)
+    x = RNG.normal(3, 2, (6, 8, 3)).astype("float32")
+    x[:, 5:] = 0  # masked
+    check(*pair, x, True)
+
+
 @pytest.mark.parametrize(
     ("onednn", "dtype_policy", "shape", "kernel"),
     [
