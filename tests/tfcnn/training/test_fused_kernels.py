@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from functools import partial
 
 import keras
 import numpy as np
@@ -187,7 +188,6 @@ def test_pointwise_convolution_with_a_stride(size, padding):
     check(plain, fused, RNG.normal(size=(2, size, 8, 3)).astype("float32"), True)
 
 
-@pytest.mark.skipif(not fused_kernels.onednn(), reason="TensorFlow's own kernels have no gradients with dilation")
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize(
     ("kernel", "dilation", "sides"),
@@ -195,23 +195,32 @@ def test_pointwise_convolution_with_a_stride(size, padding):
     ids=str,
 )
 def test_dilated_convolution(kernel, dilation, sides, padding):
-    make = lambda: layers.Conv2D(4, kernel, dilation_rate=dilation, padding=padding)  # noqa: E731
-    plain, fused, changed = twins(make, (*sides, 3))
-    assert changed == changes(convolutions=1)
-    check(plain, fused, RNG.normal(size=(2, *(side or 8 for side in sides), 3)).astype("float32"), True)
-    assert "SpaceToBatchND" in types(plain, (*sides, 3))
-    assert "SpaceToBatchND" not in types(fused, (*sides, 3))
+    check_dilated(sides, kernel_size=kernel, dilation_rate=dilation, padding=padding)
 
 
-@pytest.mark.skipif(not fused_kernels.onednn(), reason="TensorFlow's own kernels have no gradients with dilation")
 @pytest.mark.parametrize(("sides", "seen"), [((12, 12), (5, 5)), ((4, 9), (1, 5)), ((13, 40), (7, 7))], ids=str)
 def test_weights_that_see_only_padding_are_left_out(sides, seen):
     """Of 7x7 with dilation 4, as in dilated VGG-16, whose map of an image of 96 pixels has 12."""
-    make = lambda: layers.Conv2D(4, 7, dilation_rate=4, padding="same")  # noqa: E731
-    plain, fused, _ = twins(make, (*sides, 3))
-    check(plain, fused, RNG.normal(size=(2, *sides, 3)).astype("float32"), True)
-    (operation,) = (op for op in graph_of(fused, (None, *sides, 3)) if op.type == "Conv2D")
+    check_dilated(sides, kernel_size=7, dilation_rate=4, padding="same")
+    compute = tf.function(partial(fused_kernels.dilated_convolution, dilation=(4, 4), padding="same"))
+    graph = compute.get_concrete_function(tf.zeros((2, *sides, 3)), tf.zeros((7, 7, 3, 4))).graph
+    (operation,) = (op for op in graph.get_operations() if op.type == "Conv2D")
     assert tuple(operation.inputs[1].shape[:2]) == seen
+
+
+def check_dilated(sides, **settings):
+    """Values and gradients are Keras'; its gathering is replaced where oneDNN is on, whose gradients alone dilate."""
+    plain, fused, changed = twins(lambda: layers.Conv2D(4, **settings), (*sides, 3))
+    onednn = fused_kernels.onednn()
+    assert changed == changes(convolutions=int(onednn))
+    check(plain, fused, RNG.normal(size=(2, *(side or 8 for side in sides), 3)).astype("float32"), True)
+    assert "SpaceToBatchND" in types(plain, (*sides, 3))
+    assert ("SpaceToBatchND" in types(fused, (*sides, 3))) is not onednn
+
+
+def test_dilated_convolutions_stay_where_onednn_is_off(monkeypatch):
+    monkeypatch.setattr(fused_kernels, "onednn", lambda: False)
+    assert twins(lambda: layers.Conv2D(4, 3, dilation_rate=2), (8, 8, 3))[-1] == changes()
 
 
 def test_a_convolution_of_unknown_size_and_in_mixed_precision():
