@@ -116,24 +116,18 @@ def trials() -> list[Trial]:
             ((128,),),
             "bfloat16",
         ),
-        Trial(
-            "depthwise 5x5, bfloat16",
-            (16, 16, 240),
-            "the gradient by the kernel by its parts of 3x3",
-            depthwise(1),
-            lambda x, kernel: fused_depthwise.convolution(x, kernel, 1),
-            "yes",
-            ((5, 5, 240, 1),),
-            "bfloat16",
-        ),
-        Trial(
-            "depthwise 5x5",
-            (16, 16, 240),
-            "the gradient by the kernel by its parts of 3x3",
-            depthwise(1),
-            lambda x, kernel: fused_depthwise.convolution(x, kernel, 1),
-            "yes",
-            ((5, 5, 240, 1),),
+        *(
+            Trial(
+                name,
+                (16, 16, 240),
+                "the gradient by the kernel by its parts of 3x3",
+                depthwise(1),
+                lambda x, kernel: fused_depthwise.convolution(x, kernel, 1),
+                "yes",
+                ((5, 5, 240, 1),),
+                dtype,
+            )
+            for name, dtype in (("depthwise 5x5, bfloat16", "bfloat16"), ("depthwise 5x5", "float32"))
         ),
         Trial(
             "depthwise 3x3, stride 2, bfloat16",
