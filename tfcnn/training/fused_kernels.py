@@ -257,8 +257,6 @@ def dilated_convolution(inputs: Any, kernel: Any, *, dilation: tuple[int, int], 
     Returns:
         (n, h', w', filters), h' and w' as keras.layers.Conv2D has them.
     """
-    inputs = tf.convert_to_tensor(keras.ops.convert_to_tensor(inputs))
-    kernel = tf.convert_to_tensor(keras.ops.convert_to_tensor(kernel))
     if padding == "same":
         axes = zip(inputs.shape[1:3], kernel.shape[:2], dilation, strict=True)
         unseen = [_weights_on_padding(*axis) for axis in axes]
