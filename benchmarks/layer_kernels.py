@@ -55,6 +55,7 @@ SIZES = (
     Size("5x5 depthwise", 12, 240),
     Size("5x5 depthwise", 6, 672),
     Size("5x5 depthwise", 3, 960),
+    Size("5x5 depthwise", 24, 72, stride=2),
     Size("5x5 depthwise", 12, 240, dtype=BFLOAT16),
     Size("5x5 depthwise", 6, 672, dtype=BFLOAT16),
     Size("5x5 depthwise", 24, 72, stride=2, dtype=BFLOAT16),

@@ -90,7 +90,7 @@ def trials() -> list[Trial]:
         return tf.raw_ops.FusedBatchNormV3(x=x, scale=gamma, offset=beta, mean=nothing, variance=nothing).y
 
     def depthwise(stride: int) -> Callable[[Any, Any], Any]:
-        return lambda x, kernel: tf.nn.depthwise_conv2d(x, kernel, [1, stride, stride, 1], "VALID")
+        return lambda x, kernel: tf.nn.depthwise_conv2d(x, kernel, [1, stride, stride, 1], "SAME")
 
     def depthwise_by_sums(x: Any, kernel: Any) -> Any:
         rows, columns = kernel.shape[:2]
@@ -120,9 +120,9 @@ def trials() -> list[Trial]:
             Trial(
                 name,
                 (16, 16, 240),
-                "the gradient by the kernel by its parts of 3x3",
+                "the gradient by the kernel by its parts of 5x3 and 5x2, that by the input as a convolution",
                 depthwise(1),
-                lambda x, kernel: fused_depthwise.convolution(x, kernel, 1),
+                lambda x, kernel: fused_depthwise.convolution(x, kernel, 1, "same"),
                 "yes",
                 ((5, 5, 240, 1),),
                 dtype,
@@ -131,10 +131,10 @@ def trials() -> list[Trial]:
         ),
         Trial(
             "depthwise 3x3, stride 2, bfloat16",
-            (25, 25, 128),
+            (24, 24, 128),
             "the gradient by the input in float32",
             depthwise(2),
-            lambda x, kernel: fused_depthwise.convolution(x, kernel, 2),
+            lambda x, kernel: fused_depthwise.convolution(x, kernel, 2, "same"),
             "yes",
             ((3, 3, 128, 1),),
             "bfloat16",
