@@ -19,7 +19,7 @@ import hashlib
 import json
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -28,6 +28,7 @@ import tensorflow as tf
 from tfcnn.config import Config
 from tfcnn.errors import BadInput, TrainingFailed, first_line
 from tfcnn.training.cluster import worker_of
+from tfcnn.training.synchronised_norm import synchronised
 
 if TYPE_CHECKING:
     from tfcnn.training.data import Data
@@ -145,7 +146,6 @@ class Devices:
     def _train_step(self, model: keras.Model) -> Callable:
         variables = model.trainable_variables
         optimizer = model.optimizer
-        normalised = [layer for layer in model._flatten_layers() if hasattr(layer, "synchronized")]
         tracker = next(metric for metric in model.metrics if metric.name == "loss")
         counts = [variable.value for variable in model.metrics_variables]
         if self.mirrored:
@@ -179,7 +179,7 @@ class Devices:
             return gradients, model.get_metrics_result()
 
         def step(batch: tuple) -> dict[str, tf.Tensor]:
-            with _synchronised(normalised):
+            with synchronised(model):
                 gradients, logs = self.strategy.run(replica, args=batch)
             if not self.mirrored:
                 optimizer.apply(gradients, variables)
@@ -199,21 +199,6 @@ def _is_worth_showing(record: logging.LogRecord) -> bool:
 def _replica() -> tf.Tensor:
     """The number of this replica among those of all processes."""
     return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
-
-
-@contextlib.contextmanager
-def _synchronised(layers: list) -> Iterator[None]:
-    """Within this context, in which a step is traced, batch norms use the statistics of all devices.
-
-    No longer than that: the flag would be written into the file of the model, where it serves nobody.
-    """
-    for layer in layers:
-        layer.synchronized = True
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.synchronized = False
 
 
 def _join_cluster() -> tf.distribute.Strategy:
