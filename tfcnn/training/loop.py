@@ -162,7 +162,7 @@ class Loop:
         """The training batches from a step on; after the last step of an epoch, those of the next."""
         if step == self.data.steps_per_epoch:
             epoch, step = epoch + 1, 0
-        return iter(self.data.train(self.config.epochs - epoch, epoch, step))
+        return iter(_untuned(self.data.train(self.config.epochs - epoch, epoch, step)))
 
     def _validate(self, epoch: int, hooks: keras.callbacks.CallbackList) -> dict[str, float]:
         """Loss and metrics of the validation split, as val_...; stopped, it leaves a checkpoint before itself."""
@@ -213,6 +213,17 @@ class Loop:
             if not _all_finite(output):
                 return f"in the output of layer '{layer_step.operation.name}'"
         return "in the loss or its gradients, all outputs of layers being finite"
+
+
+def _untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The same batches, prepared by a thread for each core, up to 16, and not by a number that tf.data tunes.
+
+    Its tuner sleeps for up to a minute at a time, and often is not woken when the iterator goes before the end of the
+    data: a run that was stopped, or that stopped early, waited for it.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def _all_finite(values: Any) -> bool:
