@@ -70,13 +70,13 @@ SMALL = f"--image-size 28 {CLOTHES}"  # as they are; without it they are resized
 SGD = "--opt sgd --lr 0.1 --weight-decay 0.0005"  # as published for CIFAR (He et al. 2015, section 4.2)
 CASES = (
     Case("lenet5", "--arch lenet5 --epochs 20 --batch-size 128", (87.6, "2 convolutions and pooling")),
-    Case("mobilenet-0.5", f"--arch mobilenet --width 0.5 {SMALL} {SGD} --epochs 20", (95.0, "MobileNet")),
-    Case("mobilenet", f"--arch mobilenet {SMALL} {SGD} --epochs 14", (95.0, "MobileNet")),
-    Case("resnet20", f"--arch resnet20 {SMALL} {SGD} --epochs 30", (94.9, "ResNet18")),
+    Case("mobilenet-0.5", f"--arch mobilenet --width 0.5 {SMALL} {SGD} --epochs 30", (95.0, "MobileNet")),
+    Case("mobilenet", f"--arch mobilenet {SMALL} {SGD} --epochs 24", (95.0, "MobileNet")),
+    Case("resnet20", f"--arch resnet20 {SMALL} {SGD} --epochs 60", (94.9, "ResNet18")),
     Case("squeezenet1_1", f"--arch squeezenet1_1 {SMALL} --epochs 5", (90.0, "SqueezeNet")),
     Case(
         "vgg11-0.5",
-        f"--arch vgg11 --width 0.5 {CLOTHES} {SGD} --epochs 14 --arch-args batch_norm=True dropout=0.3",
+        f"--arch vgg11 --width 0.5 {CLOTHES} {SGD} --epochs 28 --arch-args batch_norm=True dropout=0.3",
         (93.5, "VGG16"),
     ),
     Case(
@@ -84,7 +84,7 @@ CASES = (
         f"--arch densenet_bc100 --depth 0.25 {SMALL} {SGD} --epochs 12",
         (95.4, "DenseNet-BC"),
     ),
-    Case("efficientnet_b0-0.5", f"--arch efficientnet_b0 --width 0.5 {SMALL} {SGD} --epochs 12", (95.0, "MobileNet")),
+    Case("efficientnet_b0-0.5", f"--arch efficientnet_b0 --width 0.5 {SMALL} {SGD} --epochs 14", (95.0, "MobileNet")),
     Case("lenet5-mnist5k", "--arch lenet5 --epochs 40 --batch-size 32"),
     Case("vgg11-0.25-mnist5k", "--arch vgg11 --width 0.25 --epochs 30 --batch-size 32 --arch-args batch_norm=True"),
 )
