@@ -33,11 +33,11 @@ def gains(layer: keras.layers.Layer) -> bool:
     if type(layer) is keras.layers.SeparableConv2D:
         return True
     strided_bfloat16 = max(layer.strides) > 1 and layer.compute_dtype != "float32"
-    small = layer.padding == "same" and is_smaller(maps[0], layer.kernel_size, layer.strides)
+    small = layer.padding == "same" and _is_smaller(maps[0], layer.kernel_size, layer.strides)
     return layer.kernel_size[1] > WIDEST_PART or strided_bfloat16 or small
 
 
-def is_smaller(sides: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> bool:
+def _is_smaller(sides: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> bool:
     """Whether a map is so small that a kernel with padding="same" reaches over both its borders at some place."""
     return any(n < k + s - 1 for n, k, s in zip(sides, kernel, strides, strict=True))
 
@@ -72,7 +72,7 @@ def convolution(inputs: Any, kernel: Any, stride: int, padding: str = "valid") -
         (n, h', w', c * multiplier).
     """
     border = _border(inputs, kernel, stride) if padding == "same" else ((0, 0), (0, 0))
-    if padding == "same" and is_smaller(inputs.shape[1:3], kernel.shape[:2], (stride, stride)):
+    if padding == "same" and _is_smaller(inputs.shape[1:3], kernel.shape[:2], (stride, stride)):
         return convolution(_pad(inputs, border), kernel, stride)
     window = {"strides": [1, stride, stride, 1], "padding": padding.upper()}
 
