@@ -74,7 +74,9 @@ def measure(network: str, rounds: int) -> list[str]:
     size = 4 * config["cost"]["parameters"]
     one, two = (statistics.median(measured) for measured in speeds.values())
     spread = f"{ratio.low:.0%} ... {ratio.high:.0%}"
-    return [network, f"{size / 1e6:.2f}", f"{one:,.0f}", f"{two:,.0f}", f"{ratio.ratio:.0%}", spread]
+    model = tfcnn.build(network)
+    norms = sum(type(layer).__name__ == "BatchNormalization" for layer in model.layers)
+    return [network, f"{size / 1e6:.2f}", str(norms), f"{one:,.0f}", f"{two:,.0f}", f"{ratio.ratio:.0%}", spread]
 
 
 def on_paper(arch: str) -> list[str]:
@@ -93,14 +95,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     rows = [measure(network, arguments.rounds) for network in arguments.networks]
-    head = ["network", "gradients, MB", "images/s, one process", "two processes", "efficiency", "middle half"]
+    head = ["network", "gradients, MB", "batch norms", "images/s of one", "of two", "efficiency", "middle half"]
     paper_head = ["network", "gradients, MB", "a GPU sends, MB", "step, ms", *LINKS]
     PAGE.write_text(
         "# Large runs\n\nWritten by `python -m benchmarks.two_workers`.\n\n## Two processes on two cores\n\n"
         "One process on one core against two, each on its core, that sum their gradients over the loopback\n"
         f"(`--distribution multiworker`), {BATCH} images of `digits` a process, in turn, {arguments.rounds} rounds.\n"
         "Efficiency is the images a second of the two over twice those of the one. Two cores share the cache and the\n"
-        f"memory, which one process has alone.\n\n{as_markdown(head, rows, words=[0])}\n\n"
+        "memory, which one process has alone. Each batch norm waits for two exchanges a step, one after another; the\n"
+        f"gradients of all weights are one.\n\n{as_markdown(head, rows, words=[0])}\n\n"
         "## Eight GPUs, on paper\n\n"
         "What each of eight sends in a ring, 2 (N - 1) / N of the gradients (Patarasuk & Yuan 2009), float32, and the\n"
         f"efficiency if no sum overlaps with the backward pass. A step is three forward passes of {GPU_BATCH} images\n"
