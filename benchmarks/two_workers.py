@@ -22,6 +22,7 @@ from benchmarks.ratio import compare
 from benchmarks.training_runs import ROOT, read_rows
 from tfcnn.arithmetic.collectives import ring_bytes
 from tfcnn.tables import as_markdown
+from tfcnn.training.batch_statistics import batch_norms
 
 PAGE = ROOT / "docs" / "large_runs.md"
 NETWORKS = {"lenet5": "--width 4", "resnet20": "", "mobilenet": "", "vgg11": "--width 0.5"}
@@ -74,9 +75,8 @@ def measure(network: str, rounds: int) -> list[str]:
     size = 4 * config["cost"]["parameters"]
     one, two = (statistics.median(measured) for measured in speeds.values())
     spread = f"{ratio.low:.0%} ... {ratio.high:.0%}"
-    model = tfcnn.build(network)
-    norms = sum(type(layer).__name__ == "BatchNormalization" for layer in model.layers)
-    return [network, f"{size / 1e6:.2f}", str(norms), f"{one:,.0f}", f"{two:,.0f}", f"{ratio.ratio:.0%}", spread]
+    norms = str(len(batch_norms(tfcnn.build(network))))
+    return [network, f"{size / 1e6:.2f}", norms, f"{one:,.0f}", f"{two:,.0f}", f"{ratio.ratio:.0%}", spread]
 
 
 def on_paper(arch: str) -> list[str]:

@@ -86,13 +86,17 @@ def multiplies_bfloat16() -> bool:
     return onednn() and cpu_has("avx512_bf16")
 
 
-def _one_kernel_normalises(layer: keras.layers.Layer) -> bool:
+def normalises_channels(layer: keras.layers.Layer) -> bool:
+    """Whether it is Keras' own batch norm of the last axis, without renorm."""
     return (
         type(layer) is keras.layers.BatchNormalization
-        and layer.input_spec.ndim in (3, 4, 5)
         and layer.axis in (layer.input_spec.ndim - 1, -1)
-        and not (layer.synchronized or layer.renorm)
+        and not layer.renorm
     )
+
+
+def _one_kernel_normalises(layer: keras.layers.Layer) -> bool:
+    return normalises_channels(layer) and layer.input_spec.ndim in (3, 4, 5) and not layer.synchronized
 
 
 def _batch_norm(

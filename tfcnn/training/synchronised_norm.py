@@ -14,6 +14,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfcnn.training.batch_statistics import batch_norms
+from tfcnn.training.fused_kernels import normalises_channels
+
 
 @contextlib.contextmanager
 def synchronised(model: keras.Model) -> Iterator[None]:
@@ -21,15 +24,18 @@ def synchronised(model: keras.Model) -> Iterator[None]:
 
     No longer than that: `synchronized` would be written into the file of the model, where it serves nobody.
     """
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    layers = batch_norms(model)
+    plain = [layer for layer in layers if normalises_channels(layer)]
     for layer in layers:
         layer.synchronized = True
+    for layer in plain:
         layer.call = partial(_batch_norm, layer)
     try:
         yield
     finally:
         for layer in layers:
             layer.synchronized = False
+        for layer in plain:
             del layer.call
 
 
@@ -38,10 +44,9 @@ def _batch_norm(
 ) -> Any:
     """The outputs and statistics of keras.layers.BatchNormalization.call, on each of several devices.
 
-    With a mask, or channels that are not last, the layer's own call remains.
+    With a mask the layer's own call remains.
     """
-    plain = type(layer) is keras.layers.BatchNormalization and layer.axis in (-1, inputs.shape.rank - 1)
-    if mask is not None or not plain or layer.renorm or not (training and layer.trainable):
+    if mask is not None or not (training and layer.trainable):
         return type(layer).call(layer, inputs, training=training, mask=mask)
     x = keras.ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
     gamma = tf.cast(layer.gamma if layer.scale else tf.ones(x.shape[-1:]), x.dtype)
