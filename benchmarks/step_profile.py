@@ -51,7 +51,9 @@ HEAD = """# Where a training step's time goes
 
 Written by `python -m benchmarks.step_profile` on {device}. Shares of the time that TensorFlow
 spends in operations, by their type; {steps} steps in float32. One product of {side}x{side} matrices ran at {rate:,.0f}
-GFLOP/s. How long the whole step takes, here and in other implementations: [training_step.md](training_step.md)."""
+GFLOP/s. Operations that run side by side share the cores, and the time of each counts in full: all together take more
+time than the steps, and the share of the large product's rate is less than that of the whole step, which
+[training_step.md](training_step.md) has, beside other implementations."""
 
 
 class Profile(NamedTuple):
@@ -153,14 +155,16 @@ def main() -> None:
     print(HEAD.format(device=device(), steps=STEPS, side=SIDE, rate=rate / 1e9))
     for name in arguments.rows:
         row = ROWS[name]
-        exclusive = profile_steps(functools.partial(warm_steps(name), STEPS)).exclusive
+        profile = profile_steps(functools.partial(warm_steps(name), STEPS))
+        exclusive = profile.exclusive
         exclusive.pop("no operation", 0)
         total = sum(exclusive.values())
         multiplying = sum(duration for kind, duration in exclusive.items() if kind.startswith(PRODUCTS))
         least = FLOPS_OF_A_STEP * row.count_macs() * row.batch * STEPS / rate * 1e12
         print(
-            f"\n**{name}**, batches of {row.batch}: convolutions and products take {multiplying / total:.0%}, at the "
-            f"rate of the large product they would take {least / total:.0%}. Of oneDNN's time, "
+            f"\n**{name}**, batches of {row.batch}: all operations take {total / 1e12 / profile.seconds:.1f} times the "
+            f"steps' time. Of that, convolutions and products take {multiplying / total:.0%}, and would take "
+            f"{least / total:.0%} at the rate of the large product. Of oneDNN's time, "
             f"{share_of_reorders(name):.1%} goes into changes of layout.\n\n| operation | share |\n|---|---|"
         )
         largest = exclusive.most_common(MOST)
