@@ -30,11 +30,16 @@ NETWORKS = (
     "lenet5@28",
     "mobilenet-0.25@32",
     "mobilenet@96",
+    "mobilenet@224",
+    "inception_v3@96",
+    "resnet18@64",
     "resnet20@32",
     "resnet50@64",
     "densenet121@64",
     "squeezenet1_1@64",
     "unet-0.25@96",
+    "segnet-0.25@96",
+    "fcn8s-0.25@96",
     "vgg11@32",
 )
 PRODUCTS = (
